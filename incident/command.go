@@ -1,0 +1,332 @@
+package incident
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Open starts an incident. The chain must be empty.
+type Open struct {
+	Class    string    `json:"class"` // of the policy, or "unclassified"
+	Title    string    `json:"title"` // shown to responders; sealed
+	Summary  string    `json:"summary,omitempty"`
+	Apps     []string  `json:"apps,omitempty"`
+	Severity string    `json:"severity,omitempty"`
+	Suspect  time.Time `json:"suspected,omitzero"` // when it is thought to have begun; default now
+	Signal   *Signal   `json:"signal,omitempty"`   // what raised it, when a detector did
+}
+
+// Signal is a detector's finding. Signals are deduplicated by class, subject and window.
+type Signal struct {
+	ID       string            `json:"id"`
+	Class    string            `json:"class"`   // such as unusual_volume
+	Subject  string            `json:"subject"` // such as credential:tok_9f
+	App      string            `json:"app,omitempty"`
+	At       time.Time         `json:"at"` // of the event that crossed the line
+	From     time.Time         `json:"from"`
+	To       time.Time         `json:"to"`
+	Sentence string            `json:"sentence"` // why, in one sentence with numbers and units
+	Events   []string          `json:"events,omitempty"`
+	Facets   map[string]string `json:"facets,omitempty"` // credential, ip, user_agent, …
+}
+
+// AddSignal links a further signal to the incident.
+type AddSignal struct {
+	Signal Signal `json:"signal"`
+}
+
+// Acknowledge says that the caller is on it.
+type Acknowledge struct{}
+
+// Confirm decides that this is an incident; Dismiss, that it is not.
+type Confirm struct {
+	Reason string `json:"reason"`
+}
+
+// Dismiss closes a false alarm. Its clocks stop by name.
+type Dismiss struct {
+	Reason string `json:"reason"`
+}
+
+// Mark records a milestone that has no command of its own (assessed, determined, watched, …).
+type Mark struct {
+	Milestone string    `json:"milestone"`
+	At        time.Time `json:"at,omitzero"` // default now; never in the future
+	Reason    string    `json:"reason"`
+}
+
+// Correct moves a milestone that was recorded. Both times stay. Moving an anchor later needs the
+// owner or a role the policy names.
+type Correct struct {
+	Milestone string    `json:"milestone"`
+	At        time.Time `json:"at"`
+	Reason    string    `json:"reason"`
+}
+
+// Answer records a judgement the policy asks for, such as personal_data.
+type Answer struct {
+	Fact   string `json:"fact"`
+	Value  any    `json:"value"` // bool, number or string, as the policy declares
+	Reason string `json:"reason"`
+}
+
+// SetSeverity raises freely; lowering needs the lead.
+type SetSeverity struct {
+	Severity string `json:"severity"`
+	Reason   string `json:"reason"`
+}
+
+// Assign gives a role of the policy to a person for this incident.
+type Assign struct {
+	Role   string    `json:"role"`
+	Person Principal `json:"person"`
+}
+
+// Note adds a line to the timeline.
+type Note struct {
+	Text string `json:"text"`
+}
+
+// RecordScope stores a computed scope. The desk computes it; the caller gives only the query.
+type RecordScope struct {
+	Query      json.RawMessage `json:"query"`      // canonical scope.Query
+	Log        string          `json:"log"`        // origin of the event log
+	Size       uint64          `json:"size"`       // leaves of the event log the query is defined on
+	Checkpoint string          `json:"checkpoint"` // signed note of that size
+	Digest     string          `json:"digest"`     // over the canonical result rows
+	Events     int64           `json:"events"`
+	Records    int64           `json:"records"`
+	Customers  int64           `json:"customers"` // customer accounts, an upper bound on people
+	AtLeast    bool            `json:"at_least"`  // a source was incomplete: counts are lower bounds
+	DataTypes  []string        `json:"data_types"`
+	First      time.Time       `json:"first"`
+	Last       time.Time       `json:"last"`
+	Gaps       []Gap           `json:"gaps,omitempty"`
+	Merchants  []Exposure      `json:"merchants"`
+	Reason     string          `json:"reason,omitempty"`
+}
+
+// Gap is a time in which a source said nothing that it usually would have.
+type Gap struct {
+	Source string    `json:"source"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+}
+
+// Exposure is one merchant's share of a scope. It stands in a part of its own.
+type Exposure struct {
+	Merchant  string    `json:"merchant"`
+	Stores    []string  `json:"stores"`
+	DataTypes []string  `json:"data_types"`
+	Customers int64     `json:"customers"`
+	Records   int64     `json:"records"`
+	Events    int64     `json:"events"`
+	AtLeast   bool      `json:"at_least,omitempty"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+}
+
+// AdjustScope includes or excludes a merchant by hand, with the reason.
+type AdjustScope struct {
+	Merchant string `json:"merchant"`
+	Include  bool   `json:"include"`
+	Reason   string `json:"reason"`
+}
+
+// PlanAction makes an action ready for approval. The desk asks the connector for Plan before it
+// submits, so that the plan shown is what will be done. Secrets are named, never carried: Secret
+// is a reference into the vault of the installation.
+type PlanAction struct {
+	Action  string            `json:"action"` // id of the policy's ActionDecl
+	Target  map[string]string `json:"target"` // such as credential: tok_9f, merchant: m_214 or *
+	Secret  string            `json:"secret,omitempty"`
+	Steps   []string          `json:"steps"` // what will be done, one sentence each
+	Blast   string            `json:"blast"` // what it stops or breaks, with numbers
+	Undo    string            `json:"undo"`  // how it is undone, or why it cannot be
+	Reason  string            `json:"reason"`
+	Expires time.Time         `json:"expires,omitzero"`
+}
+
+// ApproveAction signs a planned action. The planner never counts, and nobody counts twice.
+type ApproveAction struct {
+	Action string `json:"action"` // the planned action's id, such as ACT-1
+}
+
+// CancelAction withdraws an action that has not been applied.
+type CancelAction struct {
+	Action string `json:"action"`
+	Reason string `json:"reason"`
+}
+
+// UndoActionCmd asks for an applied action to be undone.
+type UndoActionCmd struct {
+	Action string `json:"action"`
+	Reason string `json:"reason"`
+}
+
+// ReportAttempt is a worker saying that it is about to do Effect: the fact is durable before the
+// bytes leave. A worker that gets reason "already_attempted" must not act.
+type ReportAttempt struct {
+	Effect  Effect `json:"effect"`
+	Address string `json:"address,omitempty"`    // notices: sealed into the recipient's part
+	Message string `json:"message_id,omitempty"` // notices: Message-ID
+	Digest  string `json:"digest,omitempty"`     // notices: sha256 of the bytes to be sent
+	Point   string `json:"checkpoint,omitempty"` // notices: the checkpoint the mail carries
+}
+
+// ReportResult is a worker saying what came of an effect.
+type ReportResult struct {
+	Effect  Effect    `json:"effect"`
+	Outcome Outcome   `json:"outcome"`
+	Detail  string    `json:"detail,omitempty"` // machine words only: codes and states; sealed
+	Code    string    `json:"code,omitempty"`   // such as "250", "450", "http 401", "timeout"
+	Proof   string    `json:"proof,omitempty"`  // confirmations and checks: what was observed, in one sentence
+	At      time.Time `json:"at,omitzero"`      // protocol time of the observation
+	Retry   time.Time `json:"retry,omitzero"`   // deferred: not before, protocol time
+}
+
+// Outcome is what came of an effect.
+type Outcome string
+
+// The outcomes. Uncertain means the attempt may or may not have taken effect: it is never
+// silently repeated and never assumed done.
+const (
+	Done      Outcome = "done"      // applied, accepted, passed, refused as it should be
+	Failed    Outcome = "failed"    // did not take effect; final
+	Deferred  Outcome = "deferred"  // did not take effect; try again at Retry
+	Uncertain Outcome = "uncertain" // unknown
+)
+
+// DraftNotice writes or rewrites the notice of a duty. Content maps item id to text.
+type DraftNotice struct {
+	Duty    string            `json:"duty"`
+	Notice  string            `json:"notice,omitempty"` // an existing draft to change; "" for a new one
+	Subject string            `json:"subject"`
+	Content map[string]string `json:"content"`
+}
+
+// ApproveNotice signs a notice. It is refused while a content item of the duty is empty.
+type ApproveNotice struct {
+	Notice string `json:"notice"`
+	Attest bool   `json:"attest,omitempty"` // "says only what is known", where the policy asks
+}
+
+// SendNotice sends an approved notice to every recipient of the newest scope that has not had it.
+type SendNotice struct {
+	Notice string `json:"notice"`
+}
+
+// ResendNotice decides an uncertain or bounced delivery by hand.
+type ResendNotice struct {
+	Notice string `json:"notice"`
+	Party  string `json:"party"`
+	Reason string `json:"reason"`
+}
+
+// RunChecks asks for declared checks to run; none named means all.
+type RunChecks struct {
+	Checks []string `json:"checks,omitempty"`
+}
+
+// RecordFix says that the cause is fixed and how; VerifyFix, by another person, that it is proven.
+type RecordFix struct {
+	What string `json:"what"`
+}
+
+// VerifyFix refuses the person who recorded the fix.
+type VerifyFix struct {
+	How string `json:"how"`
+}
+
+// RestoreService asks for service to return. The restore gate may refuse.
+type RestoreService struct {
+	Reason string `json:"reason"`
+}
+
+// Assess records the assessment that the review needs (INV-4).
+type Assess struct {
+	Vector    string `json:"vector"`
+	RootCause string `json:"root_cause"`
+	Risk      string `json:"risk"`
+}
+
+// EditReview writes one part of the review.
+type EditReview struct {
+	Part string `json:"part"` // of Program.Review
+	Text string `json:"text"`
+}
+
+// AddCorrective adds a corrective action with an owner and a date.
+type AddCorrective struct {
+	Text  string    `json:"text"`
+	Owner Principal `json:"owner"`
+	Due   time.Time `json:"due"`
+}
+
+// PublishReview publishes the review. It is refused while a part is missing.
+type PublishReview struct{}
+
+// Waive lets go of a duty, by name and reason.
+type Waive struct {
+	Duty   string `json:"duty"`
+	Reason string `json:"reason"`
+}
+
+// Close ends the incident.
+type Close struct {
+	Reason string `json:"reason"`
+}
+
+// Tick looks at the clocks. The desk gives it at the instant NextWake named.
+type Tick struct{}
+
+// RecordExport says that an evidence export was made, with its digest and for whom.
+type RecordExport struct {
+	Digest    string `json:"digest"`
+	Bytes     int64  `json:"bytes"`
+	Recipient string `json:"recipient"`
+}
+
+// Snapshot records the checkpoint of the evidence at this instant (gates may need it).
+type Snapshot struct {
+	Log        string `json:"log"`
+	Size       uint64 `json:"size"`
+	Checkpoint string `json:"checkpoint"`
+}
+
+func (Open) Name() string           { return "open" }
+func (AddSignal) Name() string      { return "signal" }
+func (Acknowledge) Name() string    { return "acknowledge" }
+func (Confirm) Name() string        { return "confirm" }
+func (Dismiss) Name() string        { return "dismiss" }
+func (Mark) Name() string           { return "mark" }
+func (Correct) Name() string        { return "correct" }
+func (Answer) Name() string         { return "answer" }
+func (SetSeverity) Name() string    { return "severity" }
+func (Assign) Name() string         { return "assign" }
+func (Note) Name() string           { return "note" }
+func (RecordScope) Name() string    { return "record-scope" }
+func (AdjustScope) Name() string    { return "adjust-scope" }
+func (PlanAction) Name() string     { return "plan" }
+func (ApproveAction) Name() string  { return "approve" }
+func (CancelAction) Name() string   { return "cancel" }
+func (UndoActionCmd) Name() string  { return "undo" }
+func (ReportAttempt) Name() string  { return "report-attempt" }
+func (ReportResult) Name() string   { return "report-result" }
+func (DraftNotice) Name() string    { return "draft" }
+func (ApproveNotice) Name() string  { return "approve-notice" }
+func (SendNotice) Name() string     { return "send" }
+func (ResendNotice) Name() string   { return "resend" }
+func (RunChecks) Name() string      { return "check" }
+func (RecordFix) Name() string      { return "fix" }
+func (VerifyFix) Name() string      { return "verify-fix" }
+func (RestoreService) Name() string { return "restore" }
+func (Assess) Name() string         { return "assess" }
+func (EditReview) Name() string     { return "review" }
+func (AddCorrective) Name() string  { return "corrective" }
+func (PublishReview) Name() string  { return "publish" }
+func (Waive) Name() string          { return "waive" }
+func (Close) Name() string          { return "close" }
+func (Tick) Name() string           { return "tick" }
+func (RecordExport) Name() string   { return "record-export" }
+func (Snapshot) Name() string       { return "snapshot" }

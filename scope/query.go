@@ -1,0 +1,63 @@
+// Package scope answers the question "who is affected": a query over the stored access events, a
+// result that anyone can recompute, and the digest that binds the two to a log checkpoint.
+package scope
+
+import (
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+)
+
+// Query asks which accesses are in scope: those in the time window that match Any of the clauses
+// (none: all) and None of the exclusions. It is defined on the first Size leaves of the event log.
+type Query struct {
+	From time.Time `json:"from"`           // inclusive
+	To   time.Time `json:"to"`             // exclusive
+	Kind string    `json:"kind,omitempty"` // default pii_access
+	Any  []Clause  `json:"any,omitempty"`
+	Not  []Clause  `json:"not,omitempty"`
+}
+
+// Clause matches an event when every field that is set has the event's value among its own.
+type Clause struct {
+	Credential []string `json:"credential,omitempty"`
+	Actor      []string `json:"actor,omitempty"`
+	IP         []string `json:"ip,omitempty"` // addresses or CIDR prefixes
+	Agent      []string `json:"agent,omitempty"`
+	Endpoint   []string `json:"endpoint,omitempty"`
+	Merchant   []string `json:"merchant,omitempty"`
+	Action     []string `json:"action,omitempty"`
+	DataType   []string `json:"data_type,omitempty"`
+}
+
+// Result is the answer. Rows are canonical: sorted by merchant, sets sorted, so that Digest can be
+// recomputed by anyone who has the events.
+type Result struct {
+	Query      Query               `json:"query"`
+	Log        string              `json:"log"`        // origin of the event log
+	Size       uint64              `json:"size"`       // leaves the query is defined on
+	Checkpoint string              `json:"checkpoint"` // signed note
+	Digest     string              `json:"digest"`     // "sha256:" over the RFC 8785 JSON of query, size and rows
+	Events     int64               `json:"events"`
+	Records    int64               `json:"records"`
+	Customers  int64               `json:"customers"` // customer accounts, an upper bound on people
+	AtLeast    bool                `json:"at_least"`
+	DataTypes  []string            `json:"data_types"`
+	First      time.Time           `json:"first"`
+	Last       time.Time           `json:"last"`
+	Gaps       []incident.Gap      `json:"gaps,omitempty"`
+	Rows       []incident.Exposure `json:"rows"`
+	RowsRead   int64               `json:"rows_read"`
+	Excluded   []Seen              `json:"excluded,omitempty"` // addresses and agents of the credential that the query left out
+	Included   []Seen              `json:"included,omitempty"` // addresses and agents that it took in
+}
+
+// Seen is an (address, agent) pair and how much it did.
+type Seen struct {
+	IP        string    `json:"ip"`
+	Agent     string    `json:"agent"`
+	Events    int64     `json:"events"`
+	Merchants int64     `json:"merchants"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+}
