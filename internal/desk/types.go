@@ -1,0 +1,181 @@
+// Package desk is the one place where the engine meets the world. Whatever wants to change an
+// incident goes through Submit; whatever the engine owes the world is done by the desk's workers,
+// and what came of it goes back through the same door.
+package desk
+
+import (
+	"errors"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+)
+
+// Caller is a person (or a service of ours) that the desk has authenticated.
+type Caller struct {
+	Principal incident.Principal `json:"principal"`
+	Name      string             `json:"name"`
+	Access    incident.Access    `json:"access"`
+	Roles     []string           `json:"roles,omitempty"`
+	Token     string             `json:"token,omitempty"` // id of the token, never the secret
+}
+
+// Key is a machine's key: it may do one thing and is no person.
+type Key struct {
+	ID      string `json:"id"`
+	Purpose string `json:"purpose"` // ingest or switch
+	Source  string `json:"source,omitempty"`
+	App     string `json:"app,omitempty"`
+}
+
+// Identity is who a bearer token belongs to. Exactly one of the two is set.
+type Identity struct {
+	Person *Caller
+	Key    *Key
+}
+
+// Request is one command to one incident.
+type Request struct {
+	ID       string // idempotency key; "" means none
+	Incident string
+	Command  incident.Command
+	Caller   Caller
+}
+
+// Outcome is what came of a command that was accepted. Replayed says that the answer is the
+// remembered one of an earlier request with the same idempotency key.
+type Outcome struct {
+	Incident string          `json:"incident"`
+	Version  int             `json:"version"`
+	Reason   incident.Reason `json:"reason"`
+	Facts    []FactRef       `json:"facts"`
+	Replayed bool            `json:"replayed,omitempty"`
+}
+
+// FactRef names a fact that was recorded.
+type FactRef struct {
+	ID       string        `json:"id"`
+	Kind     incident.Kind `json:"kind"`
+	Recorded time.Time     `json:"recorded"`
+	Hash     string        `json:"hash"`
+}
+
+// BoardRow is one incident on the board.
+type BoardRow struct {
+	ID         string               `json:"id"`
+	Title      string               `json:"title"`
+	Class      string               `json:"class"`
+	Severity   string               `json:"severity"`
+	Status     incident.Status      `json:"status"`
+	Env        string               `json:"env"`
+	Apps       []string             `json:"apps,omitempty"`
+	Opened     time.Time            `json:"opened"`
+	Updated    time.Time            `json:"updated"`
+	Lead       string               `json:"lead,omitempty"`      // name of the person who holds the role lead
+	Milestones map[string]time.Time `json:"milestones"`          // those that happened
+	Next       *ClockRow            `json:"next,omitempty"`      // the most urgent clock
+	MoreClocks int                  `json:"more_clocks"`         // running clocks beside Next
+	Missed     int                  `json:"missed"`              // duties whose limit passed and that are still owed
+	Closed     []string             `json:"closed,omitempty"`    // commands whose gate is shut
+	People     int64                `json:"people,omitempty"`    // customer accounts in the newest scope, an upper bound on people
+	Merchants  int64                `json:"merchants,omitempty"` // merchants in the newest scope
+}
+
+// ClockRow is one duty as a person reads it. Duties that differ in their recipient alone are one
+// row with a Count.
+type ClockRow struct {
+	Incident  string             `json:"incident"`
+	Duty      string             `json:"duty"`
+	Recipient string             `json:"recipient,omitempty"`
+	Count     int                `json:"count,omitempty"` // recipients; 0: the duty has none
+	State     incident.DutyState `json:"state"`
+	Say       string             `json:"say"` // what is owed, such as "Tell 214 merchants"
+	Due       time.Time          `json:"due,omitzero"`
+	Target    time.Time          `json:"target,omitzero"`
+	Started   time.Time          `json:"started,omitzero"`
+	Met       time.Time          `json:"met,omitzero"`
+	Why       string             `json:"why"`
+	Holder    string             `json:"holder,omitempty"` // role that owes it
+	Missing   []incident.Missing `json:"missing,omitempty"`
+}
+
+// GateRow is one gate: whether the command would be let through now, and what is missing.
+type GateRow struct {
+	Command string             `json:"command"`
+	Open    bool               `json:"open"`
+	Missing []incident.Missing `json:"missing,omitempty"`
+}
+
+// TimelineLine is one line of the merged timeline.
+type TimelineLine struct {
+	ID        string    `json:"id"`
+	At        time.Time `json:"at"`
+	Recorded  time.Time `json:"recorded"`
+	Source    string    `json:"source"` // fact, event or log
+	Kind      string    `json:"kind"`
+	Principal string    `json:"principal,omitempty"`
+	Text      string    `json:"text"`
+	Fact      string    `json:"fact,omitempty"` // id of the fact, when the line is one
+}
+
+// Letter is a notice as one recipient gets it.
+type Letter struct {
+	From    string            `json:"from"`
+	To      string            `json:"to"`
+	Subject string            `json:"subject"`
+	Text    string            `json:"text"`
+	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// Switch is one kill switch. Merchant "*" is the global one.
+type Switch struct {
+	Merchant string       `json:"merchant"`
+	State    string       `json:"state"` // on or off
+	Reason   string       `json:"reason,omitempty"`
+	Since    time.Time    `json:"since"`
+	Incident string       `json:"incident,omitempty"`
+	Seen     []SwitchSeen `json:"seen,omitempty"`
+}
+
+// SwitchSeen is one instance of an app saying which version of the switches it obeys.
+type SwitchSeen struct {
+	Instance string    `json:"instance"`
+	Version  int64     `json:"version"`
+	At       time.Time `json:"at"`
+}
+
+// Receipt is what the door of the access log answers once the events are durable.
+type Receipt struct {
+	Accepted   int      `json:"accepted"`
+	Duplicates int      `json:"duplicates"`
+	Rejected   []Reject `json:"rejected,omitempty"`
+}
+
+// Reject is one line that was not taken in. It names the field and the reason, never the line.
+type Reject struct {
+	Line   int    `json:"line"`
+	Field  string `json:"field,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Checkpoints are the newest signed notes of both logs and the keys that verify them.
+type Checkpoints struct {
+	Facts      string `json:"facts"`
+	Events     string `json:"events"`
+	FactsKey   string `json:"facts_key"`
+	EventsKey  string `json:"events_key"`
+	FactsSize  uint64 `json:"facts_size"`
+	EventsSize uint64 `json:"events_size"`
+}
+
+// Errors that the faces turn into an answer of their own. Whatever wraps none of these, and is no
+// refusal, is an internal error: its text goes to the log and not to the caller.
+var (
+	ErrUnauthenticated = errors.New("not signed in")
+	ErrForbidden       = errors.New("not allowed")
+	ErrNotFound        = errors.New("not found")
+	ErrInvalid         = errors.New("invalid")
+	ErrTooLarge        = errors.New("too large")
+	ErrBusy            = errors.New("busy, try again shortly")
+	ErrUnavailable     = errors.New("not available now")
+	ErrReadOnly        = errors.New("this installation is read-only")
+)
