@@ -1,0 +1,142 @@
+package translog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/transparency-dev/tessera/api"
+	"github.com/transparency-dev/tessera/api/layout"
+	"github.com/transparency-dev/tessera/client"
+)
+
+// Checkpoint returns the newest published checkpoint, a signed note, and the number of leaves it
+// covers. The signature is not checked here: the file is our own.
+func (l *Log) Checkpoint(ctx context.Context) ([]byte, uint64, error) {
+	raw, err := l.files.ReadCheckpoint(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("translog: read the checkpoint of %s: %w", l.origin, err)
+	}
+	origin, rest, _ := strings.Cut(string(raw), "\n")
+	line, _, ok := strings.Cut(rest, "\n")
+	size, err := strconv.ParseUint(line, 10, 64)
+	if !ok || err != nil || origin != l.origin {
+		return nil, 0, fmt.Errorf("translog: the checkpoint of %s is damaged", l.origin)
+	}
+	return raw, size, nil
+}
+
+// awaitPoll is how often Await looks for a newer checkpoint. Publishing is the library's own
+// timer; there is nothing to be woken by.
+const awaitPoll = 10 * time.Millisecond
+
+// Await returns the first published checkpoint it sees that covers at least size leaves. It is
+// protocol time: a drill's simulated clock has no part in it.
+func (l *Log) Await(ctx context.Context, size uint64) ([]byte, uint64, error) {
+	tick := time.NewTicker(awaitPoll)
+	defer tick.Stop()
+	for {
+		raw, have, err := l.Checkpoint(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		if have >= size {
+			return raw, have, nil
+		}
+		if l.isClosed() {
+			return nil, 0, ErrClosed
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, fmt.Errorf("translog: wait for a checkpoint of %s over %d leaves, have %d: %w", l.origin, size, have, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func (l *Log) isClosed() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// CheckpointNow returns a checkpoint that covers every leaf integrated when it was called.
+func (l *Log) CheckpointNow(ctx context.Context) ([]byte, uint64, error) {
+	size, err := l.Size(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	return l.Await(ctx, size)
+}
+
+// Leaf returns the leaf at index as it is stored. ErrNotFound when it is not integrated yet or
+// was pruned.
+func (l *Log) Leaf(ctx context.Context, index uint64) ([]byte, error) {
+	var out []byte
+	err := l.Leaves(ctx, index, 1, func(_ uint64, data []byte) error {
+		out = data
+		return nil
+	})
+	return out, err
+}
+
+// Leaves calls fn with n leaves from the one at first on, in order. It reads each bundle of 256
+// once.
+func (l *Log) Leaves(ctx context.Context, first, n uint64, fn func(index uint64, data []byte) error) error {
+	if n == 0 {
+		return nil
+	}
+	size, err := l.Size(ctx)
+	if err != nil {
+		return err
+	}
+	if first+n > size || first+n < first {
+		return fmt.Errorf("%w: %s has %d leaves, %d was asked for", ErrNotFound, l.origin, size, first+n-1)
+	}
+	for r := range layout.Range(first, n, size) {
+		raw, err := l.files.ReadEntryBundle(ctx, r.Index, layout.PartialTileSize(0, r.Index, size))
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %s has no bundle %d on disk", ErrNotFound, l.origin, r.Index)
+		}
+		if err != nil {
+			return fmt.Errorf("translog: read bundle %d of %s: %w", r.Index, l.origin, err)
+		}
+		var bundle api.EntryBundle
+		if err := bundle.UnmarshalText(raw); err != nil {
+			return fmt.Errorf("translog: read bundle %d of %s: %w", r.Index, l.origin, err)
+		}
+		if uint(len(bundle.Entries)) < r.First+r.N {
+			return fmt.Errorf("translog: bundle %d of %s is short", r.Index, l.origin)
+		}
+		for i := range r.N {
+			index := r.Index*layout.EntryBundleWidth + uint64(r.First+i)
+			if err := fn(index, bundle.Entries[r.First+i]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// LeafHashes returns the RFC 6962 hashes of the first size leaves, in order.
+func (l *Log) LeafHashes(ctx context.Context, size uint64) ([][]byte, error) {
+	if size == 0 {
+		return nil, nil
+	}
+	have, err := l.Size(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if size > have {
+		return nil, fmt.Errorf("%w: %s has %d leaves, %d were asked for", ErrNotFound, l.origin, have, size)
+	}
+	hashes, err := client.FetchLeafHashes(ctx, l.files.ReadTile, 0, size, have)
+	if err != nil {
+		return nil, fmt.Errorf("translog: read the leaf hashes of %s: %w", l.origin, err)
+	}
+	return hashes, nil
+}
