@@ -1,0 +1,134 @@
+// Package arrows holds no code: its test enforces which package may import which, and which
+// packages are pure. ARCHITECTURE.md draws the same picture.
+package arrows
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tocsin-ir/tocsin"
+
+// layers lists packages from the top down, as patterns. A package may import packages of lower
+// layers only; packages of one layer do not import each other unless peers says so.
+var layers = [][]string{
+	{"cmd/tocsin", "cmd/tocsin-verify"},
+	{"internal/drill", "internal/bench"},
+	{"internal/app", "internal/cli", "internal/drill/*"},
+	{"internal/console", "internal/httpapi"},
+	{"internal/desk"},
+	{"contain/*", "notify/*", "probe", "review", "evidence", "scenarios", "policies"},
+	{"contain", "notify"},
+	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "scope"},
+	{"accesslog", "org", "ledger"},
+	{"leaf", "incident"},
+	{"detect", "verify", "policy"},
+	{"calendar"},
+	{"killswitch", "piilog", "client", "internal/judge"},
+}
+
+// peers are imports inside one layer, each with its reason.
+var peers = map[string]string{
+	"ledger -> incident": "a fact is what a ledger keeps",
+}
+
+// alone are packages that other people's programs import, or that judge us: nothing of ours in them.
+var alone = []string{"killswitch", "piilog", "client", "internal/judge"}
+
+// pure packages never read a clock, a file, a socket or a database.
+var pure = []string{"calendar", "policy", "incident", "org", "detect", "leaf"}
+
+var impure = []string{"os", "net", "net/http", "database/sql", "os/exec", "syscall", "io/ioutil", "crypto/rand", "math/rand", "math/rand/v2"}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Incomplete bool
+}
+
+func packages(t *testing.T) map[string]pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Imports", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := map[string]pkg{}
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all[strings.TrimPrefix(p.ImportPath, module+"/")] = p
+	}
+}
+
+func layerOf(name string) int {
+	for i, l := range layers {
+		for _, pattern := range l {
+			if ok, _ := path.Match(pattern, name); ok {
+				return i
+			}
+			if rest, ok := strings.CutSuffix(pattern, "/*"); ok && strings.HasPrefix(name, rest+"/") {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+func TestArrowsPointDown(t *testing.T) {
+	for name, p := range packages(t) {
+		from := layerOf(name)
+		if from < 0 {
+			if strings.HasSuffix(name, "test") || name == "internal/arrows" || strings.HasPrefix(name, "internal/"+"fake") {
+				continue
+			}
+			t.Errorf("%s stands in no layer: place it in internal/arrows and ARCHITECTURE.md", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			to, ok := strings.CutPrefix(imp, module+"/")
+			if !ok {
+				continue
+			}
+			if slices.Contains(alone, name) {
+				t.Errorf("%s imports %s: it may import nothing of this module", name, to)
+				continue
+			}
+			low := layerOf(to)
+			sub := strings.HasPrefix(to, name+"/") // a package may use what stands below it in its folder
+			if low <= from && !sub && peers[name+" -> "+to] == "" {
+				t.Errorf("%s (layer %d) imports %s (layer %d): arrows point down", name, from, to, low)
+			}
+		}
+	}
+}
+
+func TestPurePackagesDoNoInputOrOutput(t *testing.T) {
+	all := packages(t)
+	for _, name := range pure {
+		p, ok := all[name]
+		if !ok {
+			continue
+		}
+		for _, imp := range p.Imports {
+			if slices.Contains(impure, imp) {
+				t.Errorf("%s is pure and imports %s", name, imp)
+			}
+		}
+		out, _ := exec.Command("grep", "-nE", `time\.(Now|Since|Until|After|Sleep|Tick|NewTimer)\(`, "-r", "../../"+name, "--include=*.go", "--exclude=*_test.go").Output()
+		if len(out) > 0 {
+			t.Errorf("%s is pure and looks at the clock:\n%s", name, out)
+		}
+	}
+}
