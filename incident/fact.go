@@ -47,6 +47,7 @@ type Part struct {
 	Merchant string          `json:"merchant,omitempty"`
 	Index    int             `json:"index"`
 	Body     json.RawMessage `json:"body"`
+	Withheld bool            `json:"withheld,omitempty"` // set by ledger.Open: the key is gone or not held here, and Body is null
 }
 
 // Versions names what computed a fact, so that a newer engine can say that it computes otherwise.

@@ -38,7 +38,7 @@ const fileName = "keys.db"
 
 // The errors of a ring.
 var (
-	ErrNotFound = errors.New("keyring: no such key")
+	ErrNotFound = fmt.Errorf("keyring: no such key: %w", fs.ErrNotExist)
 	ErrClosed   = errors.New("keyring: closed")
 )
 
