@@ -6,29 +6,15 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
-// Query asks which accesses are in scope: those in the time window that match Any of the clauses
-// (none: all) and None of the exclusions. It is defined on the first Size leaves of the event log.
-type Query struct {
-	From time.Time `json:"from"`           // inclusive
-	To   time.Time `json:"to"`             // exclusive
-	Kind string    `json:"kind,omitempty"` // default pii_access
-	Any  []Clause  `json:"any,omitempty"`
-	Not  []Clause  `json:"not,omitempty"`
-}
+// Query asks which accesses are in scope; see tally.Query, where it lives so that an offline
+// verifier can evaluate it too.
+type Query = tally.Query
 
 // Clause matches an event when every field that is set has the event's value among its own.
-type Clause struct {
-	Credential []string `json:"credential,omitempty"`
-	Actor      []string `json:"actor,omitempty"`
-	IP         []string `json:"ip,omitempty"` // addresses or CIDR prefixes
-	Agent      []string `json:"agent,omitempty"`
-	Endpoint   []string `json:"endpoint,omitempty"`
-	Merchant   []string `json:"merchant,omitempty"`
-	Action     []string `json:"action,omitempty"`
-	DataType   []string `json:"data_type,omitempty"`
-}
+type Clause = tally.Clause
 
 // Result is the answer. Rows are canonical: sorted by merchant, sets sorted, so that Digest can be
 // recomputed by anyone who has the events.

@@ -1,0 +1,206 @@
+package tally
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/gowebpki/jcs"
+
+	"github.com/tocsin-ir/tocsin/leaf"
+)
+
+// Event is what a scope needs to know of an access event.
+type Event struct {
+	Time       time.Time
+	Kind       string
+	Credential string
+	Actor      string
+	IP, Agent  string
+	Endpoint   string
+	Action     string
+	Outcome    string
+	Merchant   string
+	Store      string
+	DataTypes  []string
+	Records    int64
+	Customers  []string // pseudonyms that count, see Customers
+}
+
+// FromLeaf takes what a scope needs from an event's stored form.
+func FromLeaf(e leaf.Event) Event {
+	return Event{
+		Time: e.Time, Kind: e.Kind, Credential: e.Credential, Actor: e.Actor.ID, IP: e.Source.IP,
+		Agent: e.Source.UserAgent, Endpoint: e.Endpoint, Action: e.Action, Outcome: e.Outcome,
+		Merchant: e.Merchant, Store: e.Store, DataTypes: e.DataTypes, Records: e.Records,
+		Customers: Customers(e.Subjects),
+	}
+}
+
+// Customers returns the pseudonyms of an event that count as customers: those of its accounts; of
+// an event that names no account, its e-mail addresses; of one without these, its telephone
+// numbers. One person named by account and by address is thus counted once.
+func Customers(subjects []leaf.Subject) []string {
+	for _, kind := range []string{"account", "email", "phone"} {
+		var out []string
+		for _, s := range subjects {
+			if s.Kind == kind {
+				out = append(out, s.Token)
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
+}
+
+// Exposes says whether an event showed anyone's data: a denied access did not, a failed one only
+// when it names subjects.
+func (e *Event) Exposes() bool {
+	switch e.Outcome {
+	case "denied":
+		return false
+	case "error":
+		return len(e.Customers) > 0
+	}
+	return true
+}
+
+// Row is one merchant's share. Lists are sorted and never nil. It has the fields and the JSON of
+// incident.Exposure, which this package may not import.
+type Row struct {
+	Merchant  string    `json:"merchant"`
+	Stores    []string  `json:"stores"`
+	DataTypes []string  `json:"data_types"`
+	Customers int64     `json:"customers"`
+	Records   int64     `json:"records"`
+	Events    int64     `json:"events"`
+	AtLeast   bool      `json:"at_least,omitempty"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+}
+
+// Tally adds events up. The zero value is ready to use.
+type Tally struct {
+	rows map[string]*sums
+}
+
+type sums struct {
+	row       Row
+	customers map[string]struct{}
+	stores    map[string]struct{}
+	types     map[string]struct{}
+}
+
+// Add counts one event that is in scope.
+func (t *Tally) Add(e *Event) {
+	s := t.rows[e.Merchant]
+	if s == nil {
+		if t.rows == nil {
+			t.rows = map[string]*sums{}
+		}
+		s = &sums{
+			row:       Row{Merchant: e.Merchant, First: e.Time, Last: e.Time},
+			customers: map[string]struct{}{}, stores: map[string]struct{}{}, types: map[string]struct{}{},
+		}
+		t.rows[e.Merchant] = s
+	}
+	s.row.Events++
+	s.row.Records += e.Records
+	if e.Records > int64(len(e.Customers)) {
+		s.row.AtLeast = true
+	}
+	if e.Time.Before(s.row.First) {
+		s.row.First = e.Time
+	}
+	if e.Time.After(s.row.Last) {
+		s.row.Last = e.Time
+	}
+	for _, c := range e.Customers {
+		s.customers[c] = struct{}{}
+	}
+	if e.Store != "" {
+		s.stores[e.Store] = struct{}{}
+	}
+	for _, d := range e.DataTypes {
+		s.types[d] = struct{}{}
+	}
+}
+
+// Rows returns the rows of all merchants, sorted by merchant. Events without a merchant expose no
+// merchant's data and have no row; Totals counts them.
+func (t *Tally) Rows() []Row {
+	out := make([]Row, 0, len(t.rows))
+	for merchant, s := range t.rows {
+		if merchant != "" {
+			out = append(out, s.finish())
+		}
+	}
+	slices.SortFunc(out, func(a, b Row) int { return cmp.Compare(a.Merchant, b.Merchant) })
+	return out
+}
+
+func (s *sums) finish() Row {
+	r := s.row
+	r.Customers = int64(len(s.customers))
+	r.Stores, r.DataTypes = sorted(s.stores), sorted(s.types)
+	r.First, r.Last = r.First.UTC(), r.Last.UTC()
+	return r
+}
+
+func sorted(m map[string]struct{}) []string {
+	out := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
+	slices.Sort(out)
+	return out
+}
+
+// Totals is the sum over all events, those without a merchant too. Its Merchant is empty, and
+// Customers is a sum over merchants: an upper bound on people, because each merchant has
+// pseudonyms of its own.
+func (t *Tally) Totals() Row {
+	total := Row{Stores: []string{}, DataTypes: []string{}}
+	types, stores := map[string]struct{}{}, map[string]struct{}{}
+	for _, s := range t.rows {
+		r := s.row
+		total.Events += r.Events
+		total.Records += r.Records
+		total.Customers += int64(len(s.customers))
+		total.AtLeast = total.AtLeast || r.AtLeast
+		if total.First.IsZero() || r.First.Before(total.First) {
+			total.First = r.First.UTC()
+		}
+		if total.Last.IsZero() || r.Last.After(total.Last) {
+			total.Last = r.Last.UTC()
+		}
+		maps.Copy(types, s.types)
+		maps.Copy(stores, s.stores)
+	}
+	total.DataTypes, total.Stores = sorted(types), sorted(stores)
+	return total
+}
+
+// Digest is "sha256:" and the hex digest of the RFC 8785 JSON of {"query","rows","size"}. Query
+// and rows are given as JSON, so that a reader can check what stands in a file and not what a
+// struct of another version makes of it.
+func Digest(query, rows json.RawMessage, size uint64) (string, error) {
+	raw, err := json.Marshal(struct {
+		Query json.RawMessage `json:"query"`
+		Rows  json.RawMessage `json:"rows"`
+		Size  uint64          `json:"size"`
+	}{query, rows, size})
+	if err != nil {
+		return "", fmt.Errorf("scope: digest: %w", err)
+	}
+	canonical, err := jcs.Transform(raw)
+	if err != nil {
+		return "", fmt.Errorf("scope: digest: %w", err)
+	}
+	sum := sha256.Sum256(canonical)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
+}
