@@ -1,0 +1,357 @@
+// Package desktest is a desk for the tests of the faces: the real org engine, a fixed incident, and
+// a record of everything that was asked. It decides nothing about incidents; tests script its
+// answers. Production code does not import it.
+package desktest
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/mint"
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/org"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// Desk answers as a desk would. The exported fields may be set before it is used.
+type Desk struct {
+	Now        time.Time
+	Program    *policy.Program
+	States     map[string]*incident.State
+	Rows       []desk.BoardRow
+	Running    map[string][]desk.ClockRow
+	Shut       map[string][]desk.GateRow
+	Lines      map[string][]desk.TimelineLine
+	Known      []ledger.Merchant
+	Letter     desk.Letter
+	Result     scope.Result
+	ExportFile string
+
+	// Answer scripts Submit; nil accepts everything.
+	Answer func(desk.Request) (desk.Outcome, error)
+	// Taken scripts Ingest; nil counts lines.
+	Taken func(desk.Key, string, string, io.Reader) (desk.Receipt, error)
+
+	mu       sync.Mutex
+	asked    []desk.Request
+	org      *org.State
+	answers  map[string]org.Outcome
+	switches []desk.Switch
+	version  int64
+	watchers []chan struct{}
+	secrets  map[string]int // bytes by name
+	seen     []string
+	facts    int
+}
+
+// New makes a desk whose organisation is founded and has an owner, lena, and gives her token.
+func New(now time.Time) (*Desk, string) {
+	d := &Desk{
+		Now: now, States: map[string]*incident.State{}, Running: map[string][]desk.ClockRow{}, Shut: map[string][]desk.GateRow{},
+		Lines: map[string][]desk.TimelineLine{}, answers: map[string]org.Outcome{}, secrets: map[string]int{},
+	}
+	code := mint.New(mint.Code)
+	server := desk.Caller{Principal: "service:setup", Access: incident.Service}
+	must(d.SubmitOrg(context.Background(), "", server, org.Found{ID: "javabeanai", Title: "PickAndPack", Owner: "lena", OwnerName: "Lena", CodeHash: org.Hash(code.Reveal())}))
+	token := mint.New(mint.Token)
+	must(d.SubmitOrg(context.Background(), "", server, org.Join{CodeHash: org.Hash(code.Reveal()), TokenID: token.ID, TokenHash: org.Hash(token.Reveal())}))
+	return d, token.Reveal()
+}
+
+func must(_ org.Outcome, err error) {
+	if err != nil {
+		panic(err) // a broken fixture ends the test run where it stands
+	}
+}
+
+// Join invites a person and lets them join; it gives their token.
+func (d *Desk) Join(id, name string, access incident.Access, roles ...string) string {
+	code, token := mint.New(mint.Code), mint.New(mint.Token)
+	owner := desk.Caller{Principal: "person:lena", Access: incident.Owner}
+	must(d.SubmitOrg(context.Background(), "", owner, org.Invite{Person: id, FullName: name, Access: access, Roles: roles, CodeHash: org.Hash(code.Reveal())}))
+	must(d.SubmitOrg(context.Background(), "", owner, org.Join{CodeHash: org.Hash(code.Reveal()), TokenID: token.ID, TokenHash: org.Hash(token.Reveal())}))
+	return token.Reveal()
+}
+
+// Invite makes an invitation and gives its code.
+func (d *Desk) Invite(id, name string, access incident.Access) string {
+	code := mint.New(mint.Code)
+	must(d.SubmitOrg(context.Background(), "", desk.Caller{Principal: "person:lena", Access: incident.Owner},
+		org.Invite{Person: id, FullName: name, Access: access, CodeHash: org.Hash(code.Reveal())}))
+	return code.Reveal()
+}
+
+// MachineKey makes a key.
+func (d *Desk) MachineKey(purpose, source, app string) string {
+	key := mint.New(mint.Key)
+	must(d.SubmitOrg(context.Background(), "", desk.Caller{Principal: "person:lena", Access: incident.Owner},
+		org.IssueKey{KeyID: key.ID, KeyHash: org.Hash(key.Reveal()), Purpose: purpose, Source: source, App: app}))
+	return key.Reveal()
+}
+
+// Asked is every request Submit got, in order.
+func (d *Desk) Asked() []desk.Request {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]desk.Request(nil), d.asked...)
+}
+
+// SecretSize is how many bytes the named secret had, or 0.
+func (d *Desk) SecretSize(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.secrets[name]
+}
+
+// Seen is what instances said, as "KEY INSTANCE VERSION".
+func (d *Desk) Seen() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]string(nil), d.seen...)
+}
+
+func (d *Desk) Submit(_ context.Context, r desk.Request) (desk.Outcome, error) {
+	d.mu.Lock()
+	d.asked = append(d.asked, r)
+	answer := d.Answer
+	d.mu.Unlock()
+	if d.States[r.Incident] == nil {
+		return desk.Outcome{}, fmt.Errorf("there is no incident %q: %w", r.Incident, desk.ErrNotFound)
+	}
+	if answer != nil {
+		return answer(r)
+	}
+	return desk.Outcome{Incident: r.Incident, Version: 7, Reason: "recorded", Facts: []desk.FactRef{{ID: "01J0FACT", Kind: "note.added", Recorded: d.Now}}}, nil
+}
+
+func (d *Desk) OpenIncident(_ context.Context, id string, by desk.Caller, open incident.Open) (desk.Outcome, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.asked = append(d.asked, desk.Request{ID: id, Command: open, Caller: by})
+	return desk.Outcome{Incident: "INC-9", Version: 1, Reason: "opened", Facts: []desk.FactRef{{ID: "01J0OPEN", Kind: "incident.opened", Recorded: d.Now}}}, nil
+}
+
+func (d *Desk) Board(context.Context) ([]desk.BoardRow, error) { return d.Rows, nil }
+
+func (d *Desk) Incident(_ context.Context, id string) (*incident.State, error) {
+	if s := d.States[id]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("there is no incident %q: %w", id, desk.ErrNotFound)
+}
+
+func (d *Desk) Clocks(_ context.Context, id string) ([]desk.ClockRow, error) {
+	if id != "" {
+		return d.Running[id], nil
+	}
+	var all []desk.ClockRow
+	for _, r := range d.Rows {
+		all = append(all, d.Running[r.ID]...)
+	}
+	return all, nil
+}
+
+func (d *Desk) Gates(_ context.Context, id string) ([]desk.GateRow, error) { return d.Shut[id], nil }
+
+func (d *Desk) Timeline(_ context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error) {
+	var out []desk.TimelineLine
+	skip := after != ""
+	for _, l := range d.Lines[id] {
+		if skip {
+			skip = l.ID != after
+			continue
+		}
+		if len(sources) > 0 && !strings.Contains(strings.Join(sources, ","), l.Source) {
+			continue
+		}
+		if len(out) < limit {
+			out = append(out, l)
+		}
+	}
+	return out, nil
+}
+
+func (d *Desk) Plan(ctx context.Context, id string, by desk.Caller, inc, action string, target map[string]string, secret, reason string) (desk.Outcome, error) {
+	return d.Submit(ctx, desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.PlanAction{Action: action, Target: target, Secret: secret, Reason: reason,
+		Steps: []string{"revoke the token"}, Blast: "stops sync", Undo: "issue a new token"}})
+}
+
+func (d *Desk) Scope(_ context.Context, q scope.Query) (scope.Result, error) {
+	r := d.Result
+	r.Query = q
+	return r, nil
+}
+
+func (d *Desk) RecordScope(ctx context.Context, id string, by desk.Caller, inc string, q scope.Query, reason string) (desk.Outcome, scope.Result, error) {
+	out, err := d.Submit(ctx, desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.RecordScope{Reason: reason}})
+	r := d.Result
+	r.Query = q
+	return out, r, err
+}
+
+func (d *Desk) Preview(_ context.Context, inc, notice, party string) (desk.Letter, error) {
+	if d.Letter.To == "" {
+		return desk.Letter{}, fmt.Errorf("there is no notice %q: %w", notice, desk.ErrNotFound)
+	}
+	return d.Letter, nil
+}
+
+func (d *Desk) Review(_ context.Context, inc, format string) ([]byte, error) {
+	return []byte("# Review of " + inc + " as " + format + "\n"), nil
+}
+
+func (d *Desk) Export(ctx context.Context, id string, by desk.Caller, inc, recipient string) (string, error) {
+	if d.ExportFile == "" {
+		return "", desk.ErrUnavailable
+	}
+	return d.ExportFile, nil
+}
+
+func (d *Desk) Switches(context.Context) (int64, []desk.Switch, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.version, append([]desk.Switch(nil), d.switches...), nil
+}
+
+func (d *Desk) FlipSwitch(_ context.Context, id string, by desk.Caller, merchant, state, reason, inc string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.version++
+	flipped := desk.Switch{Merchant: merchant, State: state, Reason: reason, Since: d.Now, Incident: inc}
+	for i := range d.switches {
+		if d.switches[i].Merchant == merchant {
+			d.switches[i] = flipped
+			flipped.Merchant = ""
+		}
+	}
+	if flipped.Merchant != "" {
+		d.switches = append(d.switches, flipped)
+	}
+	for _, w := range d.watchers {
+		select {
+		case w <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func (d *Desk) SwitchSeen(_ context.Context, key, instance string, version int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen = append(d.seen, fmt.Sprintf("%s %s %d", key, instance, version))
+	return nil
+}
+
+func (d *Desk) WatchSwitches(context.Context) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	w := make(chan struct{}, 1)
+	d.watchers = append(d.watchers, w)
+	return w
+}
+
+// Watchers counts the streams that wait for a flip.
+func (d *Desk) Watchers() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.watchers)
+}
+
+func (d *Desk) ImportMerchants(_ context.Context, by desk.Caller, csv io.Reader) (int, []desk.Reject, error) {
+	lines := bufio.NewScanner(csv)
+	n := -1
+	for lines.Scan() {
+		n++
+	}
+	return max(n, 0), []desk.Reject{{Line: 3, Field: "email", Reason: "is not an address"}}, lines.Err()
+}
+
+func (d *Desk) Merchants(_ context.Context, after string, limit int) ([]ledger.Merchant, error) {
+	var out []ledger.Merchant
+	for _, m := range d.Known {
+		if m.ID > after && len(out) < limit {
+			out = append(out, m)
+		}
+	}
+	return out, nil
+}
+
+func (d *Desk) PutSecret(_ context.Context, by desk.Caller, name string, value []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.secrets[name] = len(value)
+	return nil
+}
+
+func (d *Desk) Ingest(_ context.Context, key desk.Key, batch, format string, body io.Reader) (desk.Receipt, error) {
+	if d.Taken != nil {
+		return d.Taken(key, batch, format, body)
+	}
+	lines := bufio.NewScanner(body)
+	n := 0
+	for lines.Scan() {
+		n++
+	}
+	return desk.Receipt{Accepted: n}, lines.Err()
+}
+
+func (d *Desk) Checkpoints(context.Context) (desk.Checkpoints, error) {
+	return desk.Checkpoints{Facts: "javabeanai/facts\n3\nabc\n", FactsSize: 3}, nil
+}
+
+func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.Program }
+
+func (d *Desk) Org(context.Context) (*org.State, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.org, nil
+}
+
+func (d *Desk) SubmitOrg(_ context.Context, id string, by desk.Caller, c org.Command) (org.Outcome, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if out, ok := d.answers[id]; ok && id != "" {
+		out.Replayed = true
+		return out, nil
+	}
+	decision, err := org.Decide(d.org, c, incident.Context{Now: d.Now, Env: "drill", Actor: incident.Actor{Principal: by.Principal, Access: by.Access, Roles: by.Roles}})
+	if err != nil {
+		return org.Outcome{}, err
+	}
+	for _, f := range decision.Facts {
+		d.facts++
+		f.ID = fmt.Sprintf("01J%08d", d.facts)
+		if d.org, err = org.Fold(d.org, f); err != nil {
+			return org.Outcome{}, err
+		}
+	}
+	out := org.Outcome{Reason: decision.Reason, Version: d.org.Version, Fact: d.org.Head}
+	if id != "" {
+		d.answers[id] = out
+	}
+	return out, nil
+}
+
+func (d *Desk) Authenticate(_ context.Context, bearer string) (desk.Identity, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	hash := org.Hash(bearer)
+	if k, err := d.org.MachineKey(hash); err == nil {
+		return desk.Identity{Key: &desk.Key{ID: k.ID, Purpose: k.Purpose, Source: k.Source, App: k.App}}, nil
+	}
+	p, t, err := d.org.Bearer(hash, d.Now)
+	if err != nil {
+		return desk.Identity{}, errors.Join(desk.ErrUnauthenticated, err)
+	}
+	return desk.Identity{Person: &desk.Caller{Principal: p.Principal(), Name: p.Name, Access: p.Access, Roles: p.Roles, Token: t.ID}}, nil
+}

@@ -1,0 +1,79 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+)
+
+// commandInput is the request of one incident command. The body is the command's own JSON.
+type commandInput[C incident.Command] struct {
+	ID   string `path:"id" maxLength:"64" doc:"id of the incident, such as INC-1"`
+	Key  string `header:"Idempotency-Key" maxLength:"200"`
+	Body C
+}
+
+type outcomeOutput struct{ Body desk.Outcome }
+
+// registerCommands puts every command a person may give under its name. The workers' own commands
+// (report-attempt, report-result, record-scope, record-export, snapshot, signal, tick) and plan,
+// which the desk completes first, are not reachable this way.
+func (a *API) registerCommands(d Incidents) {
+	command[incident.Acknowledge](a, d, "Say that you are on it")
+	command[incident.Confirm](a, d, "Decide that this is an incident")
+	command[incident.Dismiss](a, d, "Decide that this is a false alarm")
+	command[incident.Mark](a, d, "Record a milestone that has no command of its own")
+	command[incident.Correct](a, d, "Correct the time of a milestone; both times stay")
+	command[incident.Answer](a, d, "Answer a judgement the policy asks for")
+	command[incident.SetSeverity](a, d, "Set the severity")
+	command[incident.Assign](a, d, "Give a role to a person")
+	command[incident.Note](a, d, "Add a line to the timeline")
+	command[incident.AdjustScope](a, d, "Include or exclude a merchant by hand")
+	command[incident.ApproveAction](a, d, "Sign a planned action")
+	command[incident.CancelAction](a, d, "Withdraw a planned action")
+	command[incident.UndoActionCmd](a, d, "Undo an applied action")
+	command[incident.DraftNotice](a, d, "Write or rewrite a notice")
+	command[incident.ApproveNotice](a, d, "Sign a notice")
+	command[incident.SendNotice](a, d, "Send an approved notice to everybody who has not had it")
+	command[incident.ResendNotice](a, d, "Decide an uncertain or bounced delivery")
+	command[incident.RunChecks](a, d, "Run declared checks")
+	command[incident.RecordFix](a, d, "Record how the cause was fixed")
+	command[incident.VerifyFix](a, d, "Verify the fix, as another person")
+	command[incident.RestoreService](a, d, "Return to service; the gate may refuse")
+	command[incident.Assess](a, d, "Record vector, root cause and risk")
+	command[incident.EditReview](a, d, "Write a part of the review")
+	command[incident.AddCorrective](a, d, "Add a corrective action")
+	command[incident.PublishReview](a, d, "Publish the review")
+	command[incident.Waive](a, d, "Let go of a duty, by name and reason")
+	command[incident.Close](a, d, "Close the incident")
+}
+
+func command[C incident.Command](a *API, d Incidents, summary string) {
+	var zero C
+	name := zero.Name()
+	op := operation("incident-"+name, http.MethodPost, "/v1/incidents/{id}/"+name, responders, summary)
+	op.Tags = []string{"incident"}
+	op.Errors = append(op.Errors, http.StatusNotFound, http.StatusConflict)
+	huma.Register(a.huma, op, func(ctx context.Context, in *commandInput[C]) (*outcomeOutput, error) {
+		out, err := d.Submit(ctx, desk.Request{ID: requestID(ctx, in.Key), Incident: in.ID, Command: in.Body, Caller: callerOf(ctx)})
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return &outcomeOutput{Body: out}, nil
+	})
+}
+
+// requestID makes an idempotency key the caller's own: two people who happen to choose the same
+// key do not get each other's answers.
+func requestID(ctx context.Context, key string) string {
+	key = strings.TrimSpace(key)
+	if key == "" {
+		return ""
+	}
+	return string(callerOf(ctx).Principal) + "/" + key
+}
