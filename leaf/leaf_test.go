@@ -84,12 +84,13 @@ func TestInnerTreeAgreesWithTheGoChecksumDatabaseImplementation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root := leaf.Root(hashes)
+		tree := leaf.NewTree(hashes)
+		root := tree.Root()
 		if tlog.Hash(root) != want {
 			t.Fatalf("root of %d events differs", n)
 		}
 		i := rapid.IntRange(0, n-1).Draw(t, "position")
-		path := leaf.Path(hashes, i)
+		path := tree.Path(i)
 		var independent tlog.RecordProof
 		for _, p := range path {
 			independent = append(independent, tlog.Hash(p))
@@ -113,7 +114,7 @@ func TestInnerTreeAgreesWithTheGoChecksumDatabaseImplementation(t *testing.T) {
 }
 
 func TestRootOfNothingIsTheHashOfNothing(t *testing.T) {
-	if leaf.Root(nil) != sha256.Sum256(nil) {
+	if leaf.NewTree(nil).Root() != sha256.Sum256(nil) {
 		t.Fatal("empty root differs from RFC 6962")
 	}
 }

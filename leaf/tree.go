@@ -26,31 +26,47 @@ func Node(left, right [HashLen]byte) [HashLen]byte {
 	return sha256.Sum256(b[:])
 }
 
-// Root is the RFC 6962 tree hash over leaf hashes; of none, the hash of nothing.
-func Root(hashes [][HashLen]byte) [HashLen]byte {
-	switch len(hashes) {
-	case 0:
-		return sha256.Sum256(nil)
-	case 1:
-		return hashes[0]
-	}
-	k := split(len(hashes))
-	return Node(Root(hashes[:k]), Root(hashes[k:]))
+// Tree is the inner tree of one leaf. Level 0 holds the event hashes; a node without a sibling
+// stands unchanged in the level above, which is the shape RFC 6962 gives a tree.
+type Tree struct {
+	levels [][][HashLen]byte
 }
 
-// split is the largest power of two smaller than n, for n > 1.
-func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
+// NewTree computes the tree over event hashes.
+func NewTree(hashes [][HashLen]byte) *Tree {
+	t := &Tree{levels: [][][HashLen]byte{hashes}}
+	for level := hashes; len(level) > 1; {
+		up := make([][HashLen]byte, 0, (len(level)+1)/2)
+		for i := 0; i+1 < len(level); i += 2 {
+			up = append(up, Node(level[i], level[i+1]))
+		}
+		if len(level)%2 == 1 {
+			up = append(up, level[len(level)-1])
+		}
+		t.levels = append(t.levels, up)
+		level = up
+	}
+	return t
+}
 
-// Path is the RFC 6962 audit path of the n-th of the hashes, counted from 0, leaf to root.
-func Path(hashes [][HashLen]byte, n int) [][HashLen]byte {
-	if len(hashes) < 2 {
-		return nil
+// Root is the tree's hash; of no events, the hash of nothing.
+func (t *Tree) Root() [HashLen]byte {
+	if len(t.levels[0]) == 0 {
+		return sha256.Sum256(nil)
 	}
-	k := split(len(hashes))
-	if n < k {
-		return append(Path(hashes[:k], n), Root(hashes[k:]))
+	return t.levels[len(t.levels)-1][0]
+}
+
+// Path is the audit path of the n-th event, counted from 0, leaf to root.
+func (t *Tree) Path(n int) [][HashLen]byte {
+	var out [][HashLen]byte
+	for _, level := range t.levels {
+		if sibling := n ^ 1; sibling < len(level) {
+			out = append(out, level[sibling])
+		}
+		n /= 2
 	}
-	return append(Path(hashes[k:], n-k), Root(hashes[:k]))
+	return out
 }
 
 // ErrPath says that an audit path does not have the length its position needs.
@@ -79,3 +95,6 @@ func RootFromPath(hash [HashLen]byte, n, size int, path [][HashLen]byte) ([HashL
 	right, err := RootFromPath(hash, n-k, size-k, path[:len(path)-1])
 	return Node(top, right), err
 }
+
+// split is the largest power of two smaller than n, for n > 1.
+func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }

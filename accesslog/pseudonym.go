@@ -1,0 +1,88 @@
+package accesslog
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"strings"
+	"sync"
+)
+
+// TokenLen is the length of a pseudonym in bytes.
+const TokenLen = 16
+
+// Keys is what the access log needs of a keyring: AES-256 keys by purpose and id, made on first
+// use. Purposes are "pseudonym" (id: merchant) and "epoch" (id: UTC day, YYYY-MM-DD).
+type Keys interface {
+	Key(purpose, id string) ([]byte, error)
+}
+
+// pseudonyms turns identifiers into tokens. It keeps a keyed hash per merchant, because starting
+// an HMAC costs more than finishing one.
+type pseudonyms struct {
+	keys  Keys
+	pools sync.Map // merchant → *sync.Pool of hash.Hash
+}
+
+// token is HMAC-SHA256(merchant's key, kind 0x00 identifier), cut to 16 bytes. Kind is part of the
+// input so that account 7 and telephone 7 are not the same person.
+func (p *pseudonyms) token(merchant, kind, normal string) (string, error) {
+	v, ok := p.pools.Load(merchant)
+	if !ok {
+		key, err := p.keys.Key("pseudonym", merchant)
+		if err != nil {
+			return "", fmt.Errorf("accesslog: pseudonym key of a merchant: %w", err)
+		}
+		v, _ = p.pools.LoadOrStore(merchant, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+	}
+	pool := v.(*sync.Pool)
+	h := pool.Get().(hash.Hash)
+	defer pool.Put(h)
+	h.Reset()
+	h.Write([]byte(kind))
+	h.Write([]byte{0})
+	h.Write([]byte(normal))
+	return hex.EncodeToString(h.Sum(nil)[:TokenLen]), nil
+}
+
+// forget drops the cached key of a merchant after its key was destroyed.
+func (p *pseudonyms) forget(merchant string) { p.pools.Delete(merchant) }
+
+// normalise brings an identifier to the form that is hashed, so that the same person written in
+// two ways is one person. It returns "" when nothing identifying is left.
+func normalise(kind, id string) string {
+	id = strings.TrimSpace(id)
+	switch kind {
+	case "email":
+		return strings.ToLower(id)
+	case "phone":
+		return normalPhone(id)
+	}
+	return id
+}
+
+// normalPhone keeps the digits and whether the number is international: "+49 (0) 171…" has lost
+// its trunk zero, and 0049… is +49…. A national number stays national: without its country
+// nothing more can be said about it.
+func normalPhone(id string) string {
+	id = strings.ReplaceAll(id, "(0)", "")
+	var b strings.Builder
+	for _, r := range id {
+		if r >= '0' && r <= '9' {
+			b.WriteRune(r)
+		}
+	}
+	digits := b.String()
+	if digits == "" {
+		return ""
+	}
+	if strings.HasPrefix(id, "+") {
+		return "+" + digits
+	}
+	if rest, ok := strings.CutPrefix(digits, "00"); ok && rest != "" {
+		return "+" + rest
+	}
+	return digits
+}
