@@ -140,11 +140,14 @@ func (s *Switches) poll(ctx context.Context) error {
 
 // take reads a set and puts it in force. One that cannot be read changes nothing.
 func (s *Switches) take(b []byte) error {
-	var set *Set
-	if err := json.Unmarshal(b, &set); err != nil || set == nil || set.Switches == nil {
+	var in struct {
+		Version  *int64   `json:"version"`
+		Switches []Switch `json:"switches"`
+	}
+	if err := json.Unmarshal(b, &in); err != nil || in.Version == nil {
 		return errors.New("killswitch: what the server sent is not a set of switches: the last known set stays in force")
 	}
-	s.apply(*set, true)
+	s.apply(Set{Version: *in.Version, Switches: in.Switches}, true)
 	return nil
 }
 
