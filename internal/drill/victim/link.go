@@ -30,6 +30,7 @@ type Connection struct {
 	URL       string `json:"url"`
 	IngestKey Secret `json:"ingest_key"`
 	SwitchKey Secret `json:"switch_key"`
+	App       string `json:"app"`
 }
 
 // postConnect gives the application its responder. It is asked for once, before any traffic.
@@ -55,7 +56,7 @@ func (v *Victim) Connect(ctx context.Context, c Connection) error {
 	}
 	h, err := piilog.New(piilog.Options{
 		Endpoint: strings.TrimRight(c.URL, "/") + "/v1/events", Key: piilog.Key(c.IngestKey), App: v.c.App, Env: "drill",
-		SpillDir: v.c.SpillDir, MaxDelay: 20 * time.Millisecond, MaxWait: 200 * time.Millisecond,
+		SpillDir: v.c.SpillDir, MaxDelay: 40 * time.Millisecond, MaxWait: 200 * time.Millisecond,
 	})
 	if err != nil {
 		return err

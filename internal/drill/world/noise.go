@@ -73,7 +73,7 @@ func (w *World) Warehouse(from, to time.Time) []Line {
 				l.Kind, l.Send = "late", at.Add(time.Duration(2+r.IntN(4))*time.Hour)
 			case dice < 6:
 				l.Kind = "skewed"
-				e.Time = at.Add(25 * time.Minute).Format(time.RFC3339Nano)
+				e.Time = at.Add(26 * time.Hour).Format(time.RFC3339Nano)
 			case dice < 8:
 				l.Kind = "malformed"
 				e.Merchant = ""
