@@ -1,0 +1,515 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Outcome is what came of a command that was accepted.
+type Outcome struct {
+	Incident string `json:"incident"`
+	Version  int    `json:"version"`
+	Reason   string `json:"reason"`
+	Facts    []Fact `json:"facts"`
+	Replayed bool   `json:"replayed,omitempty"`
+}
+
+// Fact names a recorded fact.
+type Fact struct {
+	ID       string    `json:"id"`
+	Kind     string    `json:"kind"`
+	Recorded time.Time `json:"recorded"`
+	Hash     string    `json:"hash"`
+}
+
+// Row is one incident on the board.
+type Row struct {
+	ID         string               `json:"id"`
+	Title      string               `json:"title"`
+	Class      string               `json:"class"`
+	Severity   string               `json:"severity"`
+	Status     string               `json:"status"`
+	Env        string               `json:"env"`
+	Opened     time.Time            `json:"opened"`
+	Lead       string               `json:"lead,omitempty"`
+	Milestones map[string]time.Time `json:"milestones"`
+	Next       *Clock               `json:"next,omitempty"`
+	MoreClocks int                  `json:"more_clocks"`
+	Missed     int                  `json:"missed"`
+	Closed     []string             `json:"closed,omitempty"`
+}
+
+// Clock is one duty with its clock.
+type Clock struct {
+	Incident  string    `json:"incident"`
+	Duty      string    `json:"duty"`
+	Recipient string    `json:"recipient,omitempty"`
+	Count     int       `json:"count,omitempty"`
+	State     string    `json:"state"`
+	Say       string    `json:"say"`
+	Due       time.Time `json:"due,omitzero"`
+	Target    time.Time `json:"target,omitzero"`
+	Started   time.Time `json:"started,omitzero"`
+	Met       time.Time `json:"met,omitzero"`
+	Why       string    `json:"why"`
+	Holder    string    `json:"holder,omitempty"`
+	Missing   []Missing `json:"missing,omitempty"`
+}
+
+// Gate is one gate of an incident.
+type Gate struct {
+	Command string    `json:"command"`
+	Open    bool      `json:"open"`
+	Missing []Missing `json:"missing,omitempty"`
+}
+
+// Line is one line of the merged timeline.
+type Line struct {
+	ID        string    `json:"id"`
+	At        time.Time `json:"at"`
+	Recorded  time.Time `json:"recorded"`
+	Source    string    `json:"source"`
+	Kind      string    `json:"kind"`
+	Principal string    `json:"principal,omitempty"`
+	Text      string    `json:"text"`
+	Fact      string    `json:"fact,omitempty"`
+}
+
+// Letter is a notice as one recipient gets it.
+type Letter struct {
+	From    string            `json:"from"`
+	To      string            `json:"to"`
+	Subject string            `json:"subject"`
+	Text    string            `json:"text"`
+	Headers map[string]string `json:"headers,omitempty"`
+}
+
+// Query asks which accesses are in scope; see the API's document.
+type Query struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	Kind string    `json:"kind,omitempty"`
+	Any  []Clause  `json:"any,omitempty"`
+	Not  []Clause  `json:"not,omitempty"`
+}
+
+// Clause matches an event when every field that is set has the event's value among its own.
+type Clause struct {
+	Credential []string `json:"credential,omitempty"`
+	Actor      []string `json:"actor,omitempty"`
+	IP         []string `json:"ip,omitempty"`
+	Agent      []string `json:"agent,omitempty"`
+	Endpoint   []string `json:"endpoint,omitempty"`
+	Merchant   []string `json:"merchant,omitempty"`
+	Action     []string `json:"action,omitempty"`
+	DataType   []string `json:"data_type,omitempty"`
+}
+
+// Result is the answer to a Query.
+type Result struct {
+	Query      Query      `json:"query"`
+	Log        string     `json:"log"`
+	Size       uint64     `json:"size"`
+	Checkpoint string     `json:"checkpoint"`
+	Digest     string     `json:"digest"`
+	Events     int64      `json:"events"`
+	Records    int64      `json:"records"`
+	Customers  int64      `json:"customers"`
+	AtLeast    bool       `json:"at_least"`
+	DataTypes  []string   `json:"data_types"`
+	First      time.Time  `json:"first"`
+	Last       time.Time  `json:"last"`
+	Gaps       []Gap      `json:"gaps,omitempty"`
+	Rows       []Exposure `json:"rows"`
+	Excluded   []Seen     `json:"excluded,omitempty"`
+	Included   []Seen     `json:"included,omitempty"`
+}
+
+// Gap is a time in which a source said nothing.
+type Gap struct {
+	Source string    `json:"source"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+}
+
+// Exposure is one merchant's share of a scope.
+type Exposure struct {
+	Merchant  string    `json:"merchant"`
+	Stores    []string  `json:"stores"`
+	DataTypes []string  `json:"data_types"`
+	Customers int64     `json:"customers"`
+	Records   int64     `json:"records"`
+	Events    int64     `json:"events"`
+	AtLeast   bool      `json:"at_least,omitempty"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+}
+
+// Seen is an address and agent and how much they did.
+type Seen struct {
+	IP        string    `json:"ip"`
+	Agent     string    `json:"agent"`
+	Events    int64     `json:"events"`
+	Merchants int64     `json:"merchants"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+}
+
+// Switch is one kill switch.
+type Switch struct {
+	Merchant string       `json:"merchant"`
+	State    string       `json:"state"`
+	Reason   string       `json:"reason,omitempty"`
+	Since    time.Time    `json:"since"`
+	Incident string       `json:"incident,omitempty"`
+	Seen     []SwitchSeen `json:"seen,omitempty"`
+}
+
+// SwitchSeen is an instance and the version it obeys.
+type SwitchSeen struct {
+	Instance string    `json:"instance"`
+	Version  int64     `json:"version"`
+	At       time.Time `json:"at"`
+}
+
+// Switches is the whole set.
+type Switches struct {
+	Version  int64    `json:"version"`
+	Switches []Switch `json:"switches"`
+}
+
+// Reject is one line that was not taken in.
+type Reject struct {
+	Line   int    `json:"line"`
+	Field  string `json:"field,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// Receipt says what was taken in.
+type Receipt struct {
+	Accepted   int      `json:"accepted"`
+	Duplicates int      `json:"duplicates"`
+	Rejected   []Reject `json:"rejected"`
+}
+
+// Imported says what came of an import.
+type Imported struct {
+	Imported int      `json:"imported"`
+	Rejected []Reject `json:"rejected"`
+}
+
+// Merchant is one row of the directory.
+type Merchant struct {
+	ID       string   `json:"id"`
+	Name     string   `json:"name"`
+	Emails   []string `json:"emails"`
+	Language string   `json:"language,omitempty"`
+	Zone     string   `json:"zone,omitempty"`
+	Country  string   `json:"country,omitempty"`
+	Stores   []struct {
+		ID     string `json:"id"`
+		Domain string `json:"domain"`
+	} `json:"stores"`
+}
+
+// Person is somebody with an account.
+type Person struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Access  string    `json:"access"`
+	Roles   []string  `json:"roles"`
+	Invited time.Time `json:"invited"`
+	Joined  time.Time `json:"joined,omitzero"`
+	Revoked time.Time `json:"revoked,omitzero"`
+}
+
+// Caller is whose token this is.
+type Caller struct {
+	Principal string   `json:"principal"`
+	Name      string   `json:"name"`
+	Access    string   `json:"access"`
+	Roles     []string `json:"roles,omitempty"`
+	Token     string   `json:"token,omitempty"`
+}
+
+// Checkpoints are the newest signed notes of both logs.
+type Checkpoints struct {
+	Facts      string `json:"facts"`
+	Events     string `json:"events"`
+	FactsKey   string `json:"facts_key"`
+	EventsKey  string `json:"events_key"`
+	FactsSize  uint64 `json:"facts_size"`
+	EventsSize uint64 `json:"events_size"`
+}
+
+func at(parts ...string) string {
+	path := "/v1"
+	for _, p := range parts {
+		path += "/" + url.PathEscape(p)
+	}
+	return path
+}
+
+// Board lists the open incidents, most urgent first.
+func (c *Client) Board(ctx context.Context) ([]Row, error) {
+	var out struct {
+		Incidents []Row `json:"incidents"`
+	}
+	err := c.Do(ctx, http.MethodGet, at("incidents"), nil, &out)
+	return out.Incidents, err
+}
+
+// Open opens an incident. Fields are those of the API's Open.
+func (c *Client) Open(ctx context.Context, open any) (Outcome, error) {
+	var out Outcome
+	err := c.Do(ctx, http.MethodPost, at("incidents"), open, &out)
+	return out, err
+}
+
+// Incident reads the state of an incident as JSON, with next and gates.
+func (c *Client) Incident(ctx context.Context, id string) (json.RawMessage, error) {
+	var out json.RawMessage
+	err := c.Do(ctx, http.MethodGet, at("incidents", id), nil, &out)
+	return out, err
+}
+
+// Command gives a command to an incident: its name and its JSON body (nil for an empty one).
+func (c *Client) Command(ctx context.Context, incident, name string, body any) (Outcome, error) {
+	if body == nil {
+		body = struct{}{}
+	}
+	var out Outcome
+	err := c.Do(ctx, http.MethodPost, at("incidents", incident, name), body, &out)
+	return out, err
+}
+
+// Plan plans an action.
+func (c *Client) Plan(ctx context.Context, incident, action string, target map[string]string, secret, reason string) (Outcome, error) {
+	return c.Command(ctx, incident, "plan", map[string]any{"action": action, "target": target, "secret": secret, "reason": reason})
+}
+
+// Clocks lists running clocks, of one incident or (id "") of all.
+func (c *Client) Clocks(ctx context.Context, id string) ([]Clock, error) {
+	var out struct {
+		Clocks []Clock `json:"clocks"`
+	}
+	path := at("clocks")
+	if id != "" {
+		path = at("incidents", id, "clocks")
+	}
+	err := c.Do(ctx, http.MethodGet, path, nil, &out)
+	return out.Clocks, err
+}
+
+// Timeline reads a page of the timeline after the line named; sources may be "".
+func (c *Client) Timeline(ctx context.Context, id, after string, limit int, sources string) ([]Line, error) {
+	q := url.Values{}
+	if after != "" {
+		q.Set("after", after)
+	}
+	if limit > 0 {
+		q.Set("limit", strconv.Itoa(limit))
+	}
+	if sources != "" {
+		q.Set("source", sources)
+	}
+	var out struct {
+		Lines []Line `json:"lines"`
+	}
+	err := c.Do(ctx, http.MethodGet, at("incidents", id, "timeline")+"?"+q.Encode(), nil, &out)
+	return out.Lines, err
+}
+
+// Scope computes who is affected and records nothing.
+func (c *Client) Scope(ctx context.Context, q Query) (Result, error) {
+	var out Result
+	err := c.Do(ctx, http.MethodPost, at("scope"), q, &out)
+	return out, err
+}
+
+// RecordScope computes who is affected and records it on the incident.
+func (c *Client) RecordScope(ctx context.Context, incident string, q Query, reason string) (Outcome, Result, error) {
+	var out struct {
+		Outcome Outcome `json:"outcome"`
+		Result  Result  `json:"result"`
+	}
+	err := c.Do(ctx, http.MethodPost, at("incidents", incident, "scope"), map[string]any{"query": q, "reason": reason}, &out)
+	return out.Outcome, out.Result, err
+}
+
+// Preview reads a notice as one recipient gets it.
+func (c *Client) Preview(ctx context.Context, incident, notice, party string) (Letter, error) {
+	var out Letter
+	err := c.Do(ctx, http.MethodGet, at("incidents", incident, "notices", notice, "preview")+"?party="+url.QueryEscape(party), nil, &out)
+	return out, err
+}
+
+// Review copies the review to w: format md, html or pdf.
+func (c *Client) Review(ctx context.Context, incident, format string, w io.Writer) error {
+	answer, err := c.send(ctx, request{method: http.MethodGet, path: at("incidents", incident, "review") + "?format=" + url.QueryEscape(format)})
+	if err != nil {
+		return err
+	}
+	return copyAll(w, answer)
+}
+
+// Export copies an evidence export to w and says how many bytes it has.
+func (c *Client) Export(ctx context.Context, incident, recipient string, w io.Writer) (int64, error) {
+	body, err := json.Marshal(map[string]string{"recipient": recipient})
+	if err != nil {
+		return 0, err
+	}
+	answer, err := c.send(ctx, request{method: http.MethodPost, path: at("incidents", incident, "export"), body: body, contentType: "application/json"})
+	if err != nil {
+		return 0, err
+	}
+	return answer.ContentLength, copyAll(w, answer)
+}
+
+// copyAll copies an answer whose length is known, and fails when less came.
+func copyAll(w io.Writer, answer *http.Response) error {
+	defer answer.Body.Close()
+	n, err := io.Copy(w, answer.Body)
+	if err == nil && answer.ContentLength >= 0 && n != answer.ContentLength {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return &UnavailableError{Err: fmt.Errorf("the answer was cut short after %d bytes: %w", n, err)}
+	}
+	return nil
+}
+
+// Switches reads all kill switches.
+func (c *Client) Switches(ctx context.Context) (Switches, error) {
+	var out Switches
+	err := c.Do(ctx, http.MethodGet, at("switches"), nil, &out)
+	return out, err
+}
+
+// FlipSwitch flips a kill switch; merchant "*" is everybody, state on or off.
+func (c *Client) FlipSwitch(ctx context.Context, merchant, state, reason, incident string) (Switches, error) {
+	var out Switches
+	err := c.Do(ctx, http.MethodPost, at("switches"),
+		map[string]string{"merchant": merchant, "state": state, "reason": reason, "incident": incident}, &out)
+	return out, err
+}
+
+// Ingest sends access events: body is one event a line or a JSON array, at most what the server
+// takes in one request. The same batch key sent again counts as duplicates, so a lost answer is
+// repeated by sending the same bytes with the same key.
+func (c *Client) Ingest(ctx context.Context, batch, format string, body []byte) (Receipt, error) {
+	header := http.Header{}
+	header.Set("Tocsin-Batch", batch)
+	answer, err := c.send(ctx, request{method: http.MethodPost, path: at("events") + "?format=" + url.QueryEscape(format),
+		body: body, contentType: "application/x-ndjson", header: header})
+	if err != nil {
+		return Receipt{}, err
+	}
+	defer answer.Body.Close()
+	var out Receipt
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&out); err != nil {
+		return Receipt{}, &UnavailableError{Err: fmt.Errorf("the receipt was cut short: %w", err)}
+	}
+	return out, nil
+}
+
+// ImportMerchants sends the directory as CSV.
+func (c *Client) ImportMerchants(ctx context.Context, csv []byte) (Imported, error) {
+	answer, err := c.send(ctx, request{method: http.MethodPost, path: at("merchants"), body: csv, contentType: "text/csv"})
+	if err != nil {
+		return Imported{}, err
+	}
+	defer answer.Body.Close()
+	var out Imported
+	err = json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&out)
+	return out, err
+}
+
+// Merchants reads a page of the directory; next is "" on the last.
+func (c *Client) Merchants(ctx context.Context, after string, limit int) (page []Merchant, next string, err error) {
+	var out struct {
+		Merchants []Merchant `json:"merchants"`
+		Next      string     `json:"next"`
+	}
+	q := url.Values{"after": {after}, "limit": {strconv.Itoa(limit)}}
+	err = c.Do(ctx, http.MethodGet, at("merchants")+"?"+q.Encode(), nil, &out)
+	return out.Merchants, out.Next, err
+}
+
+// PutSecret writes a named secret. It can never be read back.
+func (c *Client) PutSecret(ctx context.Context, name string, value []byte) error {
+	answer, err := c.send(ctx, request{method: http.MethodPut, path: at("secrets", name), body: value, contentType: "application/octet-stream"})
+	if err != nil {
+		return err
+	}
+	return answer.Body.Close()
+}
+
+// People lists the people with an account.
+func (c *Client) People(ctx context.Context) ([]Person, error) {
+	var out struct {
+		People []Person `json:"people"`
+	}
+	err := c.Do(ctx, http.MethodGet, at("people"), nil, &out)
+	return out.People, err
+}
+
+// Invite invites a person and gives the link, which works once.
+func (c *Client) Invite(ctx context.Context, id, name, access string, roles []string) (link string, expires time.Time, err error) {
+	var out struct {
+		Link    string    `json:"link"`
+		Expires time.Time `json:"expires"`
+	}
+	err = c.Do(ctx, http.MethodPost, at("people"), map[string]any{"id": id, "name": name, "access": access, "roles": roles}, &out)
+	return out.Link, out.Expires, err
+}
+
+// Join uses an invitation's code.
+func (c *Client) Join(ctx context.Context, code string) (person string, token Token, err error) {
+	var out struct {
+		Person string `json:"person"`
+		Token  string `json:"token"`
+	}
+	err = c.Do(ctx, http.MethodPost, at("join"), map[string]string{"code": code}, &out)
+	return out.Person, Token(out.Token), err
+}
+
+// RevokePerson ends an account.
+func (c *Client) RevokePerson(ctx context.Context, id, reason string) error {
+	return c.Do(ctx, http.MethodPost, at("people", id, "revoke"), map[string]string{"reason": reason}, nil)
+}
+
+// Whoami says whose token this is.
+func (c *Client) Whoami(ctx context.Context) (Caller, error) {
+	var out Caller
+	err := c.Do(ctx, http.MethodGet, at("whoami"), nil, &out)
+	return out, err
+}
+
+// NewMachineKey makes a key for a machine: purpose ingest or switch.
+func (c *Client) NewMachineKey(ctx context.Context, purpose, source, app string) (id string, key Token, err error) {
+	var out struct {
+		ID  string `json:"id"`
+		Key string `json:"key"`
+	}
+	err = c.Do(ctx, http.MethodPost, at("keys"), map[string]string{"purpose": purpose, "source": source, "app": app}, &out)
+	return out.ID, Token(out.Key), err
+}
+
+// RevokeMachineKey ends a machine's key.
+func (c *Client) RevokeMachineKey(ctx context.Context, id string) error {
+	return c.Do(ctx, http.MethodPost, at("keys", id, "revoke"), struct{}{}, nil)
+}
+
+// Checkpoints reads the newest checkpoint of both logs.
+func (c *Client) Checkpoints(ctx context.Context) (Checkpoints, error) {
+	var out Checkpoints
+	err := c.Do(ctx, http.MethodGet, at("checkpoints"), nil, &out)
+	return out, err
+}
