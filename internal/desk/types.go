@@ -39,6 +39,7 @@ type Request struct {
 	Incident string
 	Command  incident.Command
 	Caller   Caller
+	Causes   []string // ids of the facts, signals or commands that led here
 }
 
 // Outcome is what came of a command that was accepted. Replayed says that the answer is the

@@ -1,0 +1,229 @@
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is tocsin.yaml. Each field's comment is its manual.
+type Config struct {
+	// Organisation is the vendor. Its id names the transparency logs and never changes.
+	Organisation struct {
+		ID   string `yaml:"id"`
+		Name string `yaml:"name"`
+	} `yaml:"organisation"`
+	// PublicURL is how people outside reach this server; links in mails start with it.
+	PublicURL string `yaml:"public_url"`
+	// Listen is the address of console, API and ingest. An address that is not loopback needs TLS
+	// or a trusted proxy.
+	Listen string `yaml:"listen"`
+	// TrustedProxies are the addresses or prefixes whose X-Forwarded-Proto and -For are believed.
+	TrustedProxies []string `yaml:"trusted_proxies"`
+	// TLS names a certificate and key in PEM.
+	TLS struct {
+		Cert string `yaml:"cert"`
+		Key  string `yaml:"key"`
+	} `yaml:"tls"`
+	// Apps are the apps whose incidents are handled here.
+	Apps []struct {
+		ID   string `yaml:"id"`
+		Name string `yaml:"name"`
+	} `yaml:"apps"`
+	// Policy is the file of the policy in force, relative to the data folder.
+	Policy string `yaml:"policy"`
+	Mail   Mail   `yaml:"mail"`
+	// Network.Allow are the private prefixes that outgoing requests may reach; none by default.
+	Network struct {
+		Allow []string `yaml:"allow"`
+	} `yaml:"network"`
+	// Connectors do containment. Each kind owns its own settings.
+	Connectors map[string]yaml.Node `yaml:"connectors"`
+	// Checks are the recovery checks that the restore gate asks for.
+	Checks map[string]yaml.Node `yaml:"checks"`
+
+	dir string
+}
+
+// Mail is the relay that notices go out by.
+type Mail struct {
+	Relay        string          `yaml:"relay"`         // host:port
+	From         string          `yaml:"from"`          // "Name <address>"
+	Hello        string          `yaml:"hello"`         // name given in EHLO; default the machine's
+	TLS          string          `yaml:"tls"`           // starttls (default), tls, or none on loopback
+	Username     string          `yaml:"username"`      // empty: no sign-in
+	PasswordFile string          `yaml:"password_file"` // relative to the data folder
+	Retry        []time.Duration `yaml:"retry"`         // waits between attempts; default over two days
+}
+
+// DefaultRetry is how long a deferred mail waits before each further attempt: two days in all, as
+// RFC 5321 4.5.4.1 asks for at least.
+var DefaultRetry = []time.Duration{time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour, 24 * time.Hour}
+
+const maxConfig = 1 << 20
+
+// LoadConfig reads DIR/tocsin.yaml. Every mistake is named by file, line and field.
+func LoadConfig(dir, file string) (*Config, error) {
+	if file == "" {
+		file = filepath.Join(dir, "tocsin.yaml")
+	}
+	f, err := os.Open(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("%s does not exist: make it with tocsin init, or name another with --config", file)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxConfig+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(src) > maxConfig {
+		return nil, fmt.Errorf("%s is larger than 1 MiB", file)
+	}
+	var c Config
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	dec.KnownFields(true)
+	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %s", file, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
+	}
+	c.dir = dir
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return &c, nil
+}
+
+func (c *Config) check() error {
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:8080"
+	}
+	if len(c.Mail.Retry) == 0 {
+		c.Mail.Retry = DefaultRetry
+	}
+	if c.Mail.TLS == "" {
+		c.Mail.TLS = "starttls"
+	}
+	var errs []error
+	add := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	if !validID(c.Organisation.ID) {
+		add("organisation.id", "has to be 1 to 64 characters of a-z, 0-9, - and .")
+	}
+	if c.Organisation.Name == "" {
+		add("organisation.name", "is missing: it is how notices name you")
+	}
+	if c.Policy == "" {
+		add("policy", "is missing: name the policy file, such as policies/pickandpack.yaml")
+	}
+	if len(c.Apps) == 0 {
+		add("apps", "is missing: name at least one app")
+	}
+	for i, a := range c.Apps {
+		if !validID(strings.ReplaceAll(a.ID, "_", "-")) {
+			add(fmt.Sprintf("apps[%d].id", i), "has to be 1 to 64 characters of a-z, 0-9, -, _ and .")
+		}
+	}
+	if c.PublicURL != "" {
+		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+			add("public_url", "has to be a URL such as https://security.example.com")
+		}
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		add("listen", "has to be host:port, such as 127.0.0.1:8080")
+	}
+	if c.Mail.Relay != "" {
+		if _, _, err := net.SplitHostPort(c.Mail.Relay); err != nil {
+			add("mail.relay", "has to be host:port, such as smtp.example.com:587")
+		}
+		if _, err := mail.ParseAddress(c.Mail.From); err != nil {
+			add("mail.from", "has to be an address such as \"Example Security <security@example.com>\"")
+		}
+	}
+	if !slices.Contains([]string{"starttls", "tls", "none"}, c.Mail.TLS) {
+		add("mail.tls", "has to be starttls, tls or none")
+	}
+	if c.Mail.TLS == "none" && !loopback(c.Mail.Relay) {
+		add("mail.tls", "none is only for a relay on loopback: mail to merchants does not leave this machine in the clear")
+	}
+	for i, p := range append(slices.Clone(c.TrustedProxies), c.Network.Allow...) {
+		if _, err := prefix(p); err != nil {
+			field := fmt.Sprintf("trusted_proxies[%d]", i)
+			if i >= len(c.TrustedProxies) {
+				field = fmt.Sprintf("network.allow[%d]", i-len(c.TrustedProxies))
+			}
+			add(field, "has to be an address or a prefix such as 10.0.0.0/8")
+		}
+	}
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		add("tls", "needs both cert and key")
+	}
+	if !loopback(c.Listen) && c.TLS.Cert == "" && len(c.TrustedProxies) == 0 {
+		add("listen", "%s is not loopback: set tls.cert and tls.key, or name the proxy in trusted_proxies", c.Listen)
+	}
+	return errors.Join(errs...)
+}
+
+func validID(id string) bool {
+	if id == "" || len(id) > 64 {
+		return false
+	}
+	return strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
+}
+
+// loopback says whether host:port is on this machine alone. A name counts only when it is localhost.
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return false
+	}
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func prefix(s string) (netip.Prefix, error) {
+	if p, err := netip.ParsePrefix(s); err == nil {
+		return p.Masked(), nil
+	}
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	return netip.PrefixFrom(a, a.BitLen()), nil
+}
+
+// prefixes parses a list that check has already accepted.
+func prefixes(list []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, s := range list {
+		if p, err := prefix(s); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// path resolves a file named in the configuration against the data folder.
+func (c *Config) path(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(c.dir, name)
+}

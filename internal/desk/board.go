@@ -1,0 +1,268 @@
+package desk
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+const boardProjection = "board"
+
+// Board lists incidents, open ones first, the most urgent clock first. It reads a projection and
+// opens no incident, so a thousand incidents cost one indexed read.
+func (d *Desk) Board(ctx context.Context) ([]BoardRow, error) {
+	var rows []BoardRow
+	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
+		found, err := r.Rows(boardProjection, "", "", 1000)
+		if err != nil {
+			return err
+		}
+		for _, row := range found {
+			var b BoardRow
+			if err := json.Unmarshal(row.Body, &b); err != nil {
+				return fmt.Errorf("desk: board row %s: %w: run tocsin rebuild", row.Key, err)
+			}
+			rows = append(rows, b)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+// boardRank orders the board: open before ended, then by the next instant that matters.
+func boardRank(b BoardRow) string {
+	group, at := "1", b.Updated
+	if b.Status == incident.StatusOpen {
+		group = "0"
+		at = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+		if b.Next != nil {
+			at = urgency(*b.Next)
+		}
+	}
+	return group + at.UTC().Format("2006-01-02T15:04:05.000")
+}
+
+// urgency is the instant a clock is pressing towards: its limit, else its target.
+func urgency(c ClockRow) time.Time {
+	switch {
+	case !c.Due.IsZero():
+		return c.Due
+	case !c.Target.IsZero():
+		return c.Target
+	}
+	return time.Date(9998, 1, 1, 0, 0, 0, 0, time.UTC)
+}
+
+func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
+	b := BoardRow{
+		ID: s.ID, Title: s.Title, Class: s.Class, Severity: s.Severity, Status: s.Status, Env: s.Env,
+		Apps: s.Apps, Opened: s.Opened, Updated: s.Updated, Milestones: map[string]time.Time{},
+	}
+	for name, m := range s.Milestones {
+		b.Milestones[name] = m.At
+	}
+	if who, ok := s.Roles["lead"]; ok {
+		b.Lead = strings.TrimPrefix(string(who), "person:")
+	}
+	if n := len(s.Scopes); n > 0 {
+		b.People, b.Merchants = s.Scopes[n-1].Customers, s.Scopes[n-1].Merchants
+	}
+	rows := clockRows(p, s)
+	for _, c := range rows {
+		if !running(c.State) {
+			continue
+		}
+		if c.State == incident.DutyMissed {
+			b.Missed++
+		}
+		if b.Next == nil {
+			next := c
+			b.Next = &next
+		} else {
+			b.MoreClocks++
+		}
+	}
+	if s.Status == incident.StatusOpen {
+		for _, g := range incident.Gates(p, s) {
+			if len(g.Missing) > 0 {
+				b.Closed = append(b.Closed, g.Command)
+			}
+		}
+	}
+	return b
+}
+
+func running(s incident.DutyState) bool {
+	switch s {
+	case incident.DutyRunning, incident.DutyProvisional, incident.DutyAtRisk, incident.DutyMissed:
+		return true
+	}
+	return false
+}
+
+// Clocks lists every duty of an incident: running ones by urgency, then the rest with the reason
+// why they do not run.
+func (d *Desk) Clocks(ctx context.Context, id string) ([]ClockRow, error) {
+	s, err := d.Incident(ctx, id)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	return clockRows(d.program(s), s), nil
+}
+
+// clockRows folds duties that differ in their recipient alone into one row with a count.
+func clockRows(p *policy.Program, s *incident.State) []ClockRow {
+	type group struct {
+		duty, state string
+		due, target int64
+	}
+	rows := map[group]*ClockRow{}
+	for _, di := range s.Duties {
+		// Day one of a running clock is shown as the earliest promise that still holds.
+		g := group{di.Duty, string(di.State), di.Due.Unix(), di.Target.Unix()}
+		row := rows[g]
+		if row == nil {
+			decl := dutyDecl(p, di.Duty)
+			row = &ClockRow{
+				Incident: s.ID, Duty: di.Duty, State: di.State, Due: di.Due, Target: di.Target,
+				Started: di.Started, Met: di.Met, Why: di.Why, Holder: decl.Who,
+			}
+			for _, name := range di.Unknown {
+				row.Missing = append(row.Missing, incident.Missing{
+					What: name + " is not decided", Do: "decide it: tocsin incident answer " + s.ID + " " + strings.TrimPrefix(name, "fact."), Rule: di.Duty,
+				})
+			}
+			rows[g] = row
+		}
+		if di.Recipient != "" {
+			row.Count++
+			row.Recipient = di.Recipient
+			if row.Count > 1 {
+				row.Recipient = ""
+			}
+		}
+		if di.Met.After(row.Met) {
+			row.Met = di.Met
+		}
+	}
+	list := make([]ClockRow, 0, len(rows))
+	for _, row := range rows {
+		row.Say = saySomething(p, *row)
+		list = append(list, *row)
+	}
+	slices.SortFunc(list, func(a, b ClockRow) int {
+		return cmp.Or(
+			-boolOrder(running(a.State), running(b.State)),
+			urgency(a).Compare(urgency(b)),
+			cmp.Compare(a.Duty, b.Duty),
+			cmp.Compare(string(a.State), string(b.State)),
+		)
+	})
+	return list
+}
+
+func boolOrder(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return 1
+	}
+	return -1
+}
+
+func dutyDecl(p *policy.Program, id string) policy.Duty {
+	for _, x := range p.Duties {
+		if x.ID == id {
+			return x
+		}
+	}
+	return policy.Duty{ID: id}
+}
+
+// saySomething words what is owed, for the largest line of a page read at three in the morning.
+func saySomething(p *policy.Program, c ClockRow) string {
+	decl := dutyDecl(p, c.Duty)
+	switch decl.Do {
+	case policy.Contain:
+		return "Contain"
+	case policy.Decide:
+		return "Decide: " + strings.Join(decl.Of, " or ")
+	case policy.Assess:
+		return "Assess the cause and the risk"
+	case policy.Scope:
+		return "Work out who is affected"
+	case policy.Notify:
+		if decl.To == "merchants.affected" || decl.To == "merchants.all" {
+			if c.Count == 1 {
+				return "Tell 1 merchant"
+			}
+			return fmt.Sprintf("Tell %d merchants", c.Count)
+		}
+		return "Tell " + partyName(p, decl.To)
+	case policy.Verify:
+		return "Prove the fix"
+	case policy.Restore:
+		return "Restore service"
+	case policy.Review:
+		return "Publish the review"
+	case policy.Announce:
+		return "Send an update"
+	}
+	return strings.ReplaceAll(c.Duty, "_", " ")
+}
+
+func partyName(p *policy.Program, id string) string {
+	for _, x := range p.Parties {
+		if x.ID == id && x.Name != "" {
+			return x.Name
+		}
+	}
+	return id
+}
+
+// Gates says for each guarded command whether it would be let through now, and what is missing.
+func (d *Desk) Gates(ctx context.Context, id string) ([]GateRow, error) {
+	s, err := d.Incident(ctx, id)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	var rows []GateRow
+	for _, g := range incident.Gates(d.program(s), s) {
+		rows = append(rows, GateRow{Command: g.Command, Open: len(g.Missing) == 0, Missing: g.Missing})
+	}
+	return rows, nil
+}
+
+// Rebuild makes every projection again from the facts.
+func (d *Desk) Rebuild(ctx context.Context) error {
+	states := map[string]*incident.State{}
+	err := d.o.Store.Rebuild(ctx, func(tx ledger.Tx, rec ledger.Record) error {
+		f, err := ledger.Open(rec, d.o.Keys)
+		if err != nil {
+			return err
+		}
+		if rec.Chain == OrgChain {
+			return nil
+		}
+		s, err := incident.Fold(states[rec.Chain], f)
+		if err != nil {
+			return err
+		}
+		states[rec.Chain] = s
+		return d.project(tx, s, f.Recorded)
+	})
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("desk: rebuild was stopped: run tocsin rebuild again: %w", err)
+	}
+	return err
+}

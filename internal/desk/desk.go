@@ -1,0 +1,447 @@
+// Package desk is the only place where the engine meets the world. Submit is the one door: it
+// takes a command, lets the engine decide, and makes the facts durable. Workers are the only
+// doers: they carry out what the facts say is owed and come back through the same door.
+//
+// A crash before a commit means nothing happened. A crash after it means that what is owed
+// follows from the facts: Start computes it again. The one thing a crash can leave open is an
+// attempt without a result; it is recorded as uncertain, never repeated in silence and never
+// assumed done.
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/notify"
+	"github.com/tocsin-ir/tocsin/org"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/probe"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// EngineVersion is stamped on every fact and names the snapshots it can read.
+const EngineVersion = "0.1.0"
+
+// OrgChain is the chain of what belongs to no incident: people, tokens, policies, merchants.
+const OrgChain = "org"
+
+// Clock is domain time. Retries and anything else on the wire use the machine's own clock.
+type Clock interface {
+	Now() time.Time
+	Until(t time.Time) (<-chan struct{}, func())
+	Simulated() bool
+}
+
+// Log is what the desk needs of a transparency log.
+type Log interface {
+	// Checkpoint returns the newest signed checkpoint and the number of leaves it covers.
+	Checkpoint(ctx context.Context) (note []byte, size uint64, err error)
+}
+
+// Check runs one declared recovery check.
+type Check interface {
+	Run(ctx context.Context) probe.Result
+}
+
+// ScopeFunc computes a scope; a drill may put a broken one in its place.
+type ScopeFunc func(ctx context.Context, q scope.Query) (scope.Result, error)
+
+// Options is everything a Desk stands on. The owner of each part is the caller: the desk closes
+// none of them.
+type Options struct {
+	Store      ledger.Store
+	Keys       ledger.Keys
+	Clock      Clock
+	Events     *accesslog.Store
+	EventLog   Log
+	FactLog    Log
+	Anchor     func(context.Context) (int, error) // one pass of the outbox; the number anchored
+	Scope      ScopeFunc
+	Programs   []*policy.Program // the last is the one new incidents run under
+	Connectors map[string]contain.Connector
+	Switches   map[string]bool // names of connectors that flip a switch
+	Checks     map[string]Check
+	Mail       notify.Sender
+	MailRetry  []time.Duration // protocol time between attempts; its length bounds them
+	Vault      contain.Vault
+	From       string
+	PublicURL  string
+	Org        string // id of the organisation
+	OrgName    string
+	Env        string
+	Apps       []string
+	Verifiers  []string // note verifier keys of facts log and event log
+	Exports    string   // folder that exports are written to
+	Mailers    int      // workers; default 8
+	Log        *slog.Logger
+}
+
+// Desk holds no state of its own that a restart would lose: the maps are caches of folds.
+type Desk struct {
+	o        Options
+	programs map[string]*policy.Program
+	current  *policy.Program
+
+	mu       sync.Mutex
+	deciding map[string]*entry          // by chain; guarded by entry.mu, used inside Update only
+	reading  map[string]*incident.State // by incident; immutable once stored
+	orgState *org.State                 // immutable once stored
+	orgHead  string
+
+	inFlight  atomic.Int64 // submits under way, so that a drill knows when nothing is
+	tickerHup chan struct{}
+	wakeHup   chan struct{}
+	anchorHup chan struct{}
+	switches  switchBoard
+	watch     watcher
+	stop      context.CancelFunc
+	done      sync.WaitGroup
+}
+
+// entry caches the state that decisions are made on. It may be ahead of the database when a
+// transaction fails after the fold; load notices that by comparing heads.
+type entry struct {
+	mu    sync.Mutex
+	state *incident.State
+	hash  []byte
+}
+
+// New checks the options and returns a desk that has not started yet.
+func New(o Options) (*Desk, error) {
+	if o.Store == nil || o.Clock == nil || o.Keys == nil {
+		return nil, errors.New("desk: store, clock and keys are required")
+	}
+	if len(o.Programs) == 0 {
+		return nil, errors.New("desk: no policy: name one in tocsin.yaml under policy")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Mailers == 0 {
+		o.Mailers = 8
+	}
+	d := &Desk{
+		o:         o,
+		programs:  map[string]*policy.Program{},
+		deciding:  map[string]*entry{},
+		reading:   map[string]*incident.State{},
+		tickerHup: make(chan struct{}, 1),
+		wakeHup:   make(chan struct{}, 1),
+		anchorHup: make(chan struct{}, 1),
+	}
+	for _, p := range o.Programs {
+		d.programs[p.Hash] = p
+		d.current = p
+	}
+	return d, nil
+}
+
+// PolicyProgram is the policy that new incidents run under.
+func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.current }
+
+// program finds the policy an incident runs under. An incident whose policy is no longer among
+// those given goes on under the newest, and the facts it makes say so in their versions.
+func (d *Desk) program(s *incident.State) *policy.Program {
+	if s != nil {
+		if p, ok := d.programs[s.Policy]; ok {
+			return p
+		}
+	}
+	return d.current
+}
+
+// Submit gives one command to one incident. The outcome is returned after the facts are durable.
+// The same request ID from the same caller gives the same outcome again and changes nothing.
+func (d *Desk) Submit(ctx context.Context, req Request) (Outcome, error) {
+	if req.Incident == "" || req.Command == nil {
+		return Outcome{}, errors.New("desk: a request needs an incident and a command")
+	}
+	if _, ok := req.Command.(incident.RestoreService); ok {
+		return d.submit(ctx, req, d.turnOn(req.Caller))
+	}
+	return d.submit(ctx, req, nil)
+}
+
+// submit runs one request; also, when given, runs in the same transaction after a decision was
+// accepted, for what has to happen together with it or not at all.
+func (d *Desk) submit(ctx context.Context, req Request, also func(ledger.Tx, *incident.State, time.Time) error) (Outcome, error) {
+	d.inFlight.Add(1)
+	defer d.inFlight.Add(-1)
+	var out Outcome
+	var refused *incident.Refusal
+	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+		out, refused = Outcome{}, nil
+		now := d.o.Clock.Now()
+		memo, err := d.replay(tx, req, now)
+		if err != nil {
+			return err
+		}
+		if memo != nil {
+			out, refused = memo.Outcome, memo.Refusal
+			out.Replayed = true
+			return nil
+		}
+		out, refused, err = d.decide(tx, req, now, also)
+		if err != nil {
+			return err
+		}
+		return d.remember(tx, req, now, out, refused)
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	if refused != nil {
+		return out, refused
+	}
+	return out, nil
+}
+
+// decide is the middle of a transaction: load, decide, append, enqueue, project. A crash anywhere
+// in it means that nothing happened, because nothing is committed yet.
+func (d *Desk) decide(tx ledger.Tx, req Request, now time.Time, also func(ledger.Tx, *incident.State, time.Time) error) (Outcome, *incident.Refusal, error) {
+	e := d.entry(req.Incident)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	head, err := d.load(tx, req.Incident, e)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	before := map[string]bool{}
+	if e.state != nil {
+		for _, eff := range incident.Owed(e.state) {
+			before[eff.ID] = true
+		}
+	}
+	p := d.program(e.state)
+	decision, err := incident.Decide(p, e.state, req.Command, incident.Context{
+		Now:      now,
+		Actor:    incident.Actor{Principal: req.Caller.Principal, Roles: req.Caller.Roles, Access: req.Caller.Access},
+		Env:      d.o.Env,
+		Causes:   req.Causes,
+		Versions: incident.Versions{Policy: p.Hash, Engine: EngineVersion, TZData: tzVersion()},
+	})
+	var refused *incident.Refusal
+	if err != nil && !errors.As(err, &refused) {
+		return Outcome{}, nil, err
+	}
+	out := Outcome{Incident: req.Incident, Version: head.N, Reason: decision.Reason}
+	if refused != nil {
+		out.Reason = refused.Reason
+	}
+	if len(decision.Facts) == 0 {
+		return out, refused, nil
+	}
+	for i := range decision.Facts {
+		f := &decision.Facts[i]
+		f.Chain = req.Incident
+		if d.o.Clock.Simulated() {
+			f.Simulated, f.Real = true, time.Now().UTC()
+		}
+	}
+	records, err := ledger.Encode(decision.Facts, head, d.o.Keys)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	if err := tx.Append(req.Incident, head.N, records); err != nil {
+		return Outcome{}, nil, err
+	}
+	for i := range records {
+		f := decision.Facts[i]
+		f.ID = records[i].ID
+		if e.state, err = incident.Fold(e.state, f); err != nil {
+			// The cache may be half folded; forgetting it makes the next load start from the facts.
+			e.state = nil
+			return Outcome{}, nil, fmt.Errorf("desk: fold %s: %w", f.Kind, err)
+		}
+		e.hash = records[i].Hash
+		out.Facts = append(out.Facts, FactRef{ID: f.ID, Kind: f.Kind, Recorded: f.Recorded, Hash: hashText(records[i].Hash)})
+	}
+	out.Version = e.state.Version
+	if err := d.owe(tx, e.state, before); err != nil {
+		return Outcome{}, nil, err
+	}
+	if err := d.project(tx, e.state, now); err != nil {
+		return Outcome{}, nil, err
+	}
+	if also != nil && refused == nil {
+		if err := also(tx, e.state, now); err != nil {
+			return Outcome{}, nil, err
+		}
+	}
+	return out, refused, nil
+}
+
+// owe enqueues what the new facts made owed, and sets when to look again.
+func (d *Desk) owe(tx ledger.Tx, s *incident.State, before map[string]bool) error {
+	for _, eff := range incident.Owed(s) {
+		if before[eff.ID] || !eff.NotBefore.IsZero() {
+			continue // deferred effects are woken by the protocol clock
+		}
+		if err := tx.Enqueue(jobOf(eff)); err != nil {
+			return err
+		}
+	}
+	domain, protocol := incident.NextWake(d.program(s), s)
+	if err := tx.SetWake(s.ID, ledger.Domain, domain); err != nil {
+		return err
+	}
+	return tx.SetWake(s.ID, ledger.Protocol, protocol)
+}
+
+// jobOf makes the job for an effect. The arguments are the effect itself: the worker loads the
+// state afresh, so nothing personal stands in the queue.
+func jobOf(eff incident.Effect) ledger.Job {
+	args, err := json.Marshal(eff)
+	if err != nil {
+		panic("desk: an effect is plain data: " + err.Error())
+	}
+	urgent := eff.Kind == incident.EffectApply || eff.Kind == incident.EffectConfirm
+	return ledger.Job{Kind: string(eff.Kind), ID: eff.ID, Args: args, Chain: eff.Incident, Urgent: urgent}
+}
+
+const snapshotEvery = 256
+
+// project writes what pages read. All of it can be made again by Rebuild.
+func (d *Desk) project(tx ledger.Tx, s *incident.State, now time.Time) error {
+	if s.Version%snapshotEvery == 0 {
+		body, err := json.Marshal(s)
+		if err != nil {
+			return fmt.Errorf("desk: snapshot of %s: %w", s.ID, err)
+		}
+		if err := tx.PutSnapshot(s.ID, s.Version, EngineVersion, body); err != nil {
+			return err
+		}
+	}
+	row := boardRow(d.program(s), s, now)
+	body, err := json.Marshal(row)
+	if err != nil {
+		return fmt.Errorf("desk: board row of %s: %w", s.ID, err)
+	}
+	return tx.PutRow(boardProjection, ledger.Row{Key: s.ID, Rank: boardRank(row), Body: body})
+}
+
+func (d *Desk) entry(chain string) *entry {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e := d.deciding[chain]
+	if e == nil {
+		e = &entry{}
+		d.deciding[chain] = e
+	}
+	return e
+}
+
+// load brings e up to the head of the chain as this transaction sees it. Its caller holds e.mu.
+func (d *Desk) load(r ledger.Reader, chain string, e *entry) (ledger.Head, error) {
+	head, err := r.Head(chain)
+	if errors.Is(err, ledger.ErrNotFound) {
+		e.state, e.hash = nil, nil
+		return ledger.Head{Chain: chain}, nil
+	}
+	if err != nil {
+		return ledger.Head{}, err
+	}
+	if e.state != nil && e.state.Version == head.N && e.state.Head == head.ID {
+		return head, nil
+	}
+	if e.state, err = d.fold(r, chain); err != nil {
+		return ledger.Head{}, err
+	}
+	e.hash = head.Hash
+	return head, nil
+}
+
+// fold makes a state from the newest snapshot and the facts after it.
+func (d *Desk) fold(r ledger.Reader, chain string) (*incident.State, error) {
+	var s *incident.State
+	n, engine, body, err := r.Snapshot(chain)
+	switch {
+	case err == nil && engine == EngineVersion:
+		s = &incident.State{}
+		if err := json.Unmarshal(body, s); err != nil {
+			return nil, fmt.Errorf("desk: snapshot of %s: %w: rebuild the projections with tocsin rebuild", chain, err)
+		}
+	case err != nil && !errors.Is(err, ledger.ErrNotFound):
+		return nil, err
+	default:
+		n = 0
+	}
+	for {
+		records, err := r.Records(chain, n, 500)
+		if err != nil {
+			return nil, err
+		}
+		if len(records) == 0 {
+			return s, nil
+		}
+		for _, rec := range records {
+			f, err := ledger.Open(rec, d.o.Keys)
+			if err != nil {
+				return nil, err
+			}
+			if s, err = incident.Fold(s, f); err != nil {
+				return nil, fmt.Errorf("desk: fact %s: %w", rec.ID, err)
+			}
+			n = rec.N
+		}
+	}
+}
+
+// Incident returns the state of an incident as the newest durable fact left it. The state is
+// shared between readers: nobody may change it.
+func (d *Desk) Incident(ctx context.Context, id string) (*incident.State, error) {
+	var s *incident.State
+	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
+		var err error
+		s, err = d.read(r, id)
+		return err
+	})
+	return s, err
+}
+
+func (d *Desk) read(r ledger.Reader, id string) (*incident.State, error) {
+	head, err := r.Head(id)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	s := d.reading[id]
+	d.mu.Unlock()
+	if s != nil && s.Version == head.N && s.Head == head.ID {
+		return s, nil
+	}
+	if s, err = d.fold(r, id); err != nil {
+		return nil, err
+	}
+	if s == nil {
+		return nil, ledger.ErrNotFound
+	}
+	d.mu.Lock()
+	d.reading[id] = s
+	d.mu.Unlock()
+	return s, nil
+}
+
+// SampleRecord returns the newest stored record of a chain: what a benchmark's baseline writes.
+func (d *Desk) SampleRecord(ctx context.Context, chain string) (ledger.Record, error) {
+	var rec ledger.Record
+	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
+		head, err := r.Head(chain)
+		if err != nil {
+			return err
+		}
+		rec, err = r.RecordByID(head.ID)
+		return err
+	})
+	return rec, err
+}

@@ -1,0 +1,161 @@
+package desk
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/csv"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/mail"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/org"
+)
+
+// maxMerchantsFile bounds an import; 50,000 merchants are about 8 MB.
+const maxMerchantsFile = 64 << 20
+
+var merchantColumns = []string{"merchant", "name", "store", "domain", "email", "email_2", "phone", "language", "zone", "country", "contract_hours", "installed", "uninstalled"}
+
+// ImportMerchants takes in the directory of merchants as CSV. A row that cannot be read is named by
+// its line and field, never quoted, and does not spoil the others; a merchant with several stores
+// has a row for each. Importing again replaces what is known of the merchants named.
+func (d *Desk) ImportMerchants(ctx context.Context, who Caller, file io.Reader) (int, []Reject, error) {
+	sum := sha256.New()
+	limited := &io.LimitedReader{R: file, N: maxMerchantsFile + 1}
+	list, rejected, err := readMerchants(io.TeeReader(limited, sum))
+	if err != nil {
+		return 0, nil, err
+	}
+	if limited.N <= 0 {
+		return 0, nil, fmt.Errorf("%w: the file is larger than %d MiB: split it", ErrTooLarge, maxMerchantsFile>>20)
+	}
+	// The directory is written before the fact that says so: a crash between the two leaves a
+	// directory that is newer than its last import fact, and importing the file again mends that.
+	for at := 0; at < len(list); at += 1000 {
+		part := list[at:min(at+1000, len(list))]
+		if err := d.o.Store.Update(ctx, func(tx ledger.Tx) error { return tx.PutMerchants(part) }); err != nil {
+			return 0, nil, err
+		}
+	}
+	digest := "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	_, err = d.SubmitOrg(ctx, "", who, org.ImportMerchants{Count: len(list), Rejected: len(rejected), Digest: digest})
+	return len(list), rejected, err
+}
+
+func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
+	cr := csv.NewReader(r)
+	cr.FieldsPerRecord = -1
+	head, err := cr.Read()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: line 1: no CSV header: the first line has to be %s", ErrInvalid, strings.Join(merchantColumns, ","))
+	}
+	index := map[string]int{}
+	for i, name := range head {
+		index[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))] = i
+	}
+	for _, need := range []string{"merchant", "name", "email"} {
+		if _, ok := index[need]; !ok {
+			return nil, nil, fmt.Errorf("%w: line 1: there is no column %q: the columns are %s", ErrInvalid, need, strings.Join(merchantColumns, ","))
+		}
+	}
+	var rejected []Reject
+	byID := map[string]int{}
+	var list []ledger.Merchant
+	for {
+		rec, err := cr.Read()
+		if errors.Is(err, io.EOF) {
+			return list, rejected, nil
+		}
+		line, _ := cr.FieldPos(0)
+		var bad *csv.ParseError
+		if errors.As(err, &bad) {
+			rejected = append(rejected, Reject{Line: bad.StartLine, Reason: bad.Err.Error()})
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		m, field, reason := merchantOf(func(name string) string {
+			if i, ok := index[name]; ok && i < len(rec) {
+				return strings.TrimSpace(rec[i])
+			}
+			return ""
+		})
+		if reason != "" {
+			rejected = append(rejected, Reject{Line: line, Field: field, Reason: reason})
+			continue
+		}
+		if at, ok := byID[m.ID]; ok {
+			list[at].Stores = append(list[at].Stores, m.Stores...)
+			continue
+		}
+		byID[m.ID] = len(list)
+		list = append(list, m)
+	}
+}
+
+func merchantOf(get func(string) string) (m ledger.Merchant, field, reason string) {
+	m = ledger.Merchant{ID: get("merchant"), Name: get("name"), Phone: get("phone"), Language: get("language"), Zone: get("zone"), Country: strings.ToUpper(get("country"))}
+	if m.ID == "" || len(m.ID) > 128 || strings.ContainsAny(m.ID, " \t\r\n/") {
+		return m, "merchant", "has to be 1 to 128 characters without spaces or slashes"
+	}
+	if len(m.Name) > 512 {
+		return m, "name", "is longer than 512 bytes"
+	}
+	if m.Zone != "" {
+		if _, err := time.LoadLocation(m.Zone); err != nil {
+			return m, "zone", "is no time zone: use a name such as Europe/Berlin"
+		}
+	}
+	for _, name := range []string{"email", "email_2"} {
+		v := get(name)
+		if v == "" {
+			continue
+		}
+		a, err := mail.ParseAddress(v)
+		if err != nil || a.Address != v {
+			return m, name, "is no e-mail address"
+		}
+		m.Emails = append(m.Emails, v)
+	}
+	if id, domain := get("store"), get("domain"); id != "" || domain != "" {
+		m.Stores = append(m.Stores, ledger.MerchantStore{ID: id, Domain: domain})
+	}
+	if v := get("contract_hours"); v != "" {
+		n, err := strconv.Atoi(v)
+		if err != nil || n < 0 || n > 24*366 {
+			return m, "contract_hours", "has to be a number of hours"
+		}
+		m.ContractHours = n
+	}
+	for name, at := range map[string]*time.Time{"installed": &m.Installed, "uninstalled": &m.Uninstalled} {
+		v := get(name)
+		if v == "" {
+			continue
+		}
+		t, err := time.Parse(time.RFC3339, v)
+		if err != nil {
+			if t, err = time.Parse(time.DateOnly, v); err != nil {
+				return m, name, "has to be a date such as 2026-11-22 or a time with its zone"
+			}
+		}
+		*at = t.UTC()
+	}
+	return m, "", ""
+}
+
+// Merchants lists the directory by id.
+func (d *Desk) Merchants(ctx context.Context, after string, limit int) ([]ledger.Merchant, error) {
+	var list []ledger.Merchant
+	err := d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		list, err = r.Merchants(after, min(max(limit, 1), 1000))
+		return err
+	})
+	return list, err
+}

@@ -1,0 +1,181 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+)
+
+// OpenIncident starts an incident under the next free id.
+func (d *Desk) OpenIncident(ctx context.Context, id string, who Caller, c incident.Open) (Outcome, error) {
+	d.inFlight.Add(1)
+	defer d.inFlight.Add(-1)
+	if len(c.Apps) == 0 {
+		c.Apps = d.o.Apps
+	}
+	var out Outcome
+	var refused *incident.Refusal
+	err := d.o.Store.Update(ctx, func(tx ledger.Tx) (err error) {
+		now := d.o.Clock.Now()
+		req := Request{ID: id, Command: c, Caller: who}
+		memo, err := d.replay(tx, req, now)
+		if err != nil {
+			return err
+		}
+		if memo != nil {
+			out, refused = memo.Outcome, memo.Refusal
+			out.Replayed = true
+			return nil
+		}
+		out, refused, err = d.openNext(tx, who, c, now, nil)
+		if err != nil {
+			return err
+		}
+		return d.remember(tx, req, now, out, refused)
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	if refused != nil {
+		return out, refused
+	}
+	return out, nil
+}
+
+// openNext opens an incident under the next id inside a transaction. Two openings at once cannot
+// get the same id: the second finds the chain taken, and its transaction runs again.
+func (d *Desk) openNext(tx ledger.Tx, who Caller, c incident.Open, now time.Time, causes []string) (Outcome, *incident.Refusal, error) {
+	n, err := nextIncident(tx)
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	req := Request{Incident: "INC-" + strconv.Itoa(n), Command: c, Caller: who, Causes: causes}
+	out, refused, err := d.decide(tx, req, now, nil)
+	if err != nil || refused != nil {
+		return out, refused, err
+	}
+	return out, nil, tx.PutRow(sequenceProjection, ledger.Row{Key: "incident", Body: []byte(strconv.Itoa(n))})
+}
+
+const sequenceProjection = "sequence"
+
+func nextIncident(r ledger.Reader) (int, error) {
+	row, err := r.Row(sequenceProjection, "incident")
+	if err == nil {
+		n, err := strconv.Atoi(string(row.Body))
+		return n + 1, err
+	}
+	if !errors.Is(err, ledger.ErrNotFound) {
+		return 0, err
+	}
+	// The projection was dropped by a rebuild: the chains themselves say which ids are taken.
+	last, after := 0, ""
+	for {
+		heads, err := r.Heads(after, 1000)
+		if err != nil {
+			return 0, err
+		}
+		if len(heads) == 0 {
+			return last + 1, nil
+		}
+		for _, h := range heads {
+			if n, err := strconv.Atoi(strings.TrimPrefix(h.Chain, "INC-")); err == nil {
+				last = max(last, n)
+			}
+			after = h.Chain
+		}
+	}
+}
+
+// signalWindow is how long a finding of the same class about the same subject belongs to the same
+// incident.
+const signalWindow = 7 * 24 * time.Hour
+
+// Signal takes in a detector's finding: a finding about the same class and subject as an open
+// incident's joins it, any other opens one. The signal's id makes taking it in twice harmless.
+func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error) {
+	d.inFlight.Add(1)
+	defer d.inFlight.Add(-1)
+	who := worker("detect")
+	var out Outcome
+	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+		now := d.o.Clock.Now()
+		req := Request{ID: "signal/" + sig.ID, Incident: "", Command: incident.AddSignal{Signal: sig}, Caller: who}
+		memo, err := d.replay(tx, req, now)
+		if err != nil {
+			return err
+		}
+		if memo != nil {
+			out = memo.Outcome
+			out.Replayed = true
+			return nil
+		}
+		var refused *incident.Refusal
+		if s, err := d.openWith(tx, sig); err != nil {
+			return err
+		} else if s != "" {
+			out, refused, err = d.decide(tx, Request{Incident: s, Command: incident.AddSignal{Signal: sig}, Caller: who, Causes: []string{sig.ID}}, now, nil)
+			if err != nil {
+				return err
+			}
+		} else {
+			c := incident.Open{Class: d.classOf(sig), Title: d.titleOf(sig), Apps: d.o.Apps, Suspect: sig.From, Signal: &sig}
+			if out, refused, err = d.openNext(tx, who, c, now, []string{sig.ID}); err != nil {
+				return err
+			}
+		}
+		if refused != nil {
+			return fmt.Errorf("desk: signal %s: %w", sig.ID, refused)
+		}
+		return d.remember(tx, req, now, out, nil)
+	})
+	return out, err
+}
+
+// openWith finds the open incident that a signal belongs to.
+func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal) (string, error) {
+	rows, err := tx.Rows(boardProjection, "0", "1", 1000)
+	if err != nil {
+		return "", err
+	}
+	for _, row := range rows {
+		s, err := d.read(tx, row.Key)
+		if err != nil {
+			return "", err
+		}
+		if s.Status != incident.StatusOpen {
+			continue
+		}
+		for _, known := range s.Signals {
+			if known.Class == sig.Class && known.Subject == sig.Subject && sig.At.Sub(known.At).Abs() < signalWindow {
+				return s.ID, nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// classOf is the class of the policy that lists this signal, or unclassified.
+func (d *Desk) classOf(sig incident.Signal) string {
+	for _, c := range d.current.Classes {
+		if slices.Contains(c.Signals, sig.Class) {
+			return c.ID
+		}
+	}
+	return "unclassified"
+}
+
+func (d *Desk) titleOf(sig incident.Signal) string {
+	kind, name, ok := strings.Cut(sig.Subject, ":")
+	if !ok {
+		return strings.ReplaceAll(sig.Class, "_", " ")
+	}
+	return fmt.Sprintf("%s by %s %s", strings.ReplaceAll(sig.Class, "_", " "), kind, name)
+}

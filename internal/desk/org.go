@@ -1,0 +1,211 @@
+package desk
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/org"
+)
+
+// Org returns the organisation as the newest durable fact left it. It is shared: nobody changes it.
+func (d *Desk) Org(ctx context.Context) (*org.State, error) {
+	var s *org.State
+	err := d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		s, _, err = d.readOrg(r)
+		return err
+	})
+	return s, err
+}
+
+// readOrg folds the organisation's chain, from the cache when the head has not moved. It returns
+// nil before the organisation was founded.
+func (d *Desk) readOrg(r ledger.Reader) (*org.State, ledger.Head, error) {
+	head, err := r.Head(OrgChain)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return nil, ledger.Head{Chain: OrgChain}, nil
+	}
+	if err != nil {
+		return nil, head, err
+	}
+	d.mu.Lock()
+	s := d.orgState
+	d.mu.Unlock()
+	if s != nil && s.Version == head.N && s.Head == head.ID {
+		return s, head, nil
+	}
+	s = nil
+	for n := 0; ; {
+		records, err := r.Records(OrgChain, n, 500)
+		if err != nil {
+			return nil, head, err
+		}
+		if len(records) == 0 {
+			break
+		}
+		for _, rec := range records {
+			f, err := ledger.Open(rec, d.o.Keys)
+			if err != nil {
+				return nil, head, err
+			}
+			if s, err = org.Fold(s, f); err != nil {
+				return nil, head, fmt.Errorf("desk: fact %s: %w", rec.ID, err)
+			}
+			n = rec.N
+		}
+	}
+	d.mu.Lock()
+	d.orgState = s
+	d.mu.Unlock()
+	return s, head, nil
+}
+
+// SubmitOrg gives one command to the organisation's chain, under the same rules as Submit.
+func (d *Desk) SubmitOrg(ctx context.Context, id string, who Caller, c org.Command) (org.Outcome, error) {
+	d.inFlight.Add(1)
+	defer d.inFlight.Add(-1)
+	var out org.Outcome
+	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+		now := d.o.Clock.Now()
+		key := "org/" + string(who.Principal) + "/" + id
+		if id != "" {
+			body, err := tx.Outcome(key)
+			if err == nil {
+				out = org.Outcome{}
+				if err := json.Unmarshal(body, &out); err != nil {
+					return fmt.Errorf("desk: remembered outcome: %w", err)
+				}
+				out.Replayed = true
+				return nil
+			}
+			if !errors.Is(err, ledger.ErrNotFound) {
+				return err
+			}
+		}
+		var err error
+		if out, err = d.decideOrg(tx, who, c, now); err != nil || id == "" {
+			return err
+		}
+		body, err := json.Marshal(out)
+		if err != nil {
+			return err
+		}
+		return tx.Command(key, body, now)
+	})
+	return out, err
+}
+
+// decideOrg runs inside a transaction: nothing it does is visible before the commit.
+func (d *Desk) decideOrg(tx ledger.Tx, who Caller, c org.Command, now time.Time) (org.Outcome, error) {
+	s, head, err := d.readOrg(tx)
+	if err != nil {
+		return org.Outcome{}, err
+	}
+	decision, err := org.Decide(s, c, incident.Context{
+		Now:      now,
+		Actor:    incident.Actor{Principal: who.Principal, Roles: who.Roles, Access: who.Access},
+		Env:      d.o.Env,
+		Versions: incident.Versions{Policy: d.current.Hash, Engine: EngineVersion, TZData: tzVersion()},
+	})
+	if err != nil {
+		return org.Outcome{}, err
+	}
+	out := org.Outcome{Reason: decision.Reason, Version: head.N}
+	if len(decision.Facts) == 0 {
+		return out, nil
+	}
+	for i := range decision.Facts {
+		decision.Facts[i].Chain = OrgChain
+		if d.o.Clock.Simulated() {
+			decision.Facts[i].Simulated, decision.Facts[i].Real = true, time.Now().UTC()
+		}
+	}
+	records, err := ledger.Encode(decision.Facts, head, d.o.Keys)
+	if err != nil {
+		return org.Outcome{}, err
+	}
+	if err := tx.Append(OrgChain, head.N, records); err != nil {
+		return org.Outcome{}, err
+	}
+	last := records[len(records)-1]
+	out.Version, out.Fact = last.N, last.ID
+	return out, nil
+}
+
+// Authenticate finds whose bearer secret this is. It looks up a digest of 32 random bytes, so the
+// time it takes says nothing about other secrets.
+func (d *Desk) Authenticate(ctx context.Context, bearer string) (Identity, error) {
+	if bearer == "" || len(bearer) > 256 {
+		return Identity{}, ErrUnauthenticated
+	}
+	s, err := d.Org(ctx)
+	if err != nil {
+		return Identity{}, err
+	}
+	if s == nil {
+		return Identity{}, ErrUnauthenticated
+	}
+	hash := org.Hash(bearer)
+	if k, err := s.MachineKey(hash); err == nil {
+		return Identity{Key: &Key{ID: k.ID, Purpose: k.Purpose, Source: k.Source, App: k.App}}, nil
+	}
+	p, t, err := s.Bearer(hash, d.o.Clock.Now())
+	if err != nil {
+		return Identity{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
+	}
+	return Identity{Person: &Caller{Principal: p.Principal(), Name: p.Name, Access: p.Access, Roles: p.Roles, Token: t.ID}}, nil
+}
+
+// Found starts the organisation when there is none, and returns the code of the first owner's
+// invitation. While no owner has joined, each call makes a new code and voids the one before, so a
+// link lost on the first start is not lost for good. It returns "" once an owner has joined.
+func (d *Desk) Found(ctx context.Context) (code string, err error) {
+	s, err := d.Org(ctx)
+	if err != nil {
+		return "", err
+	}
+	if s != nil && s.Owners() > 0 {
+		return "", nil
+	}
+	if code, err = NewSecret(); err != nil {
+		return "", err
+	}
+	system := Caller{Principal: "service:tocsin", Name: "tocsin", Access: incident.Service}
+	var c org.Command = org.Found{ID: d.o.Org, Title: d.o.OrgName, Owner: "owner", OwnerName: "Owner", CodeHash: org.Hash(code)}
+	if s != nil {
+		c = org.Invite{Person: "owner", FullName: "Owner", Access: incident.Owner, CodeHash: org.Hash(code)}
+	}
+	if _, err = d.SubmitOrg(ctx, "", system, c); err != nil {
+		return "", err
+	}
+	return code, nil
+}
+
+// PublishPolicy records which policy is in force, when it is not the one recorded last.
+func (d *Desk) PublishPolicy(ctx context.Context) error {
+	s, err := d.Org(ctx)
+	if err != nil {
+		return err
+	}
+	if last, ok := s.Policy(); ok && last.Hash == d.current.Hash {
+		return nil
+	}
+	system := Caller{Principal: "service:tocsin", Name: "tocsin", Access: incident.Service}
+	_, err = d.SubmitOrg(ctx, "", system, org.PublishPolicy{Policy: d.current.ID, Hash: d.current.Hash})
+	return err
+}
+
+// NewSecret makes a code, token or key: 32 random bytes in URL-safe text.
+func NewSecret() (string, error) {
+	b := make([]byte, 32)
+	if _, err := rand.Read(b); err != nil {
+		return "", fmt.Errorf("desk: no randomness: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}

@@ -1,0 +1,353 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+)
+
+// Start reconciles what the last process left, then starts the workers and the tickers. It
+// returns when everything owed is queued.
+func (d *Desk) Start(ctx context.Context) error {
+	ctx, d.stop = context.WithCancel(ctx)
+	if err := d.reconcile(ctx); err != nil {
+		d.stop()
+		return err
+	}
+	if err := d.loadSwitches(ctx); err != nil {
+		d.stop()
+		return err
+	}
+	d.o.Store.Listen(d.committed)
+	if err := d.o.Store.Run(ctx, d.o.Mailers, d.work); err != nil {
+		d.stop()
+		return fmt.Errorf("desk: job runner: %w", err)
+	}
+	d.background(ctx, "domain ticker", d.tickDomain)
+	d.background(ctx, "protocol ticker", d.tickProtocol)
+	if d.o.Anchor != nil {
+		d.background(ctx, "anchorer", d.anchor)
+	}
+	if d.o.Events != nil {
+		if err := d.startDetection(ctx); err != nil {
+			d.Stop()
+			return err
+		}
+	}
+	return nil
+}
+
+// Stop ends the workers and waits for them. What they had not finished is owed at the next start.
+func (d *Desk) Stop() {
+	if d.stop != nil {
+		d.stop()
+	}
+	d.done.Wait()
+}
+
+func (d *Desk) background(ctx context.Context, name string, run func(context.Context) error) {
+	d.done.Go(func() {
+		for ctx.Err() == nil {
+			err := run(ctx)
+			if err == nil || ctx.Err() != nil {
+				return
+			}
+			// A failing loop is said aloud and tried again: clocks must not stop because one read failed.
+			d.o.Log.Error("a background loop failed and starts again in a second", "loop", name, "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	})
+}
+
+// committed is told of every commit of this process. It wakes whoever may have something to do.
+func (d *Desk) committed(chains []string) {
+	nudge(d.tickerHup)
+	nudge(d.wakeHup)
+	nudge(d.anchorHup)
+	d.watch.tell(chains)
+}
+
+func nudge(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+// reconcile makes the start after a crash the same as the start after a clean stop: attempts
+// without a result are reported uncertain, and everything still owed is queued.
+func (d *Desk) reconcile(ctx context.Context) error {
+	ids, err := d.openIncidents(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		s, err := d.Incident(ctx, id)
+		if err != nil {
+			return err
+		}
+		for _, eff := range incident.InFlight(s) {
+			r := incident.ReportResult{Effect: eff, Outcome: incident.Uncertain, Code: "restart", At: time.Now().UTC()}
+			if _, err := d.Submit(ctx, Request{Incident: id, Command: r, Caller: worker("desk")}); err != nil {
+				return fmt.Errorf("desk: reconcile %s: %w", eff.ID, err)
+			}
+		}
+		if s, err = d.Incident(ctx, id); err != nil {
+			return err
+		}
+		err = d.o.Store.Update(ctx, func(tx ledger.Tx) error { return d.owe(tx, s, nil) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// openIncidents lists incidents that may still owe something. A closed one owes nothing, but its
+// last mails may be under way, so every chain is asked.
+func (d *Desk) openIncidents(ctx context.Context) ([]string, error) {
+	var ids []string
+	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
+		after := ""
+		for {
+			heads, err := r.Heads(after, 500)
+			if err != nil || len(heads) == 0 {
+				return err
+			}
+			for _, h := range heads {
+				if h.Chain != OrgChain {
+					ids = append(ids, h.Chain)
+				}
+				after = h.Chain
+			}
+		}
+	})
+	return ids, err
+}
+
+// tickDomain sleeps until the next instant at which a clock changes anything, and ticks.
+func (d *Desk) tickDomain(ctx context.Context) error {
+	for {
+		next, ok, err := d.nextWake(ctx, ledger.Domain)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-d.tickerHup:
+			}
+			continue
+		}
+		due, cancel := d.o.Clock.Until(next)
+		select {
+		case <-ctx.Done():
+			cancel()
+			return nil
+		case <-d.tickerHup:
+			cancel()
+			continue
+		case <-due:
+		}
+		if err := d.tickDue(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// tickDue ticks every incident whose wake-up has come.
+func (d *Desk) tickDue(ctx context.Context) error {
+	now := d.o.Clock.Now()
+	var due []ledger.Wake
+	err := d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		due, err = r.Wakes(ledger.Domain, now, 200)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range due {
+		_, err := d.Submit(ctx, Request{Incident: w.Chain, Command: incident.Tick{},
+			Caller: Caller{Principal: incident.Clock, Name: "clock", Access: incident.Service}})
+		if err != nil {
+			return fmt.Errorf("desk: tick %s: %w", w.Chain, err)
+		}
+		// A tick that decided nothing leaves its wake-up where it was; clearing or moving it here
+		// keeps one incident from holding up the others.
+		if err := d.rewake(ctx, w.Chain, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) rewake(ctx context.Context, chain string, now time.Time) error {
+	s, err := d.Incident(ctx, chain)
+	if err != nil {
+		return err
+	}
+	next, _ := incident.NextWake(d.program(s), s)
+	if !next.IsZero() && !next.After(now) {
+		d.o.Log.Error("a clock wants to wake in the past: it is put off for a minute", "incident", chain, "wake", next)
+		next = now.Add(time.Minute)
+	}
+	return d.o.Store.Update(ctx, func(tx ledger.Tx) error { return tx.SetWake(chain, ledger.Domain, next) })
+}
+
+// tickProtocol queues deferred effects when their time has come, by the machine's clock.
+func (d *Desk) tickProtocol(ctx context.Context) error {
+	for {
+		next, ok, err := d.nextWake(ctx, ledger.Protocol)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-d.wakeHup:
+			}
+			continue
+		}
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-d.wakeHup:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		if err := d.queueDeferred(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Desk) queueDeferred(ctx context.Context) error {
+	now := time.Now().UTC()
+	var due []ledger.Wake
+	err := d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		due, err = r.Wakes(ledger.Protocol, now, 200)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range due {
+		s, err := d.Incident(ctx, w.Chain)
+		if err != nil {
+			return err
+		}
+		err = d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+			var later time.Time
+			for _, eff := range incident.Owed(s) {
+				switch {
+				case eff.NotBefore.IsZero():
+				case eff.NotBefore.After(now):
+					if later.IsZero() || eff.NotBefore.Before(later) {
+						later = eff.NotBefore
+					}
+				default:
+					if err := tx.Enqueue(jobOf(eff)); err != nil {
+						return err
+					}
+				}
+			}
+			return tx.SetWake(w.Chain, ledger.Protocol, later)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) nextWake(ctx context.Context, clock ledger.WakeClock) (at time.Time, ok bool, err error) {
+	err = d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		at, ok, err = r.NextWake(clock)
+		return err
+	})
+	return at, ok, err
+}
+
+// anchor appends the hashes of new facts to the facts log soon after they are committed. A crash
+// before the index is recorded is healed by the next pass: the log's tail is read first.
+func (d *Desk) anchor(ctx context.Context) error {
+	for {
+		n, err := d.o.Anchor(ctx)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.anchorHup:
+		}
+	}
+}
+
+// Quiet waits until nothing is runnable or in flight: no command, no job, no retry, no due clock,
+// no event that detection has not seen. A drill moves its clock only then.
+func (d *Desk) Quiet(ctx context.Context) error {
+	still := 0
+	for {
+		busy, err := d.busy(ctx)
+		if err != nil {
+			return err
+		}
+		if busy {
+			still = 0
+		} else if still++; still >= 2 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (d *Desk) busy(ctx context.Context) (bool, error) {
+	if d.inFlight.Load() > 0 {
+		return true, nil
+	}
+	jobs, err := d.o.Store.Busy(ctx)
+	if err != nil || jobs > 0 {
+		return true, err
+	}
+	if _, waiting, err := d.nextWake(ctx, ledger.Protocol); err != nil || waiting {
+		return true, err
+	}
+	next, ok, err := d.nextWake(ctx, ledger.Domain)
+	if err != nil || (ok && !next.After(d.o.Clock.Now())) {
+		return true, err
+	}
+	return d.detecting(ctx)
+}
+
+// NextDomainWake is the next instant at which domain time changes anything.
+func (d *Desk) NextDomainWake(ctx context.Context) (time.Time, bool, error) {
+	return d.nextWake(ctx, ledger.Domain)
+}
+
+// notFound turns the store's error into the desk's.
+func notFound(err error) error {
+	if errors.Is(err, ledger.ErrNotFound) {
+		return fmt.Errorf("%w", ErrNotFound)
+	}
+	return err
+}
