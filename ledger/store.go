@@ -5,7 +5,9 @@ package ledger
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -108,9 +110,12 @@ type Store interface {
 	Listen(fn func(chains []string))
 	// Rebuild drops every projection and calls fn with each record in order of Seq to make them again.
 	Rebuild(ctx context.Context, fn func(Tx, Record) error) error
-	// Run starts the job runner. work is called once per job, from several goroutines; an error is
-	// logged and the job is dropped, because the facts say what is still owed. Jobs that were
-	// running when the last process died are released at once.
+	// Run starts the job runner and returns; it stops when ctx is done or the store is closed. work
+	// is called once per job, from several goroutines: workers at a time, and besides them a few
+	// that are kept free for urgent jobs. An error is logged and the job is dropped, because the
+	// facts say what is still owed. Jobs that were running when the last process died are released
+	// at once. When work has returned the job is over: it counts no more in Busy, and its ID may be
+	// queued again.
 	Run(ctx context.Context, workers int, work func(context.Context, Job) error) error
 	// Busy counts jobs that are queued or running.
 	Busy(ctx context.Context) (int, error)
@@ -128,7 +133,7 @@ type Reader interface {
 	Snapshot(chain string) (n int, engine string, body []byte, err error)
 	Row(projection, key string) (Row, error)
 	Rows(projection, fromRank, toRank string, limit int) ([]Row, error) // fromRank <= Rank < toRank; "" is open
-	Wakes(clock WakeClock, before time.Time, limit int) ([]Wake, error) // earliest first
+	Wakes(clock WakeClock, before time.Time, limit int) ([]Wake, error) // At <= before, earliest first
 	NextWake(clock WakeClock) (time.Time, bool, error)
 	Outcome(command string) ([]byte, error) // ErrNotFound when the command was never given
 	Merchant(id string) (Merchant, error)
@@ -139,11 +144,13 @@ type Reader interface {
 // Tx is a write transaction.
 type Tx interface {
 	Reader
-	// Append adds records to a chain whose head is at position expect. The store gives Seq; the
-	// caller has filled everything else.
+	// Append adds records to a chain whose head is at position expect. The store gives Seq, in
+	// place; the caller has filled everything else.
 	Append(chain string, expect int, records []Record) error
 	// Command remembers the outcome of a command under the caller's idempotency key for 30 days.
 	Command(id string, outcome []byte, at time.Time) error
+	// Enqueue queues a job when the transaction commits. It is checked at once (CheckJob) and
+	// handed to the runner when fn returns.
 	Enqueue(Job) error
 	SetWake(chain string, clock WakeClock, at time.Time) error // zero clears
 	PutSnapshot(chain string, n int, engine string, body []byte) error
@@ -152,3 +159,38 @@ type Tx interface {
 	Anchored(seq int64, index int64) error
 	PutMerchants([]Merchant) error
 }
+
+// MaxRows is the most that one call of a Reader returns; a limit below 1 means it.
+const MaxRows = 10_000
+
+// Limit is what a store makes of a limit.
+func Limit(limit int) int {
+	if limit < 1 || limit > MaxRows {
+		return MaxRows
+	}
+	return limit
+}
+
+// CommandMemory is how long the outcome of a command is remembered.
+const CommandMemory = 30 * 24 * time.Hour
+
+// CheckJob says what of a job a runner cannot take.
+func CheckJob(j Job) error {
+	switch {
+	case j.Kind == "" || j.ID == "":
+		return errors.New("ledger: a job needs a kind and an id")
+	case len(j.ID) > maxJobID:
+		return fmt.Errorf("ledger: the id of a job is %d bytes, the limit is %d", len(j.ID), maxJobID)
+	case len(j.Args) > maxJobArgs:
+		return fmt.Errorf("ledger: job %s has arguments of %d bytes, the limit is %d", j.ID, len(j.Args), maxJobArgs)
+	case len(j.Args) > 0 && !json.Valid(j.Args):
+		return fmt.Errorf("ledger: the arguments of job %s are not JSON", j.ID)
+	}
+	return nil
+}
+
+// Limits of a job in bytes. What it is about stands in the facts; the arguments only name it.
+const (
+	maxJobID   = 500
+	maxJobArgs = 64 << 10
+)
