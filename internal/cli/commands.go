@@ -1,0 +1,531 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tocsin-ir/tocsin/client"
+)
+
+func (a *app) clocksCommand() *cobra.Command {
+	return &cobra.Command{Use: "clocks [INCIDENT]", Short: "Running clocks by urgency, of one incident or of all", Args: atMost(1), RunE: func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		id := ""
+		if len(args) == 1 {
+			id = args[0]
+		}
+		clocks, err := server.Clocks(a.context(c), id)
+		if err != nil {
+			return err
+		}
+		return a.show(clocks, func(w io.Writer) {
+			if len(clocks) == 0 {
+				fmt.Fprintln(w, "No clock is running.")
+				return
+			}
+			a.printClocks(w, clocks, id == "")
+		})
+	}}
+}
+
+// marks are the shapes beside the words of a state, as in the console.
+var marks = map[string]string{"running": "●", "provisional": "●", "at_risk": "◐", "missed": "✕", "met": "✓", "met_late": "✕", "waiting": "○"}
+
+func (a *app) printClocks(w io.Writer, clocks []client.Clock, withIncident bool) {
+	rows := make([][]string, 0, len(clocks))
+	for _, c := range clocks {
+		mark := marks[c.State]
+		if mark == "" {
+			mark = "–"
+		}
+		due := c.Due
+		if due.IsZero() {
+			due = c.Target
+		}
+		row := []string{mark + " " + strings.ReplaceAll(c.State, "_", " "), c.Say, a.when(due), c.Holder}
+		if withIncident {
+			row = append([]string{c.Incident}, row...)
+		}
+		rows = append(rows, row)
+	}
+	header, flex := []string{"STATE", "DUTY", "DUE", "HOLDER"}, 1
+	if withIncident {
+		header, flex = append([]string{"INCIDENT"}, header...), 2
+	}
+	a.table(w, flex, header, rows)
+}
+
+func (a *app) switchCommands() *cobra.Command {
+	list := &cobra.Command{Use: "list", Short: "All kill switches and who obeys them", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		set, err := server.Switches(a.context(c))
+		if err != nil {
+			return err
+		}
+		return a.showSwitches(set)
+	}}
+	var reason, incident string
+	flip := &cobra.Command{Use: "flip MERCHANT on|off", Short: "Flip a kill switch; * is everybody", Args: exactly("MERCHANT", "on or off")}
+	flip.Flags().StringVar(&reason, "reason", "", "why, in one sentence")
+	flip.Flags().StringVar(&incident, "incident", "", "incident it belongs to")
+	flip.RunE = func(c *cobra.Command, args []string) error {
+		if args[1] != "on" && args[1] != "off" {
+			return &usageError{text: fmt.Sprintf("a switch is on or off, not %q", args[1]), hint: "usage: " + c.UseLine()}
+		}
+		if reason == "" {
+			return &usageError{text: "--reason is missing: why, in one sentence", hint: "usage: " + c.UseLine()}
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		set, err := server.FlipSwitch(a.context(c), args[0], args[1], reason, incident)
+		if err != nil {
+			return err
+		}
+		return a.showSwitches(set)
+	}
+	return group("switch", "Kill switches, for one merchant or for all", list, flip)
+}
+
+func (a *app) showSwitches(set client.Switches) error {
+	return a.show(set, func(w io.Writer) {
+		if len(set.Switches) == 0 {
+			fmt.Fprintln(w, "Every switch is on: nobody is cut off.")
+			return
+		}
+		rows := make([][]string, 0, len(set.Switches))
+		for _, s := range set.Switches {
+			obey := 0
+			for _, seen := range s.Seen {
+				if seen.Version >= set.Version {
+					obey++
+				}
+			}
+			rows = append(rows, []string{s.Merchant, s.State, a.when(s.Since), fmt.Sprintf("%d of %d", obey, len(s.Seen)), s.Incident, s.Reason})
+		}
+		a.table(w, 5, []string{"MERCHANT", "STATE", "SINCE", "OBEYED BY", "INCIDENT", "REASON"}, rows)
+	})
+}
+
+func (a *app) notifyCommands() *cobra.Command {
+	var duty, notice, subject string
+	var items []string
+	draft := &cobra.Command{Use: "draft INCIDENT", Short: "Write or rewrite the notice of a duty", Args: exactly("INCIDENT")}
+	draft.Flags().StringVar(&duty, "duty", "", "duty of the policy, such as tell_merchants")
+	draft.Flags().StringVar(&notice, "notice", "", "an existing draft to change, such as NTC-1")
+	draft.Flags().StringVar(&subject, "subject", "", "subject line")
+	draft.Flags().StringArrayVar(&items, "item", nil, "content item as ID=TEXT or ID=@FILE (repeat for more)")
+	draft.RunE = func(c *cobra.Command, args []string) error {
+		if duty == "" {
+			return &usageError{text: "--duty is missing: which duty is this the notice of?", hint: "usage: " + c.UseLine()}
+		}
+		content := map[string]string{}
+		for _, item := range items {
+			id, text, ok := strings.Cut(item, "=")
+			if !ok || id == "" {
+				return &usageError{text: fmt.Sprintf("--item %q is not ID=TEXT", cut(item, 40)), hint: "such as --item what_happened=@what.md"}
+			}
+			if from, isFile := strings.CutPrefix(text, "@"); isFile {
+				raw, err := readLimited(from, 1<<20)
+				if err != nil {
+					return &failure{text: err.Error(), hint: "the text of a content item comes from a file of at most 1 MiB"}
+				}
+				text = strings.TrimRight(string(raw), "\n")
+			}
+			content[id] = text
+		}
+		body := map[string]any{"duty": duty, "subject": subject, "content": content}
+		if notice != "" {
+			body["notice"] = notice
+		}
+		return a.command(c, args[0], "draft", body)
+	}
+
+	preview := &cobra.Command{Use: "preview INCIDENT NOTICE RECIPIENT", Short: "The letter as one real recipient gets it", Args: exactly("INCIDENT", "NOTICE", "RECIPIENT"), RunE: func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		letter, err := server.Preview(a.context(c), args[0], args[1], args[2])
+		if err != nil {
+			return err
+		}
+		return a.show(letter, func(w io.Writer) {
+			fmt.Fprintf(w, "From: %s\nTo: %s\nSubject: %s\n\n%s\n", oneLine(letter.From), oneLine(letter.To), oneLine(letter.Subject), lines(letter.Text))
+		})
+	}}
+
+	var attest bool
+	approve := &cobra.Command{Use: "approve INCIDENT NOTICE", Short: "Sign a notice", Args: exactly("INCIDENT", "NOTICE")}
+	approve.Flags().BoolVar(&attest, "attest", false, "attest that it says only what is known")
+	approve.RunE = func(c *cobra.Command, args []string) error {
+		body := map[string]any{"notice": args[1]}
+		if attest {
+			body["attest"] = true
+		}
+		return a.command(c, args[0], "approve-notice", body)
+	}
+
+	send := &cobra.Command{Use: "send INCIDENT NOTICE", Short: "Send an approved notice to everybody who has not had it", Args: exactly("INCIDENT", "NOTICE"), RunE: func(c *cobra.Command, args []string) error {
+		return a.command(c, args[0], "send", map[string]any{"notice": args[1]})
+	}}
+
+	var reason string
+	resend := &cobra.Command{Use: "resend INCIDENT NOTICE RECIPIENT", Short: "Decide an uncertain or bounced delivery", Args: exactly("INCIDENT", "NOTICE", "RECIPIENT")}
+	resend.Flags().StringVar(&reason, "reason", "", "why, in one sentence")
+	resend.RunE = func(c *cobra.Command, args []string) error {
+		if reason == "" {
+			return &usageError{text: "--reason is missing: why, in one sentence", hint: "usage: " + c.UseLine()}
+		}
+		return a.command(c, args[0], "resend", map[string]any{"notice": args[1], "party": args[2], "reason": reason})
+	}
+	return group("notify", "Write, preview, approve and send notices", draft, preview, approve, send, resend)
+}
+
+func (a *app) evidenceCommands() *cobra.Command {
+	var incident, recipient, out string
+	export := &cobra.Command{Use: "export", Short: "Export the evidence of an incident; tocsin-verify checks it anywhere", Args: exactly()}
+	export.Flags().StringVar(&incident, "incident", "", "incident to export")
+	export.Flags().StringVar(&recipient, "recipient", "", "who gets the file; recorded in the chain of custody")
+	export.Flags().StringVar(&out, "out", "", "file to write (default INCIDENT.tocsin)")
+	export.RunE = func(c *cobra.Command, _ []string) error {
+		if incident == "" || recipient == "" {
+			return &usageError{text: "--incident and --recipient are needed", hint: "usage: " + c.UseLine()}
+		}
+		if out == "" {
+			out = filepath.Base(incident) + ".tocsin"
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		n, err := writeFile(out, func(w io.Writer) error {
+			_, err := server.Export(a.context(c), incident, recipient, w)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"file": out, "bytes": n}, func(w io.Writer) {
+			fmt.Fprintf(w, "%s: %s; check it with tocsin-verify %s\n", out, plural(n, "byte", "bytes"), out)
+		})
+	}
+	checkpoint := &cobra.Command{Use: "checkpoint", Short: "The newest signed checkpoint of both logs", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		points, err := server.Checkpoints(a.context(c))
+		if err != nil {
+			return err
+		}
+		return a.show(points, func(w io.Writer) {
+			fmt.Fprintf(w, "%s\n%s", lines(strings.TrimRight(points.Facts, "\n")+"\n"), lines(points.Events))
+		})
+	}}
+	return group("evidence", "Export and check the evidence", export, checkpoint)
+}
+
+func (a *app) merchantCommands() *cobra.Command {
+	imports := &cobra.Command{Use: "import FILE", Short: "Import the merchant directory from CSV; - reads standard input", Args: exactly("FILE"), RunE: func(c *cobra.Command, args []string) error {
+		const limit = 128 << 20
+		var raw []byte
+		var err error
+		if args[0] == "-" {
+			raw, err = io.ReadAll(io.LimitReader(a.deps.In, limit))
+		} else {
+			raw, err = readLimited(args[0], limit)
+		}
+		if err != nil {
+			return &failure{text: err.Error(), hint: "the directory is a CSV file of at most 128 MiB"}
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		out, err := server.ImportMerchants(a.context(c), raw)
+		if err != nil {
+			return err
+		}
+		err = a.show(out, func(w io.Writer) {
+			fmt.Fprintf(w, "%s imported\n", plural(int64(out.Imported), "merchant", "merchants"))
+			printRejects(w, out.Rejected)
+		})
+		if err == nil && len(out.Rejected) > 0 {
+			return &ExitError{Code: ExitRefused}
+		}
+		return err
+	}}
+	var limit int
+	var after string
+	list := &cobra.Command{Use: "list", Short: "The directory, a page at a time", Args: exactly()}
+	list.Flags().IntVar(&limit, "limit", 200, "merchants at most (1 to 1000)")
+	list.Flags().StringVar(&after, "after", "", "begin after this merchant")
+	list.RunE = func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		page, next, err := server.Merchants(a.context(c), after, limit)
+		if err != nil {
+			return err
+		}
+		return a.show(page, func(w io.Writer) {
+			rows := make([][]string, 0, len(page))
+			for _, m := range page {
+				mail := ""
+				if len(m.Emails) > 0 {
+					mail = m.Emails[0]
+				}
+				rows = append(rows, []string{m.ID, m.Name, mail, m.Country, m.Zone})
+			}
+			a.table(w, 1, []string{"MERCHANT", "NAME", "E-MAIL", "COUNTRY", "ZONE"}, rows)
+			if next != "" {
+				fmt.Fprintf(w, "more: --after %s\n", oneLine(next))
+			}
+		})
+	}
+	return group("merchants", "The merchant directory", imports, list)
+}
+
+func printRejects(w io.Writer, rejected []client.Reject) {
+	for i, r := range rejected {
+		if i == 20 {
+			fmt.Fprintf(w, "  and %d more\n", len(rejected)-i)
+			return
+		}
+		fmt.Fprintf(w, "  line %d: %s %s\n", r.Line, oneLine(r.Field), oneLine(r.Reason))
+	}
+}
+
+func (a *app) peopleCommands() *cobra.Command {
+	list := &cobra.Command{Use: "list", Short: "Who has an account", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		people, err := server.People(a.context(c))
+		if err != nil {
+			return err
+		}
+		return a.show(people, func(w io.Writer) {
+			rows := make([][]string, 0, len(people))
+			for _, p := range people {
+				state := "invited"
+				switch {
+				case !p.Revoked.IsZero():
+					state = "revoked"
+				case !p.Joined.IsZero():
+					state = "joined"
+				}
+				rows = append(rows, []string{p.ID, p.Name, p.Access, strings.Join(p.Roles, ","), state})
+			}
+			a.table(w, 1, []string{"ID", "NAME", "ACCESS", "ROLES", "STATE"}, rows)
+		})
+	}}
+
+	var name, access string
+	var roles []string
+	invite := &cobra.Command{Use: "invite ID", Short: "Invite a person, or make a new link for one; prints the link, which works once", Args: exactly("ID")}
+	invite.Flags().StringVar(&name, "name", "", "the person's name")
+	invite.Flags().StringVar(&access, "access", "responder", "viewer, responder or owner")
+	invite.Flags().StringArrayVar(&roles, "role", nil, "role of the policy (repeat for more)")
+	invite.RunE = func(c *cobra.Command, args []string) error {
+		if name == "" {
+			name = args[0]
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		link, expires, err := server.Invite(a.context(c), args[0], name, access, roles)
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"link": link, "expires": expires}, func(w io.Writer) {
+			fmt.Fprintf(w, "%s\nIt works once, until %s. Give it to the person over a channel you trust.\n", link, a.when(expires))
+		})
+	}
+
+	join := &cobra.Command{Use: "join", Short: "Use an invitation: reads the link or code from standard input, writes the token file", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		path := a.tokenPath()
+		if _, err := os.Stat(path); err == nil {
+			return &failure{text: "there is a token already: " + path, hint: "name another file with --token-file FILE, or remove this one"}
+		} else if !errors.Is(err, os.ErrNotExist) {
+			return &failure{text: "the token file cannot be looked at: " + path, hint: "name another with --token-file FILE"}
+		}
+		text, err := a.stdin(4 << 10)
+		if err != nil {
+			return err
+		}
+		code := codeOf(text)
+		if code == "" {
+			return &usageError{text: "no link or code on standard input", hint: "paste it: tocsin people join, then the link, then Ctrl-D"}
+		}
+		tokenless := *a
+		tokenless.tokenFile = os.DevNull
+		server, err := tokenless.connect()
+		if err != nil {
+			return err
+		}
+		// The file is opened before the code is used: a code is used up only when its token can be kept.
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return &failure{text: "cannot make the folder of " + path}
+		}
+		person := ""
+		_, err = writeFile(path, func(w io.Writer) error {
+			who, token, err := server.Join(a.context(c), code)
+			if err != nil {
+				return err
+			}
+			person = who
+			_, err = io.WriteString(w, string(token)+"\n")
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"person": person, "token_file": path}, func(w io.Writer) {
+			fmt.Fprintf(w, "You are %s. Your token is in %s.\n", oneLine(person), path)
+		})
+	}}
+
+	var why string
+	revoke := &cobra.Command{Use: "revoke ID", Short: "End an account; its tokens are refused from the next request on", Args: exactly("ID")}
+	revoke.Flags().StringVar(&why, "reason", "", "why, in one sentence")
+	revoke.RunE = func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if err := server.RevokePerson(a.context(c), args[0], why); err != nil {
+			return err
+		}
+		return a.show(map[string]any{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked.\n", args[0]) })
+	}
+	return group("people", "Accounts: invite, join, revoke", list, invite, join, revoke)
+}
+
+// codeOf finds the code in a link or takes the text as the code.
+func codeOf(text string) string {
+	text = strings.TrimSpace(text)
+	if _, query, ok := strings.Cut(text, "?"); ok {
+		for _, pair := range strings.Split(query, "&") {
+			if code, ok := strings.CutPrefix(pair, "code="); ok {
+				return code
+			}
+		}
+		return ""
+	}
+	if strings.ContainsAny(text, " \n\t/") {
+		return ""
+	}
+	return text
+}
+
+func (a *app) whoamiCommand() *cobra.Command {
+	return &cobra.Command{Use: "whoami", Short: "Whose token this is", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		me, err := server.Whoami(a.context(c))
+		if err != nil {
+			return err
+		}
+		return a.show(me, func(w io.Writer) {
+			fmt.Fprintf(w, "%s (%s), %s\n", oneLine(me.Principal), oneLine(me.Name), me.Access)
+		})
+	}}
+}
+
+func (a *app) keyCommands() *cobra.Command {
+	var purpose, source, appID, out string
+	create := &cobra.Command{Use: "new", Short: "Make a key for a machine; it is shown once", Args: exactly()}
+	create.Flags().StringVar(&purpose, "purpose", "", "ingest or switch")
+	create.Flags().StringVar(&source, "source", "", "ingest: the name its events come in under")
+	create.Flags().StringVar(&appID, "app", "", "app the key is for")
+	create.Flags().StringVar(&out, "out", "-", "file to write the key to; - is standard output")
+	create.RunE = func(c *cobra.Command, _ []string) error {
+		if purpose != "ingest" && purpose != "switch" {
+			return &usageError{text: "--purpose must be ingest or switch", hint: "usage: " + c.UseLine()}
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if out != "-" {
+			id := ""
+			_, err := writeFile(out, func(w io.Writer) error {
+				made, key, err := server.NewMachineKey(a.context(c), purpose, source, appID)
+				if err != nil {
+					return err
+				}
+				id = made
+				_, err = io.WriteString(w, string(key)+"\n")
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			return a.show(map[string]any{"id": id, "file": out}, func(w io.Writer) { fmt.Fprintf(w, "%s is in %s\n", id, out) })
+		}
+		id, key, err := server.NewMachineKey(a.context(c), purpose, source, appID)
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"id": id, "key": string(key)}, func(w io.Writer) { fmt.Fprintln(w, string(key)) })
+	}
+	revoke := &cobra.Command{Use: "revoke ID", Short: "End a machine's key", Args: exactly("ID"), RunE: func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if err := server.RevokeMachineKey(a.context(c), args[0]); err != nil {
+			return err
+		}
+		return a.show(map[string]any{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked.\n", args[0]) })
+	}}
+	return group("key", "Keys for machines: ingest and switches", create, revoke)
+}
+
+func (a *app) secretCommands() *cobra.Command {
+	put := &cobra.Command{Use: "put NAME", Short: "Write a named secret, read from standard input; it can never be read back", Args: exactly("NAME"), RunE: func(c *cobra.Command, args []string) error {
+		value, err := io.ReadAll(io.LimitReader(a.deps.In, 64<<10+1))
+		if err != nil {
+			return &failure{text: "standard input cannot be read"}
+		}
+		defer clear(value)
+		value = []byte(strings.TrimSuffix(string(value), "\n"))
+		switch {
+		case len(value) == 0:
+			return &usageError{text: "no secret on standard input", hint: "pipe it in: tocsin secret put NAME < FILE"}
+		case len(value) > 64<<10:
+			return &failure{text: "the secret is longer than 64 KiB"}
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if err := server.PutSecret(a.context(c), args[0], value); err != nil {
+			return err
+		}
+		return a.show(map[string]any{"secret": args[0], "bytes": len(value)}, func(w io.Writer) {
+			fmt.Fprintf(w, "%s is written (%s).\n", args[0], plural(int64(len(value)), "byte", "bytes"))
+		})
+	}}
+	return group("secret", "Named secrets that actions use", put)
+}

@@ -1,0 +1,553 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tocsin-ir/tocsin/client"
+)
+
+func (a *app) incidentCommands() *cobra.Command {
+	commands := []*cobra.Command{a.openCommand(), a.listCommand(), a.showCommand(), a.timelineCommand(), a.containCommand(), a.recordScopeCommand(), a.reviewCommand()}
+	for _, v := range verbs {
+		commands = append(commands, a.verbCommand(v))
+	}
+	return group("incident", "Open, follow and settle incidents", commands...)
+}
+
+// verb is a command of an incident that is nothing but its fields.
+type verb struct {
+	use     string // name and arguments after the incident's id
+	command string // of the API
+	short   string
+	args    []string // fields the arguments fill, in order
+	flags   []field
+	fixed   map[string]any
+}
+
+// field is a field of a command's body that a flag fills.
+type field struct {
+	flag, name, help string
+	required         bool
+	kind             string // "", time, list, bool
+}
+
+var why = field{flag: "reason", name: "reason", help: "why, in one sentence", required: true}
+
+var verbs = []verb{
+	{use: "acknowledge", command: "acknowledge", short: "Say that you are on it"},
+	{use: "confirm", command: "confirm", short: "Decide that this is an incident", flags: []field{why}},
+	{use: "dismiss", command: "dismiss", short: "Decide that this is a false alarm", flags: []field{why}},
+	{use: "mark MILESTONE", command: "mark", short: "Record a milestone", args: []string{"milestone"},
+		flags: []field{{flag: "at", name: "at", help: "when it happened (RFC 3339); default now", kind: "time"}, why}},
+	{use: "correct MILESTONE", command: "correct", short: "Correct the time of a milestone; both times stay", args: []string{"milestone"},
+		flags: []field{{flag: "at", name: "at", help: "when it happened (RFC 3339)", required: true, kind: "time"}, why}},
+	{use: "answer FACT VALUE", command: "answer", short: "Answer a judgement the policy asks for", args: []string{"fact", "value:any"}, flags: []field{why}},
+	{use: "severity LEVEL", command: "severity", short: "Set the severity", args: []string{"severity"}, flags: []field{why}},
+	{use: "assign ROLE PERSON", command: "assign", short: "Give a role to a person", args: []string{"role", "person:principal"}},
+	{use: "note TEXT", command: "note", short: "Add a line to the timeline; - reads the text from standard input", args: []string{"text:text"}},
+	{use: "include MERCHANT", command: "adjust-scope", short: "Include a merchant in the scope by hand", args: []string{"merchant"}, flags: []field{why}, fixed: map[string]any{"include": true}},
+	{use: "exclude MERCHANT", command: "adjust-scope", short: "Exclude a merchant from the scope by hand", args: []string{"merchant"}, flags: []field{why}, fixed: map[string]any{"include": false}},
+	{use: "approve ACTION", command: "approve", short: "Sign a planned action, such as ACT-1", args: []string{"action"}},
+	{use: "cancel ACTION", command: "cancel", short: "Withdraw a planned action", args: []string{"action"}, flags: []field{why}},
+	{use: "undo ACTION", command: "undo", short: "Undo an applied action", args: []string{"action"}, flags: []field{why}},
+	{use: "check", command: "check", short: "Run checks; all unless named", flags: []field{{flag: "only", name: "checks", help: "run only this check (repeat for more)", kind: "list"}}},
+	{use: "fix WHAT", command: "fix", short: "Record how the cause was fixed; - reads standard input", args: []string{"what:text"}},
+	{use: "verify-fix HOW", command: "verify-fix", short: "Verify the fix, as another person", args: []string{"how:text"}},
+	{use: "restore", command: "restore", short: "Return to service; the gate may refuse", flags: []field{why}},
+	{use: "assess", command: "assess", short: "Record vector, root cause and risk", flags: []field{
+		{flag: "vector", name: "vector", help: "how they got in", required: true},
+		{flag: "root-cause", name: "root_cause", help: "why that was possible", required: true},
+		{flag: "risk", name: "risk", help: "what it means for merchants and their customers", required: true}}},
+	{use: "write-review PART TEXT", command: "review", short: "Write a part of the review; - reads standard input", args: []string{"part", "text:text"}},
+	{use: "corrective TEXT", command: "corrective", short: "Add a corrective action", args: []string{"text:text"}, flags: []field{
+		{flag: "owner", name: "owner", help: "who does it", required: true, kind: "principal"},
+		{flag: "due", name: "due", help: "until when (RFC 3339 or a date)", required: true, kind: "time"}}},
+	{use: "publish-review", command: "publish", short: "Publish the review"},
+	{use: "waive DUTY", command: "waive", short: "Let go of a duty, by name and reason", args: []string{"duty"}, flags: []field{why}},
+	{use: "close", command: "close", short: "Close the incident", flags: []field{why}},
+}
+
+func (a *app) verbCommand(v verb) *cobra.Command {
+	name, rest, _ := strings.Cut(v.use, " ")
+	names := []string{"INCIDENT"}
+	if rest != "" {
+		names = append(names, strings.Fields(rest)...)
+	}
+	use := name + " " + strings.Join(names, " ")
+	c := &cobra.Command{Use: use, Short: v.short, Args: exactly(names...)}
+	texts := map[string]*string{}
+	lists := map[string]*[]string{}
+	for _, f := range v.flags {
+		if f.kind == "list" {
+			lists[f.name] = c.Flags().StringArray(f.flag, nil, f.help)
+		} else {
+			texts[f.name] = c.Flags().String(f.flag, "", f.help)
+		}
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		body := map[string]any{}
+		for k, value := range v.fixed {
+			body[k] = value
+		}
+		for i, arg := range v.args {
+			key, kind, _ := strings.Cut(arg, ":")
+			value, err := a.value(kind, args[i+1])
+			if err != nil {
+				return err
+			}
+			body[key] = value
+		}
+		for _, f := range v.flags {
+			if f.kind == "list" {
+				if l := *lists[f.name]; len(l) > 0 {
+					body[f.name] = l
+				}
+				continue
+			}
+			text := *texts[f.name]
+			if strings.TrimSpace(text) == "" {
+				if f.required {
+					return &usageError{text: "--" + f.flag + " is missing: " + f.help, hint: "usage: " + c.UseLine()}
+				}
+				continue
+			}
+			value, err := a.value(f.kind, text)
+			if err != nil {
+				return err
+			}
+			body[f.name] = value
+		}
+		return a.command(c, args[0], v.command, body)
+	}
+	return c
+}
+
+// value reads one argument as the kind of field it fills.
+func (a *app) value(kind, text string) (any, error) {
+	switch kind {
+	case "time":
+		return parseTime(text)
+	case "principal":
+		return principal(text), nil
+	case "any":
+		if text == "true" || text == "yes" {
+			return true, nil
+		}
+		if text == "false" || text == "no" {
+			return false, nil
+		}
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			return n, nil
+		}
+	case "text":
+		if text == "-" {
+			return a.stdin(1 << 20)
+		}
+	}
+	return text, nil
+}
+
+func principal(id string) string {
+	if strings.Contains(id, ":") {
+		return id
+	}
+	return "person:" + id
+}
+
+func parseTime(text string) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04Z07:00", "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC(), nil
+		}
+	}
+	return time.Time{}, &usageError{text: fmt.Sprintf("%q is no time", text), hint: "write it with its zone, such as 2026-11-22T03:02:00Z, or as a date in UTC"}
+}
+
+// stdin reads a text from standard input.
+func (a *app) stdin(limit int64) (string, error) {
+	raw, err := io.ReadAll(io.LimitReader(a.deps.In, limit+1))
+	if err != nil {
+		return "", &failure{text: "standard input cannot be read"}
+	}
+	if int64(len(raw)) > limit {
+		return "", &failure{text: fmt.Sprintf("the text on standard input is longer than %d bytes", limit), hint: "shorten it"}
+	}
+	return strings.TrimRight(string(raw), "\n"), nil
+}
+
+// command gives a command and prints what came of it.
+func (a *app) command(c *cobra.Command, incident, name string, body any) error {
+	server, err := a.connect()
+	if err != nil {
+		return err
+	}
+	out, err := server.Command(a.context(c), incident, name, body)
+	if err != nil {
+		return err
+	}
+	return a.showOutcome(out)
+}
+
+func (a *app) showOutcome(out client.Outcome) error {
+	return a.show(out, func(w io.Writer) {
+		note := ""
+		if out.Replayed {
+			note = " (done before, with the same key)"
+		}
+		fmt.Fprintf(w, "%s: %s%s\n", out.Incident, strings.ReplaceAll(oneLine(out.Reason), "_", " "), note)
+		for _, f := range out.Facts {
+			fmt.Fprintf(w, "  %s  %s\n", oneLine(f.ID), oneLine(f.Kind))
+		}
+	})
+}
+
+func (a *app) openCommand() *cobra.Command {
+	var class, title, summary, severity, suspected string
+	var apps []string
+	c := &cobra.Command{Use: "open", Short: "Open an incident", Args: exactly()}
+	f := c.Flags()
+	f.StringVar(&class, "class", "unclassified", "class of the policy")
+	f.StringVar(&title, "title", "", "what it is, in a few words")
+	f.StringVar(&summary, "summary", "", "what is known so far")
+	f.StringVar(&severity, "severity", "", "level of the policy")
+	f.StringVar(&suspected, "suspected", "", "when it is thought to have begun (RFC 3339); default now")
+	f.StringArrayVar(&apps, "app", nil, "an app concerned (repeat for more)")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if title == "" {
+			return &usageError{text: "--title is missing: what it is, in a few words", hint: "usage: " + c.UseLine()}
+		}
+		body := map[string]any{"class": class, "title": title}
+		if summary != "" {
+			body["summary"] = summary
+		}
+		if severity != "" {
+			body["severity"] = severity
+		}
+		if len(apps) > 0 {
+			body["apps"] = apps
+		}
+		if suspected != "" {
+			t, err := parseTime(suspected)
+			if err != nil {
+				return err
+			}
+			body["suspected"] = t
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		out, err := server.Open(a.context(c), body)
+		if err != nil {
+			return err
+		}
+		return a.showOutcome(out)
+	}
+	return c
+}
+
+func (a *app) listCommand() *cobra.Command {
+	return &cobra.Command{Use: "list", Short: "The board: open incidents, most urgent first", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		rows, err := server.Board(a.context(c))
+		if err != nil {
+			return err
+		}
+		return a.show(rows, func(w io.Writer) {
+			if len(rows) == 0 {
+				fmt.Fprintln(w, "No open incidents.")
+				return
+			}
+			table := make([][]string, 0, len(rows))
+			for _, r := range rows {
+				next, due := "—", "—"
+				if r.Next != nil {
+					next = r.Next.Say
+					due = a.when(r.Next.Due)
+				}
+				table = append(table, []string{r.ID, r.Severity, r.Status, r.Title, next, due})
+			}
+			a.table(w, 3, []string{"INCIDENT", "SEVERITY", "STATUS", "TITLE", "NEXT", "DUE"}, table)
+		})
+	}}
+}
+
+func (a *app) showCommand() *cobra.Command {
+	return &cobra.Command{Use: "show INCIDENT", Short: "One incident: milestones, clocks, gates, actions, notices", Args: exactly("INCIDENT"), RunE: func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		raw, err := server.Incident(a.context(c), args[0])
+		if err != nil {
+			return err
+		}
+		clocks, err := server.Clocks(a.context(c), args[0])
+		if err != nil {
+			return err
+		}
+		if a.asJSON {
+			return a.show(raw, nil)
+		}
+		var s shown
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return &failure{text: "the server's answer cannot be read", hint: "is the server of the same version?"}
+		}
+		a.printIncident(a.deps.Out, s, clocks)
+		return nil
+	}}
+}
+
+// shown is what `show` prints of an incident's state.
+type shown struct {
+	ID         string `json:"id"`
+	Title      string `json:"title"`
+	Class      string `json:"class"`
+	Severity   string `json:"severity"`
+	Status     string `json:"status"`
+	Milestones map[string]struct {
+		At time.Time `json:"at"`
+		By string    `json:"by"`
+	} `json:"milestones"`
+	Roles  map[string]string `json:"roles"`
+	Scopes []struct {
+		N                            int
+		Merchants, Customers, Events int64
+		AtLeast                      bool `json:"at_least"`
+	} `json:"scopes"`
+	Actions []struct {
+		ID, Decl, State, Proof string
+		Target                 map[string]string
+	} `json:"actions"`
+	Notices []struct {
+		ID, Duty, State, Subject string
+	} `json:"notices"`
+	Checks map[string]struct {
+		State    string `json:"state"`
+		Observed string `json:"observed"`
+	} `json:"checks"`
+	Gates []client.Gate `json:"gates"`
+}
+
+func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock) {
+	fmt.Fprintf(w, "%s  %s\n%s · %s · %s\n", s.ID, oneLine(s.Title), oneLine(s.Class), oneLine(s.Severity), s.Status)
+	names := make([]string, 0, len(s.Milestones))
+	for name := range s.Milestones {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(x, y string) int {
+		if c := s.Milestones[x].At.Compare(s.Milestones[y].At); c != 0 {
+			return c
+		}
+		return strings.Compare(x, y)
+	})
+	if len(names) > 0 {
+		fmt.Fprintln(w, "\nMilestones")
+		for _, name := range names {
+			m := s.Milestones[name]
+			fmt.Fprintf(w, "  %-14s %s  %s\n", name, a.when(m.At), oneLine(m.By))
+		}
+	}
+	if len(clocks) > 0 {
+		fmt.Fprintln(w, "\nClocks")
+		a.printClocks(w, clocks, false)
+	}
+	if n := len(s.Scopes); n > 0 {
+		sc := s.Scopes[n-1]
+		least := ""
+		if sc.AtLeast {
+			least = "at least "
+		}
+		fmt.Fprintf(w, "\nScope %d: %s%s, %s, %s\n", sc.N, least, plural(sc.Merchants, "merchant", "merchants"),
+			plural(sc.Customers, "customer account", "customer accounts"), plural(sc.Events, "access", "accesses"))
+	}
+	if len(s.Actions) > 0 {
+		fmt.Fprintln(w, "\nActions")
+		for _, x := range s.Actions {
+			fmt.Fprintf(w, "  %-7s %-10s %s %s  %s\n", x.ID, x.State, oneLine(x.Decl), oneLine(targets(x.Target)), oneLine(x.Proof))
+		}
+	}
+	if len(s.Notices) > 0 {
+		fmt.Fprintln(w, "\nNotices")
+		for _, x := range s.Notices {
+			fmt.Fprintf(w, "  %-7s %-10s %s: %s\n", x.ID, x.State, oneLine(x.Duty), oneLine(x.Subject))
+		}
+	}
+	if len(s.Checks) > 0 {
+		fmt.Fprintln(w, "\nChecks")
+		ids := make([]string, 0, len(s.Checks))
+		for id := range s.Checks {
+			ids = append(ids, id)
+		}
+		slices.Sort(ids)
+		for _, id := range ids {
+			fmt.Fprintf(w, "  %-14s %-8s %s\n", oneLine(id), s.Checks[id].State, oneLine(s.Checks[id].Observed))
+		}
+	}
+	for _, g := range s.Gates {
+		if g.Open {
+			continue
+		}
+		fmt.Fprintf(w, "\nGate closed: %s\n", oneLine(g.Command))
+		for _, m := range g.Missing {
+			fmt.Fprintf(w, "  missing: %s — %s\n", oneLine(m.What), oneLine(m.Do))
+		}
+	}
+}
+
+func targets(t map[string]string) string {
+	keys := make([]string, 0, len(t))
+	for k := range t {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for i, k := range keys {
+		keys[i] = k + "=" + t[k]
+	}
+	return strings.Join(keys, " ")
+}
+
+func (a *app) timelineCommand() *cobra.Command {
+	var after, source string
+	var limit int
+	c := &cobra.Command{Use: "timeline INCIDENT", Short: "The merged timeline: facts, access events, logs", Args: exactly("INCIDENT")}
+	c.Flags().StringVar(&after, "after", "", "begin after this line")
+	c.Flags().StringVar(&source, "source", "", "only fact, event or log (comma-separated)")
+	c.Flags().IntVar(&limit, "limit", 200, "lines at most (1 to 1000)")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		rows, err := server.Timeline(a.context(c), args[0], after, limit, source)
+		if err != nil {
+			return err
+		}
+		return a.show(rows, func(w io.Writer) {
+			table := make([][]string, 0, len(rows))
+			for _, l := range rows {
+				table = append(table, []string{l.At.UTC().Format("2006-01-02 15:04:05Z"), l.Source, l.Principal, l.Text})
+			}
+			a.table(w, 3, []string{"AT", "SOURCE", "WHO", "WHAT"}, table)
+			if len(rows) == limit {
+				fmt.Fprintf(w, "more: --after %s\n", oneLine(rows[len(rows)-1].ID))
+			}
+		})
+	}
+	return c
+}
+
+func (a *app) containCommand() *cobra.Command {
+	var target []string
+	var secret, reason string
+	c := &cobra.Command{Use: "contain INCIDENT ACTION", Aliases: []string{"plan"}, Short: "Plan a containment action; it is done when somebody else approves it", Args: exactly("INCIDENT", "ACTION")}
+	c.Flags().StringArrayVar(&target, "target", nil, "what it is aimed at, such as credential=tok_9f (repeat for more)")
+	c.Flags().StringVar(&secret, "secret", "", "name of a secret the action uses, never its value")
+	c.Flags().StringVar(&reason, "reason", "", "why, in one sentence")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if reason == "" {
+			return &usageError{text: "--reason is missing: why, in one sentence", hint: "usage: " + c.UseLine()}
+		}
+		aims := map[string]string{}
+		for _, t := range target {
+			k, v, ok := strings.Cut(t, "=")
+			if !ok || k == "" || v == "" {
+				return &usageError{text: fmt.Sprintf("--target %q is not NAME=VALUE", t), hint: "such as --target credential=tok_9f"}
+			}
+			aims[k] = v
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		out, err := server.Plan(a.context(c), args[0], args[1], aims, secret, reason)
+		if err != nil {
+			return err
+		}
+		if a.asJSON {
+			return a.showOutcome(out)
+		}
+		raw, err := server.Incident(a.context(c), args[0])
+		if err != nil {
+			return a.showOutcome(out) // it is planned; only the look at it failed
+		}
+		var s struct {
+			Actions []struct {
+				ID, Decl, Blast string
+				Steps           []string
+				Undo            string `json:"undo_text"`
+			}
+		}
+		if err := json.Unmarshal(raw, &s); err != nil || len(s.Actions) == 0 {
+			return a.showOutcome(out)
+		}
+		p := s.Actions[len(s.Actions)-1]
+		w := a.deps.Out
+		fmt.Fprintf(w, "%s is planned; nothing has been done yet\n", oneLine(p.ID))
+		for i, step := range p.Steps {
+			fmt.Fprintf(w, "  %d. %s\n", i+1, oneLine(step))
+		}
+		fmt.Fprintf(w, "  stops: %s\n  undo:  %s\nAnother person approves it: tocsin incident approve %s %s\n", oneLine(p.Blast), oneLine(p.Undo), args[0], oneLine(p.ID))
+		return nil
+	}
+	return c
+}
+
+func (a *app) reviewCommand() *cobra.Command {
+	var format, out string
+	c := &cobra.Command{Use: "review INCIDENT", Short: "The review as a document", Args: exactly("INCIDENT")}
+	c.Flags().StringVar(&format, "format", "md", "md, html or pdf")
+	c.Flags().StringVar(&out, "out", "-", "file to write; - is standard output")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if out == "-" {
+			return server.Review(a.context(c), args[0], format, a.deps.Out)
+		}
+		_, err = writeFile(out, func(w io.Writer) error { return server.Review(a.context(c), args[0], format, w) })
+		return err
+	}
+	return c
+}
+
+// writeFile writes a file that is either whole or not there: a crash or an error leaves at most a
+// file whose name ends in .part.
+func writeFile(path string, fill func(io.Writer) error) (int64, error) {
+	f, err := os.OpenFile(path+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return 0, &failure{text: "cannot write " + path + ".part", hint: "does the folder exist, and may you write there?"}
+	}
+	err = fill(f)
+	size := int64(0)
+	if info, statErr := f.Stat(); statErr == nil {
+		size = info.Size()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), filepath.Clean(path))
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return size, err
+}

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tocsin-ir/tocsin/client"
+)
+
+// scopeFlags are the filters of a scope query.
+type scopeFlags struct {
+	from, to, kind                                                 string
+	credential, actor, ip, agent, endpoint, merchant, action, data []string
+	notIP, notAgent, notActor                                      []string
+}
+
+func (s *scopeFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&s.from, "from", "", "beginning, inclusive (RFC 3339)")
+	f.StringVar(&s.to, "to", "", "end, exclusive (RFC 3339)")
+	f.StringVar(&s.kind, "kind", "", "kind of access event (default pii_access)")
+	f.StringArrayVar(&s.credential, "credential", nil, "a credential (every filter may be repeated)")
+	f.StringArrayVar(&s.actor, "actor", nil, "an actor")
+	f.StringArrayVar(&s.ip, "ip", nil, "an address or prefix")
+	f.StringArrayVar(&s.agent, "agent", nil, "a user agent")
+	f.StringArrayVar(&s.endpoint, "endpoint", nil, "an endpoint")
+	f.StringArrayVar(&s.merchant, "merchant", nil, "a merchant")
+	f.StringArrayVar(&s.action, "action", nil, "an action, such as export")
+	f.StringArrayVar(&s.data, "data-type", nil, "a data type, such as customer.email")
+	f.StringArrayVar(&s.notIP, "not-ip", nil, "leave out this address or prefix")
+	f.StringArrayVar(&s.notAgent, "not-agent", nil, "leave out this user agent")
+	f.StringArrayVar(&s.notActor, "not-actor", nil, "leave out this actor")
+}
+
+// query makes the query. Each filter narrows; values of one filter are alternatives; each --not is
+// an exclusion of its own.
+func (s *scopeFlags) query(c *cobra.Command) (client.Query, error) {
+	if s.from == "" || s.to == "" {
+		return client.Query{}, &usageError{text: "--from and --to are needed", hint: "such as --from 2026-11-20T00:00:00Z --to 2026-11-21T00:00:00Z"}
+	}
+	from, err := parseTime(s.from)
+	if err != nil {
+		return client.Query{}, err
+	}
+	to, err := parseTime(s.to)
+	if err != nil {
+		return client.Query{}, err
+	}
+	q := client.Query{From: from, To: to, Kind: s.kind}
+	some := client.Clause{Credential: s.credential, Actor: s.actor, IP: s.ip, Agent: s.agent, Endpoint: s.endpoint, Merchant: s.merchant, Action: s.action, DataType: s.data}
+	if len(s.credential)+len(s.actor)+len(s.ip)+len(s.agent)+len(s.endpoint)+len(s.merchant)+len(s.action)+len(s.data) > 0 {
+		q.Any = []client.Clause{some}
+	}
+	if len(s.notIP) > 0 {
+		q.Not = append(q.Not, client.Clause{IP: s.notIP})
+	}
+	if len(s.notAgent) > 0 {
+		q.Not = append(q.Not, client.Clause{Agent: s.notAgent})
+	}
+	if len(s.notActor) > 0 {
+		q.Not = append(q.Not, client.Clause{Actor: s.notActor})
+	}
+	return q, nil
+}
+
+func (a *app) scopeCommand() *cobra.Command {
+	var flags scopeFlags
+	c := &cobra.Command{Use: "scope", Short: "Compute who is affected; nothing is recorded", Args: exactly()}
+	flags.add(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		q, err := flags.query(c)
+		if err != nil {
+			return err
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		result, err := server.Scope(a.context(c), q)
+		if err != nil {
+			return err
+		}
+		return a.show(result, func(w io.Writer) { a.printScope(w, result) })
+	}
+	return c
+}
+
+func (a *app) recordScopeCommand() *cobra.Command {
+	var flags scopeFlags
+	var reason string
+	c := &cobra.Command{Use: "scope INCIDENT", Short: "Compute who is affected and record it", Args: exactly("INCIDENT")}
+	flags.add(c)
+	c.Flags().StringVar(&reason, "reason", "", "why this query")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		q, err := flags.query(c)
+		if err != nil {
+			return err
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		out, result, err := server.RecordScope(a.context(c), args[0], q, reason)
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"outcome": out, "result": result}, func(w io.Writer) {
+			a.printScope(w, result)
+			fmt.Fprintf(w, "recorded on %s: %s\n", out.Incident, strings.ReplaceAll(oneLine(out.Reason), "_", " "))
+		})
+	}
+	return c
+}
+
+func (a *app) printScope(w io.Writer, r client.Result) {
+	least := ""
+	if r.AtLeast {
+		least = "at least "
+	}
+	fmt.Fprintf(w, "%s%s, %s (an upper bound on people), %s\n", least, plural(int64(len(r.Rows)), "merchant", "merchants"),
+		plural(r.Customers, "customer account", "customer accounts"), plural(r.Events, "access", "accesses"))
+	if len(r.DataTypes) > 0 {
+		fmt.Fprintf(w, "data: %s\n", oneLine(strings.Join(r.DataTypes, ", ")))
+	}
+	for _, g := range r.Gaps {
+		fmt.Fprintf(w, "gap: %s said nothing from %s to %s\n", oneLine(g.Source), a.when(g.From), a.when(g.To))
+	}
+	rows := make([][]string, 0, len(r.Rows))
+	for i, x := range r.Rows {
+		if i == 50 {
+			break
+		}
+		rows = append(rows, []string{x.Merchant, number(x.Customers), number(x.Events), x.First.UTC().Format("01-02 15:04Z"), x.Last.UTC().Format("01-02 15:04Z"), strings.Join(x.DataTypes, ",")})
+	}
+	if len(rows) > 0 {
+		a.table(w, 5, []string{"MERCHANT", "CUSTOMERS", "ACCESSES", "FIRST", "LAST", "DATA"}, rows)
+	}
+	if len(r.Rows) > 50 {
+		fmt.Fprintf(w, "and %d more merchants; --json lists all\n", len(r.Rows)-50)
+	}
+	for _, s := range r.Included {
+		fmt.Fprintf(w, "taken in:  %s  %s  %s\n", oneLine(s.IP), plural(s.Events, "access", "accesses"), oneLine(s.Agent))
+	}
+	for _, s := range r.Excluded {
+		fmt.Fprintf(w, "left out:  %s  %s  %s\n", oneLine(s.IP), plural(s.Events, "access", "accesses"), oneLine(s.Agent))
+	}
+	fmt.Fprintf(w, "defined on %d leaves of %s, %s\n", r.Size, oneLine(r.Log), oneLine(r.Digest))
+}
