@@ -7,6 +7,16 @@ type Condition struct {
 	Say    string // in words, as the page and refusals print it
 	Pos    Pos
 	eval   func(View) Verdict
+	reads  []string
+}
+
+// Reads lists the names the condition may read, such as fact.personal_data, in the order of the
+// alphabet. It must not be changed.
+func (c *Condition) Reads() []string {
+	if c == nil {
+		return nil
+	}
+	return c.reads
 }
 
 // Eval evaluates the condition. A nil Condition is true. An evaluation that fails is Unknown with

@@ -29,6 +29,8 @@ type Program struct {
 	Hash   string // "sha256:" and the hex digest of Source
 	Source []byte // the text that was compiled, byte for byte
 
+	Updated string // the date of the last change as the author gave it, 2006-01-02; "" when not given
+
 	Zone     *time.Location  // the zone of dates and business time where nothing else is said
 	Hours    calendar.Hours  // opening hours and holidays, in Zone
 	Promptly calendar.Length // the target behind "promptly" and "without undue delay"
@@ -44,6 +46,7 @@ type Program struct {
 	Gates      []Gate
 	Actions    []ActionDecl
 	Checks     []CheckDecl
+	Proofs     []CheckDecl // checks a connector makes itself after its action; the action's state proven is their result
 	Phases     []Phase
 	Review     []string // ids of the parts a review must have
 	Contact    Contact
@@ -55,6 +58,7 @@ type Program struct {
 type Level struct {
 	ID, Means string
 	When      *Condition
+	Pos       Pos
 }
 
 // Class is a kind of incident the policy names.
@@ -78,6 +82,7 @@ type FactDecl struct {
 type MilestoneDecl struct {
 	ID, Means string
 	Implies   []string
+	Pos       Pos
 }
 
 // Party is somebody who can be told: a group of recipients and the channels that reach them.
@@ -94,6 +99,7 @@ type Party struct {
 // Role is held by people. Holder "?" means still open: it compiles and is warned about.
 type Role struct {
 	ID, Does, Holder string
+	Holders          []string // everybody who holds the role, Holder first; nil while it is open
 	Backup           []string
 	Pos              Pos
 }
@@ -140,8 +146,9 @@ type Clock struct {
 	Kind   string        // "after", "before", "by", "law", "contract" or "open"
 	Span   calendar.Span // for after and before
 	Anchor Anchor
-	Text   string // as written, for messages and for the page
-	Prompt bool   // the span came from "promptly": a target the policy sets, no number promised
+	Text   string     // as written, for messages and for the page
+	Prompt bool       // the span came from "promptly": a target the policy sets, no number promised
+	When   *Condition // nil: always; else a table's cell, which counts only where this is not false
 	Pos    Pos
 }
 
@@ -210,12 +217,21 @@ type Phase struct {
 // Contact is where problems are reported.
 type Contact struct{ Email, URL string }
 
-// PageLine is one paragraph, heading or list item of the public page.
+// PageLine is one sentence, heading or list item of the public page.
 type PageLine struct {
-	Text    string // Markdown with references already resolved
-	Promise []string
-	Rule    string // id of the rule the sentence came from, when it makes a promise
+	Text    string   // Markdown with references already resolved, without the tags
+	Promise []string // every promise of Tags and of the line itself, sorted
+	Rule    string   // id of the rule the sentence came from, when it makes a promise
+	Tags    []Tag    // every rule the sentence came from
+	Same    bool     // it goes on in the paragraph of the line before
 	Pos     Pos
+}
+
+// Tag ties a sentence of the page to the rule it came from. Rule is "" for a promise that the page
+// itself makes.
+type Tag struct {
+	Rule    string
+	Promise []string
 }
 
 // Tri is a truth value that may be unknown. Unknown never silently drops a duty.

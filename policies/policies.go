@@ -1,0 +1,9 @@
+// Package policies holds the policies the binary ships.
+package policies
+
+import "embed"
+
+// FS has one file for each policy, named by its id: pickandpack.yaml.
+//
+//go:embed *.yaml
+var FS embed.FS

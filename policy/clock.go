@@ -1,0 +1,284 @@
+package policy
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/calendar"
+)
+
+// reference is a name used somewhere, to be checked when everything is read.
+type reference struct {
+	name string
+	pos  Pos
+}
+
+// clock reads LENGTH after|before ANCHOR, by ANCHOR, promptly after ANCHOR, or open.
+func (c *compiler) clock(t text) (Clock, bool) {
+	k := Clock{Text: strings.Join(strings.Fields(t.s), " "), Pos: t.pos}
+	s := strings.TrimSpace(t.s)
+	word, _, _ := strings.Cut(s, " ")
+	switch {
+	case s == "":
+		c.errorf(t.pos, "bad-clock", clockHint, "a clock is empty")
+		return k, false
+	case word == "as":
+		c.errorf(t.pos, "not-yet", "write the length and the start: 72h after aware", "%q: clocks of laws and contracts are not run yet", short(s))
+		return k, false
+	case strings.Contains(s, ","):
+		c.errorf(t.pos, "bad-clock", "several clocks are a list: [72h after confirmed, 5d after detected]", "%q is not one clock", short(s))
+		return k, false
+	case word == "open":
+		k.Kind = "open"
+		rest := strings.TrimSpace(strings.TrimPrefix(s, "open"))
+		if rest == "" {
+			k.Anchor = Anchor{Names: []string{c.p.Starts}}
+			return k, true
+		}
+		anchor, ok := strings.CutPrefix(rest, "after ")
+		if !ok {
+			c.errorf(t.pos, "bad-clock", clockHint, "%q: open stands alone or before after", short(s))
+			return k, false
+		}
+		k.Anchor, ok = c.anchor(t, strings.LastIndex(t.s, anchor), anchor)
+		return k, ok
+	case word == "by":
+		k.Kind = "by"
+		anchor := strings.TrimSpace(strings.TrimPrefix(s, "by"))
+		var ok bool
+		k.Anchor, ok = c.anchor(t, strings.LastIndex(t.s, anchor), anchor)
+		return k, ok
+	}
+	length, anchor := s, ""
+	for _, kind := range []string{"after", "before"} {
+		if i := strings.Index(" "+s+" ", " "+kind+" "); i >= 0 {
+			k.Kind, length, anchor = kind, s[:max(0, i-1)], strings.TrimSpace(s[min(len(s), i+len(kind)):])
+			break
+		}
+	}
+	ok := c.span(t, length, &k)
+	if k.Kind == "" {
+		// Without after or before it starts where the policy's clocks start.
+		k.Kind = "after"
+		k.Anchor = Anchor{Names: []string{c.p.Starts}}
+		if ok {
+			c.warnf(t.pos, "no-start", fmt.Sprintf("write %s after %s", k.Text, c.p.Starts), "%q names no start: it counts from %s", short(s), c.p.Starts)
+		}
+		return k, ok
+	}
+	var anchored bool
+	k.Anchor, anchored = c.anchor(t, strings.LastIndex(t.s, anchor), anchor)
+	return k, ok && anchored
+}
+
+const clockHint = "write 72h after confirmed, promptly after detected, by restored, or open"
+
+// span reads the length of a clock into k.
+func (c *compiler) span(t text, length string, k *Clock) bool {
+	s := strings.TrimSpace(length)
+	if rest, ok := strings.CutPrefix(s, "promptly"); ok {
+		target := c.p.Promptly
+		k.Prompt = true
+		c.usesPromptly = true
+		k.Span.Target = &target
+		rest = strings.TrimSpace(rest)
+		if rest == "" {
+			return true
+		}
+		limit, ok := strings.CutPrefix(rest, "..")
+		if !ok {
+			c.errorf(t.pos, "bad-clock", "write promptly or promptly..30h", "%q is not a length of time", short(s))
+			return false
+		}
+		l, err := calendar.ParseLength(limit)
+		if err != nil {
+			c.parseError(t.pos, "bad-clock", err)
+			return false
+		}
+		k.Span.Limit = &l
+		return c.business(t.pos, k.Span)
+	}
+	span, err := calendar.ParseSpan(s)
+	if err != nil {
+		c.parseError(t.pos, "bad-clock", err)
+		return false
+	}
+	k.Span = span
+	return c.business(t.pos, span)
+}
+
+// business reports business time in a policy that has no opening hours.
+func (c *compiler) business(pos Pos, s calendar.Span) bool {
+	for _, l := range []*calendar.Length{s.Target, s.Limit} {
+		if l != nil && l.Business && c.p.Hours.Never() {
+			c.errorf(pos, "no-hours", `write time: { business: "Mon-Fri 09:00-17:30" }`, "%s counts business time, and the policy has no opening hours", l)
+			return false
+		}
+	}
+	return true
+}
+
+// parseError reports what the calendar could not read.
+func (c *compiler) parseError(pos Pos, code string, err error) {
+	var p *calendar.ParseError
+	if errors.As(err, &p) {
+		c.errorf(pos, code, p.Hint, "%s", p.Message)
+		return
+	}
+	c.errorf(pos, code, "", "%v", err)
+}
+
+// anchor reads "A", "A or B" or "A and B", which stands offset bytes into t.
+func (c *compiler) anchor(t text, offset int, s string) (Anchor, bool) {
+	offset = max(0, offset)
+	var a Anchor
+	words := strings.Fields(s)
+	if len(words) == 0 {
+		c.errorf(t.pos, "bad-clock", "name a milestone, such as detected or confirmed", "%q does not say after what", short(t.s))
+		return a, false
+	}
+	if words[0] == "end" {
+		c.errorf(t.pos, "not-yet", "write a length after a milestone", "%q: ends of days and weeks are not counted yet", short(t.s))
+		return a, false
+	}
+	join := ""
+	ok := true
+	for i, w := range words {
+		if i%2 == 1 {
+			switch {
+			case w != "or" && w != "and":
+				c.errorf(t.pos, "bad-clock", "join instants with or (the first of them) or and (the last)", "%q: there is no %q between two instants", short(t.s), short(w))
+				return a, false
+			case join != "" && w != join:
+				c.errorf(t.pos, "bad-clock", "use one of them; a milestone of your own can stand for the other", "%q mixes or with and", short(t.s))
+				return a, false
+			}
+			join = w
+			continue
+		}
+		at := strings.Index(t.s[min(offset, len(t.s)):], w)
+		pos := t.pos
+		if at >= 0 {
+			pos = c.inside(t, 0, t.s, 1, len([]rune(t.s[:min(offset, len(t.s))+at])))
+		}
+		if w == "applies" || strings.HasSuffix(w, ".applies") || strings.HasSuffix(w, ".late") || strings.HasSuffix(w, ".waived") {
+			c.errorf(pos, "not-yet", "an instant of a duty is DUTY.started, DUTY.met or DUTY.missed", "%s: clocks cannot count from this yet", short(w))
+			ok = false
+			continue
+		}
+		a.Names = append(a.Names, w)
+		c.anchors = append(c.anchors, reference{w, pos})
+	}
+	if len(words)%2 == 0 {
+		c.errorf(t.pos, "bad-clock", "", "%q ends with %q", short(t.s), words[len(words)-1])
+		return a, false
+	}
+	a.All = join == "and"
+	return a, ok && len(a.Names) > 0
+}
+
+// phrase writes a clock for a page: "within 72 hours of confirming it".
+func (p *Program) phrase(k Clock) string {
+	switch k.Kind {
+	case "open":
+		return "as soon as we can, without a fixed limit"
+	case "by":
+		return "no later than " + p.moment(k.Anchor, false)
+	case "before":
+		if k.Span.Limit == nil {
+			return "before " + p.moment(k.Anchor, false)
+		}
+		return "at least " + k.Span.Limit.Words() + " before " + p.moment(k.Anchor, false)
+	}
+	target, limit := k.Span.Target, k.Span.Limit
+	switch {
+	case k.Prompt && limit != nil:
+		return fmt.Sprintf("promptly, and within %s of %s (we aim for %s)", limit.Words(), p.moment(k.Anchor, true), target.Words())
+	case k.Prompt:
+		return fmt.Sprintf("promptly after %s (we aim for %s)", p.moment(k.Anchor, true), target.Words())
+	case target != nil && limit != nil:
+		return fmt.Sprintf("within %s of %s (we aim for %s)", limit.Words(), p.moment(k.Anchor, true), target.Words())
+	case target != nil:
+		return fmt.Sprintf("as soon as possible after %s (we aim for %s)", p.moment(k.Anchor, true), target.Words())
+	case limit != nil && limit.N == 0:
+		return "at once after " + p.moment(k.Anchor, true)
+	case limit != nil:
+		return fmt.Sprintf("within %s of %s", limit.Words(), p.moment(k.Anchor, true))
+	}
+	return "as soon as we can"
+}
+
+// moment names what a clock counts from; of says that it follows "within … of".
+func (p *Program) moment(a Anchor, of bool) string {
+	names := make([]string, len(a.Names))
+	for i, n := range a.Names {
+		names[i] = p.instant(n)
+	}
+	if len(names) < 2 {
+		return list(names, "or")
+	}
+	if a.All {
+		return list(names, "and") + ", whichever comes last"
+	}
+	return list(names, "or") + ", whichever comes first"
+}
+
+func (p *Program) instant(n string) string {
+	if g, ok := doing[n]; ok {
+		return g
+	}
+	duty, at, dotted := strings.Cut(n, ".")
+	if !dotted {
+		return "the incident being " + spaced(n)
+	}
+	for _, d := range p.Duties {
+		if d.ID != duty {
+			continue
+		}
+		switch at {
+		case "met":
+			return p.gerund(d)
+		case "started":
+			return "the start of the clock for " + p.gerund(d)
+		case "missed":
+			return "being late in " + p.gerund(d)
+		}
+	}
+	return spaced(n)
+}
+
+// dues writes all clocks of a duty: the earliest runs.
+func (p *Program) dues(d Duty) string {
+	if len(d.Due) == 0 && d.Every != nil {
+		return "at least " + everyWords(*d.Every)
+	}
+	parts := make([]string, len(d.Due))
+	for i, k := range d.Due {
+		parts[i] = p.phrase(k)
+	}
+	s := list(parts, "or")
+	if len(parts) > 1 {
+		s += ", whichever is earliest"
+	}
+	return s
+}
+
+// everyWords writes "every year" or "every 2 to 4 hours".
+func everyWords(s calendar.Span) string {
+	one := func(l calendar.Length) string {
+		if l.N == 1 {
+			return strings.TrimPrefix(l.Words(), "1 ")
+		}
+		return l.Words()
+	}
+	switch {
+	case s.Target != nil && s.Limit != nil:
+		return "every " + s.Target.Words() + " to " + s.Limit.Words()
+	case s.Target != nil:
+		return "about every " + one(*s.Target)
+	case s.Limit != nil:
+		return "every " + one(*s.Limit)
+	}
+	return "regularly"
+}

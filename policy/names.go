@@ -1,0 +1,186 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/common/types/ref"
+)
+
+// Universal are the milestones every incident may have, whatever its policy says. They are a set:
+// only a policy orders them.
+var Universal = []string{
+	"suspected", "detected", "acknowledged", "aware", "discovered", "confirmed", "determined", "dismissed", "contained",
+	"scoped", "notified", "remediated", "verified", "restored", "watched", "resolved", "reviewed", "closed",
+}
+
+// doing says of a universal milestone what one did to reach it: "within 72 hours of confirming it".
+var doing = map[string]string{
+	"suspected": "suspecting it", "detected": "detecting it", "acknowledged": "acknowledging it", "aware": "becoming aware of it",
+	"discovered": "discovering it", "confirmed": "confirming it", "determined": "determining what happened", "dismissed": "dismissing it",
+	"contained": "containing it", "scoped": "establishing its scope", "notified": "giving notice of it", "remediated": "fixing it",
+	"verified": "verifying the fix", "restored": "restoring service", "watched": "watching for a recurrence", "resolved": "resolving it",
+	"reviewed": "reviewing it", "closed": "closing it",
+}
+
+// been says of a universal milestone that it was reached.
+var been = map[string]string{
+	"suspected": "the incident is suspected", "detected": "the incident has been detected", "acknowledged": "somebody is on the incident",
+	"aware": "we are aware of the incident", "discovered": "the incident has been discovered", "confirmed": "the incident is confirmed",
+	"determined": "it is determined what happened", "dismissed": "the report is dismissed", "contained": "the incident is contained",
+	"scoped": "its scope is established", "notified": "everybody affected has been told", "remediated": "the cause is fixed",
+	"verified": "the fix is verified", "restored": "service is restored", "watched": "the watch afterwards is over",
+	"resolved": "the incident is resolved", "reviewed": "the review is published", "closed": "the incident is closed",
+}
+
+// actionStates are the values actions[].state may have; they are the engine's.
+var actionStates = []string{"planned", "approved", "applied", "proven", "unproven", "failed", "uncertain", "undoing", "undone", "cancelled"}
+
+// dutyInstants are the instants of a duty that clocks and conditions may name.
+var dutyInstants = []string{"started", "met", "missed"}
+
+// name is something a condition may read: its type, how it is read from a View (ok is false while
+// it is unknown), and how it prints.
+type name struct {
+	id      string
+	typ     *cel.Type
+	words   string // a truth: the sentence; otherwise what the value is called
+	get     func(v *View) (val any, ok bool)
+	pattern *cel.AttributePatternType
+	values  []string // the texts it can be, where they are known
+	what    string   // of the values: "class", "severity level"
+	private bool     // a free text: reasons never print its value
+}
+
+// names are all the names the conditions of one policy may read.
+type names map[string]*name
+
+// conditionNames declares and types every name from the policy.
+func conditionNames(p *Program) names {
+	ns := names{}
+	add := func(id string, typ *cel.Type, words string, get func(v *View) (any, bool)) *name {
+		n := &name{id: id, typ: typ, words: words, get: get, pattern: cel.AttributePattern(id)}
+		ns[id] = n
+		return n
+	}
+	class := add("class", cel.StringType, "the class of the incident", func(v *View) (any, bool) {
+		// An incident nobody has classified may yet turn out to be of any class.
+		return v.Class, v.Class != "" && v.Class != "unclassified"
+	})
+	class.what = "class"
+	for _, c := range p.Classes {
+		class.values = append(class.values, c.ID)
+	}
+	severity := add("severity", cel.StringType, "the severity", func(v *View) (any, bool) { return v.Severity, v.Severity != "" })
+	severity.what = "severity level"
+	for _, l := range p.Severities {
+		severity.values = append(severity.values, l.ID)
+	}
+	for _, f := range p.Facts {
+		id, say, kind := f.ID, f.Say, f.Type
+		typ := map[string]*cel.Type{"bool": cel.BoolType, "int": cel.IntType, "string": cel.StringType}[kind]
+		if typ == nil {
+			typ = cel.BoolType // the declaration itself has been reported
+		}
+		n := add("fact."+id, typ, say, func(v *View) (any, bool) { return answered(v.Facts[id], kind) })
+		n.private = kind == "string"
+	}
+	strs := types.DefaultTypeAdapter
+	scope := func(get func(s *ScopeView) any) func(v *View) (any, bool) {
+		return func(v *View) (any, bool) {
+			if v.Scope == nil {
+				return nil, false
+			}
+			return get(v.Scope), true
+		}
+	}
+	add("scope.merchants", cel.IntType, "the number of affected merchants", scope(func(s *ScopeView) any { return s.Merchants }))
+	add("scope.customers", cel.IntType, "the number of affected customers", scope(func(s *ScopeView) any { return s.Customers }))
+	add("scope.data_types", cel.ListType(cel.StringType), "the affected data", scope(func(s *ScopeView) any { return types.NewStringList(strs, s.DataTypes) }))
+	declared := make([]string, len(p.Checks))
+	for i, c := range p.Checks {
+		declared[i] = c.ID
+	}
+	add("checks", cel.ListType(checkType), "the checks", func(v *View) (any, bool) {
+		// Every declared check is in the list, run or not: a gate that asks for all of them must
+		// not open because nobody has run one.
+		list := make([]ref.Val, len(declared))
+		for i, id := range declared {
+			at := slices.IndexFunc(v.Checks, func(c CheckView) bool { return c.ID == id })
+			list[i] = object{checkType, CheckView{ID: id, Passed: at >= 0 && v.Checks[at].Passed}}
+		}
+		return types.NewRefValList(strs, list), true
+	})
+	add("actions", cel.ListType(actionType), "the actions", func(v *View) (any, bool) {
+		list := make([]ref.Val, len(v.Actions))
+		for i, a := range v.Actions {
+			list[i] = object{actionType, a}
+		}
+		return types.NewRefValList(strs, list), true
+	})
+	truth := func(get func(v *View) bool) func(v *View) (any, bool) {
+		return func(v *View) (any, bool) { return get(v), true }
+	}
+	add("evidence.snapshot", cel.BoolType, "a snapshot of the evidence has been taken", truth(func(v *View) bool { return v.Snapshot }))
+	add("fix.recorded", cel.BoolType, "the fix is recorded", truth(func(v *View) bool { return v.FixDone }))
+	add("fix.verified", cel.BoolType, "the fix is verified", truth(func(v *View) bool { return v.FixProven }))
+	add("review.missing", cel.ListType(cel.StringType), "the missing parts of the review", func(v *View) (any, bool) {
+		return types.NewStringList(strs, v.Review.Missing), true
+	})
+	recipient := func(get func(r *RecipientView) (any, bool)) func(v *View) (any, bool) {
+		return func(v *View) (any, bool) {
+			if v.Recipient == nil {
+				return nil, false
+			}
+			return get(v.Recipient)
+		}
+	}
+	add("recipient.merchant", cel.StringType, "the recipient", recipient(func(r *RecipientView) (any, bool) { return r.Merchant, r.Merchant != "" }))
+	add("recipient.country", cel.StringType, "the recipient's country", recipient(func(r *RecipientView) (any, bool) { return r.Country, r.Country != "" }))
+	add("recipient.language", cel.StringType, "the recipient's language", recipient(func(r *RecipientView) (any, bool) { return r.Language, r.Language != "" }))
+	add("recipient.customers", cel.IntType, "the number of the recipient's customers affected", recipient(func(r *RecipientView) (any, bool) { return r.Customers, true }))
+	add("recipient.records", cel.IntType, "the number of the recipient's records affected", recipient(func(r *RecipientView) (any, bool) { return r.Records, true }))
+	add("recipient.data_types", cel.ListType(cel.StringType), "the recipient's affected data", recipient(func(r *RecipientView) (any, bool) {
+		return types.NewStringList(strs, r.DataTypes), true
+	}))
+	happened := func(instant string) func(v *View) (any, bool) {
+		return func(v *View) (any, bool) { return !v.Instants[instant].Equal(time.Time{}), true }
+	}
+	for _, m := range Universal {
+		add("milestone."+m, cel.BoolType, been[m], happened(m))
+	}
+	for _, m := range p.Milestones {
+		add("milestone."+m.ID, cel.BoolType, "the incident is "+spaced(m.ID), happened(m.ID))
+	}
+	for _, d := range p.Duties {
+		for _, at := range dutyInstants {
+			add("duty."+d.ID+"."+at, cel.BoolType, "the duty to "+spaced(d.ID)+" is "+at, happened(d.ID+"."+at))
+		}
+	}
+	return ns
+}
+
+// answered converts a recorded judgement to its declared type. What does not fit is unknown: an
+// answer that cannot be read must not decide anything.
+func answered(v any, kind string) (any, bool) {
+	switch a := v.(type) {
+	case bool:
+		return a, kind == "bool"
+	case string:
+		return a, kind == "string"
+	case int64:
+		return a, kind == "int"
+	case int:
+		return int64(a), kind == "int"
+	case float64: // JSON has no other number
+		n := int64(a)
+		return n, kind == "int" && a >= -1<<53 && a <= 1<<53 && float64(n) == a
+	}
+	return nil, false
+}
+
+// spaced writes an id as words.
+func spaced(id string) string { return strings.ReplaceAll(id, "_", " ") }

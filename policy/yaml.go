@@ -1,0 +1,426 @@
+package policy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits on what Compile reads. A policy is written and read by people; what is larger is not one.
+const (
+	maxBytes   = 1 << 20
+	maxNodes   = 20_000 // aliases count as what they stand for
+	maxDepth   = 32
+	maxAliases = 100
+)
+
+// A reader turns YAML nodes into text, lists and mappings with places. It reads YAML 1.2: only
+// true and false are truth values, and on, NO or 1:30 are the texts they look like.
+type reader struct {
+	*report
+	src   []byte
+	lines [][]byte
+}
+
+// parse reads the one document of src; nil after an error that it has reported.
+func (r *reader) parse() *yaml.Node {
+	if len(r.src) > maxBytes {
+		r.errorf(Pos{}, "too-large", "split what is not policy into other documents", "the policy has %d bytes; at most %d are read", len(r.src), maxBytes)
+		return nil
+	}
+	if pos, ok := invalidUTF8(r.src); ok {
+		r.errorf(pos, "not-utf8", "save the file as UTF-8", "the text is not UTF-8 here")
+		return nil
+	}
+	r.lines = bytes.Split(r.src, []byte("\n"))
+	doc, more, err := decode(r.src)
+	if err != nil {
+		r.syntax(err)
+		return nil
+	}
+	if doc == nil || len(doc.Content) == 0 {
+		r.errorf(Pos{}, "empty", "a policy begins with: policy: my_policy", "the policy is empty")
+		return nil
+	}
+	if more != nil {
+		r.errorf(nodePos(more), "two-documents", "one file holds one policy; remove the line ---", "a second YAML document begins here")
+		return nil
+	}
+	c := counter{}
+	if n, why := c.walk(doc.Content[0], 1); why != "" {
+		r.errorf(nodePos(n), "too-large", "", "%s", why)
+		return nil
+	}
+	return doc.Content[0]
+}
+
+// decode reads the first document and, if there is one, the second.
+func decode(src []byte) (doc, more *yaml.Node, err error) {
+	defer func() {
+		// The YAML library reports what it cannot read as an error; should a hostile text make it
+		// panic instead, that is still only a text that cannot be read.
+		if p := recover(); p != nil {
+			doc, more, err = nil, nil, fmt.Errorf("yaml: %v", p)
+		}
+	}()
+	d := yaml.NewDecoder(bytes.NewReader(src))
+	var first, second yaml.Node
+	if err := d.Decode(&first); errors.Is(err, io.EOF) {
+		return nil, nil, nil
+	} else if err != nil {
+		return nil, nil, err
+	}
+	if err := d.Decode(&second); errors.Is(err, io.EOF) {
+		return &first, nil, nil
+	} else if err != nil {
+		return nil, nil, err
+	}
+	return &first, &second, nil
+}
+
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+// syntax reports an error of the YAML library, with what it most often means.
+func (r *reader) syntax(err error) {
+	pos, message := Pos{Line: 1, Col: 1}, err.Error()
+	if m := yamlLine.FindStringSubmatch(oneLine(message)); m != nil {
+		message = m[2]
+		pos.Line, _ = strconv.Atoi(m[1])
+	}
+	pos.Line = min(max(1, pos.Line), len(r.lines))
+	line := string(r.lines[pos.Line-1])
+	if i := strings.IndexFunc(line, func(c rune) bool { return c != ' ' }); i >= 0 {
+		pos.Col = i + 1
+	}
+	hint := ""
+	switch {
+	case strings.Contains(line, "\t") || strings.Contains(message, "cannot start any token"):
+		hint = "indent with spaces, not tabs"
+	case strings.Contains(message, "mapping values are not allowed"):
+		hint = "put quotes around a text that contains a colon"
+	case strings.Contains(message, "did not find expected"):
+		hint = "look for a bracket, brace or quote that is not closed, here or on the line before"
+	case strings.Contains(message, "unknown anchor"):
+		hint = "a text that begins with * or & needs quotes"
+	}
+	r.errorf(pos, "yaml", hint, "this is not YAML: %s", message)
+}
+
+func invalidUTF8(src []byte) (Pos, bool) {
+	if utf8.Valid(src) {
+		return Pos{}, false
+	}
+	line, col := 1, 1
+	for len(src) > 0 {
+		c, size := utf8.DecodeRune(src)
+		if c == utf8.RuneError && size == 1 {
+			break
+		}
+		if col++; c == '\n' {
+			line, col = line+1, 1
+		}
+		src = src[size:]
+	}
+	return Pos{Line: line, Col: col}, true
+}
+
+// counter bounds the tree a document stands for, aliases unfolded.
+type counter struct{ nodes, aliases int }
+
+func (c *counter) walk(n *yaml.Node, depth int) (*yaml.Node, string) {
+	if c.nodes++; c.nodes > maxNodes {
+		return n, fmt.Sprintf("the policy has more than %d values", maxNodes)
+	}
+	if depth > maxDepth {
+		return n, fmt.Sprintf("the policy is nested more than %d deep here", maxDepth)
+	}
+	if n.Kind == yaml.AliasNode {
+		if c.aliases++; c.aliases > maxAliases {
+			return n, fmt.Sprintf("the policy has more than %d aliases", maxAliases)
+		}
+		if at, why := c.walk(n.Alias, depth+1); why != "" {
+			if at != n {
+				at = n // the alias is what the author can change
+			}
+			return at, why
+		}
+	}
+	for _, child := range n.Content {
+		if at, why := c.walk(child, depth+1); why != "" {
+			return at, why
+		}
+	}
+	return nil, ""
+}
+
+func nodePos(n *yaml.Node) Pos {
+	if n == nil {
+		return Pos{}
+	}
+	return Pos{Line: n.Line, Col: n.Column}
+}
+
+// deref follows an alias; parse has bounded how far that can go.
+func deref(n *yaml.Node) *yaml.Node {
+	for range maxDepth {
+		if n == nil || n.Kind != yaml.AliasNode {
+			return n
+		}
+		n = n.Alias
+	}
+	return n
+}
+
+// kindOf says in words what was read.
+func kindOf(n *yaml.Node) string {
+	switch n = deref(n); {
+	case n == nil || null(n):
+		return "nothing"
+	case n.Kind == yaml.MappingNode:
+		return "a mapping"
+	case n.Kind == yaml.SequenceNode:
+		return "a list"
+	}
+	return fmt.Sprintf("the text %q", short(n.Value))
+}
+
+func null(n *yaml.Node) bool {
+	return n.Kind == yaml.ScalarNode && n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0 &&
+		(n.Value == "" || n.Value == "~" || n.Value == "null")
+}
+
+func short(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:39]) + "…"
+	}
+	return s
+}
+
+// text is a scalar and where it stands.
+type text struct {
+	s    string
+	pos  Pos
+	node *yaml.Node
+}
+
+// entry is one key of a mapping with its value.
+type entry struct {
+	key string
+	pos Pos
+	val *yaml.Node
+}
+
+// entries reads a mapping of any keys, and reports keys that come twice.
+func (r *reader) entries(n *yaml.Node, what string) []entry {
+	n = deref(n)
+	if n == nil {
+		return nil
+	}
+	if n.Kind != yaml.MappingNode {
+		hint := ""
+		if null(n) {
+			hint = "remove the key, or write what belongs below it"
+		}
+		r.errorf(nodePos(n), "wrong-type", hint, "%s is a mapping; this is %s", what, kindOf(n))
+		return nil
+	}
+	var out []entry
+	seen := map[string]Pos{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := deref(n.Content[i]), n.Content[i+1]
+		pos := nodePos(n.Content[i])
+		if k.Kind != yaml.ScalarNode {
+			r.errorf(pos, "wrong-type", "", "a key of %s is a name; this is %s", what, kindOf(k))
+			continue
+		}
+		if k.Value == "<<" {
+			r.errorf(pos, "merge-key", "write the keys out, so that a reader finds them where they count", "merge keys are not part of the language")
+			continue
+		}
+		if first, twice := seen[k.Value]; twice {
+			r.errorf(pos, "duplicate-key", "", "%s has the key %s twice; the first is on line %d", what, short(k.Value), first.Line)
+			continue
+		}
+		seen[k.Value] = pos
+		out = append(out, entry{k.Value, pos, v})
+	}
+	return out
+}
+
+// fields is a mapping whose keys are known.
+type fields struct {
+	r    *reader
+	what string
+	pos  Pos
+	vals map[string]*yaml.Node
+	keys map[string]Pos
+}
+
+// notYet names keys of the whole language that this version does not run, by what they belong to.
+// They are refused, so that nothing a policy says is silently dropped.
+var notYet = map[string][]string{
+	"the policy": {"tables", "imports", "regimes"},
+	"time":       {"hours"},
+	"scales":     {},
+	"a fact":     {"due", "late"},
+	"a party":    {"fallback", "contract", "broadcast"},
+	"a duty":     {"unless", "not_before", "fallback", "templates"},
+	"a gate":     {"override", "before", "not"},
+	"an action":  {"expires", "undo"},
+	"a phase":    {"gate", "due", "when"},
+}
+
+// fields reads a mapping with the given keys, and reports the others.
+func (r *reader) fields(n *yaml.Node, what string, known ...string) fields {
+	f := fields{r: r, what: what, pos: nodePos(n), vals: map[string]*yaml.Node{}, keys: map[string]Pos{}}
+	for _, e := range r.entries(n, what) {
+		switch {
+		case slices.Contains(known, e.key):
+			f.vals[e.key], f.keys[e.key] = e.val, e.pos
+		case slices.Contains(notYet[what], e.key):
+			r.errorf(e.pos, "not-yet", "remove it: a policy must not promise what is not run", "%s: this version does not run %s yet", what, e.key)
+		default:
+			r.errorf(e.pos, "unknown-key", didYouMean(e.key, known, "keys are "+list(slices.Sorted(slices.Values(known)), "and")), "%s has no key %s", what, short(e.key))
+		}
+	}
+	return f
+}
+
+// at is where key stands, or where the whole stands when it is absent.
+func (f fields) at(key string) Pos {
+	if p, ok := f.keys[key]; ok {
+		return p
+	}
+	return f.pos
+}
+
+func (f fields) has(key string) bool { return f.vals[key] != nil }
+
+// text reads key as text; "" when it is absent.
+func (f fields) text(key string) text {
+	n, ok := f.vals[key]
+	if !ok {
+		return text{pos: f.pos}
+	}
+	t, _ := f.r.text(n, f.what+": "+key)
+	return t
+}
+
+// need reads key as text and reports its absence.
+func (f fields) need(key, example string) text {
+	if !f.has(key) && f.pos.Line > 0 {
+		f.r.errorf(f.pos, "missing-key", "write "+key+": "+example, "%s has no %s", f.what, key)
+		return text{pos: f.pos}
+	}
+	return f.text(key)
+}
+
+// texts reads key as a text or a list of texts.
+func (f fields) texts(key string) []text {
+	n, ok := f.vals[key]
+	if !ok {
+		return nil
+	}
+	return f.r.texts(n, f.what+": "+key)
+}
+
+// text reads a scalar; ok is false after it reported something else or nothing.
+func (r *reader) text(n *yaml.Node, what string) (t text, ok bool) {
+	pos := nodePos(n)
+	n = deref(n)
+	if n == nil || n.Kind != yaml.ScalarNode {
+		r.errorf(pos, "wrong-type", "", "%s is a text; this is %s", what, kindOf(n))
+		return text{pos: pos}, false
+	}
+	if null(n) {
+		r.errorf(pos, "empty-value", "remove the key, or write its value", "%s has no value", what)
+		return text{pos: pos}, false
+	}
+	if n.Style&yaml.TaggedStyle != 0 {
+		r.errorf(pos, "tag", "remove the tag", "%s: tags such as %s are not part of the language", what, short(n.Tag))
+		return text{pos: pos}, false
+	}
+	return text{s: n.Value, pos: pos, node: n}, true
+}
+
+func (r *reader) texts(n *yaml.Node, what string) []text {
+	d := deref(n)
+	if d == nil || d.Kind != yaml.SequenceNode {
+		if t, ok := r.text(n, what); ok {
+			return []text{t}
+		}
+		return nil
+	}
+	var out []text
+	for _, item := range d.Content {
+		if t, ok := r.text(item, "an item of "+what); ok {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// truth reads key as true or false.
+func (f fields) truth(key string) (value, ok bool) {
+	n, there := f.vals[key]
+	if !there {
+		return false, false
+	}
+	t, ok := f.r.text(n, f.what+": "+key)
+	if !ok {
+		return false, false
+	}
+	switch t.s {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	f.r.errorf(t.pos, "wrong-type", "write true or false", "%s: %s is true or false; this is the text %q", f.what, key, short(t.s))
+	return false, false
+}
+
+var idForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
+
+// celReserved are names that CEL keeps for itself.
+var celReserved = []string{"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"}
+
+// id checks the form of an id and reports what is wrong with it.
+func (r *reader) id(pos Pos, s, what string) bool {
+	if !idForm.MatchString(s) {
+		better := strings.Trim(regexp.MustCompile(`[^a-z0-9_]+`).ReplaceAllString(strings.ToLower(s), "_"), "_")
+		hint := "ids are snake_case: small letters, digits and _"
+		if idForm.MatchString(better) {
+			hint = "ids are snake_case; write " + better
+		}
+		r.errorf(pos, "bad-id", hint, "%q is not an id of %s", short(s), what)
+		return false
+	}
+	if slices.Contains(celReserved, s) {
+		r.errorf(pos, "bad-id", "choose another name", "%s is a word of the condition language and cannot be an id of %s", s, what)
+		return false
+	}
+	return true
+}
+
+// named reads a mapping from ids to values, in the order of the source.
+func (r *reader) named(n *yaml.Node, section, what string) []entry {
+	var out []entry
+	for _, e := range r.entries(n, section) {
+		if r.id(e.pos, e.key, what) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
