@@ -1,0 +1,87 @@
+package docs
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tocsin-ir/tocsin/policies"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/scenarios"
+)
+
+// A block marked "yaml policy" is a whole policy and compiles; one marked "yaml policy-broken" is
+// refused, as its text says.
+func TestEverySnippetDoesWhatTheDocumentSays(t *testing.T) {
+	for _, p := range parsePages(t) {
+		for _, b := range p.blocks {
+			where := fmt.Sprintf("%s:%d", p.name, b.line)
+			_, mark, _ := strings.Cut(b.info, " ")
+			switch mark {
+			case "policy", "policy-minimal":
+				if _, diags := policy.Compile(where, []byte(b.text)); policy.HasErrors(diags) {
+					t.Errorf("%s: this policy does not compile:\n%s", where, policy.Format(diags, []byte(b.text)))
+				}
+			case "policy-broken":
+				if _, diags := policy.Compile(where, []byte(b.text)); !policy.HasErrors(diags) {
+					t.Errorf("%s: this policy compiles, and the document says that it does not", where)
+				}
+			}
+		}
+	}
+}
+
+// What a shipped policy promises, a drill of it may not call out of place.
+func TestNoManifestDeniesWhatItsPolicyPromises(t *testing.T) {
+	for _, name := range scenarios.Names() {
+		m, err := scenarios.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, expected := range m.Policies {
+			src, err := policies.FS.ReadFile(id + ".yaml")
+			if err != nil {
+				t.Errorf("scenario %s: policy %s is not shipped: %v", name, id, err)
+				continue
+			}
+			p, diags := policy.Compile(id+".yaml", src)
+			if p == nil {
+				t.Errorf("policies/%s.yaml does not compile:\n%s", id, policy.Format(diags, src))
+				continue
+			}
+			for _, promise := range promised(p) {
+				if !slices.Contains(ids(), promise) {
+					t.Errorf("policies/%s.yaml names %s, which is no promise", id, promise)
+				} else if expected[promise].Expect == scenarios.NotApplicable {
+					t.Errorf("policies/%s.yaml promises %s, and scenarios/%s/manifest.yaml says that it does not", id, promise, name)
+				}
+			}
+		}
+	}
+}
+
+// promised lists every promise that a rule or a sentence of a policy carries.
+func promised(p *policy.Program) []string {
+	var all []string
+	for _, c := range p.Classes {
+		all = append(all, c.Promise...)
+	}
+	for _, d := range p.Duties {
+		all = append(all, d.Promise...)
+	}
+	for _, g := range p.Gates {
+		all = append(all, g.Promise...)
+	}
+	for _, a := range p.Actions {
+		all = append(all, a.Promise...)
+	}
+	for _, ph := range p.Phases {
+		all = append(all, ph.Promise...)
+	}
+	for _, l := range p.Page {
+		all = append(all, l.Promise...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
