@@ -86,6 +86,14 @@ type Row struct {
 	Last      time.Time `json:"last"`
 }
 
+// Gap is a time in which a source said nothing although it usually would have. It has the fields
+// and the JSON of incident.Gap.
+type Gap struct {
+	Source string    `json:"source"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+}
+
 // Tally adds events up. The zero value is ready to use.
 type Tally struct {
 	rows map[string]*sums

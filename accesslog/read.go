@@ -1,0 +1,246 @@
+package accesslog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ErrNotFound says that there is no such event, or none that is in the log yet.
+var ErrNotFound = errors.New("accesslog: no such event")
+
+// Filter chooses events. Fields that are set must all match; a list matches when it holds the
+// event's value. The zero Filter chooses everything.
+type Filter struct {
+	From, To    time.Time // From <= Time < To; zero is open
+	Kinds       []string
+	Credentials []string
+	Actors      []string
+	IPs         []string // exact addresses
+	Agents      []string
+	Merchants   []string
+	Endpoints   []string
+	Actions     []string
+	Sources     []string
+	AfterSeq    int64 // only events with a greater Seq
+	UpToSeq     int64 // only events with at most this Seq; 0 is open
+	ByTime      bool  // in order of (Time, Seq); otherwise in no order worth relying on
+	Limit       int   // at most so many; 0 is no limit
+}
+
+// Select calls fn with every event that matches. An error from fn ends it and is returned.
+func (s *Store) Select(ctx context.Context, f Filter, fn func(Event) error) error {
+	where, args, none, err := s.where(ctx, f)
+	if err != nil || none {
+		return err
+	}
+	query := `SELECT ` + eventColumns + ` FROM event` + where
+	if f.ByTime {
+		query += ` ORDER BY time, seq`
+	}
+	if f.Limit > 0 {
+		query += ` LIMIT ?`
+		args = append(args, f.Limit)
+	}
+	return s.scan(ctx, query, args, fn)
+}
+
+// where renders a filter. none says that nothing can match: a string that is asked for is in no
+// event.
+func (s *Store) where(ctx context.Context, f Filter) (where string, args []any, none bool, err error) {
+	var terms []string
+	term := func(t string, a ...any) { terms, args = append(terms, t), append(args, a...) }
+	if !f.From.IsZero() {
+		term("time >= ?", f.From.UnixNano())
+	}
+	if !f.To.IsZero() {
+		term("time < ?", f.To.UnixNano())
+	}
+	if f.AfterSeq > 0 {
+		term("seq > ?", f.AfterSeq)
+	}
+	if f.UpToSeq > 0 {
+		term("seq <= ?", f.UpToSeq)
+	}
+	for _, c := range []struct {
+		column string
+		values []string
+	}{
+		{"credential", f.Credentials}, {"actor", f.Actors}, {"ip", f.IPs}, {"merchant", f.Merchants}, {"+agent", f.Agents},
+		{"+endpoint", f.Endpoints}, {"+action", f.Actions}, {"+source", f.Sources}, {"+kind", f.Kinds},
+	} {
+		if len(c.values) == 0 {
+			continue
+		}
+		ids, err := s.lookup(ctx, c.values)
+		if err != nil {
+			return "", nil, false, err
+		}
+		if len(ids) == 0 {
+			return "", nil, true, nil
+		}
+		term(c.column+" IN ("+strings.TrimSuffix(strings.Repeat("?,", len(ids)), ",")+")", ids...)
+	}
+	if len(terms) > 0 {
+		where = " WHERE " + strings.Join(terms, " AND ")
+	}
+	return where, args, false, nil
+}
+
+// scan runs a query over eventColumns.
+func (s *Store) scan(ctx context.Context, query string, args []any, fn func(Event) error) error {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	defer rows.Close()
+	d := rowReader{s: s, ctx: ctx, types: map[int64][]string{}}
+	for rows.Next() {
+		e, err := d.read(rows)
+		if err != nil {
+			return err
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	return nil
+}
+
+// rowReader turns rows into events. Lists of data types are few, so each is parsed once.
+type rowReader struct {
+	s     *Store
+	ctx   context.Context
+	types map[int64][]string
+}
+
+func (r *rowReader) read(rows *sql.Rows) (Event, error) {
+	var e Event
+	var hash, at, received, flags int64
+	var source, kind, app, env, actorType, actor, credential, action, endpoint, purpose, merchant, store, types, outcome, ip, agent int64
+	var tokens []byte
+	if err := rows.Scan(&e.Seq, &hash, &e.ID, &at, &received, &source, &kind, &app, &env, &actorType, &actor, &credential,
+		&e.Session, &action, &endpoint, &purpose, &merchant, &store, &tokens, &types, &e.Records, &e.Bytes, &outcome, &ip,
+		&agent, &flags); err != nil {
+		return e, fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	e.Time, e.Received = time.Unix(0, at).UTC(), time.Unix(0, received).UTC()
+	e.Subjects = chunks(tokens)
+	e.Late, e.Skewed = flags&1 != 0, flags&2 != 0
+	var err error
+	for _, f := range [...]struct {
+		to *string
+		id int64
+	}{
+		{&e.Source, source}, {&e.Kind, kind}, {&e.App, app}, {&e.Env, env}, {&e.ActorType, actorType}, {&e.ActorID, actor},
+		{&e.Credential, credential}, {&e.Action, action}, {&e.Endpoint, endpoint}, {&e.Purpose, purpose},
+		{&e.Merchant, merchant}, {&e.Store, store}, {&e.Outcome, outcome}, {&e.IP, ip}, {&e.Agent, agent},
+	} {
+		if *f.to, err = r.s.nameOf(r.ctx, f.id); err != nil {
+			return e, err
+		}
+	}
+	list, ok := r.types[types]
+	if !ok {
+		text, err := r.s.nameOf(r.ctx, types)
+		if err != nil {
+			return e, err
+		}
+		if err := json.Unmarshal([]byte(text), &list); err != nil {
+			return e, fmt.Errorf("accesslog: read %s: data types: %w", fileName, err)
+		}
+		if len(list) == 0 {
+			list = nil
+		}
+		r.types[types] = list
+	}
+	e.DataTypes = list
+	return e, nil
+}
+
+// EventsAfter returns up to limit events with a greater Seq, in order of Seq.
+func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
+	var out []Event
+	err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE seq > ? ORDER BY seq LIMIT ?`, []any{seq, limit}, func(e Event) error {
+		out = append(out, e)
+		return nil
+	})
+	return out, err
+}
+
+// EventByID returns the newest event with the id.
+func (s *Store) EventByID(ctx context.Context, id string) (Event, error) {
+	var found *Event
+	err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE idh = ? AND id = ? ORDER BY seq DESC LIMIT 1`, []any{idHash(id), id}, func(e Event) error {
+		found = &e
+		return nil
+	})
+	if err != nil {
+		return Event{}, err
+	}
+	if found == nil {
+		return Event{}, ErrNotFound
+	}
+	return *found, nil
+}
+
+// Position returns where an event stands in the log: the index of its leaf and its number there,
+// from 0. ErrNotFound while it is not sealed.
+func (s *Store) Position(ctx context.Context, seq int64) (index uint64, n int, err error) {
+	var first, last int64
+	err = s.read.QueryRowContext(ctx, `SELECT idx, first, last FROM leaf WHERE first <= ? ORDER BY first DESC LIMIT 1`, seq).Scan(&index, &first, &last)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && seq > last {
+		return 0, 0, ErrNotFound
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	return index, int(seq - first), nil
+}
+
+// LastSeq returns the Seq of the last event in the first size leaves of the log; 0 when size is 0.
+func (s *Store) LastSeq(ctx context.Context, size uint64) (int64, error) {
+	if size == 0 {
+		return 0, nil
+	}
+	var last int64
+	err := s.read.QueryRowContext(ctx, `SELECT last FROM leaf WHERE idx = ?`, size-1).Scan(&last)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("%w: the log has fewer than %d leaves", ErrNotFound, size)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	return last, nil
+}
+
+// ConsumerAt returns how far a consumer has come; 0 when it never said.
+func (s *Store) ConsumerAt(ctx context.Context, name string) (int64, error) {
+	var seq int64
+	err := s.read.QueryRowContext(ctx, `SELECT seq FROM consumer WHERE name = ?`, name).Scan(&seq)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	return seq, nil
+}
+
+// SetConsumer notes that a consumer has handled everything up to seq. A crash before it: the
+// consumer sees those events again, so what it does with them must bear repetition.
+func (s *Store) SetConsumer(ctx context.Context, name string, seq int64) error {
+	if s.o.ReadOnly {
+		return ErrReadOnly
+	}
+	_, err := s.write.ExecContext(ctx, `INSERT INTO consumer (name, seq) VALUES (?, ?)
+		ON CONFLICT (name) DO UPDATE SET seq = max(seq, excluded.seq)`, name, seq)
+	if err != nil {
+		return fmt.Errorf("accesslog: note the position of %s: %w", name, err)
+	}
+	return nil
+}

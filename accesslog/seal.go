@@ -1,0 +1,212 @@
+package accesslog
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/tocsin-ir/tocsin/leaf"
+)
+
+// sealed holds what opening a leaf gives.
+type opened struct {
+	header leaf.Header
+	events [][]byte // canonical
+	salts  [][]byte
+	tree   *leaf.Tree
+}
+
+// member is one event on its way into a leaf.
+type member struct {
+	seq       uint64
+	time      time.Time
+	canonical []byte
+}
+
+var (
+	errLeafFull = errors.New("accesslog: the events do not fit one leaf")
+	errNoKey    = errors.New("accesslog: a leaf cannot be opened: its epoch key was destroyed or it was altered")
+)
+
+// The codec is shared: it holds no state between calls of EncodeAll and DecodeAll.
+var (
+	encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
+	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPlain))
+)
+
+// maxPlain bounds what a leaf or a spool row may unpack to, in bytes.
+const maxPlain = 256 << 20
+
+// derive makes a key for one use from an epoch key and a nonce.
+func derive(epochKey, nonce []byte, use string, n int) ([]byte, error) {
+	return hkdf.Key(sha256.New, epochKey, nonce, use, n)
+}
+
+// saltOf is the salt of the n-th event of a leaf.
+func saltOf(salts []byte, n int) []byte {
+	h := hmac.New(sha256.New, salts)
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
+	return h.Sum(nil)
+}
+
+// sealLeaf makes the stored form of a leaf. It is a function of its arguments, so that a golden
+// file can pin the format; the nonce must never be used twice with the same key. errLeafFull when
+// the events do not fit.
+func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members []member) ([]byte, leaf.Header, error) {
+	h := leaf.Header{
+		Epoch: epoch, Nonce: nonce, First: members[0].seq, Last: members[len(members)-1].seq,
+		From: members[0].time, To: members[0].time,
+	}
+	salts, err := derive(epochKey, nonce[:], "tocsin-leaf/v1 salts", leaf.SaltLen)
+	if err != nil {
+		return nil, h, err
+	}
+	hashes := make([][leaf.HashLen]byte, len(members))
+	var plain []byte
+	for i, m := range members {
+		hashes[i] = leaf.EventHash(saltOf(salts, i), m.canonical)
+		plain = append(append(plain, m.canonical...), '\n')
+		if m.time.Before(h.From) {
+			h.From = m.time
+		}
+		if m.time.After(h.To) {
+			h.To = m.time
+		}
+	}
+	h.Root = leaf.NewTree(hashes).Root()
+	header := h.Marshal()
+	aead, iv, err := leafCipher(epochKey, nonce[:])
+	if err != nil {
+		return nil, h, err
+	}
+	packed := encoder.EncodeAll(plain, nil)
+	if len(header)+len(packed)+aead.Overhead() > leaf.MaxSize {
+		return nil, h, errLeafFull
+	}
+	return aead.Seal(header, iv, packed, header), h, nil
+}
+
+func leafCipher(epochKey, nonce []byte) (cipher.AEAD, []byte, error) {
+	key, err := derive(epochKey, nonce, "tocsin-leaf/v1 key", 32)
+	if err != nil {
+		return nil, nil, err
+	}
+	iv, err := derive(epochKey, nonce, "tocsin-leaf/v1 iv", 12)
+	if err != nil {
+		return nil, nil, err
+	}
+	aead, err := newGCM(key)
+	return aead, iv, err
+}
+
+func newGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// openLeaf opens a stored leaf with its epoch key and checks that the events are those the header
+// is bound to.
+func openLeaf(stored, epochKey []byte) (*opened, error) {
+	h, sealed, err := leaf.Parse(stored)
+	if err != nil {
+		return nil, err
+	}
+	aead, iv, err := leafCipher(epochKey, h.Nonce[:])
+	if err != nil {
+		return nil, err
+	}
+	packed, err := aead.Open(nil, iv, sealed, h.Marshal())
+	if err != nil {
+		return nil, errNoKey
+	}
+	plain, err := decoder.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("accesslog: unpack a leaf: %w", err)
+	}
+	salts, err := derive(epochKey, h.Nonce[:], "tocsin-leaf/v1 salts", leaf.SaltLen)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{header: h}
+	var hashes [][leaf.HashLen]byte
+	for line := range bytes.Lines(plain) {
+		event, salt := bytes.TrimSuffix(line, []byte{'\n'}), saltOf(salts, len(o.events))
+		o.events, o.salts = append(o.events, event), append(o.salts, salt)
+		hashes = append(hashes, leaf.EventHash(salt, event))
+	}
+	if o.tree = leaf.NewTree(hashes); o.tree.Root() != h.Root || len(o.events) != h.Events() {
+		return nil, fmt.Errorf("accesslog: the events of leaf %d to %d are not those of its header", h.First, h.Last)
+	}
+	return o, nil
+}
+
+// sealSpool seals a run of events for the spool. The spool is short-lived, but a database keeps
+// pages it no longer uses, and scrubbed free text has no business there in the clear.
+func sealSpool(epochKey, nonce []byte, members []member) ([]byte, error) {
+	var plain []byte
+	for _, m := range members {
+		plain = binary.AppendVarint(plain, m.time.UnixNano())
+		plain = binary.AppendUvarint(plain, uint64(len(m.canonical)))
+		plain = append(plain, m.canonical...)
+	}
+	aead, iv, err := spoolCipher(epochKey, nonce)
+	if err != nil {
+		return nil, err
+	}
+	return aead.Seal(bytes.Clone(nonce), iv, encoder.EncodeAll(plain, nil), nil), nil
+}
+
+func spoolCipher(epochKey, nonce []byte) (cipher.AEAD, []byte, error) {
+	key, err := derive(epochKey, nonce, "tocsin-spool/v1", 44)
+	if err != nil {
+		return nil, nil, err
+	}
+	aead, err := newGCM(key[:32])
+	return aead, key[32:], err
+}
+
+// openSpool opens what sealSpool made; the first event stands at position first.
+func openSpool(epochKey, row []byte, first uint64) ([]member, error) {
+	if len(row) < leaf.NonceLen {
+		return nil, errors.New("accesslog: a spool row is damaged")
+	}
+	aead, iv, err := spoolCipher(epochKey, row[:leaf.NonceLen])
+	if err != nil {
+		return nil, err
+	}
+	packed, err := aead.Open(nil, iv, row[leaf.NonceLen:], nil)
+	if err != nil {
+		return nil, errors.New("accesslog: a spool row cannot be opened: its epoch key was destroyed or it was altered")
+	}
+	plain, err := decoder.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, fmt.Errorf("accesslog: unpack a spool row: %w", err)
+	}
+	var out []member
+	for len(plain) > 0 {
+		nanos, n := binary.Varint(plain)
+		if n <= 0 {
+			return nil, errors.New("accesslog: a spool row is damaged")
+		}
+		size, k := binary.Uvarint(plain[n:])
+		if k <= 0 || size > uint64(len(plain)-n-k) {
+			return nil, errors.New("accesslog: a spool row is damaged")
+		}
+		body := plain[n+k : n+k+int(size)]
+		out = append(out, member{seq: first + uint64(len(out)), time: time.Unix(0, nanos).UTC(), canonical: body})
+		plain = plain[n+k+int(size):]
+	}
+	return out, nil
+}

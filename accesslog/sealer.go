@@ -1,0 +1,306 @@
+package accesslog
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/leaf"
+)
+
+const (
+	sealRetry = time.Second // protocol time between attempts after a failure
+	sealRows  = 16          // spool rows read at once
+	// minRatio is how well a batch must at least be expected to pack: events of one app are alike.
+	minRatio = 2
+	maxRatio = 40
+)
+
+// sealer carries what one pass learns to the next.
+type sealer struct {
+	s     *Store
+	ratio float64 // plain to packed bytes of the last full leaf, to aim the next
+}
+
+// sealLoop moves events from the spool into the log until ctx is done, and then once more.
+func (s *Store) sealLoop(ctx context.Context) {
+	w := &sealer{s: s, ratio: 4}
+	for ctx.Err() == nil {
+		if s.pending() == 0 {
+			select {
+			case <-s.more:
+			case <-ctx.Done():
+				continue
+			}
+		}
+		// Small leaves at low load, full ones at high load: wait a little for company.
+		company := time.NewTimer(s.o.FlushAge)
+		select {
+		case <-company.C:
+		case <-s.hurry:
+		case <-ctx.Done():
+		}
+		company.Stop()
+		if err := w.pass(context.WithoutCancel(ctx)); err != nil {
+			s.setFailed(err)
+			s.log.Error("sealing events failed", "error", err)
+			retry := time.NewTimer(sealRetry)
+			select {
+			case <-retry.C:
+			case <-ctx.Done():
+			}
+			retry.Stop()
+		}
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer cancel()
+	if err := w.pass(last); err != nil {
+		// The spool keeps them; the next start goes on.
+		s.log.Error("sealing the last events failed", "error", err)
+	}
+}
+
+func (s *Store) pending() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acked - s.sealed
+}
+
+func (s *Store) setFailed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failed = err
+	s.cond.Broadcast()
+}
+
+// pass seals everything that is in the spool. It begins by marking what the log already has, so
+// that the first pass after a crash, a pass after a failed append and a usual one are the same.
+func (w *sealer) pass(ctx context.Context) error {
+	if err := w.s.catchUp(ctx); err != nil {
+		return err
+	}
+	for {
+		w.s.mu.Lock()
+		from, acked := w.s.sealed+1, w.s.acked
+		w.s.mu.Unlock()
+		if from > acked {
+			w.s.setFailed(nil)
+			return nil
+		}
+		runs, err := w.s.spooled(ctx, from)
+		if err != nil {
+			return err
+		}
+		if len(runs) == 0 {
+			return fmt.Errorf("accesslog: events from %d on are acknowledged and not in the spool", from)
+		}
+		var data [][]byte
+		var headers []leaf.Header
+		for _, r := range runs {
+			d, h, err := w.leavesOf(r)
+			if err != nil {
+				return err
+			}
+			data, headers = append(data, d...), append(headers, h...)
+		}
+		// A crash after this append and before the mark: the leaves are in the log, the spool still
+		// has the events, and catchUp marks them from the positions in the leaves' headers.
+		indexes, err := w.s.o.Log.AppendMany(ctx, data)
+		if err != nil {
+			return err
+		}
+		if err := w.s.mark(ctx, indexes, headers); err != nil {
+			return err
+		}
+	}
+}
+
+// run is consecutive events of one epoch.
+type run struct {
+	epoch   string
+	members []member
+}
+
+// spooled reads the spool from a position on, joined to runs of one epoch.
+func (s *Store) spooled(ctx context.Context, from uint64) ([]run, error) {
+	rows, err := s.read.QueryContext(ctx, `SELECT first, epoch, body FROM spool WHERE last >= ? ORDER BY first LIMIT ?`, from, sealRows)
+	if err != nil {
+		return nil, fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	defer rows.Close()
+	var out []run
+	next := from
+	for rows.Next() {
+		var first uint64
+		var epoch string
+		var body []byte
+		if err := rows.Scan(&first, &epoch, &body); err != nil {
+			return nil, fmt.Errorf("accesslog: read %s: %w", fileName, err)
+		}
+		key, err := s.o.Keys.Key("epoch", epoch)
+		if err != nil {
+			return nil, fmt.Errorf("accesslog: epoch key: %w", err)
+		}
+		members, err := openSpool(key, body, first)
+		if err != nil {
+			return nil, err
+		}
+		if first < next {
+			members = members[min(next-first, uint64(len(members))):] // a row that is partly in the log
+		}
+		if len(members) == 0 {
+			continue
+		}
+		if members[0].seq != next {
+			return nil, fmt.Errorf("accesslog: the spool has a gap at event %d", next)
+		}
+		next = members[len(members)-1].seq + 1
+		if len(out) == 0 || out[len(out)-1].epoch != epoch {
+			out = append(out, run{epoch: epoch})
+		}
+		last := &out[len(out)-1]
+		last.members = append(last.members, members...)
+	}
+	return out, rows.Err()
+}
+
+// leavesOf packs a run into as few leaves as it needs.
+func (w *sealer) leavesOf(r run) ([][]byte, []leaf.Header, error) {
+	key, err := w.s.o.Keys.Key("epoch", r.epoch)
+	if err != nil {
+		return nil, nil, fmt.Errorf("accesslog: epoch key: %w", err)
+	}
+	var data [][]byte
+	var headers []leaf.Header
+	rest := r.members
+	for len(rest) > 0 {
+		n, plain := 0, 0
+		for n < len(rest) && (n == 0 || float64(plain+len(rest[n].canonical)) < w.ratio*leaf.MaxSize*0.93) {
+			plain += len(rest[n].canonical) + 1
+			n++
+		}
+		for {
+			var nonce [leaf.NonceLen]byte
+			rand.Read(nonce[:])
+			stored, h, err := sealLeaf(r.epoch, key, nonce, rest[:n])
+			if errors.Is(err, errLeafFull) && n > 1 {
+				n = n * 3 / 4
+				w.ratio = max(minRatio, w.ratio*0.8)
+				continue
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(stored) > leaf.MaxSize/2 && n < len(rest) {
+				w.ratio = min(maxRatio, float64(plain)/float64(len(stored)))
+			} else if n < len(rest) {
+				w.ratio = min(maxRatio, w.ratio*1.3)
+			}
+			data, headers = append(data, stored), append(headers, h)
+			rest = rest[n:]
+			break
+		}
+	}
+	return data, headers, nil
+}
+
+// catchUp marks the leaves that the log has and the database does not know. It is what makes
+// sealing exactly once: positions in the headers say which events they hold.
+func (s *Store) catchUp(ctx context.Context) error {
+	size, err := s.o.Log.Size(ctx)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	known := s.leaves
+	s.mu.Unlock()
+	if size < known {
+		return fmt.Errorf("accesslog: the event log has %d leaves and %d were marked: it was cut or is another log; restore it from its copy", size, known)
+	}
+	if size == known {
+		return nil
+	}
+	var indexes []uint64
+	var headers []leaf.Header
+	err = s.o.Log.Leaves(ctx, known, size-known, func(index uint64, data []byte) error {
+		h, _, err := leaf.Parse(data)
+		if err != nil {
+			return fmt.Errorf("accesslog: leaf %d of the event log: %w", index, err)
+		}
+		indexes, headers = append(indexes, index), append(headers, h)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return s.mark(ctx, indexes, headers)
+}
+
+// mark notes leaves as being in the log and removes their events from the spool. A crash before
+// its commit: catchUp does it again. A crash after: nothing is left to do.
+func (s *Store) mark(ctx context.Context, indexes []uint64, headers []leaf.Header) error {
+	s.mu.Lock()
+	sealed, leaves, acked := s.sealed, s.leaves, s.acked
+	s.mu.Unlock()
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("accesslog: mark leaves: %w", err)
+	}
+	defer tx.Rollback() // after Commit it does nothing
+	for i, h := range headers {
+		if indexes[i] != leaves || h.First != sealed+1 || h.Last > acked {
+			return fmt.Errorf("accesslog: leaf %d holds events %d to %d where leaf %d with events from %d on to at most %d was expected: the event log and %s are not of one installation",
+				indexes[i], h.First, h.Last, leaves, sealed+1, acked, fileName)
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO leaf (idx, first, last, epoch) VALUES (?, ?, ?, ?)`, indexes[i], h.First, h.Last, h.Epoch); err != nil {
+			return fmt.Errorf("accesslog: mark leaf %d: %w", indexes[i], err)
+		}
+		sealed, leaves = h.Last, leaves+1
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM spool WHERE last <= ?`, sealed); err != nil {
+		return fmt.Errorf("accesslog: mark leaves: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("accesslog: mark leaves: %w", err)
+	}
+	s.mu.Lock()
+	s.sealed, s.leaves = sealed, leaves
+	s.cond.Broadcast()
+	s.mu.Unlock()
+	return nil
+}
+
+// Sealed waits until every event that was acknowledged before the call is in the log, and returns
+// a signed checkpoint that covers them with the number of leaves it covers. The first size leaves
+// of the log are what a scope is then defined on.
+func (s *Store) Sealed(ctx context.Context) (note []byte, size uint64, err error) {
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cond.Broadcast()
+	})
+	defer stop()
+	s.mu.Lock()
+	want := s.acked
+	for s.sealed < want && !s.o.ReadOnly {
+		nudge(s.hurry)
+		switch {
+		case ctx.Err() != nil:
+			s.mu.Unlock()
+			return nil, 0, fmt.Errorf("accesslog: wait for the event log: %w", ctx.Err())
+		case s.failed != nil:
+			err := s.failed
+			s.mu.Unlock()
+			return nil, 0, fmt.Errorf("accesslog: events are not being sealed: %w", err)
+		case s.closed:
+			s.mu.Unlock()
+			return nil, 0, ErrClosed
+		}
+		s.cond.Wait()
+	}
+	leaves := s.leaves
+	s.mu.Unlock()
+	return s.o.Log.Await(ctx, leaves)
+}
