@@ -33,7 +33,7 @@ type Options struct {
 
 const defaultPairs = 200
 
-// Compute answers a query. Errors about the query are *tally.FieldError and name the field.
+// Compute answers a query. Errors about the query are *InvalidError and name the field.
 func Compute(ctx context.Context, src Source, q Query, o Options) (Result, error) {
 	q, err := q.Normal()
 	if err != nil {
@@ -51,7 +51,7 @@ func Compute(ctx context.Context, src Source, q Query, o Options) (Result, error
 	}
 	if res.Size = newest; o.Size > 0 {
 		if o.Size > newest {
-			return Result{}, &tally.FieldError{Field: "size", Reason: fmt.Sprintf("is beyond the log, which has %d leaves", newest)}
+			return Result{}, &InvalidError{Field: "size", Reason: fmt.Sprintf("is beyond the log, which has %d leaves", newest)}
 		}
 		res.Size, note = o.Size, []byte(o.Checkpoint)
 	}

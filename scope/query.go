@@ -16,6 +16,9 @@ type Query = tally.Query
 // Clause matches an event when every field that is set has the event's value among its own.
 type Clause = tally.Clause
 
+// InvalidError says which field of a query is wrong and why, and never repeats its value.
+type InvalidError = tally.FieldError
+
 // Result is the answer. Rows are canonical: sorted by merchant, sets sorted, so that Digest can be
 // recomputed by anyone who has the events.
 type Result struct {
