@@ -26,6 +26,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver
 
+	"github.com/tocsin-ir/tocsin/internal/groupcommit"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
 
@@ -59,8 +60,8 @@ type Store struct {
 
 	writeStmts, readStmts statements
 
-	commits *committer // nil when read-only
-	jobs    *jobs      // nil when read-only
+	commits *groupcommit.Committer[group, *tx] // nil when read-only
+	jobs    *jobs                              // nil when read-only
 
 	listen    sync.RWMutex
 	listeners []func(chains []string)
@@ -120,7 +121,7 @@ func (s *Store) open() error {
 	if err := s.openReaders(ctx); err != nil {
 		return err
 	}
-	s.commits = startCommitter(s)
+	s.commits = groupcommit.Start(s.begin, s.committed)
 	return nil
 }
 
@@ -181,7 +182,7 @@ func (s *Store) release() error {
 		errs = append(errs, s.jobs.stop())
 	}
 	if s.commits != nil {
-		s.commits.stop()
+		s.commits.Stop()
 	}
 	for _, statements := range []statements{s.readStmts, s.writeStmts} {
 		errs = append(errs, statements.close())
