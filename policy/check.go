@@ -147,9 +147,8 @@ func (c *compiler) cycle(kind string, edges map[string][]string, places map[stri
 			at := slices.Index(path, n)
 			loop := slices.Clone(path[at:])
 			if len(loop) == 1 {
-				message = strings.NewReplacer("the clocks of %s wait for each other: none of them", "the clock of %s waits for itself: it",
-					"the milestones %s imply each other", "the milestone %s implies itself",
-					"the actions %s wait for each other: none of them", "the action %s waits for itself: it").Replace(message)
+				c.errorf(places[kind+" "+n], "cycle", "", "%s waits for itself: it can never start", n)
+				return
 			}
 			c.errorf(places[kind+" "+loop[0]], "cycle", "", message, list(loop, "and"))
 			return
@@ -301,12 +300,15 @@ func (c *compiler) undecided() {
 			reached[m] = true
 		}
 	}
+	declared := func(n string) bool { // what nothing declares has been reported as such
+		return slices.Contains(Universal, n) || slices.ContainsFunc(c.p.Milestones, func(m MilestoneDecl) bool { return m.ID == n })
+	}
 	reached["aware"] = reached["confirmed"] || reached["acknowledged"] // it defaults to the earlier of the two
 	for _, d := range c.p.Duties {
 		for _, k := range d.Due {
 			lost := len(k.Anchor.Names) > 0
 			for _, n := range k.Anchor.Names {
-				lost = lost && !strings.Contains(n, ".") && !reached[n]
+				lost = lost && !reached[n] && declared(n)
 			}
 			if lost {
 				c.warnf(k.Pos, "undecided", "add a duty: { who: lead, do: decide, of: ["+k.Anchor.Names[0]+"], due: … }", "the clock of %s starts when the incident is %s, and nobody is obliged to decide that", d.ID, list(k.Anchor.Names, "or"))

@@ -166,7 +166,13 @@ func nearest(name string, candidates []string) string {
 		return ""
 	}
 	folded := strings.ToLower(strings.ReplaceAll(name, "-", "_"))
-	best, distance := "", 1+max(1, len(folded)/3)
+	best, distance := "", 4 // as many letters as may differ, and one more
+	switch {
+	case len(folded) < 4:
+		distance = 2
+	case len(folded) < 9:
+		distance = 3
+	}
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if d := editDistance(folded, strings.ToLower(c)); d < distance {
 			best, distance = c, d

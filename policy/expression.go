@@ -284,7 +284,7 @@ func (x *expressions) oneOf(e, constant ast.Expr, at func(int64) Pos) bool {
 	if slices.Contains(values, s) {
 		return true
 	}
-	x.r.errorf(at(constant.ID()), "unknown-reference", didYouMean(s, values, "there are "+list(values, "and")), "there is no %s %s", what, short(s))
+	x.r.errorf(at(constant.ID()), "unknown-reference", didYouMean(s, values, declaredHint(values)), "there is no %s %s", what, short(s))
 	return false
 }
 
@@ -297,6 +297,13 @@ func (x *expressions) reads(tree *ast.AST) []string {
 		}
 	}))
 	return sortedKeys(seen)
+}
+
+func declaredHint(values []string) string {
+	if len(values) == 0 {
+		return "the policy declares none"
+	}
+	return "there are " + list(values, "and")
 }
 
 func syntaxHint(src, message string) string {

@@ -96,6 +96,12 @@ func (r *reader) syntax(err error) {
 		message = m[2]
 		pos.Line, _ = strconv.Atoi(m[1])
 	}
+	switch name, _, anchor := strings.Cut(strings.TrimPrefix(message, "unknown anchor '"), "'"); {
+	case strings.HasPrefix(message, "did not find expected"):
+		pos.Line++ // the library counts the line its parser stands on from 0, and that of its scanner from 1
+	case anchor && strings.HasPrefix(message, "unknown anchor"):
+		pos.Line = 1 + slices.IndexFunc(r.lines, func(l []byte) bool { return bytes.Contains(l, []byte("*"+name)) })
+	}
 	pos.Line = min(max(1, pos.Line), len(r.lines))
 	line := string(r.lines[pos.Line-1])
 	if i := strings.IndexFunc(line, func(c rune) bool { return c != ' ' }); i >= 0 {
@@ -107,8 +113,10 @@ func (r *reader) syntax(err error) {
 		hint = "indent with spaces, not tabs"
 	case strings.Contains(message, "mapping values are not allowed"):
 		hint = "put quotes around a text that contains a colon"
+	case strings.Contains(message, "did not find expected key"):
+		hint = "the keys of one mapping begin in the same column"
 	case strings.Contains(message, "did not find expected"):
-		hint = "look for a bracket, brace or quote that is not closed, here or on the line before"
+		hint = "look for a bracket, brace or quote that is not closed; inside { } a text with , or ? needs quotes"
 	case strings.Contains(message, "unknown anchor"):
 		hint = "a text that begins with * or & needs quotes"
 	}
@@ -287,7 +295,7 @@ func (r *reader) fields(n *yaml.Node, what string, known ...string) fields {
 		case slices.Contains(known, e.key):
 			f.vals[e.key], f.keys[e.key] = e.val, e.pos
 		case slices.Contains(notYet[what], e.key):
-			r.errorf(e.pos, "not-yet", "remove it: a policy must not promise what is not run", "%s: this version does not run %s yet", what, e.key)
+			r.errorf(e.pos, "not-yet", "remove it: a policy must not promise what is not run", "%s has no %s yet: this version does not run it", what, e.key)
 		default:
 			r.errorf(e.pos, "unknown-key", didYouMean(e.key, known, "keys are "+list(slices.Sorted(slices.Values(known)), "and")), "%s has no key %s", what, short(e.key))
 		}
