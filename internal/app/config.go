@@ -95,16 +95,27 @@ func LoadConfig(dir, file string) (*Config, error) {
 		return nil, fmt.Errorf("%s is larger than 1 MiB", file)
 	}
 	var c Config
-	dec := yaml.NewDecoder(bytes.NewReader(src))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %s", file, strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: "), "\n", " "))
+	if err := decodeStrict(src, &c); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %s", file, oneLine(err))
 	}
 	c.dir = dir
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return &c, nil
+}
+
+// decodeStrict decodes YAML and refuses keys that the target does not have.
+func decodeStrict(src []byte, into any) error {
+	dec := yaml.NewDecoder(bytes.NewReader(src))
+	dec.KnownFields(true)
+	return dec.Decode(into)
+}
+
+// oneLine is a YAML error on one line.
+func oneLine(err error) string {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	return strings.Join(strings.Fields(strings.ReplaceAll(text, "unmarshal errors:", "")), " ")
 }
 
 func (c *Config) check() error {

@@ -6,9 +6,11 @@ package bench
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"runtime"
 	"slices"
 	"sort"
@@ -164,4 +166,22 @@ func number(v float64) string {
 		return fmt.Sprintf("%.1f", v)
 	}
 	return fmt.Sprintf("%.3f", v)
+}
+
+// limit bounds one benchmark; --full may take longer.
+const limit = 4 * time.Minute
+
+// Measure runs one benchmark in a folder of its own and removes the folder afterwards.
+func Measure(ctx context.Context, b Benchmark, full bool) (_ []Result, err error) {
+	if !full {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit)
+		defer cancel()
+	}
+	dir, err := os.MkdirTemp("", "tocsin-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	return b.Run(ctx, Options{Full: full, Dir: dir})
 }

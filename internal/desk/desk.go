@@ -72,18 +72,23 @@ type Options struct {
 	Switches   map[string]bool // names of connectors that flip a switch
 	Checks     map[string]Check
 	Mail       notify.Sender
-	MailRetry  []time.Duration // protocol time between attempts; its length bounds them
+	Compose    func(notify.Input) (notify.Letter, error) // default notify.Compose
+	Digest     func(notify.Letter) (string, error)       // of the bytes that will be sent
+	MailRetry  []time.Duration                           // protocol time between attempts; its length bounds them
 	Vault      contain.Vault
 	From       string
 	PublicURL  string
-	Org        string // id of the organisation
-	OrgName    string
-	Env        string
-	Apps       []string
-	Verifiers  []string // note verifier keys of facts log and event log
-	Exports    string   // folder that exports are written to
-	Mailers    int      // workers; default 8
-	Log        *slog.Logger
+	// Installation is the id of this data folder; it keeps Message-IDs of different servers apart.
+	Installation string
+	Org          string // id of the organisation
+	OrgName      string
+	Env          string
+	Apps         []string
+	Verifiers    []string // note verifier keys of facts log and event log
+	ReadOnly     bool     // a finished drill: everything can be looked at and nothing changed
+	Exports      string   // folder that exports are written to
+	Mailers      int      // workers; default 8
+	Log          *slog.Logger
 }
 
 // Desk holds no state of its own that a restart would lose: the maps are caches of folds.
@@ -96,7 +101,7 @@ type Desk struct {
 	deciding map[string]*entry          // by chain; guarded by entry.mu, used inside Update only
 	reading  map[string]*incident.State // by incident; immutable once stored
 	orgState *org.State                 // immutable once stored
-	orgHead  string
+	guests   map[string]Caller          // by hash of the secret; see Admit
 
 	inFlight  atomic.Int64 // submits under way, so that a drill knows when nothing is
 	tickerHup chan struct{}
@@ -104,6 +109,7 @@ type Desk struct {
 	anchorHup chan struct{}
 	switches  switchBoard
 	watch     watcher
+	detection detection
 	stop      context.CancelFunc
 	done      sync.WaitGroup
 }
@@ -112,8 +118,7 @@ type Desk struct {
 // transaction fails after the fold; load notices that by comparing heads.
 type entry struct {
 	mu    sync.Mutex
-	state *incident.State
-	hash  []byte
+	state *incident.State // never changed in place: readers share it
 }
 
 // New checks the options and returns a desk that has not started yet.
@@ -127,6 +132,9 @@ func New(o Options) (*Desk, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Compose == nil {
+		o.Compose = notify.Compose
+	}
 	if o.Mailers == 0 {
 		o.Mailers = 8
 	}
@@ -135,6 +143,7 @@ func New(o Options) (*Desk, error) {
 		programs:  map[string]*policy.Program{},
 		deciding:  map[string]*entry{},
 		reading:   map[string]*incident.State{},
+		guests:    map[string]Caller{},
 		tickerHup: make(chan struct{}, 1),
 		wakeHup:   make(chan struct{}, 1),
 		anchorHup: make(chan struct{}, 1),
@@ -145,6 +154,9 @@ func New(o Options) (*Desk, error) {
 	}
 	return d, nil
 }
+
+// Now is domain time: what pages count clocks against.
+func (d *Desk) Now() time.Time { return d.o.Clock.Now() }
 
 // PolicyProgram is the policy that new incidents run under.
 func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.current }
@@ -255,16 +267,14 @@ func (d *Desk) decide(tx ledger.Tx, req Request, now time.Time, also func(ledger
 	if err := tx.Append(req.Incident, head.N, records); err != nil {
 		return Outcome{}, nil, err
 	}
-	for i := range records {
+	// Encode has given the facts their ids. Apply leaves the old state as it was: readers may go on
+	// looking at it, and a rollback needs no more than the next load noticing that heads differ.
+	if e.state, err = incident.Apply(e.state, decision.Facts...); err != nil {
+		return Outcome{}, nil, fmt.Errorf("desk: fold: %w", err)
+	}
+	for i, rec := range records {
 		f := decision.Facts[i]
-		f.ID = records[i].ID
-		if e.state, err = incident.Fold(e.state, f); err != nil {
-			// The cache may be half folded; forgetting it makes the next load start from the facts.
-			e.state = nil
-			return Outcome{}, nil, fmt.Errorf("desk: fold %s: %w", f.Kind, err)
-		}
-		e.hash = records[i].Hash
-		out.Facts = append(out.Facts, FactRef{ID: f.ID, Kind: f.Kind, Recorded: f.Recorded, Hash: hashText(records[i].Hash)})
+		out.Facts = append(out.Facts, FactRef{ID: rec.ID, Kind: f.Kind, Recorded: f.Recorded, Hash: ledger.HashText(rec.Hash)})
 	}
 	out.Version = e.state.Version
 	if err := d.owe(tx, e.state, before); err != nil {
@@ -345,7 +355,7 @@ func (d *Desk) entry(chain string) *entry {
 func (d *Desk) load(r ledger.Reader, chain string, e *entry) (ledger.Head, error) {
 	head, err := r.Head(chain)
 	if errors.Is(err, ledger.ErrNotFound) {
-		e.state, e.hash = nil, nil
+		e.state = nil
 		return ledger.Head{Chain: chain}, nil
 	}
 	if err != nil {
@@ -357,7 +367,6 @@ func (d *Desk) load(r ledger.Reader, chain string, e *entry) (ledger.Head, error
 	if e.state, err = d.fold(r, chain); err != nil {
 		return ledger.Head{}, err
 	}
-	e.hash = head.Hash
 	return head, nil
 }
 

@@ -77,8 +77,6 @@ func (d *Desk) remember(tx ledger.Tx, req Request, now time.Time, out Outcome, r
 	return tx.Command(memoKey(req), body, now)
 }
 
-func hashText(h []byte) string { return "sha256:" + hex.EncodeToString(h) }
-
 // tzVersion names the time zone data that computed a due time. Go does not say which release it
 // has embedded or found, so the toolchain that carries it stands for it.
 func tzVersion() string { return runtime.Version() }

@@ -66,12 +66,35 @@ func (d *Desk) background(ctx context.Context, name string, run func(context.Con
 	})
 }
 
-// committed is told of every commit of this process. It wakes whoever may have something to do.
+// committed is told of every commit of this process. It lets readers see the states the commit
+// was decided on, and wakes whoever may have something to do.
 func (d *Desk) committed(chains []string) {
+	for _, chain := range chains {
+		d.share(chain)
+	}
 	nudge(d.tickerHup)
 	nudge(d.wakeHup)
 	nudge(d.anchorHup)
 	d.watch.tell(chains)
+}
+
+// share gives readers the state that was just committed. When the committer is at the chain again
+// already, readers fold for themselves; either way read compares heads.
+func (d *Desk) share(chain string) {
+	d.mu.Lock()
+	e := d.deciding[chain]
+	d.mu.Unlock()
+	if e == nil || !e.mu.TryLock() {
+		return
+	}
+	s := e.state
+	e.mu.Unlock()
+	if s == nil {
+		return
+	}
+	d.mu.Lock()
+	d.reading[chain] = s
+	d.mu.Unlock()
 }
 
 func nudge(ch chan struct{}) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/egress"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
 )
@@ -204,5 +205,5 @@ func (d *Desk) PutSecret(ctx context.Context, who Caller, name string, value []b
 	}
 	// A crash here leaves a fact that the secret was put and no secret: the plan that names it is
 	// refused for want of it, and putting it again is harmless.
-	return d.o.Vault.Put(name, value)
+	return d.o.Vault.Put(name, egress.NewSecret(string(value)))
 }

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tocsin-ir/tocsin/internal/bench"
+	"github.com/tocsin-ir/tocsin/internal/cli"
+	"github.com/tocsin-ir/tocsin/internal/drill"
+	"github.com/tocsin-ir/tocsin/policies"
+)
+
+func drillCommand() *cobra.Command {
+	var o drill.Options
+	cmd := &cobra.Command{
+		Use:   "drill",
+		Short: "Play a breach on real processes and judge which promises were kept",
+		Long: "Plays a breach on real processes, from the first event to the published review, and lets a judge that shares no\n" +
+			"code with the responder say which promises were kept. Exit 0 only if every expectation of the scenario held.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkStore(o.Store); err != nil {
+				return err
+			}
+			o.JSON, _ = cmd.Flags().GetBool("json")
+			o.Out, o.Err, o.Policies = cmd.OutOrStdout(), cmd.ErrOrStderr(), policies.FS
+			if s, err := os.Stderr.Stat(); err == nil {
+				o.Terminal = s.Mode()&os.ModeCharDevice != 0
+			}
+			card, err := drill.Run(cmd.Context(), o)
+			if err != nil {
+				return refused(err)
+			}
+			if !card.OK {
+				return &cli.ExitError{Code: cli.ExitRefused}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Policy, "policy", "pickandpack", "policy id or file")
+	f.StringVar(&o.Scenario, "scenario", "stolen-token", "scenario")
+	f.Uint64Var(&o.Seed, "seed", 7, "seed of everything that is random")
+	f.StringVar(&o.Sabotage, "sabotage", "", "break one organ: the drill has to fail and name its promises")
+	f.IntVar(&o.Kills, "kills", 0, "kill -9 the server this often at random instants")
+	f.StringVar(&o.Store, "store", "", "postgres://USER@HOST/DATABASE; default SQLite")
+	f.StringVar(&o.Background, "background", "", "folder of CloudTrail files to stand in the timeline")
+	f.StringVar(&o.Events, "events", "", "replay this log (NDJSON) instead of the generated one")
+	f.StringVar(&o.Merchants, "merchants", "", "merchants of that log (CSV)")
+	f.StringVar(&o.Truth, "truth", "", "what of it was the attack (NDJSON)")
+	f.StringVar(&o.Dir, "keep", "", "folder to leave the drill in (default .drill/last)")
+	return cmd
+}
+
+// drillProcessCommand runs one of the drill's own processes. It is hidden because only the
+// conductor starts it.
+func drillProcessCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "drill-process NAME", Hidden: true, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := drill.Process(cmd.Context(), args[0], os.Stdin, os.Stdout)
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return refused(err)
+		},
+	}
+}
+
+func benchCommand() *cobra.Command {
+	var full bool
+	cmd := &cobra.Command{
+		Use:   "bench NAME",
+		Short: "Measure, beside what you would use instead",
+		Long:  "Measures one thing, or all, with a baseline from the same run. Ends within four minutes on two cores; --full runs the large rows.",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			list, err := bench.Find(args[0])
+			if err != nil {
+				return &cli.ExitError{Code: cli.ExitUsage, Err: err}
+			}
+			asJSON, _ := cmd.Flags().GetBool("json")
+			var all []bench.Result
+			for _, b := range list {
+				if !asJSON {
+					fmt.Fprintf(cmd.ErrOrStderr(), "measuring %s: %s\n", b.Name, b.Says)
+				}
+				results, err := bench.Measure(cmd.Context(), b, full)
+				if err != nil {
+					return refused(fmt.Errorf("%s: %w", b.Name, err))
+				}
+				all = append(all, results...)
+			}
+			if asJSON {
+				return bench.WriteJSON(cmd.OutOrStdout(), all)
+			}
+			return bench.WriteTable(cmd.OutOrStdout(), all)
+		},
+	}
+	cmd.Flags().BoolVar(&full, "full", false, "run the large rows too")
+	return cmd
+}

@@ -1,0 +1,29 @@
+// Command tocsin runs the security incident response policy a vendor publishes.
+//
+// It is one program: the server (tocsin serve), the command line over its API, the drill and the
+// benchmarks. See tocsin help.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	_ "time/tzdata" // clocks are zones: the program must not depend on the machine having them
+
+	"github.com/tocsin-ir/tocsin/internal/cli"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string) int {
+	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion, Policy: policyTool{}})
+	root.AddCommand(initCommand(), serveCommand(), rebuildCommand(), drillCommand(), drillProcessCommand(), benchCommand())
+	return cli.Run(ctx, root, args)
+}

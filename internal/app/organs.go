@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/contain/envfile"
+	"github.com/tocsin-ir/tocsin/contain/httprevoke"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/egress"
+	"github.com/tocsin-ir/tocsin/notify/email"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/probe"
+)
+
+// connectors makes the connectors that the configuration names. Each kind reads its own settings
+// and refuses those it does not know.
+func (c *Config) connectors(out *egress.Client, vault contain.Vault) (made map[string]contain.Connector, switches map[string]bool, err error) {
+	made, switches = map[string]contain.Connector{}, map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(c.Connectors)) {
+		node := c.Connectors[name]
+		field := "connectors." + name
+		kind, err := kindOf(&node, field)
+		if err != nil {
+			return nil, nil, err
+		}
+		switch kind {
+		case "http.revoke":
+			var cfg struct {
+				Type              string `yaml:"type"`
+				httprevoke.Config `yaml:",inline"`
+			}
+			if err := strict(&node, field, &cfg); err != nil {
+				return nil, nil, err
+			}
+			if err := cfg.Config.Validate(field); err != nil {
+				return nil, nil, err
+			}
+			made[name] = httprevoke.New(cfg.Config, out, vault.Get)
+		case "envfile.rotate":
+			var cfg struct {
+				Type           string `yaml:"type"`
+				envfile.Config `yaml:",inline"`
+			}
+			if err := strict(&node, field, &cfg); err != nil {
+				return nil, nil, err
+			}
+			if err := cfg.Config.Validate(field); err != nil {
+				return nil, nil, err
+			}
+			made[name] = envfile.New(name, cfg.Config, out, vault)
+		case "switch":
+			switches[name] = true
+		default:
+			return nil, nil, fmt.Errorf("%s.type: there is no connector %q: there are http.revoke, envfile.rotate and switch", field, kind)
+		}
+	}
+	return made, switches, nil
+}
+
+// checks makes the recovery checks that the configuration names.
+func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]desk.Check, error) {
+	made := map[string]desk.Check{}
+	for _, name := range slices.Sorted(maps.Keys(c.Checks)) {
+		node := c.Checks[name]
+		field := "checks." + name
+		kind, err := kindOf(&node, field)
+		if err != nil {
+			return nil, err
+		}
+		if kind != "http" {
+			return nil, fmt.Errorf("%s.type: there is no check %q: there is http", field, kind)
+		}
+		var cfg struct {
+			Type       string `yaml:"type"`
+			probe.HTTP `yaml:",inline"`
+		}
+		if err := strict(&node, field, &cfg); err != nil {
+			return nil, err
+		}
+		if err := cfg.HTTP.Validate(field); err != nil {
+			return nil, err
+		}
+		made[name] = httpCheck{cfg.HTTP, out, egress.Values{Named: vault.Get}}
+	}
+	return made, nil
+}
+
+func kindOf(node *yaml.Node, field string) (string, error) {
+	var k struct {
+		Type string `yaml:"type"`
+	}
+	if err := node.Decode(&k); err != nil {
+		return "", fmt.Errorf("line %d: %s: has to be a mapping with a type", node.Line, field)
+	}
+	if k.Type == "" {
+		return "", fmt.Errorf("line %d: %s.type: is missing", node.Line, field)
+	}
+	return k.Type, nil
+}
+
+// strict decodes a node and refuses keys that the target does not have. Node.Decode alone ignores
+// them, so the node is written out and read back by a decoder that does not.
+func strict(node *yaml.Node, field string, into any) error {
+	text, err := yaml.Marshal(node)
+	if err != nil {
+		return fmt.Errorf("line %d: %s: %w", node.Line, field, err)
+	}
+	if err := decodeStrict(text, into); err != nil {
+		return fmt.Errorf("line %d: %s: %s", node.Line, field, oneLine(err))
+	}
+	return nil
+}
+
+// httpCheck is a recovery check with the way out and the secrets it may use.
+type httpCheck struct {
+	probe  probe.HTTP
+	out    *egress.Client
+	values egress.Values
+}
+
+func (h httpCheck) Run(ctx context.Context) probe.Result { return h.probe.Run(ctx, h.out, h.values) }
+
+// sender makes the mail sender, or nil when no relay is configured.
+func (c *Config) sender() (*email.Sender, error) {
+	if c.Mail.Relay == "" {
+		return nil, nil
+	}
+	cfg := email.Config{Relay: c.Mail.Relay, TLS: c.Mail.TLS, Username: c.Mail.Username, Hello: c.Mail.Hello}
+	if c.Mail.PasswordFile != "" {
+		password, err := os.ReadFile(c.path(c.Mail.PasswordFile))
+		if err != nil {
+			return nil, fmt.Errorf("mail.password_file: %w", err)
+		}
+		cfg.Password = egress.NewSecret(strings.TrimSpace(string(password)))
+	}
+	if err := cfg.Validate("mail"); err != nil {
+		return nil, err
+	}
+	return email.New(cfg), nil
+}
+
+// programs compiles the policy in force, and every version kept beside it in policies/, so that an
+// open incident goes on under the one it started with.
+func (c *Config) programs() ([]*policy.Program, error) {
+	current, err := compile(c.path(c.Policy))
+	if err != nil {
+		return nil, err
+	}
+	kept, err := filepath.Glob(filepath.Join(c.dir, "policies", "kept", "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var all []*policy.Program
+	for _, file := range kept {
+		p, err := compile(file)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return append(all, current), nil
+}
+
+func compile(file string) (*policy.Program, error) {
+	src, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
+	}
+	p, diags := policy.Compile(file, src)
+	if policy.HasErrors(diags) {
+		return nil, fmt.Errorf("the policy does not compile: tocsin policy check %s says more:\n%s", file, policy.Format(diags, src))
+	}
+	return p, nil
+}

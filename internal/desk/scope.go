@@ -1,0 +1,191 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// Scope answers who is affected, and records nothing. It first waits until everything that was
+// acknowledged is in the event log, so that the answer is defined on a checkpoint.
+func (d *Desk) Scope(ctx context.Context, q scope.Query) (scope.Result, error) {
+	res, err := d.o.Scope(ctx, q)
+	if err != nil {
+		return scope.Result{}, invalidQuery(err)
+	}
+	return res, nil
+}
+
+// RecordScope computes a scope and makes it a fact of the incident. The caller gives the query
+// alone: nobody can record numbers that the log does not hold.
+func (d *Desk) RecordScope(ctx context.Context, id string, who Caller, inc string, q scope.Query, reason string) (Outcome, scope.Result, error) {
+	if _, err := d.Incident(ctx, inc); err != nil {
+		return Outcome{}, scope.Result{}, notFound(err)
+	}
+	res, err := d.Scope(ctx, q)
+	if err != nil {
+		return Outcome{}, scope.Result{}, err
+	}
+	text, err := json.Marshal(res.Query)
+	if err != nil {
+		return Outcome{}, scope.Result{}, err
+	}
+	c := incident.RecordScope{
+		Query: text, Log: res.Log, Size: res.Size, Checkpoint: res.Checkpoint, Digest: res.Digest,
+		Events: res.Events, Records: res.Records, Customers: res.Customers, AtLeast: res.AtLeast,
+		DataTypes: res.DataTypes, First: res.First, Last: res.Last, Gaps: res.Gaps, Merchants: res.Rows, Reason: reason,
+	}
+	out, err := d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
+	return out, res, err
+}
+
+// invalidQuery marks an error of the query itself, which the caller can mend.
+func invalidQuery(err error) error {
+	var bad *scope.InvalidError
+	if errors.As(err, &bad) {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return err
+}
+
+// Plan asks the connector what an action would do, and records the plan for approval. Nothing has
+// been done yet when it returns.
+func (d *Desk) Plan(ctx context.Context, id string, who Caller, inc, action string, target map[string]string, secret, reason string) (Outcome, error) {
+	s, err := d.Incident(ctx, inc)
+	if err != nil {
+		return Outcome{}, notFound(err)
+	}
+	decl, ok := declOf(d.program(s), action)
+	if !ok {
+		return Outcome{}, fmt.Errorf("%w: action: the policy has no action %q: it has %s", ErrInvalid, action, actionNames(d.program(s)))
+	}
+	if d.o.Switches[decl.Uses] {
+		return Outcome{}, fmt.Errorf("%w: action: %s is a switch, which acts at once: flip it with tocsin switch flip", ErrInvalid, action)
+	}
+	connector, ok := d.o.Connectors[decl.Uses]
+	if !ok {
+		return Outcome{}, fmt.Errorf("%w: action: tocsin.yaml has no connector named %q, which %s uses: add it under connectors", ErrInvalid, decl.Uses, action)
+	}
+	value, err := d.secret(secret)
+	if err != nil {
+		return Outcome{}, err
+	}
+	plan, err := connector.Plan(ctx, target, value)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	c := incident.PlanAction{Action: action, Target: target, Secret: secret, Steps: plan.Steps, Blast: plan.Blast, Undo: plan.Undo, Reason: reason}
+	return d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
+}
+
+// Checkpoints returns the newest signed checkpoints of both logs.
+func (d *Desk) Checkpoints(ctx context.Context) (Checkpoints, error) {
+	var c Checkpoints
+	facts, n, err := d.o.FactLog.Checkpoint(ctx)
+	if err != nil {
+		return c, err
+	}
+	events, m, err := d.o.EventLog.Checkpoint(ctx)
+	if err != nil {
+		return c, err
+	}
+	c = Checkpoints{Facts: string(facts), FactsSize: n, Events: string(events), EventsSize: m}
+	if len(d.o.Verifiers) == 2 {
+		c.FactsKey, c.EventsKey = d.o.Verifiers[0], d.o.Verifiers[1]
+	}
+	return c, nil
+}
+
+// Snapshot records the checkpoint of the evidence as it stands, which gates may ask for before
+// anything is rotated.
+func (d *Desk) Snapshot(ctx context.Context, id string, who Caller, inc string) (Outcome, error) {
+	note, size, err := d.o.Events.Sealed(ctx)
+	if err != nil {
+		return Outcome{}, err
+	}
+	c := incident.Snapshot{Log: d.o.Events.Origin(), Size: size, Checkpoint: string(note)}
+	return d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
+}
+
+// Timeline returns lines of the incident in story order, after the line with the given id.
+func (d *Desk) Timeline(ctx context.Context, inc, after string, limit int, sources []string) ([]TimelineLine, error) {
+	s, err := d.Incident(ctx, inc)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	lines, err := d.factLines(ctx, inc)
+	if err != nil {
+		return nil, err
+	}
+	if d.o.Events != nil {
+		more, err := d.eventLines(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, more...)
+	}
+	return page(lines, after, limit, sources), nil
+}
+
+func (d *Desk) factLines(ctx context.Context, inc string) ([]TimelineLine, error) {
+	var lines []TimelineLine
+	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
+		for n := 0; ; {
+			records, err := r.Records(inc, n, 500)
+			if err != nil || len(records) == 0 {
+				return err
+			}
+			for _, rec := range records {
+				f, err := ledger.Open(rec, d.o.Keys)
+				if err != nil {
+					return err
+				}
+				line := incident.Render(f)
+				lines = append(lines, TimelineLine{
+					ID: f.ID, At: line.At, Recorded: f.Recorded, Source: "fact", Kind: string(f.Kind),
+					Principal: string(f.Principal), Text: line.Text, Fact: f.ID,
+				})
+				n = rec.N
+			}
+		}
+	})
+	return lines, err
+}
+
+// scopeWindow is the time whose events stand in an incident's timeline: that of its newest scope,
+// or the day around its start while there is none.
+func scopeWindow(s *incident.State) (from, to time.Time) {
+	if n := len(s.Scopes); n > 0 && !s.Scopes[n-1].First.IsZero() {
+		return s.Scopes[n-1].First.Add(-time.Hour), s.Scopes[n-1].Last.Add(time.Hour)
+	}
+	return s.Opened.Add(-12 * time.Hour), s.Opened.Add(12 * time.Hour)
+}
+
+func actionNames(p *policy.Program) string {
+	var names []string
+	for _, a := range p.Actions {
+		names = append(names, a.ID)
+	}
+	return strings.Join(names, ", ")
+}
+
+// secret reads a secret of the vault by the name a plan gives; no name is no secret.
+func (d *Desk) secret(name string) (contain.Secret, error) {
+	if name == "" {
+		return contain.Secret{}, nil
+	}
+	value, err := d.o.Vault.Get(name)
+	if errors.Is(err, contain.ErrNoSecret) {
+		return contain.Secret{}, fmt.Errorf("%w: secret: nothing is kept under %q: put it first: tocsin secret put %s < FILE", ErrInvalid, name, name)
+	}
+	return value, err
+}

@@ -1,0 +1,267 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/detect"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+)
+
+// detection follows the access log. It owns the detector; nobody else touches it.
+type detection struct {
+	detector *detect.Detector
+	at       atomic.Int64 // seq of the newest event observed
+	saved    int64        // seq of the last snapshot
+	more     chan struct{}
+}
+
+const (
+	detectorProjection = "detector"
+	detectBatch        = 2000
+	detectSaveEvery    = 20_000 // events between snapshots while busy
+)
+
+// detectorState is the detector's memory with the position it is true for: after a restart the
+// events behind that position are observed again, and their signals are recognised by their ids.
+type detectorState struct {
+	Seq   int64           `json:"seq"`
+	State json.RawMessage `json:"state"`
+}
+
+func (d *Desk) startDetection(ctx context.Context) error {
+	d.detection.detector = detect.New(detect.Options{})
+	d.detection.more = make(chan struct{}, 1)
+	var row ledger.Row
+	err := d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		row, err = r.Row(detectorProjection, "volume")
+		return err
+	})
+	if err == nil {
+		var s detectorState
+		if err := json.Unmarshal(row.Body, &s); err != nil {
+			return fmt.Errorf("desk: detector snapshot: %w: run tocsin rebuild", err)
+		}
+		if err := d.detection.detector.Restore(s.State); err != nil {
+			return fmt.Errorf("desk: detector snapshot: %w: run tocsin rebuild", err)
+		}
+		d.detection.at.Store(s.Seq)
+		d.detection.saved = s.Seq
+	} else if !errors.Is(err, ledger.ErrNotFound) {
+		return err
+	}
+	d.o.Events.OnCommit(func([]accesslog.Event) { nudge(d.detection.more) })
+	d.background(ctx, "detection", d.detect)
+	return nil
+}
+
+// detect observes every event once per life of the process, in the order in which they came.
+func (d *Desk) detect(ctx context.Context) error {
+	for {
+		events, err := d.o.Events.EventsAfter(ctx, d.detection.at.Load(), detectBatch)
+		if err != nil {
+			return err
+		}
+		for _, e := range events {
+			if err := d.observe(ctx, e); err != nil {
+				return err
+			}
+			d.detection.at.Store(e.Seq)
+		}
+		idle := len(events) < detectBatch
+		if at := d.detection.at.Load(); at-d.detection.saved >= detectSaveEvery || (idle && at-d.detection.saved >= detectSaveEvery/4) {
+			if err := d.saveDetector(ctx, at); err != nil {
+				return err
+			}
+		}
+		if !idle {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.detection.more:
+		}
+	}
+}
+
+// observe shows one event to the detector. A crash after a signal and before the next snapshot
+// shows the event again: the signal's id is remembered, so it is taken in once.
+func (d *Desk) observe(ctx context.Context, e accesslog.Event) error {
+	if e.Kind != accesslog.PIIAccess {
+		return nil
+	}
+	found := d.detection.detector.Observe(detect.Observation{
+		ID: e.ID, Time: e.Time, App: e.App, Credential: e.Credential, Merchant: e.Merchant,
+		IP: e.IP, Agent: e.Agent, Customers: e.Subjects, Records: e.Records, Bytes: e.Bytes,
+		Denied: e.Outcome == "denied",
+	})
+	for _, sig := range found {
+		if sig.App == "" {
+			sig.App = e.App
+		}
+		if _, err := d.Signal(ctx, sig); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Desk) saveDetector(ctx context.Context, at int64) error {
+	state, err := d.detection.detector.Snapshot()
+	if err != nil {
+		return fmt.Errorf("desk: detector snapshot: %w", err)
+	}
+	body, err := json.Marshal(detectorState{Seq: at, State: state})
+	if err != nil {
+		return err
+	}
+	err = d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+		return tx.PutRow(detectorProjection, ledger.Row{Key: "volume", Body: body})
+	})
+	if err == nil {
+		d.detection.saved = at
+	}
+	return err
+}
+
+// detecting says whether the detector has events before it.
+func (d *Desk) detecting(context.Context) (bool, error) {
+	return d.o.Events != nil && d.detection.at.Load() < d.o.Events.Acked(), nil
+}
+
+// Ingest takes a batch of access events in at the door. It returns once they are durable.
+func (d *Desk) Ingest(ctx context.Context, key Key, batch, format string, body io.Reader) (Receipt, error) {
+	if d.o.ReadOnly {
+		return Receipt{}, ErrReadOnly
+	}
+	d.inFlight.Add(1)
+	defer d.inFlight.Add(-1)
+	r, err := d.o.Events.Ingest(ctx, accesslog.Source{Name: key.Source, App: key.App, Env: d.o.Env}, batch, format, body)
+	switch {
+	case errors.Is(err, accesslog.ErrTooLarge):
+		return Receipt{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
+	case errors.Is(err, accesslog.ErrBusy):
+		return Receipt{}, fmt.Errorf("%w: %w", ErrBusy, err)
+	case errors.Is(err, accesslog.ErrFormat):
+		return Receipt{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	case err != nil:
+		return Receipt{}, err
+	}
+	out := Receipt{Accepted: r.Accepted, Duplicates: r.Duplicates}
+	for _, x := range r.Rejected {
+		out.Rejected = append(out.Rejected, Reject{Line: x.Line, Field: x.Field, Reason: x.Reason})
+	}
+	return out, nil
+}
+
+// eventLines are the lines of the timeline that come from the access log: what the credentials and
+// addresses of the incident's signals did, and the cloud audit log beside it, folded into one line
+// per minute, actor and kind so that a walk over ten thousand orders stays readable.
+func (d *Desk) eventLines(ctx context.Context, s *incident.State) ([]TimelineLine, error) {
+	from, to := scopeWindow(s)
+	var credentials []string
+	for _, sig := range s.Signals {
+		if kind, name, ok := strings.Cut(sig.Subject, ":"); ok && kind == "credential" && !slices.Contains(credentials, name) {
+			credentials = append(credentials, name)
+		}
+	}
+	type key struct {
+		minute    time.Time
+		who, what string
+		source    string
+	}
+	type bundle struct {
+		first, received time.Time
+		id              string
+		events          int
+		merchants       map[string]bool
+		records         int64
+	}
+	bundles := map[key]*bundle{}
+	take := func(source string) func(accesslog.Event) error {
+		return func(e accesslog.Event) error {
+			who, what := e.Credential, e.Action
+			if e.Kind == accesslog.CloudAudit {
+				who, what = e.ActorID, e.Endpoint
+			}
+			k := key{e.Time.Truncate(time.Minute), who + " from " + e.IP, what, source}
+			b := bundles[k]
+			if b == nil {
+				if len(bundles) >= maxEventLines {
+					return errEnough
+				}
+				b = &bundle{first: e.Time, received: e.Received, id: e.ID, merchants: map[string]bool{}}
+				bundles[k] = b
+			}
+			b.events++
+			b.records += e.Records
+			if e.Merchant != "" {
+				b.merchants[e.Merchant] = true
+			}
+			return nil
+		}
+	}
+	if len(credentials) > 0 {
+		f := accesslog.Filter{From: from, To: to, Kinds: []string{accesslog.PIIAccess}, Credentials: credentials, ByTime: true}
+		if err := d.o.Events.Select(ctx, f, take("event")); err != nil && !errors.Is(err, errEnough) {
+			return nil, err
+		}
+	}
+	f := accesslog.Filter{From: from, To: to, Kinds: []string{accesslog.CloudAudit, accesslog.DBQuery, accesslog.ConfigChange}, ByTime: true, Limit: maxEventLines}
+	if err := d.o.Events.Select(ctx, f, take("log")); err != nil && !errors.Is(err, errEnough) {
+		return nil, err
+	}
+	lines := make([]TimelineLine, 0, len(bundles))
+	for k, b := range bundles {
+		text := fmt.Sprintf("%s: %s, %s", k.who, k.what, count(b.events, "event"))
+		if n := len(b.merchants); n > 0 {
+			text += fmt.Sprintf(" of %s, %s", count(n, "merchant"), count(int(b.records), "record"))
+		}
+		lines = append(lines, TimelineLine{ID: b.id, At: b.first, Recorded: b.received, Source: k.source, Kind: k.what, Principal: k.who, Text: text})
+	}
+	return lines, nil
+}
+
+// maxEventLines bounds what one timeline takes from the access log.
+const maxEventLines = 5000
+
+var errEnough = errors.New("enough lines")
+
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// page orders lines and cuts the page that is asked for.
+func page(lines []TimelineLine, after string, limit int, sources []string) []TimelineLine {
+	if len(sources) > 0 {
+		lines = slices.DeleteFunc(lines, func(l TimelineLine) bool { return !slices.Contains(sources, l.Source) })
+	}
+	slices.SortStableFunc(lines, func(a, b TimelineLine) int {
+		if c := a.At.Compare(b.At); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	if after != "" {
+		if i := slices.IndexFunc(lines, func(l TimelineLine) bool { return l.ID == after }); i >= 0 {
+			lines = lines[i+1:]
+		}
+	}
+	if limit > 0 && len(lines) > limit {
+		lines = lines[:limit]
+	}
+	return lines
+}
