@@ -183,6 +183,8 @@ type ReportResult struct {
 	Proof   string    `json:"proof,omitempty"`  // confirmations and checks: what was observed, in one sentence
 	At      time.Time `json:"at,omitzero"`      // protocol time of the observation
 	Retry   time.Time `json:"retry,omitzero"`   // deferred: not before, protocol time
+
+	Addresses int `json:"addresses,omitempty"` // notices that failed: how many addresses the recipient has; 0: unknown, and no further one is tried
 }
 
 // Outcome is what came of an effect.
@@ -277,6 +279,25 @@ type Close struct {
 	Reason string `json:"reason"`
 }
 
+// Reopen takes a dismissed or closed incident up again. Its clocks resume from their old anchors.
+type Reopen struct {
+	Reason string `json:"reason"`
+}
+
+// Sign gives the caller's signature to a gate that asks for signatures. It is used up when the
+// gate lets its command through.
+type Sign struct {
+	Gate string `json:"gate"`
+}
+
+// RecordSwitch notes that a kill switch was flipped for this incident. The desk flips it in the
+// same transaction.
+type RecordSwitch struct {
+	Merchant string `json:"merchant"` // or *
+	State    string `json:"state"`    // on or off
+	Reason   string `json:"reason"`
+}
+
 // Tick looks at the clocks. The desk gives it at the instant NextWake named.
 type Tick struct{}
 
@@ -327,6 +348,9 @@ func (AddCorrective) Name() string  { return "corrective" }
 func (PublishReview) Name() string  { return "publish" }
 func (Waive) Name() string          { return "waive" }
 func (Close) Name() string          { return "close" }
+func (Reopen) Name() string         { return "reopen" }
+func (Sign) Name() string           { return "sign" }
+func (RecordSwitch) Name() string   { return "record-switch" }
 func (Tick) Name() string           { return "tick" }
 func (RecordExport) Name() string   { return "record-export" }
 func (Snapshot) Name() string       { return "snapshot" }

@@ -35,6 +35,11 @@ type State struct {
 	Actions []*Action                `json:"actions"`
 	Notices []*Notice                `json:"notices"`
 	Checks  map[string]*Check        `json:"checks"`
+	Pages   map[string]*Page         `json:"pages"` // calls for a person, by id
+	Tally   map[string]*Tally        `json:"tally"` // what the instances of a duty add up to, by duty
+
+	Switches   map[string]*Switch  `json:"switches"`   // flipped for this incident, by merchant or *
+	Signatures map[string][]Signed `json:"signatures"` // given to a gate and not used up, by gate
 
 	Fix        *Signed      `json:"fix"`
 	FixProof   *Signed      `json:"fix_proof"`
@@ -45,6 +50,11 @@ type State struct {
 	Refusals   []RefusalOf  `json:"refusals"` // what gates refused: shown, and never erased
 
 	UnknownKinds map[Kind]int `json:"unknown_kinds,omitempty"`
+
+	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
+	Computed   Versions  `json:"computed"`              // versions of the newest fact: another policy or engine looks at everything again
+
+	shared *sharing // what a fork has in common with its original; nil: nothing
 }
 
 // Status is whether the incident is open.
@@ -63,7 +73,8 @@ type Milestone struct {
 	By     Principal    `json:"by"`
 	Set    time.Time    `json:"set"` // when it was recorded
 	Why    string       `json:"why"`
-	Fact   string       `json:"fact"` // id of the fact that set it
+	Fact   string       `json:"fact"`           // id of the fact that set it
+	Auto   bool         `json:"auto,omitempty"` // a rule of the engine set it: it follows what it was derived from
 	Before []Correction `json:"before,omitempty"`
 }
 
@@ -135,7 +146,45 @@ type DutyInstance struct {
 	Proof     string    `json:"proof,omitempty"`     // id of the fact that met it
 	Trigger   string    `json:"trigger,omitempty"`   // system or person: whose act met it
 	Fact      string    `json:"fact,omitempty"`      // id of the fact that last changed it
-	Escalated []string  `json:"escalated,omitempty"` // effect ids of pages already owed
+	Escalated []string  `json:"escalated,omitempty"` // ids of pages already owed
+	Round     int       `json:"round,omitempty"`     // cadences: which time; 0 is the first
+	AtOnce    time.Time `json:"at_once,omitzero"`    // due at once, late by discovery: when it first applied, its limit had passed
+	Cause     string    `json:"cause,omitempty"`     // why it last moved, stopped or was ruled out, in a word
+}
+
+// Tally is what the instances of one duty add up to. It lets a duty be anchored on another, and
+// keeps the question "is everyone told" from being a walk over every merchant.
+type Tally struct {
+	Open         int       `json:"open"` // still owed
+	Met          int       `json:"met"`  // met or met late
+	FirstStarted time.Time `json:"first_started,omitzero"`
+	FirstMissed  time.Time `json:"first_missed,omitzero"`
+	LastMet      time.Time `json:"last_met,omitzero"`
+}
+
+// Switch is a kill switch flipped for this incident.
+type Switch struct {
+	Merchant string    `json:"merchant"`
+	State    string    `json:"state"` // on or off
+	By       Principal `json:"by"`
+	At       time.Time `json:"at"`
+	Why      string    `json:"why"`
+}
+
+// Page is one call for a person: a role is told that a duty is still unmet.
+type Page struct {
+	ID        string    `json:"id"`
+	Duty      string    `json:"duty"`
+	Role      string    `json:"role"`
+	Due       time.Time `json:"due"`
+	State     string    `json:"state"` // owed, sending, sent, failed
+	N         int       `json:"n"`     // instances it is about
+	At        time.Time `json:"at"`
+	Attempts  int       `json:"attempts"`
+	Attempted string    `json:"attempted,omitempty"`
+	NextTry   time.Time `json:"next_try,omitzero"` // protocol time
+	Unsure    int       `json:"unsure,omitempty"`
+	Code      string    `json:"code,omitempty"`
 }
 
 // DutyState is where a duty stands. Unknown never silently drops a duty.
@@ -178,6 +227,10 @@ type Action struct {
 	Code      string            `json:"code,omitempty"`
 	NextTry   time.Time         `json:"next_try,omitzero"` // protocol time
 	Expires   time.Time         `json:"expires,omitzero"`
+	Applies   int               `json:"applies,omitempty"` // attempts to apply, of Attempts
+	Unsure    int               `json:"unsure,omitempty"`  // uncertain outcomes in a row
+	Prior     ActionState       `json:"prior,omitempty"`   // undoing: what a failed undo goes back to
+	UndoWhy   string            `json:"undo_why,omitempty"`
 }
 
 // ActionState is where an action stands.
@@ -204,6 +257,8 @@ type Signed struct {
 	Role string    `json:"role,omitempty"`
 	Text string    `json:"text,omitempty"`
 	Fact string    `json:"fact,omitempty"`
+
+	Roles []string `json:"roles,omitempty"` // signatures: the roles it may count for
 }
 
 // Notice is one text to the recipients of a duty, with its delivery ledger.
@@ -218,7 +273,9 @@ type Notice struct {
 	Approvals  []Signed             `json:"approvals"`
 	SentBy     Principal            `json:"sent_by,omitempty"`
 	SentAt     time.Time            `json:"sent_at,omitzero"`
-	Deliveries map[string]*Delivery `json:"deliveries"` // by recipient
+	Deliveries map[string]*Delivery `json:"deliveries"`        // by recipient
+	Authors    []Principal          `json:"authors,omitempty"` // everyone who wrote it: none of them may sign it
+	Open       int                  `json:"open,omitempty"`    // deliveries that are not settled
 }
 
 // NoticeState is where a notice stands.
@@ -260,24 +317,48 @@ const (
 	DeliveryBounced   DeliveryState = "bounced"   // every address refused: a person has to act
 	DeliveryUncertain DeliveryState = "uncertain" // resent once with the same Message-ID, then left to a person
 	DeliveryNoAddress DeliveryState = "no_address"
+	DeliveryWithdrawn DeliveryState = "withdrawn" // not sent: the recipient left the scope, or it was a false alarm
 )
 
 // Check is the newest result of a declared check.
 type Check struct {
 	ID      string    `json:"id"`
-	State   string    `json:"state"` // owed, running, passed, failed
+	State   string    `json:"state"` // owed, running, passed, failed, stale
 	Run     int       `json:"run"`
 	At      time.Time `json:"at,omitzero"`
 	Observe string    `json:"observed,omitempty"`
 	Code    string    `json:"code,omitempty"`
 	Fact    string    `json:"fact,omitempty"`
+
+	Attempts  int       `json:"attempts,omitempty"`
+	Attempted string    `json:"attempted,omitempty"` // effect id in flight
+	NextTry   time.Time `json:"next_try,omitzero"`   // protocol time
+	Unsure    int       `json:"unsure,omitempty"`
 }
+
+// The states of a check.
+const (
+	CheckOwed    = "owed"
+	CheckRunning = "running"
+	CheckPassed  = "passed"
+	CheckFailed  = "failed"
+	CheckStale   = "stale" // passed, but something changed since
+)
+
+// The states of a page.
+const (
+	PageOwed    = "owed"
+	PageSending = "sending"
+	PageSent    = "sent"
+	PageFailed  = "failed"
+)
 
 // Assessment is what the review needs to know (INV-4).
 type Assessment struct {
 	Vector, RootCause, Risk string
 	By                      Principal
 	At                      time.Time
+	Fact                    string
 }
 
 // SnapshotOf is a recorded checkpoint of the evidence.

@@ -1,0 +1,226 @@
+package incident
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// This file holds the bodies of facts about the incident as a whole. A type named …Body is a
+// fact's header body, in the clear; a type named …Text is a part, sealed by the ledger.
+
+// OpenedBody is the body of incident.opened.
+type OpenedBody struct {
+	Class    string `json:"class"`
+	Severity string `json:"severity,omitempty"`
+	Policy   string `json:"policy"`
+}
+
+// OpenedText is its free text.
+type OpenedText struct {
+	Title   string `json:"title"`
+	Summary string `json:"summary,omitempty"`
+}
+
+// Reasoned is the part of facts that carry a person's reason and nothing else.
+type Reasoned struct {
+	Reason string `json:"reason"`
+}
+
+// PlainText is the part of facts that carry one text.
+type PlainText struct {
+	Text string `json:"text"`
+}
+
+// SignalBody is the body of signal.linked.
+type SignalBody struct {
+	Signal string    `json:"signal"`
+	Class  string    `json:"class"`
+	App    string    `json:"app,omitempty"`
+	At     time.Time `json:"at"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+}
+
+// SignalText is the signal itself: its subject and facets may be personal data.
+type SignalText struct {
+	Signal Signal `json:"signal"`
+}
+
+// MilestoneBody is the body of milestone.set and milestone.corrected.
+type MilestoneBody struct {
+	Milestone string    `json:"milestone"`
+	At        time.Time `json:"at"`
+	Before    time.Time `json:"before,omitzero"` // corrected: the time it had
+	Auto      bool      `json:"auto,omitempty"`  // set by a rule of the engine, not by a person
+}
+
+// AnswerBody is the body of answer.recorded.
+type AnswerBody struct {
+	Fact string `json:"fact"`
+}
+
+// AnswerText is the answer, which may be free text.
+type AnswerText struct {
+	Value  any    `json:"value"`
+	Reason string `json:"reason"`
+}
+
+// SeverityBody is the body of severity.set.
+type SeverityBody struct {
+	From     string `json:"from,omitempty"`
+	Severity string `json:"severity"`
+}
+
+// AssignedBody is the body of role.assigned.
+type AssignedBody struct {
+	Role   string    `json:"role"`
+	Person Principal `json:"person"`
+}
+
+// SwitchBody is the body of switch.flipped. The merchant stands in the part.
+type SwitchBody struct {
+	State string `json:"state"`
+	All   bool   `json:"all,omitempty"` // the global switch
+}
+
+// ScopeBody is the body of scope.computed. Every merchant's Exposure stands in a part of its own.
+type ScopeBody struct {
+	N          int       `json:"n"`
+	Log        string    `json:"log"`
+	Size       uint64    `json:"size"`
+	Checkpoint string    `json:"checkpoint"`
+	Digest     string    `json:"digest"`
+	Merchants  int64     `json:"merchants"`
+	Customers  int64     `json:"customers"`
+	Events     int64     `json:"events"`
+	Records    int64     `json:"records"`
+	AtLeast    bool      `json:"at_least"`
+	DataTypes  []string  `json:"data_types"`
+	First      time.Time `json:"first"`
+	Last       time.Time `json:"last"`
+	Gaps       []Gap     `json:"gaps,omitempty"`
+	Added      int       `json:"added"`
+	Removed    int       `json:"removed"`
+}
+
+// ScopeText is the query, which names credentials and addresses, and why it was asked.
+type ScopeText struct {
+	Query  json.RawMessage `json:"query"`
+	Reason string          `json:"reason,omitempty"`
+}
+
+// AdjustedBody is the body of scope.adjusted. The merchant stands in the part.
+type AdjustedBody struct {
+	Include bool `json:"include"`
+}
+
+// RefusedBody is the body of gate.refused.
+type RefusedBody struct {
+	Command string   `json:"command"`
+	Reason  Reason   `json:"reason"`
+	Subject string   `json:"subject,omitempty"` // id of the action or notice it was about
+	Gates   []string `json:"gates,omitempty"`   // ids of the policy's gates that were shut
+	N       int      `json:"n"`                 // things missing
+}
+
+// RefusedText lists what was missing.
+type RefusedText struct {
+	Missing []Missing `json:"missing"`
+}
+
+// GateSignedBody is the body of gate.signed.
+type GateSignedBody struct {
+	Gate  string   `json:"gate"`
+	Roles []string `json:"roles"` // roles the signer held that the gate asks for
+}
+
+// SnapshotBody is the body of evidence.snapshot.
+type SnapshotBody struct {
+	Log        string `json:"log"`
+	Size       uint64 `json:"size"`
+	Checkpoint string `json:"checkpoint"`
+}
+
+// ExportedBody is the body of evidence.exported.
+type ExportedBody struct {
+	Digest string `json:"digest"`
+	Bytes  int64  `json:"bytes"`
+}
+
+// ExportedText says who took the evidence out.
+type ExportedText struct {
+	Recipient string `json:"recipient"`
+}
+
+// AssessedText is the part of assessment.recorded.
+type AssessedText struct {
+	Vector    string `json:"vector"`
+	RootCause string `json:"root_cause"`
+	Risk      string `json:"risk"`
+}
+
+// ReviewBody is the body of review.edited.
+type ReviewBody struct {
+	Part string `json:"part"`
+}
+
+// CorrectiveBody is the body of corrective.added.
+type CorrectiveBody struct {
+	Owner Principal `json:"owner"`
+	Due   time.Time `json:"due"`
+}
+
+// own makes the header's own part.
+func own(body any) Part { return part("", body) }
+
+// part makes a merchant's part. A body that cannot be written is a bug of this package: bodies
+// are plain data, and raw JSON is checked before it gets here.
+func part(merchant string, body any) Part {
+	b, err := json.Marshal(body)
+	if err != nil {
+		b = json.RawMessage(`{}`)
+	}
+	return Part{Merchant: merchant, Body: b}
+}
+
+var emptyBody = json.RawMessage(`{}`)
+
+// header decodes a fact's header body. Unknown fields are ignored: a newer engine may say more.
+func header(f Fact, into any) error {
+	if len(f.Body) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(f.Body, into); err != nil {
+		return fmt.Errorf("incident: fact %s: body of %s: %w", f.ID, f.Kind, err)
+	}
+	return nil
+}
+
+// text decodes the header's own part. A part that is withheld or erased leaves into as it is: the
+// incident goes on without its words.
+func text(f Fact, into any) error { return partOf(f, "", into) }
+
+func partOf(f Fact, merchant string, into any) error {
+	for _, p := range f.Parts {
+		if p.Merchant == merchant {
+			return decodePart(f, p, into)
+		}
+	}
+	return nil
+}
+
+func decodePart(f Fact, p Part, into any) error {
+	if p.Withheld || len(p.Body) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(p.Body, into); err != nil {
+		return fmt.Errorf("incident: fact %s: part %d of %s: %w", f.ID, p.Index, f.Kind, err)
+	}
+	return nil
+}
+
+// RestoredBody is the body of service.restored and incident.closed.
+type RestoredBody struct {
+	Gates []string `json:"gates,omitempty"` // that let it through; their signatures are used up
+}

@@ -1,0 +1,177 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// body is the instance as a fact's body, in another state.
+func (d *DutyInstance) body(to DutyState) DutyBody {
+	return DutyBody{
+		Duty: d.Duty, Recipient: d.Recipient, Round: d.Round, State: to, Anchor: d.Anchor,
+		Started: d.Started, Target: d.Target, Due: d.Due, Unknown: d.Unknown,
+	}
+}
+
+// moved reports whether the clocks now come to something else than the instance shows.
+func (d *DutyInstance) moved(b DutyBody) bool {
+	if !d.Started.Equal(b.Started) || !d.Target.Equal(b.Target) || !d.Due.Equal(b.Due) {
+		return true
+	}
+	return !d.met() && !slices.Equal(d.Unknown, b.Unknown)
+}
+
+func (d *DutyInstance) moveCause(b DutyBody) string {
+	switch {
+	case !d.Started.Equal(b.Started):
+		return "anchor_moved"
+	case !d.Target.Equal(b.Target) || !d.Due.Equal(b.Due):
+		return "span_changed"
+	case len(b.Unknown) == 0:
+		return "condition_proved"
+	}
+	return "condition_unknown"
+}
+
+// metState is met only at or before the limit and without an earlier miss.
+func (d *DutyInstance) metState(at, due time.Time) DutyState {
+	if !d.Missed.IsZero() || !due.IsZero() && at.After(due) {
+		return DutyMetLate
+	}
+	return DutyMet
+}
+
+// metBody keeps the clock that the instance shows: being met does not move it.
+func (d *DutyInstance) metBody(b DutyBody, at time.Time, proof Proof, trigger string) DutyBody {
+	m := d.body(d.metState(at, d.Due))
+	m.Recipient, m.Unknown = b.Recipient, nil
+	m.At, m.Proof, m.Trigger = at, &proof, trigger
+	return m
+}
+
+// triggerOf says whether somebody's act or the system's met a duty.
+func triggerOf(who Principal) string {
+	if strings.HasPrefix(string(who), "person:") {
+		return "person"
+	}
+	return "system"
+}
+
+// containedBy says who is behind the containment that the engine saw proven.
+func (s *State) containedBy() string {
+	for _, a := range s.Actions {
+		if a.State == ActionProven {
+			return triggerOf(a.PlannedBy)
+		}
+	}
+	return "system"
+}
+
+func unknowns(v policy.Verdict, clk clockAt) []string {
+	var names []string
+	if v.Value == policy.Unknown {
+		names = append(names, v.Missing...)
+		if len(names) == 0 {
+			names = append(names, "condition")
+		}
+	}
+	names = append(names, clk.unknown...)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// why puts a clock in words: what was promised, why it applies, and what is not sure about it.
+func why(clk clockAt, v policy.Verdict, b DutyBody) string {
+	var out strings.Builder
+	out.WriteString(clk.text)
+	if v.Value == policy.True && v.Why != "" && v.Why != "no condition" {
+		fmt.Fprintf(&out, ", because %s", v.Why)
+	}
+	if len(b.Unknown) > 0 {
+		fmt.Fprintf(&out, "; runs unless this is ruled out: %s", strings.Join(b.Unknown, ", "))
+	}
+	if !b.AtOnce.IsZero() {
+		fmt.Fprintf(&out, "; due at once, late by discovery: the limit of %s had passed when it first applied, %s",
+			b.Due.UTC().Format(time.RFC3339), b.AtOnce.UTC().Format(time.RFC3339))
+	}
+	return out.String()
+}
+
+func whyNot(clk clockAt, v policy.Verdict) string {
+	if v.Value == policy.False {
+		return "not due because " + v.Why
+	}
+	return "not due: the policy sets no clock for this at this level"
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// pageDue is one page that an escalation calls for, and the instances it is about.
+type pageDue struct {
+	id, role  string
+	d         *DutyInstance
+	at        time.Time
+	instances []string
+	merchants bool
+}
+
+// escalate collects the pages an instance calls for now. Only what is proved pages people: a
+// provisional clock must not become noise.
+func (w *work) escalate(s *State, d *DutyInstance, pages map[string]*pageDue) {
+	if len(d.Unknown) > 0 {
+		return
+	}
+	of := dutyOf(w.p, d.Duty)
+	if of == nil || len(d.Escalated) >= len(of.Late) {
+		return
+	}
+	for i, e := range of.Late {
+		at := w.timer.pageAt(d, e)
+		if at.IsZero() || w.now.Before(at) {
+			continue
+		}
+		id := pageID(s.ID, d, i, e.Role)
+		if s.Pages[id] != nil {
+			continue
+		}
+		g := pages[id]
+		if g == nil {
+			g = &pageDue{id: id, role: e.Role, d: d, at: at, merchants: toMerchants(w.p, of)}
+			pages[id] = g
+		}
+		g.instances = append(g.instances, d.Recipient)
+	}
+}
+
+func (w *work) owePages(pages map[string]*pageDue) {
+	ids := make([]string, 0, len(pages))
+	for id := range pages {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		g := pages[id]
+		b := PageBody{Page: id, State: PageOwed, Duty: g.d.Duty, Role: g.role, Due: g.d.Due, Round: g.d.Round, N: len(g.instances)}
+		var parts []Part
+		if g.merchants {
+			slices.Sort(g.instances)
+			for _, m := range g.instances {
+				if m != "" {
+					parts = append(parts, Part{Merchant: m, Body: emptyBody})
+				}
+			}
+		} else {
+			b.Party = g.d.Recipient
+		}
+		w.tick(KindPageOwed, g.at, b, parts...)
+	}
+}

@@ -1,0 +1,315 @@
+package incident
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// Decide says what a command leads to: the facts to append, with the named reason, or a *Refusal.
+// An error that is no refusal is a *FieldError for a command that makes no sense, or says that the
+// state contradicts itself. Decide reads only its arguments and changes none of them.
+//
+// s is nil, or has no facts, for an incident that is not open yet. After the command's own facts
+// come those that the clocks owe at ctx.Now.
+func Decide(p *policy.Program, s *State, c Command, ctx Context) (Decision, error) {
+	switch {
+	case p == nil:
+		return Decision{}, errors.New("incident: no policy to decide by")
+	case c == nil:
+		return Decision{}, errors.New("incident: no command")
+	case ctx.Now.IsZero():
+		return Decision{}, errors.New("incident: no instant to decide at")
+	case ctx.Actor.Principal == "":
+		return Decision{}, &FieldError{Field: "principal", Problem: "a command has to come from somebody"}
+	}
+	if s == nil {
+		s = NewState("")
+	}
+	if ctx.Versions.Policy == "" {
+		ctx.Versions.Policy = p.Hash
+	}
+	w := &work{p: p, s: s, base: s, ctx: ctx, now: ctx.Now.UTC().Round(0), timer: newTimer(p)}
+	if s.Updated.After(w.now) {
+		w.now = s.Updated // a node whose clock is behind cannot decide in the past of a recorded fact
+	}
+	if err := w.admit(c); err != nil {
+		return Decision{}, err
+	}
+	reason, err := w.run(c)
+	if w.broken != nil {
+		return Decision{}, w.broken
+	}
+	if err != nil {
+		var refused *Refusal
+		if errors.As(err, &refused) {
+			return Decision{Reason: refused.Reason, Facts: w.facts}, err
+		}
+		return Decision{}, err
+	}
+	own := len(w.facts)
+	if err := w.settle(); err != nil {
+		return Decision{}, err
+	}
+	if _, tick := c.(Tick); tick && len(w.facts) > own {
+		reason = ReasonClockDue
+	}
+	return Decision{Reason: reason, Facts: w.facts}, nil
+}
+
+// work is one decision under way.
+type work struct {
+	p     *policy.Program
+	base  *State // as given; never written to
+	s     *State // base, or a fork of it with the facts so far
+	ctx   Context
+	now   time.Time
+	timer *timer
+
+	facts  []Fact
+	folded int // facts that s holds
+	reach  reach
+	told   []told
+	broken error // a fact of our own that does not fold: a bug, reported and never appended
+}
+
+// told is a delivery that this decision records as accepted.
+type told struct{ notice, recipient string }
+
+// reach says how much of the clocks the facts of a decision can have changed.
+type reach int
+
+const (
+	byTime     reach = iota // nothing but the time
+	byDelivery              // one recipient's duties
+	byAll                   // anything a condition or an anchor may read
+)
+
+// reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
+func reachOf(k Kind) reach {
+	switch k {
+	case KindNote, KindSignal, KindAssigned, KindSwitch, KindGateRefused, KindGateSigned, KindExported, KindCorrective,
+		KindActionAttempted, KindActionDeferred,
+		KindNoticeDrafted, KindNoticeApproved, KindNoticeSending, KindNoticeWithdrawn, KindNoticeAttempted,
+		KindNoticeDeferred, KindNoticeBounced, KindNoticeUncertain, KindNoticeResent,
+		KindCheckAttempted, KindCheckDeferred,
+		KindPageOwed, KindPageAttempted, KindPageSent, KindPageDeferred, KindPageFailed, KindPageUncertain,
+		KindDutyAtRisk:
+		return byTime
+	case KindNoticeAccepted:
+		return byDelivery
+	}
+	return byAll
+}
+
+// fact adds a fact of the caller's.
+func (w *work) fact(kind Kind, body any, parts ...Part) {
+	w.add(kind, w.ctx.Actor.Principal, w.now, body, parts...)
+}
+
+// rule adds a fact that follows from the policy.
+func (w *work) rule(kind Kind, occurred time.Time, body any, parts ...Part) {
+	w.add(kind, Principal("policy:"+w.p.ID), occurred, body, parts...)
+}
+
+// tick adds a fact that happened because time passed.
+func (w *work) tick(kind Kind, occurred time.Time, body any, parts ...Part) {
+	w.add(kind, Clock, occurred, body, parts...)
+}
+
+func (w *work) add(kind Kind, who Principal, occurred time.Time, body any, parts ...Part) {
+	f := Fact{
+		Kind: kind, Chain: w.base.ID, Apps: w.base.Apps, Env: w.base.Env, Principal: who,
+		Occurred: occurred.UTC(), Recorded: w.now, Versions: w.ctx.Versions, Causes: w.ctx.Causes,
+		Body: emptyBody, Parts: parts,
+	}
+	if w.base.Version == 0 {
+		f.Env = w.ctx.Env
+		if len(w.facts) > 0 {
+			f.Apps = w.facts[0].Apps
+		}
+	}
+	if body != nil {
+		f.Body = part("", body).Body
+	}
+	w.facts = append(w.facts, f)
+	w.reach = max(w.reach, reachOf(kind))
+}
+
+// state is the state with every fact so far. The first call that has something to fold forks.
+func (w *work) state() *State {
+	if w.folded == len(w.facts) {
+		return w.s
+	}
+	if w.folded == 0 {
+		w.s = w.base.fork()
+	}
+	for ; w.folded < len(w.facts); w.folded++ {
+		var err error
+		if w.s, err = Fold(w.s, w.facts[w.folded]); err != nil && w.broken == nil {
+			w.broken = err
+		}
+	}
+	return w.s
+}
+
+// settle appends what the clocks owe until nothing more follows. Each round records at most one
+// step per duty, so a policy of n duties settles in about as many rounds; one that does not is
+// reported instead of running for ever.
+func (w *work) settle() error {
+	last := w.base.Computed
+	if w.base.Version > 0 && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine) {
+		w.reach = byAll // another engine or policy than last time may compute otherwise
+	}
+	limit := 16 + 8*len(w.p.Duties)
+	for range limit {
+		n := len(w.facts)
+		if w.reach == byAll {
+			w.judgeAll()
+		} else {
+			if w.reach == byDelivery {
+				w.judgeTold()
+			}
+			w.judgeTime()
+		}
+		if w.broken != nil {
+			return w.broken
+		}
+		again := false
+		for _, f := range w.facts[n:] {
+			again = again || reachOf(f.Kind) == byAll
+		}
+		if w.reach == byAll && len(w.facts) == n || w.reach != byAll && !again {
+			return nil
+		}
+		if w.reach == byDelivery && !w.spreads(w.facts[n:]) {
+			return nil
+		}
+		w.reach = byAll
+	}
+	return fmt.Errorf("incident: the clocks of policy %s do not settle: two duties wait for each other", w.p.ID)
+}
+
+// run gives the command to the function that knows it.
+func (w *work) run(c Command) (Reason, error) {
+	switch c := c.(type) {
+	case Open:
+		return w.open(c)
+	case AddSignal:
+		return w.addSignal(c)
+	case Acknowledge:
+		return w.acknowledge()
+	case Confirm:
+		return w.confirm(c)
+	case Dismiss:
+		return w.dismiss(c)
+	case Reopen:
+		return w.reopen(c)
+	case Mark:
+		return w.mark(c)
+	case Correct:
+		return w.correct(c)
+	case Answer:
+		return w.answer(c)
+	case SetSeverity:
+		return w.setSeverity(c)
+	case Assign:
+		return w.assign(c)
+	case Note:
+		return w.note(c)
+	case RecordSwitch:
+		return w.recordSwitch(c)
+	case RecordScope:
+		return w.recordScope(c)
+	case AdjustScope:
+		return w.adjustScope(c)
+	case PlanAction:
+		return w.planAction(c)
+	case ApproveAction:
+		return w.approveAction(c)
+	case CancelAction:
+		return w.cancelAction(c)
+	case UndoActionCmd:
+		return w.undoAction(c)
+	case ReportAttempt:
+		return w.reportAttempt(c)
+	case ReportResult:
+		return w.reportResult(c)
+	case DraftNotice:
+		return w.draftNotice(c)
+	case ApproveNotice:
+		return w.approveNotice(c)
+	case SendNotice:
+		return w.sendNotice(c)
+	case ResendNotice:
+		return w.resendNotice(c)
+	case RunChecks:
+		return w.runChecks(c)
+	case RecordFix:
+		return w.recordFix(c)
+	case VerifyFix:
+		return w.verifyFix(c)
+	case RestoreService:
+		return w.restore(c)
+	case Sign:
+		return w.sign(c)
+	case Assess:
+		return w.assess(c)
+	case EditReview:
+		return w.editReview(c)
+	case AddCorrective:
+		return w.addCorrective(c)
+	case PublishReview:
+		return w.publish()
+	case Waive:
+		return w.waive(c)
+	case Close:
+		return w.close(c)
+	case Tick:
+		w.expire()
+		return ReasonNothingChanged, nil
+	case RecordExport:
+		return w.recordExport(c)
+	case Snapshot:
+		return w.snapshot(c)
+	}
+	return "", fmt.Errorf("incident: no such command: %q", c.Name())
+}
+
+// spreads reports whether deliveries that met duties can have changed anything beyond the
+// recipients they were made to.
+func (w *work) spreads(facts []Fact) bool {
+	for _, f := range facts {
+		if f.Kind != KindDutyMet {
+			return true
+		}
+	}
+	for _, t := range w.told {
+		for i := range w.p.Duties {
+			d := &w.p.Duties[i]
+			sums := w.base.Tally[d.ID]
+			if sums == nil || d.Do != policy.Notify && d.Do != policy.Announce {
+				continue
+			}
+			if d.Every != nil || sums.Open <= len(w.told) || w.anchoredOn(d.ID) {
+				if w.base.Duties[dutyKey(d.ID, t.recipient, 0)] != nil {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func (w *work) anchoredOn(duty string) bool {
+	return slices.ContainsFunc(w.p.Duties, func(d policy.Duty) bool {
+		return slices.ContainsFunc(d.Due, func(c policy.Clock) bool {
+			return slices.ContainsFunc(c.Anchor.Names, func(n string) bool {
+				return len(n) > len(duty) && n[:len(duty)] == duty && n[len(duty)] == '.'
+			})
+		})
+	})
+}

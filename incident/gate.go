@@ -1,0 +1,265 @@
+package incident
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// GateView is one guarded command: it would be let through now when nothing is missing.
+type GateView struct {
+	Command string    `json:"command"` // restore, close, send, publish, or an action's id
+	Gates   []string  `json:"gates,omitempty"`
+	Missing []Missing `json:"missing,omitempty"`
+}
+
+// Gates says for each guarded command what stands in its way now, whoever gives it. Signatures
+// that the caller's own act would count for are listed as missing.
+func Gates(p *policy.Program, s *State) []GateView {
+	if s == nil || s.Version == 0 {
+		return nil
+	}
+	v := view(p, s)
+	list := []GateView{restoreGate(p, s, &v, Actor{}), closeGate(p, s, &v, Actor{}), publishGate(p, s, &v, Actor{})}
+	for _, g := range p.Gates {
+		known := slices.ContainsFunc(list, func(x GateView) bool { return guardNames(x.Command, g.Guards) })
+		if known {
+			continue
+		}
+		shut, missing := gateMissing(p, s, &v, Actor{}, g.Guards)
+		command := g.Guards
+		if command == "notify" {
+			command = "send"
+		}
+		list = append(list, GateView{Command: command, Gates: shut, Missing: missing})
+	}
+	return list
+}
+
+// guardNames reports whether a gate guards a command: policies say notify, the command is send.
+func guardNames(command, guards string) bool {
+	return command == guards || command == "send" && guards == "notify"
+}
+
+func restoreGate(p *policy.Program, s *State, v *policy.View, who Actor) GateView {
+	g := GateView{Command: "restore"}
+	g.Gates, g.Missing = gateMissing(p, s, v, who, "restore")
+	if slices.ContainsFunc(p.Gates, func(g policy.Gate) bool { return g.Guards == "restore" }) {
+		return g
+	}
+	// A policy without a restore gate gets the least there has to be: a proven fix and every check.
+	g.Missing = append(g.Missing, fixMissing(s, "")...)
+	g.Missing = append(g.Missing, checksMissing(p, s, "")...)
+	return g
+}
+
+// closeGate: nothing may still be owed, and the review has to be out unless it was a false alarm.
+func closeGate(p *policy.Program, s *State, v *policy.View, who Actor) GateView {
+	g := GateView{Command: "close"}
+	g.Gates, g.Missing = gateMissing(p, s, v, who, "close")
+	if s.Status == StatusDismissed {
+		return g
+	}
+	for i := range p.Duties {
+		d := &p.Duties[i]
+		if t := s.Tally[d.ID]; t != nil && t.Open > 0 {
+			what := "the duty " + d.ID + " is still owed"
+			if t.Open > 1 {
+				what = fmt.Sprintf("the duty %s is still owed to %d recipients", d.ID, t.Open)
+			}
+			g.Missing = append(g.Missing, Missing{What: what, Do: doLine(s, "meet it, or waive it", "waive", d.ID+" --reason …"), Rule: d.ID})
+		}
+	}
+	for _, a := range s.Actions {
+		if _, owed := owedAction(s, a); owed || a.Attempted != "" {
+			g.Missing = append(g.Missing, Missing{What: fmt.Sprintf("%s is %s", a.ID, a.State), Do: doLine(s, "wait for it, or cancel it", "cancel", a.ID)})
+		}
+	}
+	for _, n := range s.Notices {
+		if n.Open > 0 {
+			g.Missing = append(g.Missing, Missing{What: fmt.Sprintf("%s is still being sent to %d recipients", n.ID, n.Open), Do: "wait for it: tocsin incident show " + s.ID})
+		}
+	}
+	if s.Review.PublishedAt.IsZero() {
+		g.Missing = append(g.Missing, Missing{What: "the review is not published", Do: doLine(s, "publish it", "publish", "")})
+	}
+	return g
+}
+
+// publishGate: every part of the review that the policy names, and the assessment.
+func publishGate(p *policy.Program, s *State, v *policy.View, who Actor) GateView {
+	g := GateView{Command: "publish"}
+	g.Gates, g.Missing = gateMissing(p, s, v, who, "publish")
+	for _, part := range reviewMissing(p, s) {
+		g.Missing = append(g.Missing, Missing{What: "the part " + part + " of the review is empty", Do: doLine(s, "write it", "review", part), Rule: "review"})
+	}
+	if s.Assessment == nil {
+		g.Missing = append(g.Missing, Missing{What: "the assessment of vector, root cause and risk is not recorded", Do: doLine(s, "record it", "assess", "")})
+	}
+	return g
+}
+
+// gateMissing collects what the policy's gates on any of these guards are waiting for: every
+// conjunct that is not true, unknown included, and every signature that is not given. The caller's
+// own act counts as a signature where a role of theirs is asked for.
+func gateMissing(p *policy.Program, s *State, v *policy.View, who Actor, guards ...string) (shut []string, missing []Missing) {
+	for i := range p.Gates {
+		g := &p.Gates[i]
+		if !slices.ContainsFunc(guards, func(name string) bool { return guardNames(name, g.Guards) || name == g.Guards }) {
+			continue
+		}
+		before := len(missing)
+		for _, need := range g.Need {
+			if verdict := need.Eval(*v); verdict.Value != policy.True {
+				missing = append(missing, conditionMissing(p, s, g, need, verdict)...)
+			}
+		}
+		var need []string
+		for _, sign := range g.Sign {
+			for range max(1, sign.N) {
+				need = append(need, sign.Role)
+			}
+		}
+		if len(need) > 0 {
+			signed := slices.Clone(s.Signatures[g.ID])
+			if who.Principal != "" && !hasSigned(signed, who.Principal) {
+				signed = append(signed, Signed{By: who.Principal, Roles: rolesOf(s, who, need)})
+			}
+			missing = append(missing, signaturesMissing(s, unsigned(need, signed), "sign "+g.ID, g.ID)...)
+		}
+		if len(missing) > before {
+			shut = append(shut, g.ID)
+			if g.Otherwise != "" {
+				missing[before].Do += " (" + g.Otherwise + ")"
+			}
+		}
+	}
+	return shut, missing
+}
+
+func rolesOf(s *State, who Actor, need []string) []string {
+	var mine []string
+	for _, r := range need {
+		if slices.Contains(who.Roles, r) || s.Roles[r] == who.Principal {
+			mine = append(mine, r)
+		}
+	}
+	return mine
+}
+
+// conditionMissing says in words what one conjunct is waiting for, and how to get it.
+func conditionMissing(p *policy.Program, s *State, g *policy.Gate, c *policy.Condition, verdict policy.Verdict) []Missing {
+	var missing []Missing
+	for _, name := range verdict.Missing {
+		missing = append(missing, Missing{What: name + " is not known", Do: knowHow(s, name), Rule: g.ID})
+	}
+	if strings.Contains(c.Source, "checks") {
+		missing = append(missing, checksMissing(p, s, g.ID)...)
+	}
+	if strings.Contains(c.Source, "fix.") {
+		missing = append(missing, fixMissing(s, g.ID)...)
+	}
+	if len(missing) > 0 {
+		return missing
+	}
+	what := c.Say
+	if what == "" {
+		what = c.Source
+	}
+	do := "see the incident: tocsin incident show " + s.ID
+	switch {
+	case strings.Contains(c.Source, "evidence.snapshot"):
+		do = doLine(s, "take a snapshot of the evidence", "snapshot", "")
+	case strings.Contains(c.Source, "review"):
+		do = doLine(s, "write the review", "review", "PART")
+	}
+	return []Missing{{What: "not yet so: " + what, Do: do, Rule: g.ID}}
+}
+
+func knowHow(s *State, name string) string {
+	if fact, ok := strings.CutPrefix(name, "fact."); ok {
+		return doLine(s, "answer it", "answer", fact+" yes|no --reason …")
+	}
+	switch {
+	case name == "severity":
+		return doLine(s, "set it", "severity", "LEVEL --reason …")
+	case strings.HasPrefix(name, "scope"):
+		return "compute the scope: tocsin scope --incident " + s.ID
+	}
+	return "see the incident: tocsin incident show " + s.ID
+}
+
+func checksMissing(p *policy.Program, s *State, rule string) []Missing {
+	var missing []Missing
+	for _, c := range p.Checks {
+		state := "has not run"
+		if got := s.Checks[c.ID]; got != nil {
+			switch got.State {
+			case CheckPassed:
+				continue
+			case CheckFailed:
+				state = "failed"
+			case CheckStale:
+				state = "passed before something changed"
+			default:
+				state = "is under way"
+			}
+		}
+		missing = append(missing, Missing{What: "check " + c.ID + " " + state, Do: doLine(s, "run it", "check", c.ID), Rule: rule})
+	}
+	return missing
+}
+
+func fixMissing(s *State, rule string) []Missing {
+	switch {
+	case s.Fix == nil:
+		return []Missing{
+			{What: "no fix is recorded", Do: doLine(s, "record it", "fix", "--what …"), Rule: rule},
+			{What: "no fix is verified", Do: doLine(s, "have somebody else verify it", "verify-fix", "--how …"), Rule: rule},
+		}
+	case s.FixProof == nil:
+		return []Missing{{What: "the fix is not verified", Do: doLine(s, "have somebody else verify it", "verify-fix", "--how …"), Rule: rule}}
+	}
+	return nil
+}
+
+// sign takes a signature for a gate. Nobody signs one gate twice.
+func (w *work) sign(c Sign) (Reason, error) {
+	for i := range w.p.Gates {
+		g := &w.p.Gates[i]
+		if g.ID != c.Gate {
+			continue
+		}
+		var need []string
+		for _, s := range g.Sign {
+			need = append(need, s.Role)
+		}
+		if len(need) == 0 {
+			return "", invalid("gate", "asks for no signatures")
+		}
+		if hasSigned(w.base.Signatures[g.ID], w.ctx.Actor.Principal) {
+			return ReasonAlreadySigned, nil
+		}
+		mine := w.slots(need)
+		if len(mine) == 0 {
+			return w.refuseGate("sign", "", RefusedRole, fmt.Sprintf("%s holds no role that gate %s asks for", w.ctx.Actor.Principal, g.ID), []string{g.ID},
+				signaturesMissing(w.base, need, "sign "+g.ID, g.ID)...)
+		}
+		w.fact(KindGateSigned, GateSignedBody{Gate: g.ID, Roles: mine})
+		return ReasonSigned, nil
+	}
+	return "", invalid("gate", "the policy has no such gate")
+}
+
+// gatesOn lists the gates on a command: their signatures are used up when it is let through.
+func (w *work) gatesOn(command string) []string {
+	var ids []string
+	for _, g := range w.p.Gates {
+		if guardNames(command, g.Guards) {
+			ids = append(ids, g.ID)
+		}
+	}
+	return ids
+}

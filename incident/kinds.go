@@ -1,0 +1,93 @@
+package incident
+
+// The kinds of facts. The body of each is the Go type named beside it; free text and whatever is
+// about one merchant stand in parts.
+const (
+	KindOpened       Kind = "incident.opened"    // OpenedBody, OpenedText
+	KindDismissed    Kind = "incident.dismissed" // no body, Reasoned
+	KindClosed       Kind = "incident.closed"    // no body, Reasoned
+	KindReopened     Kind = "incident.reopened"  // no body, Reasoned
+	KindSignal       Kind = "signal.linked"      // SignalBody, SignalText
+	KindMilestone    Kind = "milestone.set"      // MilestoneBody, Reasoned
+	KindCorrected    Kind = "milestone.corrected"
+	KindAnswered     Kind = "answer.recorded" // AnswerBody, AnswerText
+	KindSeverity     Kind = "severity.set"    // SeverityBody, Reasoned
+	KindAssigned     Kind = "role.assigned"   // AssignedBody
+	KindNote         Kind = "note.added"      // no body, PlainText
+	KindSwitch       Kind = "switch.flipped"  // SwitchBody, Reasoned in the merchant's part
+	KindScope        Kind = "scope.computed"  // ScopeBody, ScopeText, an Exposure per merchant
+	KindScopeAdjust  Kind = "scope.adjusted"  // AdjustedBody, Reasoned in the merchant's part
+	KindGateRefused  Kind = "gate.refused"    // RefusedBody, RefusedText
+	KindGateSigned   Kind = "gate.signed"     // GateSignedBody
+	KindSnapshot     Kind = "evidence.snapshot"
+	KindExported     Kind = "evidence.exported" // ExportedBody, ExportedText
+	KindFix          Kind = "fix.recorded"      // no body, PlainText
+	KindFixProof     Kind = "fix.verified"      // no body, PlainText
+	KindRestored     Kind = "service.restored"  // no body, Reasoned
+	KindAssessed     Kind = "assessment.recorded"
+	KindReviewEdited Kind = "review.edited"    // ReviewBody, PlainText
+	KindCorrective   Kind = "corrective.added" // CorrectiveBody, PlainText
+	KindPublished    Kind = "review.published" // no body
+)
+
+// Kinds of facts about duties. All carry DutyBody and, where there is more to say, DutyText; a
+// duty to merchants has one empty part per merchant it is about.
+const (
+	KindDutyStarted  Kind = "duty.started"
+	KindDutyMoved    Kind = "duty.moved"     // its clock or its certainty changed
+	KindDutyAtRisk   Kind = "duty.at_risk"   // past its target, or less than a quarter of its time left
+	KindDutyMet      Kind = "duty.met"       // or met late
+	KindDutyMissed   Kind = "duty.missed"    // its limit passed
+	KindDutyWaived   Kind = "duty.waived"    // a person let go of it
+	KindDutyStopped  Kind = "duty.stopped"   // the incident was dismissed, or the duty's end was reached
+	KindDutyRuledOut Kind = "duty.ruled_out" // a recorded no makes it not applicable
+	KindDutyResumed  Kind = "duty.resumed"   // after a stop or a ruling out that no longer holds
+)
+
+// Kinds of facts about actions: ActionBody, ActionText. action.planned carries PlannedText too.
+const (
+	KindActionPlanned   Kind = "action.planned"
+	KindActionApproved  Kind = "action.approved" // one signature
+	KindActionCancelled Kind = "action.cancelled"
+	KindActionAttempted Kind = "action.attempted" // durable before the bytes leave
+	KindActionDeferred  Kind = "action.deferred"
+	KindActionApplied   Kind = "action.applied"
+	KindActionProven    Kind = "action.proven"
+	KindActionUnproven  Kind = "action.unproven"
+	KindActionFailed    Kind = "action.failed"
+	KindActionUncertain Kind = "action.uncertain"
+	KindActionUndo      Kind = "action.undo_asked"
+	KindActionUndone    Kind = "action.undone"
+)
+
+// Kinds of facts about notices (NoticeBody) and their deliveries (DeliveryBody, DeliveryPart in
+// the recipient's own part).
+const (
+	KindNoticeDrafted   Kind = "notice.drafted"  // NoticeBody, NoticeText
+	KindNoticeApproved  Kind = "notice.approved" // one signature
+	KindNoticeSending   Kind = "notice.sending"  // one empty part per merchant it goes to
+	KindNoticeWithdrawn Kind = "notice.withdrawn"
+	KindNoticeAttempted Kind = "notice.attempted"
+	KindNoticeAccepted  Kind = "notice.accepted"
+	KindNoticeDeferred  Kind = "notice.deferred"
+	KindNoticeBounced   Kind = "notice.bounced"
+	KindNoticeUncertain Kind = "notice.uncertain"
+	KindNoticeResent    Kind = "notice.resent"
+)
+
+// Kinds of facts about checks (CheckBody, ResultText) and pages (PageBody).
+const (
+	KindCheckAsked     Kind = "check.asked"
+	KindCheckAttempted Kind = "check.attempted"
+	KindCheckDeferred  Kind = "check.deferred"
+	KindCheckPassed    Kind = "check.passed"
+	KindCheckFailed    Kind = "check.failed"
+	KindCheckUncertain Kind = "check.uncertain"
+
+	KindPageOwed      Kind = "page.owed"
+	KindPageAttempted Kind = "page.attempted"
+	KindPageSent      Kind = "page.sent"
+	KindPageDeferred  Kind = "page.deferred"
+	KindPageFailed    Kind = "page.failed"
+	KindPageUncertain Kind = "page.uncertain"
+)

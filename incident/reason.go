@@ -1,0 +1,116 @@
+package incident
+
+import "fmt"
+
+// The reasons of decisions that were accepted.
+const (
+	ReasonOpened          Reason = "opened"
+	ReasonSignalLinked    Reason = "signal_linked"
+	ReasonAlreadyLinked   Reason = "already_linked"
+	ReasonAcknowledged    Reason = "acknowledged"
+	ReasonAlreadyAck      Reason = "already_acknowledged"
+	ReasonConfirmed       Reason = "confirmed"
+	ReasonAlreadyConfirm  Reason = "already_confirmed"
+	ReasonDismissed       Reason = "dismissed"
+	ReasonAlreadyDismiss  Reason = "already_dismissed"
+	ReasonReopened        Reason = "reopened"
+	ReasonAlreadyOpen     Reason = "already_open"
+	ReasonMarked          Reason = "marked"
+	ReasonAlreadyMarked   Reason = "already_marked"
+	ReasonCorrected       Reason = "corrected"
+	ReasonAnswered        Reason = "answered"
+	ReasonSeveritySet     Reason = "severity_set"
+	ReasonAssigned        Reason = "assigned"
+	ReasonNoted           Reason = "noted"
+	ReasonSwitched        Reason = "switch_recorded"
+	ReasonScopeRecorded   Reason = "scope_recorded"
+	ReasonScopeUnchanged  Reason = "scope_unchanged"
+	ReasonScopeAdjusted   Reason = "scope_adjusted"
+	ReasonPlanned         Reason = "planned"
+	ReasonSigned          Reason = "signed" // more signatures are needed
+	ReasonApproved        Reason = "approved"
+	ReasonAlreadySigned   Reason = "already_signed"
+	ReasonAlreadyApproved Reason = "already_approved"
+	ReasonCancelled       Reason = "cancelled"
+	ReasonAlreadyCancel   Reason = "already_cancelled"
+	ReasonUndoAsked       Reason = "undo_asked"
+	ReasonAlreadyUndone   Reason = "already_undone"
+	ReasonAttempt         Reason = "attempt_recorded"  // the worker may act
+	ReasonAlreadyAttempt  Reason = "already_attempted" // the worker must not act
+	ReasonNotOwed         Reason = "not_owed"          // the worker must not act
+	ReasonResult          Reason = "result_recorded"
+	ReasonAlreadyReported Reason = "already_reported"
+	ReasonDrafted         Reason = "drafted"
+	ReasonSending         Reason = "sending"
+	ReasonNobodyLeft      Reason = "nobody_left_to_tell"
+	ReasonResent          Reason = "resent"
+	ReasonChecksAsked     Reason = "checks_asked"
+	ReasonChecksRunning   Reason = "checks_running"
+	ReasonFixRecorded     Reason = "fix_recorded"
+	ReasonFixVerified     Reason = "fix_verified"
+	ReasonRestored        Reason = "restored"
+	ReasonAlreadyRestored Reason = "already_restored"
+	ReasonAssessed        Reason = "assessed"
+	ReasonEdited          Reason = "edited"
+	ReasonCorrectiveAdded Reason = "corrective_added"
+	ReasonPublished       Reason = "published"
+	ReasonAlreadyPublish  Reason = "already_published"
+	ReasonWaived          Reason = "waived"
+	ReasonClosed          Reason = "closed"
+	ReasonAlreadyClosed   Reason = "already_closed"
+	ReasonExportRecorded  Reason = "export_recorded"
+	ReasonSnapshot        Reason = "snapshot_recorded"
+	ReasonClockDue        Reason = "clock_due"
+	ReasonNothingChanged  Reason = "nothing_changed"
+)
+
+// The reasons of refusals.
+const (
+	RefusedAccess       Reason = "access"            // this account may not give this command
+	RefusedNoIncident   Reason = "no_such_incident"  // it has not been opened
+	RefusedNotOpen      Reason = "not_open"          // it is dismissed or closed
+	RefusedUnknown      Reason = "no_such_thing"     // an action, notice, duty or milestone of that name is not there
+	RefusedState        Reason = "wrong_state"       // the thing is in a state that does not allow it
+	RefusedOwnWork      Reason = "own_work"          // who planned, wrote or did it cannot sign it
+	RefusedRole         Reason = "role_needed"       // a signature of another role is needed
+	RefusedLead         Reason = "lead_needed"       // the owner or the lead has to do this
+	RefusedGate         Reason = "gate_shut"         // a gate of the policy is shut
+	RefusedContent      Reason = "content_missing"   // a notice says less than its duty asks for
+	RefusedReview       Reason = "review_incomplete" // parts of the review are missing
+	RefusedOwed         Reason = "still_owed"        // something is still owed
+	RefusedFix          Reason = "no_fix"            // no fix is recorded
+	RefusedRecipients   Reason = "no_recipients"     // nobody is known to be owed the notice
+	RefusedNotAttempted Reason = "not_attempted"     // a result without an attempt
+	RefusedUseCommand   Reason = "has_own_command"   // a milestone that its own command sets
+)
+
+// FieldError says which field of a command makes no sense. It carries no value of the field.
+type FieldError struct {
+	Field   string
+	Problem string
+}
+
+func (e *FieldError) Error() string { return fmt.Sprintf("%s: %s", e.Field, e.Problem) }
+
+func refuse(reason Reason, message string, missing ...Missing) *Refusal {
+	return &Refusal{Reason: reason, Message: message, Missing: missing}
+}
+
+// refuseGate refuses and records that it did: what a gate refused is part of what happened.
+func (w *work) refuseGate(command, subject string, reason Reason, message string, gates []string, missing ...Missing) (Reason, error) {
+	w.fact(KindGateRefused,
+		RefusedBody{Command: command, Reason: reason, Subject: subject, Gates: gates, N: len(missing)},
+		own(RefusedText{Missing: missing}))
+	return reason, refuse(reason, message, missing...)
+}
+
+// do is the command line that does something about a refusal.
+func (w *work) do(what, command, rest string) string { return doLine(w.base, what, command, rest) }
+
+func doLine(s *State, what, command, rest string) string {
+	line := fmt.Sprintf("%s: tocsin incident %s %s", what, command, s.ID)
+	if rest != "" {
+		line += " " + rest
+	}
+	return line
+}

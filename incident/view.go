@@ -1,0 +1,217 @@
+package incident
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// view is what conditions may read of the state. Recipient is nil; whoever asks about one
+// recipient sets it on a copy.
+func view(p *policy.Program, s *State) policy.View {
+	v := policy.View{
+		Class:     s.Class,
+		Severity:  s.Severity,
+		Facts:     make(map[string]any, len(s.Answers)),
+		Instants:  make(map[string]time.Time, len(s.Milestones)+3*len(s.Tally)),
+		Snapshot:  len(s.Snapshots) > 0,
+		FixDone:   s.Fix != nil,
+		FixProven: s.FixProof != nil,
+		Review:    policy.ReviewView{Missing: reviewMissing(p, s)},
+	}
+	for name, a := range s.Answers {
+		v.Facts[name] = conditionValue(a.Value)
+	}
+	for name, m := range s.Milestones {
+		v.Instants[name] = m.At
+	}
+	v.Instants["opened"] = s.Opened
+	for duty, t := range s.Tally {
+		for _, event := range []string{"started", "met", "missed"} {
+			if at := t.instant(event); !at.IsZero() {
+				v.Instants[duty+"."+event] = at
+			}
+		}
+	}
+	if n := len(s.Scopes); n > 0 {
+		sc := s.Scopes[n-1]
+		v.Scope = &policy.ScopeView{Merchants: int64(len(Affected(s))), Customers: sc.Customers, DataTypes: sc.DataTypes}
+	}
+	for _, c := range p.Checks {
+		got := s.Checks[c.ID]
+		v.Checks = append(v.Checks, policy.CheckView{ID: c.ID, Passed: got != nil && got.State == CheckPassed})
+	}
+	for _, a := range s.Actions {
+		v.Actions = append(v.Actions, policy.ActionView{ID: a.Decl, Uses: a.Uses, State: string(a.State)})
+	}
+	return v
+}
+
+// conditionValue gives whole numbers the type conditions know them by: JSON has only one.
+func conditionValue(v any) any {
+	switch n := v.(type) {
+	case float64:
+		return int64(n)
+	case int:
+		return int64(n)
+	}
+	return v
+}
+
+// instant is when the duty as a whole started, was missed, or was met: met means that nobody is
+// owed it any more and somebody got it.
+func (t *Tally) instant(event string) time.Time {
+	switch event {
+	case "started", "applies":
+		return t.FirstStarted
+	case "missed", "late":
+		return t.FirstMissed
+	case "met":
+		if t.Open == 0 {
+			return t.LastMet
+		}
+	}
+	return time.Time{}
+}
+
+func recipientView(s *State, recipient string) *policy.RecipientView {
+	x := s.Exposures[recipient]
+	if x == nil {
+		return &policy.RecipientView{Merchant: recipient}
+	}
+	return &policy.RecipientView{Merchant: recipient, Customers: x.Customers, Records: x.Records, DataTypes: x.DataTypes}
+}
+
+// Affected lists the merchants in scope, sorted: those of the newest scope, with those included
+// by hand and without those excluded by hand.
+func Affected(s *State) []string {
+	list := make([]string, 0, len(s.Exposures)+len(s.Adjusted))
+	for m := range s.Exposures {
+		if a := s.Adjusted[m]; a == nil || a.Include {
+			list = append(list, m)
+		}
+	}
+	for m, a := range s.Adjusted {
+		if a.Include && s.Exposures[m] == nil {
+			list = append(list, m)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// inScope reports whether one merchant is affected.
+func (s *State) inScope(merchant string) bool {
+	if a := s.Adjusted[merchant]; a != nil {
+		return a.Include
+	}
+	return s.Exposures[merchant] != nil
+}
+
+// toMerchants reports whether a duty's recipients are the merchants in scope. Every other target
+// is a party that is told once.
+func toMerchants(p *policy.Program, d *policy.Duty) bool {
+	party, selector, ok := strings.Cut(d.To, ".")
+	if !ok || selector != "affected" {
+		return false
+	}
+	for _, x := range p.Parties {
+		if x.ID == party {
+			return x.Affected
+		}
+	}
+	return party == "merchants"
+}
+
+// partyOf is the party a duty tells when it does not tell merchants one by one.
+func partyOf(d *policy.Duty) string {
+	party, _, _ := strings.Cut(d.To, ".")
+	return party
+}
+
+// Recipients lists who a duty is owed to now: the merchants in scope that its condition does not
+// rule out, or its party. An unknown condition rules nobody out.
+func Recipients(p *policy.Program, s *State, dutyID string) []string {
+	d := dutyOf(p, dutyID)
+	if d == nil || d.To == "" {
+		return nil
+	}
+	v := view(p, s)
+	if !toMerchants(p, d) {
+		if d.When.Eval(v).Value == policy.False {
+			return nil
+		}
+		return []string{partyOf(d)}
+	}
+	cond := newCondition(d.When, &v)
+	var list []string
+	for _, m := range Affected(s) {
+		if cond.eval(s, m).Value != policy.False {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+func dutyOf(p *policy.Program, id string) *policy.Duty {
+	for i := range p.Duties {
+		if p.Duties[i].ID == id {
+			return &p.Duties[i]
+		}
+	}
+	return nil
+}
+
+func actionDecl(p *policy.Program, id string) *policy.ActionDecl {
+	for i := range p.Actions {
+		if p.Actions[i].ID == id {
+			return &p.Actions[i]
+		}
+	}
+	return nil
+}
+
+// condition evaluates one condition for many recipients. A condition that does not speak of the
+// recipient is evaluated once.
+type condition struct {
+	when   *policy.Condition
+	view   *policy.View
+	common *policy.Verdict // nil: it speaks of the recipient
+}
+
+func newCondition(c *policy.Condition, v *policy.View) condition {
+	w := *v
+	w.Recipient = nil
+	verdict := c.Eval(w)
+	for _, name := range verdict.Missing {
+		if strings.HasPrefix(name, "recipient") {
+			return condition{when: c, view: v}
+		}
+	}
+	return condition{when: c, view: v, common: &verdict}
+}
+
+// eval is the verdict for one merchant, or for nobody in particular when recipient is "".
+func (c condition) eval(s *State, recipient string) policy.Verdict {
+	if c.common != nil {
+		return *c.common
+	}
+	w := *c.view
+	if recipient != "" {
+		w.Recipient = recipientView(s, recipient)
+	}
+	return c.when.Eval(w)
+}
+
+// reviewMissing lists the parts of the review that have no text yet.
+func reviewMissing(p *policy.Program, s *State) []string {
+	var missing []string
+	for _, part := range p.Review {
+		if got := s.Review.Parts[part]; got == nil || strings.TrimSpace(got.Text) == "" {
+			missing = append(missing, part)
+		}
+	}
+	return missing
+}

@@ -1,0 +1,341 @@
+package incident
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// NextWake returns the next instants at which something is to be done: on the domain clock, the
+// next at which Tick would decide something (a duty at risk or missed, a page, an action that
+// expires), rounded up to milliseconds; on the protocol clock, the earliest retry of a deferred
+// effect. A zero time means never.
+func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
+	if s == nil || s.Version == 0 {
+		return
+	}
+	next := func(into *time.Time, at time.Time) {
+		if !at.IsZero() && (into.IsZero() || at.Before(*into)) {
+			*into = at
+		}
+	}
+	if s.Status == StatusOpen {
+		t := newTimer(p)
+		type pageSum struct {
+			duty     string
+			due, tgt int64
+		}
+		pages := map[pageSum]time.Time{}
+		for _, d := range s.Duties {
+			if !d.owing() {
+				continue
+			}
+			if d.State != DutyMissed && !d.Due.IsZero() {
+				next(&domain, past(d.Due))
+			}
+			if d.State == DutyRunning || d.State == DutyProvisional {
+				if at := riskAt(d); !at.IsZero() {
+					next(&domain, ceil(at))
+				}
+			}
+			if len(d.Unknown) > 0 {
+				continue
+			}
+			k := pageSum{d.Duty, nano(d.Due), nano(d.Target)}
+			at, known := pages[k]
+			if !known {
+				at = nextPage(t, p, s, d)
+				pages[k] = at
+			}
+			next(&domain, at)
+		}
+		for _, a := range s.Actions {
+			if at, ok := expiry(a); ok {
+				next(&domain, ceil(at))
+			}
+		}
+	}
+	for _, e := range Owed(s) {
+		next(&protocol, e.NotBefore)
+	}
+	return domain, protocol
+}
+
+// nextPage is the earliest page an instance may still call for.
+func nextPage(t *timer, p *policy.Program, s *State, d *DutyInstance) (next time.Time) {
+	of := dutyOf(p, d.Duty)
+	if of == nil {
+		return next
+	}
+	for i, e := range of.Late {
+		at := t.pageAt(d, e)
+		if at.IsZero() || s.Pages[pageID(s.ID, d, i, e.Role)] != nil {
+			continue
+		}
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	if next.IsZero() {
+		return next
+	}
+	return ceil(next)
+}
+
+// expiry is when an action lapses: one that is in force is undone, one that was never applied is
+// withdrawn.
+func expiry(a *Action) (time.Time, bool) {
+	if a.Expires.IsZero() {
+		return time.Time{}, false
+	}
+	switch a.State {
+	case ActionApplied, ActionProven, ActionUnproven, ActionPlanned:
+		return a.Expires, true
+	case ActionApproved:
+		return a.Expires, a.Attempted == ""
+	}
+	return time.Time{}, false
+}
+
+// expire records what lapsed.
+func (w *work) expire() {
+	if w.s.Status != StatusOpen {
+		return
+	}
+	for _, a := range w.s.Actions {
+		at, ok := expiry(a)
+		if !ok || w.now.Before(at) {
+			continue
+		}
+		b := ActionBody{Action: a.ID, State: ActionUndoing, Code: "expired"}
+		kind := KindActionUndo
+		if a.State == ActionPlanned || a.State == ActionApproved {
+			b.State, kind = ActionCancelled, KindActionCancelled
+		}
+		w.tick(kind, at, b, own(ResultText{Reason: "it was limited until " + at.UTC().Format(time.RFC3339)}))
+	}
+}
+
+// Owed lists what the world is still owed, containment first, in an order that depends on the
+// state alone. Ids are deterministic and name one attempt each. An effect that was attempted and
+// has no result yet is not in the list: InFlight has it.
+func Owed(s *State) []Effect {
+	if s == nil || s.Version == 0 {
+		return nil
+	}
+	var list []Effect
+	for _, a := range s.Actions {
+		if e, ok := owedAction(s, a); ok {
+			list = append(list, e)
+		}
+	}
+	for _, id := range sortedKeys(s.Pages) {
+		if e, ok := owedPage(s, s.Pages[id]); ok {
+			list = append(list, e)
+		}
+	}
+	for _, id := range sortedKeys(s.Checks) {
+		if e, ok := owedCheck(s, s.Checks[id]); ok {
+			list = append(list, e)
+		}
+	}
+	for _, n := range s.Notices {
+		if n.Open == 0 {
+			continue
+		}
+		from := len(list)
+		for _, d := range n.Deliveries {
+			if e, ok := owedDelivery(s, n, d); ok {
+				list = append(list, e)
+			}
+		}
+		slices.SortFunc(list[from:], func(a, b Effect) int { return strings.Compare(a.Party, b.Party) })
+	}
+	return list
+}
+
+// OwedBy lists what these facts, the newest of s, have made owed: the part of Owed that can be
+// new. It does not walk over recipients that the facts do not name.
+func OwedBy(s *State, facts []Fact) []Effect {
+	var list []Effect
+	seen := map[string]bool{}
+	add := func(e Effect, ok bool) {
+		if ok && !seen[e.ID] {
+			seen[e.ID] = true
+			list = append(list, e)
+		}
+	}
+	for _, f := range facts {
+		noun, _, _ := strings.Cut(string(f.Kind), ".")
+		switch noun {
+		case "action":
+			var b ActionBody
+			if header(f, &b) == nil {
+				if a := s.action(b.Action); a != nil {
+					add(owedAction(s, a))
+				}
+			}
+		case "page":
+			var b PageBody
+			if header(f, &b) == nil {
+				if p := s.Pages[b.Page]; p != nil {
+					add(owedPage(s, p))
+				}
+			}
+		case "check":
+			var b CheckBody
+			if header(f, &b) == nil {
+				if c := s.Checks[b.Check]; c != nil {
+					add(owedCheck(s, c))
+				}
+			}
+		case "notice":
+			var b struct {
+				Notice  string   `json:"notice"`
+				Party   string   `json:"party"`
+				Parties []string `json:"parties"`
+			}
+			if header(f, &b) != nil {
+				continue
+			}
+			n := s.notice(b.Notice)
+			if n == nil {
+				continue
+			}
+			one := func(recipient string) {
+				if d := n.Deliveries[recipient]; d != nil {
+					add(owedDelivery(s, n, d))
+				}
+			}
+			recipients(f, b.Party, func(recipient string, _ Part) { one(recipient) })
+			for _, party := range b.Parties {
+				one(party)
+			}
+		}
+	}
+	return list
+}
+
+// InFlight lists effects that were attempted and have no result. When a process starts, nothing
+// of its own is under way: whatever is in flight then is reported as uncertain.
+func InFlight(s *State) []Effect {
+	if s == nil {
+		return nil
+	}
+	var list []Effect
+	for _, a := range s.Actions {
+		if a.Attempted != "" {
+			e := Effect{ID: a.Attempted, Kind: actionEffect(a.State), Incident: s.ID, Action: a.ID, Attempt: a.Attempts}
+			list = append(list, e)
+		}
+	}
+	for _, id := range sortedKeys(s.Pages) {
+		if p := s.Pages[id]; p.Attempted != "" {
+			list = append(list, Effect{ID: p.Attempted, Kind: EffectPage, Incident: s.ID, Duty: p.Duty, Role: p.Role, Attempt: p.Attempts})
+		}
+	}
+	for _, id := range sortedKeys(s.Checks) {
+		if c := s.Checks[id]; c.Attempted != "" {
+			list = append(list, Effect{ID: c.Attempted, Kind: EffectCheck, Incident: s.ID, Check: c.ID, Attempt: c.Attempts})
+		}
+	}
+	for _, n := range s.Notices {
+		for _, r := range sortedKeys(n.Deliveries) {
+			if d := n.Deliveries[r]; d.Attempted != "" {
+				list = append(list, Effect{ID: d.Attempted, Kind: EffectSend, Incident: s.ID, Notice: n.ID, Party: r, Duty: n.Duty, Attempt: d.Attempts})
+			}
+		}
+	}
+	return list
+}
+
+func actionEffect(state ActionState) EffectKind {
+	switch state {
+	case ActionApproved:
+		return EffectApply
+	case ActionUndoing:
+		return EffectUndo
+	}
+	return EffectConfirm
+}
+
+func owedAction(s *State, a *Action) (Effect, bool) {
+	var verb string
+	switch a.State {
+	case ActionApproved:
+		verb = "apply"
+	case ActionApplied, ActionUncertain:
+		verb = "confirm"
+	case ActionUndoing:
+		verb = "undo"
+	default:
+		return Effect{}, false
+	}
+	if a.Attempted != "" {
+		return Effect{}, false
+	}
+	return Effect{
+		ID: effectID(verb, s.ID, a.ID, a.Attempts+1), Kind: actionEffect(a.State), Incident: s.ID,
+		Action: a.ID, Attempt: a.Attempts + 1, NotBefore: a.NextTry,
+	}, true
+}
+
+func owedPage(s *State, p *Page) (Effect, bool) {
+	if p.State != PageOwed {
+		return Effect{}, false
+	}
+	return Effect{
+		ID: effectID("page", p.ID, "", p.Attempts+1), Kind: EffectPage, Incident: s.ID,
+		Duty: p.Duty, Role: p.Role, Attempt: p.Attempts + 1, NotBefore: p.NextTry,
+	}, true
+}
+
+func owedCheck(s *State, c *Check) (Effect, bool) {
+	if c.State != CheckOwed {
+		return Effect{}, false
+	}
+	return Effect{
+		ID: effectID("check", s.ID, c.ID, c.Attempts+1), Kind: EffectCheck, Incident: s.ID,
+		Check: c.ID, Attempt: c.Attempts + 1, NotBefore: c.NextTry,
+	}, true
+}
+
+func owedDelivery(s *State, n *Notice, d *Delivery) (Effect, bool) {
+	switch d.State {
+	case DeliveryOwed, DeliveryDeferred:
+	case DeliveryUncertain:
+		if d.Unsure > 1 {
+			return Effect{}, false // a person has to decide
+		}
+	default:
+		return Effect{}, false
+	}
+	return Effect{
+		ID: sendID(s, n, d.Recipient, d.Attempts+1), Kind: EffectSend, Incident: s.ID, Notice: n.ID,
+		Party: d.Recipient, Duty: n.Duty, Attempt: d.Attempts + 1, NotBefore: d.NextTry,
+	}, true
+}
+
+func sendID(s *State, n *Notice, recipient string, attempt int) string {
+	return effectID("send", s.ID, n.ID+"/"+recipient, attempt)
+}
+
+func effectID(verb, a, b string, attempt int) string {
+	id := verb + "/" + a
+	if b != "" {
+		id += "/" + b
+	}
+	return id + "/" + strconv.Itoa(attempt)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
