@@ -1,0 +1,91 @@
+// Package notify writes notices: it composes the letter one recipient gets from the approved text,
+// the recipient's own numbers and the evidence checkpoint. It is pure; senders have folders of
+// their own below this one.
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// Input is everything a letter is made from.
+type Input struct {
+	Installation  string // id of this installation; part of the Message-ID
+	Org           string // name of the vendor, as merchants know it
+	From          string // address with an optional name, such as "Acme Security <security@acme.example>"
+	Incident      string
+	Notice        *incident.Notice
+	Duty          policy.Duty
+	Recipient     Recipient
+	Address       int                // index into Recipient.Addresses
+	Exposure      *incident.Exposure // the recipient's own share of the scope; nil: none is recorded
+	Checkpoint    string             // newest signed checkpoint of the facts log; "" when there is none yet
+	Now           time.Time          // domain time; the letter's date
+	Zone          *time.Location     // the recipient's zone; nil is UTC
+	PublicURL     string
+	Contact       string            // where to write; "" is the From address
+	ContentTitles map[string]string // content item to heading; an item without one gets its id in words
+}
+
+// Recipient is who the letter goes to: a merchant of the directory or a party of the policy.
+type Recipient struct {
+	ID        string
+	Name      string
+	Addresses []string          // in order of preference
+	Stores    map[string]string // store id to domain
+	Merchant  bool              // false: a platform or an authority, which has no numbers of its own
+}
+
+// Letter is one mail to one address, not yet encoded.
+type Letter struct {
+	MessageID  string // without angle brackets; the same for every attempt and address
+	Date       time.Time
+	FromName   string
+	From       string
+	ToName     string
+	To         string
+	Subject    string
+	Text       string
+	HTML       string
+	Incident   string
+	Notice     string
+	Recipient  string
+	Checkpoint string // value of the header Tocsin-Checkpoint: standard base64 of the signed note, blanks where a line may fold
+}
+
+// String hides the letter: it names people.
+func (Letter) String() string { return "[redacted]" }
+
+// GoString hides the letter.
+func (Letter) GoString() string { return "[redacted]" }
+
+// LogValue hides the letter.
+func (Letter) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// String hides the recipient.
+func (Recipient) String() string { return "[redacted]" }
+
+// GoString hides the recipient.
+func (Recipient) GoString() string { return "[redacted]" }
+
+// LogValue hides the recipient.
+func (Recipient) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// Sender hands a letter to somebody who delivers it.
+type Sender interface {
+	Send(ctx context.Context, l Letter) Receipt
+}
+
+// Receipt is what came of one attempt. Done: the next server has taken responsibility. Deferred:
+// it has not, and may later. Failed: it will not. Uncertain: the letter was given over whole and
+// no answer came.
+type Receipt struct {
+	Outcome incident.Outcome
+	Code    string    // SMTP reply such as "250", or a word such as "timeout"
+	Detail  string    // machine words only: the step and the enhanced status, never an address
+	At      time.Time // UTC, protocol time
+}
