@@ -101,19 +101,24 @@ func Migrate[TTx any](ctx context.Context, driver riverdriver.Driver[TTx], schem
 // Insert queues jobs in a transaction. One whose ID is queued or running already is skipped; one
 // that has ended may be queued again.
 func (r *Runner[TTx]) Insert(ctx context.Context, tx TTx, jobs []ledger.Job) error {
-	params := make([]river.InsertManyParams, len(jobs))
-	for i, j := range jobs {
+	params := make([]river.InsertManyParams, 0, len(jobs))
+	seen := make(map[string]bool, len(jobs))
+	for _, j := range jobs {
+		if seen[j.ID] {
+			continue // PostgreSQL refuses one statement that would touch a row twice
+		}
+		seen[j.ID] = true
 		queue, priority := QueueUsual, 2
 		if j.Urgent {
 			queue, priority = QueueUrgent, 1
 		}
-		params[i] = river.InsertManyParams{
+		params = append(params, river.InsertManyParams{
 			Args: Job{ID: j.ID, Effect: j.Kind, Chain: j.Chain, Urgent: j.Urgent, Args: j.Args},
 			InsertOpts: &river.InsertOpts{
 				MaxAttempts: 1, Queue: queue, Priority: priority,
 				UniqueOpts: river.UniqueOpts{ByArgs: true, ByState: alive()},
 			},
-		}
+		})
 	}
 	if _, err := r.insert.InsertManyTx(ctx, tx, params); err != nil {
 		return fmt.Errorf("runner: queue %d jobs: %w", len(jobs), err)

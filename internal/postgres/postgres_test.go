@@ -1,0 +1,151 @@
+package postgres_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tocsin-ir/tocsin/internal/postgres"
+	"github.com/tocsin-ir/tocsin/internal/storetest"
+	"github.com/tocsin-ir/tocsin/ledger"
+)
+
+// server is the address of the server to test with: TOCSIN_TEST_POSTGRES, or the local one.
+func server() string {
+	return cmp.Or(os.Getenv("TOCSIN_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable&connect_timeout=3")
+}
+
+func TestMain(m *testing.M) {
+	os.Exit(storetest.Main(m, func(schema string) (ledger.Store, error) { return place(schema).Open() }))
+}
+
+// place is a schema of the test server.
+type place string
+
+func (p place) Open() (ledger.Store, error) {
+	return postgres.Open(context.Background(), server(), postgres.Options{Schema: string(p)})
+}
+
+func (p place) Address() string { return string(p) }
+
+// newPlace makes a schema that is dropped after the test. Without a server the test is skipped,
+// but not where CI=true says that there has to be one.
+func newPlace(t *testing.T) storetest.AddressedPlace {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), server())
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("no PostgreSQL to test with: %v", err)
+		}
+		t.Skipf("no PostgreSQL to test with: set TOCSIN_TEST_POSTGRES, or start one on 127.0.0.1:5432: %v", err)
+	}
+	schema := "test_" + strings.ToLower(rand.Text()[:16])
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		_, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
+		if err := errors.Join(err, conn.Close(ctx)); err != nil {
+			t.Errorf("drop %s: %v", schema, err)
+		}
+	})
+	return place(schema)
+}
+
+func TestStore(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) storetest.Place { return newPlace(t) })
+}
+
+func TestKilled(t *testing.T) { storetest.RunKilled(t, newPlace) } // promise: INV-3
+
+func TestAnAddressWithAPasswordIsRefused(t *testing.T) { // promise: PRO-12
+	for _, address := range []string{
+		"postgres://u:hunter2@127.0.0.1/test",
+		"postgresql://u@127.0.0.1/test?password=hunter2",
+		"postgres://127.0.0.1/test?user=u&Password=hunter2",
+		"host=127.0.0.1 password=hunter2",
+		"postgres://u:hunter2@[::1/test",
+	} {
+		_, err := postgres.Open(t.Context(), address, postgres.Options{})
+		if err == nil || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("opened, or the error tells the password: %v", err)
+		}
+	}
+}
+
+func TestASchemaThatNeedsQuotingIsRefused(t *testing.T) {
+	for _, schema := range []string{`a"; DROP SCHEMA public; --`, "A", "1a", strings.Repeat("a", 42)} {
+		if _, err := postgres.Open(t.Context(), server(), postgres.Options{Schema: schema}); err == nil {
+			t.Errorf("schema %q was accepted", schema)
+		}
+	}
+}
+
+func TestASchemaHasOneOwner(t *testing.T) {
+	p := newPlace(t)
+	first, err := p.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := postgres.Options{Schema: p.Address(), LockWait: 50 * time.Millisecond}
+	if _, err := postgres.Open(t.Context(), server(), opts); !errors.Is(err, ledger.ErrLocked) {
+		t.Errorf("a second owner got %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second, err := postgres.Open(t.Context(), server(), opts)
+	if err != nil {
+		t.Fatalf("after the owner has gone: %v", err)
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNodesThatShareASchemaKeepChainsWhole(t *testing.T) {
+	p := newPlace(t)
+	var nodes []*postgres.Store
+	for range 3 {
+		s, err := postgres.Open(t.Context(), server(), postgres.Options{Schema: p.Address(), Shared: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		nodes = append(nodes, s)
+	}
+	keys := &storetest.Keys{}
+	var wg sync.WaitGroup
+	for n, s := range nodes {
+		for range 4 {
+			wg.Go(func() {
+				for i := range 10 {
+					err := s.Update(t.Context(), func(tx ledger.Tx) error {
+						_, err := storetest.Append(tx, keys, storetest.Fact(fmt.Sprintf("INC-%d", i%2), i, "m_1"))
+						return err
+					})
+					if err != nil {
+						t.Errorf("node %d: %v", n, err)
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	records, err := storetest.Verify(t.Context(), nodes[0])
+	if err != nil || len(records) != 120 {
+		t.Errorf("%d facts, want 120: %v", len(records), err)
+	}
+}
