@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"regexp"
@@ -20,7 +21,7 @@ var defaultPromptly = calendar.Length{N: 4, Unit: calendar.Hour}
 // names the source in what it reports. The Program is nil when one of the diagnostics is an error.
 // The same source always gives an equal Program with the same Hash.
 func Compile(file string, src []byte) (*Program, []Diagnostic) {
-	c := &compiler{reader: &reader{report: &report{file: file}, src: src}}
+	c := &compiler{reader: &reader{report: &report{file: file, last: 1 + bytes.Count(src, []byte("\n"))}, src: src}}
 	root := c.parse()
 	if root == nil {
 		return nil, c.sorted()

@@ -90,6 +90,7 @@ const maxDiagnostics = 200
 // report collects diagnostics.
 type report struct {
 	file  string
+	last  int // the last line of the text; YAML places what is absent after it
 	diags []Diagnostic
 	full  int // how many more there were
 }
@@ -97,6 +98,9 @@ type report struct {
 func (r *report) add(pos Pos, severity Severity, code, hint, message string) {
 	d := Diagnostic{Pos: pos, Severity: severity, Code: code, Message: oneLine(message), Hint: oneLine(hint)}
 	d.Pos.File = r.file
+	if d.Pos.Line > r.last {
+		d.Pos.Line, d.Pos.Col = r.last, 1
+	}
 	d.Pos.Line, d.Pos.Col = max(1, d.Pos.Line), max(1, d.Pos.Col)
 	if slices.Contains(r.diags, d) {
 		return

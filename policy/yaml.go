@@ -41,6 +41,10 @@ func (r *reader) parse() *yaml.Node {
 		r.errorf(pos, "not-utf8", "save the file as UTF-8", "the text is not UTF-8 here")
 		return nil
 	}
+	if pos, what, ok := oddBreak(r.src); ok {
+		r.errorf(pos, "line-break", "end lines with a line feed", "there is %s here, which some editors take for the end of a line and others do not", what)
+		return nil
+	}
 	r.lines = bytes.Split(r.src, []byte("\n"))
 	doc, more, err := decode(r.src)
 	if err != nil {
@@ -139,6 +143,26 @@ func invalidUTF8(src []byte) (Pos, bool) {
 		src = src[size:]
 	}
 	return Pos{Line: line, Col: col}, true
+}
+
+// oddBreak finds what YAML 1.1 readers take for the end of a line and YAML 1.2 readers do not, and
+// carriage returns that stand alone: after either, no two programs count lines alike.
+func oddBreak(src []byte) (pos Pos, what string, found bool) {
+	names := map[rune]string{'\u0085': "a next-line character", '\u2028': "a line separator", '\u2029': "a paragraph separator"}
+	line, col := 1, 1
+	for i, c := range string(src) {
+		what := names[c]
+		if c == '\r' && (i+1 == len(src) || src[i+1] != '\n') {
+			what = "a carriage return"
+		}
+		if what != "" {
+			return Pos{Line: line, Col: col}, what, true
+		}
+		if col++; c == '\n' {
+			line, col = line+1, 1
+		}
+	}
+	return Pos{}, "", false
 }
 
 // counter bounds the tree a document stands for, aliases unfolded.
