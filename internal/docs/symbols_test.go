@@ -99,6 +99,16 @@ func typeName(e ast.Expr) string {
 	return ""
 }
 
+// method says whether a type of the package has a method or field of this name.
+func method(names map[string]bool, name string) bool {
+	for n := range names {
+		if strings.HasSuffix(n, "."+name) {
+			return true
+		}
+	}
+	return false
+}
+
 func TestEverySymbolADocumentNamesExists(t *testing.T) {
 	all := exported(t)
 	named := 0
@@ -113,7 +123,8 @@ func TestEverySymbolADocumentNamesExists(t *testing.T) {
 			if m[3] != "" {
 				name += "." + m[3]
 			}
-			if !all[m[1]][name] {
+			// A method is often named by its package alone: desk.Submit, where there is one desk.
+			if !all[m[1]][name] && !method(all[m[1]], name) {
 				t.Errorf("%s:%d: package %s has no %s", p.name, s.line, m[1], name)
 			}
 		}
