@@ -1,0 +1,193 @@
+// Command tocsin-verify checks an evidence export offline. It is one static program without
+// dependencies, so that a merchant, an auditor or a court can run it without anything else of
+// Tocsin.
+//
+// Exit status: 0 the export holds, 1 it does not (each finding named, one a line), 2 the command
+// line or a file given with it cannot be used.
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/mail"
+	"os"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/verify"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitNot   = 1
+	exitUsage = 2
+)
+
+const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--json] EXPORT
+
+  --key FILE    verifier key of the facts log, or both keys, one a line (as in keys.txt).
+                Get it from somewhere else than the export.
+  --since FILE  a checkpoint you kept: the signed text, its base64, or a mail that carries it.
+                May be given several times.
+  --json        print the whole report as JSON
+
+exit status: 0 holds, 1 does not, 2 cannot be checked
+`
+
+// files collects a flag that may be given several times.
+type files []string
+
+func (f *files) String() string     { return strings.Join(*f, " ") }
+func (f *files) Set(v string) error { *f = append(*f, v); return nil }
+
+func run(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("tocsin-verify", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	var keys, since files
+	fs.Var(&keys, "key", "")
+	fs.Var(&since, "since", "")
+	asJSON := fs.Bool("json", false, "")
+	export, err := parse(fs, args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "tocsin-verify: %v\n%s", err, usage)
+		return exitUsage
+	}
+	var o verify.Options
+	for _, name := range keys {
+		raw, err := readSmall(name)
+		if err != nil {
+			fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
+			return exitUsage
+		}
+		for line := range strings.Lines(string(raw)) {
+			if line = strings.TrimSpace(line); line != "" {
+				o.Keys = append(o.Keys, line)
+			}
+		}
+	}
+	for _, name := range since {
+		raw, err := readSmall(name)
+		if err != nil {
+			fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
+			return exitUsage
+		}
+		o.Since = append(o.Since, checkpoints(raw)...)
+	}
+	report, err := verify.File(export, o)
+	if err != nil {
+		fmt.Fprintf(stderr, "tocsin-verify: %s\n", strings.TrimPrefix(err.Error(), "verify: "))
+		return exitUsage
+	}
+	if *asJSON {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", " ")
+		if err := enc.Encode(report); err != nil {
+			fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
+			return exitUsage
+		}
+	} else {
+		print(stdout, &report)
+	}
+	if !report.OK {
+		return exitNot
+	}
+	return exitOK
+}
+
+// parse takes flags before and after the export's name.
+func parse(fs *flag.FlagSet, args []string) (string, error) {
+	var rest []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			return "", err
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		rest = append(rest, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+	if len(rest) != 1 {
+		return "", fmt.Errorf("one export is checked at a time, %d were given", len(rest))
+	}
+	return rest[0], nil
+}
+
+// maxSmall bounds a key or a kept checkpoint, in bytes; a mail may be long.
+const maxSmall = 1 << 20
+
+func readSmall(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxSmall+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxSmall {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxSmall)
+	}
+	return raw, nil
+}
+
+// checkpoints finds the checkpoints in what a user kept: the note itself, its base64, or a mail
+// whose headers carry one or both.
+func checkpoints(raw []byte) [][]byte {
+	if m, err := mail.ReadMessage(strings.NewReader(string(raw))); err == nil {
+		var out [][]byte
+		for name, values := range m.Header {
+			if !strings.HasPrefix(name, "Tocsin-Checkpoint") && !strings.HasPrefix(name, "X-Tocsin-Checkpoint") {
+				continue
+			}
+			for _, v := range values {
+				if note, ok := unbase64(v); ok {
+					out = append(out, note)
+				}
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	if note, ok := unbase64(string(raw)); ok {
+		return [][]byte{note}
+	}
+	return [][]byte{raw}
+}
+
+func unbase64(text string) ([]byte, bool) {
+	raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	return raw, err == nil && strings.Contains(string(raw), "\n\n— ")
+}
+
+func print(w io.Writer, r *verify.Report) {
+	for _, f := range r.Findings {
+		fmt.Fprintln(w, f)
+	}
+	if r.Incident != "" {
+		fmt.Fprintf(w, "%s of %s: %d facts (%d pending, %d parts withheld), %d events in %d leaves, %d scopes, %d earlier checkpoints\n",
+			r.Incident, r.Organisation, r.Facts, r.Pending, r.Withheld, r.Events, r.Leaves, r.Scopes, r.Checkpoints)
+	}
+	fmt.Fprintln(w, r.Verdict)
+	if !r.OK {
+		return
+	}
+	if len(r.Against) == 0 {
+		fmt.Fprintln(w, "a log rewritten with the real key would look the same: give a checkpoint you kept with --since")
+	}
+	if !r.KeyGiven {
+		fmt.Fprintln(w, "the export vouches for its own key: give the key with --key")
+	}
+}

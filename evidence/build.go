@@ -1,0 +1,291 @@
+package evidence
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog"
+)
+
+// file is one file of the zip.
+type file struct {
+	name  string
+	data  []byte
+	store bool // packing it again would only cost time
+}
+
+// manifest is manifest.json.
+type manifest struct {
+	Version      int         `json:"version"`
+	Incident     string      `json:"incident"`
+	Organisation string      `json:"organisation"`
+	Created      time.Time   `json:"created"`
+	Policy       string      `json:"policy"`
+	FactsLog     string      `json:"facts_log"`
+	EventsLog    string      `json:"events_log"`
+	Files        []fileEntry `json:"files"`
+}
+
+type fileEntry struct {
+	Name   string `json:"name"`
+	Size   int    `json:"size"`
+	SHA256 string `json:"sha256"`
+}
+
+const readme = `This file is the evidence of one security incident, exported by Tocsin.
+
+It begins with a few lines of text, which are signed, and goes on as a zip archive, so any zip tool
+opens it. To check it without trusting whoever gave it to you:
+
+    tocsin-verify --key KEYFILE --since CHECKPOINT FILE
+
+KEYFILE holds the verifier key of the facts log (as in keys.txt; get it from somewhere else than this
+file), CHECKPOINT is one that you kept: every mail of the vendor carries it in a header, and so does
+the public policy page. Without them a check can only say that the file agrees with itself.
+
+facts.ndjson       what happened, in order, each fact bound to the one before it
+events.ndjson      the accesses that the scopes count, each with its proof; people are pseudonyms
+leaves/            the sealed batches these accesses were logged in, as stored
+*.checkpoint       the signed state of the two logs; *.leaves is every leaf hash, to recompute it
+checkpoints.ndjson every checkpoint that was published before
+scopes/            who was affected, as computed; recompute it from events.ndjson
+policy/            the policy the incident ran under
+review.*           the review
+custody.ndjson     who took evidence out before, and when
+
+The exact form is described in docs/design/export.md of Tocsin's source.
+`
+
+// build makes the files in the order they stand in.
+func build(ctx context.Context, in *Input) ([]file, error) {
+	needFacts, needEvents := uint64(0), uint64(0)
+	for _, f := range in.Facts {
+		needFacts = max(needFacts, uint64(f.Anchor+1))
+	}
+	for _, s := range in.Scopes {
+		needEvents = max(needEvents, s.Size)
+	}
+	for _, p := range in.Published {
+		switch p.Log {
+		case in.FactsLog.Origin():
+			needFacts = max(needFacts, p.Size)
+		case in.EventsLog.Origin():
+			needEvents = max(needEvents, p.Size)
+		}
+	}
+	b := &builder{}
+	b.add("README.txt", []byte(readme))
+	b.add("keys.txt", []byte(in.Keys[0]+"\n"+in.Keys[1]+"\n"))
+	if err := b.facts(in.Facts); err != nil {
+		return nil, err
+	}
+	if err := b.log(ctx, "facts", in.FactsLog, needFacts); err != nil {
+		return nil, err
+	}
+	if err := b.log(ctx, "events", in.EventsLog, needEvents); err != nil {
+		return nil, err
+	}
+	if err := ndjson(b, "checkpoints.ndjson", in.Published); err != nil {
+		return nil, err
+	}
+	if err := b.events(ctx, in); err != nil {
+		return nil, err
+	}
+	for i, s := range in.Scopes {
+		raw, err := marshal(s)
+		if err != nil {
+			return nil, err
+		}
+		b.add("scopes/"+strconv.Itoa(i+1)+".json", append(raw, '\n'))
+	}
+	b.add("policy/policy.yaml", in.Policy.Source)
+	b.add("policy/page.md", in.Policy.Markdown)
+	b.add("policy/page.html", in.Policy.HTML)
+	if in.Review != nil {
+		b.add("review.md", in.Review)
+	}
+	if in.ReviewPDF != nil {
+		b.files = append(b.files, file{"review.pdf", in.ReviewPDF, true})
+	}
+	if err := ndjson(b, "custody.ndjson", in.Custody); err != nil {
+		return nil, err
+	}
+	return b.finish(in)
+}
+
+type builder struct {
+	files []file
+}
+
+func (b *builder) add(name string, data []byte) {
+	b.files = append(b.files, file{name: name, data: data})
+}
+
+// finish makes the manifest and puts it into its place.
+func (b *builder) finish(in *Input) ([]file, error) {
+	m := manifest{
+		Version: 1, Incident: in.Incident, Organisation: in.Organisation, Created: in.Created.UTC(), Policy: in.Policy.Hash,
+		FactsLog: in.FactsLog.Origin(), EventsLog: in.EventsLog.Origin(),
+	}
+	total := 0
+	for _, f := range b.files {
+		sum := sha256.Sum256(f.data)
+		m.Files = append(m.Files, fileEntry{f.name, len(f.data), hex.EncodeToString(sum[:])})
+		if total += len(f.data); total > MaxBytes {
+			return nil, ErrTooLarge
+		}
+	}
+	raw, err := json.MarshalIndent(m, "", " ")
+	if err != nil {
+		return nil, err
+	}
+	return slices.Insert(b.files, 1, file{name: "manifest.json", data: append(raw, '\n')}), nil
+}
+
+// factLine is one line of facts.ndjson.
+type factLine struct {
+	Anchor  int64           `json:"anchor"`
+	Hash    string          `json:"hash"`
+	Header  json.RawMessage `json:"header"`
+	Parts   []partLine      `json:"parts,omitempty"`
+	Pending string          `json:"pending,omitempty"`
+}
+
+type partLine struct {
+	Body     json.RawMessage `json:"body,omitempty"`
+	Commit   string          `json:"commit"`
+	Index    int             `json:"index"`
+	Merchant string          `json:"merchant,omitempty"`
+	Salt     []byte          `json:"salt,omitempty"`
+}
+
+func (b *builder) facts(facts []Fact) error {
+	var out bytes.Buffer
+	for _, f := range facts {
+		line := factLine{Anchor: f.Anchor, Hash: hashText(f.Hash), Header: f.Header}
+		if f.Anchor < 0 {
+			line.Anchor, line.Pending = -1, f.Recorded.UTC().Format(time.RFC3339Nano)
+		}
+		for _, p := range f.Parts {
+			line.Parts = append(line.Parts, partLine{Body: p.Body, Commit: hashText(p.Commit), Index: p.Index, Merchant: p.Merchant, Salt: p.Salt})
+		}
+		raw, err := marshal(line)
+		if err != nil {
+			return fmt.Errorf("fact %s: %w", f.ID, err)
+		}
+		out.Write(append(raw, '\n'))
+	}
+	b.add("facts.ndjson", out.Bytes())
+	return nil
+}
+
+// marshal is JSON that leaves embedded JSON and text byte for byte as they are.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'}), nil
+}
+
+func hashText(h []byte) string { return "sha256:" + hex.EncodeToString(h) }
+
+func (b *builder) log(ctx context.Context, name string, l Log, need uint64) error {
+	checkpoint, size, err := l.Await(ctx, need)
+	if err != nil {
+		return err
+	}
+	hashes, err := l.LeafHashes(ctx, size)
+	if err != nil {
+		return err
+	}
+	lines := make([]byte, 0, len(hashes)*65)
+	for _, h := range hashes {
+		lines = append(hex.AppendEncode(lines, h), '\n')
+	}
+	b.add(name+".checkpoint", checkpoint)
+	b.add(name+".leaves", lines)
+	return nil
+}
+
+func ndjson[T any](b *builder, name string, list []T) error {
+	var out bytes.Buffer
+	for _, v := range list {
+		raw, err := marshal(v)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		out.Write(append(raw, '\n'))
+	}
+	b.add(name, out.Bytes())
+	return nil
+}
+
+// eventLine is one line of events.ndjson.
+type eventLine struct {
+	Leaf  uint64          `json:"leaf"`
+	N     int             `json:"n"`
+	Of    int             `json:"of"`
+	Salt  string          `json:"salt"`
+	Path  []string        `json:"path"`
+	Event json.RawMessage `json:"event"`
+}
+
+// events discloses the events that any scope counts, and adds the leaves that hold them.
+func (b *builder) events(ctx context.Context, in *Input) error {
+	var seqs []int64
+	for _, s := range in.Scopes {
+		list, err := in.Events.Matching(ctx, s.Query, s.Size)
+		if err != nil {
+			return err
+		}
+		seqs = append(seqs, list...)
+	}
+	slices.Sort(seqs)
+	seqs = slices.Compact(seqs)
+	var lines bytes.Buffer
+	total := 0
+	err := disclose(ctx, in.Events, seqs, func(l accesslog.Leaf) error {
+		b.files = append(b.files, file{"leaves/" + strconv.FormatUint(l.Index, 10), l.Stored, true})
+		for _, d := range l.Events {
+			line := eventLine{
+				Leaf: l.Index, N: d.N, Of: l.Of, Salt: base64.StdEncoding.EncodeToString(d.Salt),
+				Path: make([]string, len(d.Path)), Event: d.Event,
+			}
+			for i, p := range d.Path {
+				line.Path[i] = base64.StdEncoding.EncodeToString(p[:])
+			}
+			raw, err := marshal(line)
+			if err != nil {
+				return fmt.Errorf("event %d of leaf %d: %w", d.N, l.Index, err)
+			}
+			lines.Write(append(raw, '\n'))
+		}
+		if total += len(l.Stored); total+lines.Len() > MaxBytes {
+			return ErrTooLarge
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	b.add("events.ndjson", lines.Bytes())
+	return nil
+}
+
+func disclose(ctx context.Context, events Events, seqs []int64, fn func(accesslog.Leaf) error) error {
+	if len(seqs) == 0 {
+		return nil
+	}
+	return events.Disclose(ctx, seqs, fn)
+}

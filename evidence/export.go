@@ -1,0 +1,144 @@
+// Package evidence builds the export of an incident: one file that proves, to someone who trusts
+// neither us nor our server, what happened when. docs/design/export.md describes the form, and
+// package verify checks it.
+package evidence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// Log is a transparency log as an export reads it; internal/translog implements it.
+type Log interface {
+	Origin() string
+	// Await returns a signed checkpoint that covers at least size leaves.
+	Await(ctx context.Context, size uint64) (note []byte, have uint64, err error)
+	// LeafHashes returns the RFC 6962 hashes of the first size leaves.
+	LeafHashes(ctx context.Context, size uint64) ([][]byte, error)
+}
+
+// Events is the access log as an export reads it; accesslog.Store implements it.
+type Events interface {
+	// Matching returns the positions of the events a query counts, ascending.
+	Matching(ctx context.Context, q scope.Query, size uint64) ([]int64, error)
+	// Disclose calls fn with the leaves that hold these events, and their proofs.
+	Disclose(ctx context.Context, seqs []int64, fn func(accesslog.Leaf) error) error
+}
+
+// Fact is one fact of the incident's chain with its parts as far as they are shown.
+type Fact struct {
+	ID       string
+	Header   []byte // canonical, as it is hashed
+	Hash     []byte
+	Anchor   int64     // index in the facts log; -1 while pending
+	Recorded time.Time // since when it is pending
+	Parts    []Part    // by merchant and index
+}
+
+// Part is one part of a fact. A withheld part has neither Salt nor Body.
+type Part struct {
+	Merchant string
+	Index    int
+	Commit   []byte
+	Salt     []byte
+	Body     []byte
+}
+
+// Published is a checkpoint that left the house, and where it stands.
+type Published struct {
+	Log   string `json:"log"`
+	Size  uint64 `json:"size"`
+	Note  string `json:"note"`
+	Where string `json:"where"` // "mail MESSAGE-ID", "page" or "export"
+}
+
+// Custody is one handing over of evidence.
+type Custody struct {
+	At        time.Time `json:"at"`
+	By        string    `json:"by"`
+	Recipient string    `json:"recipient"`
+	Digest    string    `json:"digest"`
+	Bytes     int64     `json:"bytes"`
+}
+
+// Policy is the policy the incident ran under.
+type Policy struct {
+	Hash     string // "sha256:" and the hex digest of Source
+	Source   []byte
+	Markdown []byte
+	HTML     []byte
+}
+
+// Input is everything an export is made of. The same input gives the same bytes.
+type Input struct {
+	Incident     string
+	Organisation string
+	Created      time.Time // domain time
+	Signer       note.Signer
+	Keys         [2]string // note verifier keys of the facts log and the events log
+	Facts        []Fact    // the whole chain, in order
+	FactsLog     Log
+	EventsLog    Log
+	Events       Events
+	Scopes       []scope.Result // versions, oldest first
+	Policy       Policy
+	Review       []byte // Markdown; nil while there is none
+	ReviewPDF    []byte // nil while there is none
+	Published    []Published
+	Custody      []Custody
+}
+
+// MaxBytes bounds the files of an export before packing.
+const MaxBytes = 1 << 30
+
+// ErrTooLarge says that an export would be larger than MaxBytes.
+var ErrTooLarge = fmt.Errorf("evidence: the export is larger than %d MiB: narrow its scopes", MaxBytes>>20)
+
+// safeIncident is what may become part of a file name.
+var safeIncident = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
+func (in *Input) check() error {
+	switch {
+	case !safeIncident.MatchString(in.Incident):
+		return errors.New("evidence: the incident's id cannot name a file")
+	case in.Created.IsZero() || in.Signer == nil || in.FactsLog == nil || in.EventsLog == nil:
+		return errors.New("evidence: an export needs a time, a signer and both logs")
+	case in.Signer.Name() != in.FactsLog.Origin():
+		return fmt.Errorf("evidence: the signer is %s and the facts log is %s", in.Signer.Name(), in.FactsLog.Origin())
+	case len(in.Facts) == 0:
+		return fmt.Errorf("evidence: %s has no facts", in.Incident)
+	}
+	return nil
+}
+
+// Written is where an export was written.
+type Written struct {
+	Path   string
+	Digest string // "sha256:" and the hex digest of the whole file
+	Bytes  int64
+}
+
+// Export writes the export into dir and returns once it is durable.
+func Export(ctx context.Context, dir string, in Input) (Written, error) {
+	if err := in.check(); err != nil {
+		return Written{}, err
+	}
+	files, err := build(ctx, &in)
+	if err != nil {
+		return Written{}, fmt.Errorf("evidence: export %s: %w", in.Incident, err)
+	}
+	raw, err := pack(in.Signer, in.FactsLog.Origin(), files)
+	if err != nil {
+		return Written{}, fmt.Errorf("evidence: export %s: %w", in.Incident, err)
+	}
+	name := fmt.Sprintf("%s-%s.tocsin.zip", in.Incident, in.Created.UTC().Format("20060102T150405Z"))
+	return write(dir, name, raw)
+}

@@ -1,0 +1,106 @@
+package evidence
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/mod/sumdb/note"
+)
+
+// Magic is the first line of an export.
+const Magic = "tocsin-export/v1"
+
+// envelope signs the digest of a zip.
+func envelope(signer note.Signer, origin string, size int, digest [sha256.Size]byte) ([]byte, error) {
+	text := fmt.Sprintf("%s\n%s\n%d\n%s\n", Magic, origin, size, base64.StdEncoding.EncodeToString(digest[:]))
+	return note.Sign(&note.Note{Text: text}, signer)
+}
+
+// pack makes the whole file. The zip's offsets count from the start of the file, so the length of
+// the note before it has to be known first; it depends on nothing but the number of digits of the
+// zip's length, which does not depend on the offsets.
+func pack(signer note.Signer, origin string, files []file) ([]byte, error) {
+	guess := 1_000_000 // most exports have seven digits
+	for range 3 {
+		before, err := envelope(signer, origin, guess, [sha256.Size]byte{})
+		if err != nil {
+			return nil, fmt.Errorf("sign: %w", err)
+		}
+		body, err := zipped(files, int64(len(before)))
+		if err != nil {
+			return nil, err
+		}
+		head, err := envelope(signer, origin, len(body), sha256.Sum256(body))
+		if err != nil {
+			return nil, fmt.Errorf("sign: %w", err)
+		}
+		if len(head) == len(before) {
+			return append(head, body...), nil
+		}
+		guess = len(body)
+	}
+	return nil, errors.New("the signature has no constant length")
+}
+
+// zipped writes the files with no times and no attributes, so that the same files give the same bytes.
+func zipped(files []file, offset int64) ([]byte, error) {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	w.SetOffset(offset)
+	for _, f := range files {
+		h := &zip.FileHeader{Name: f.name, Method: zip.Deflate}
+		if f.store {
+			h.Method = zip.Store
+		}
+		out, err := w.CreateHeader(h)
+		if err != nil {
+			return nil, fmt.Errorf("pack %s: %w", f.name, err)
+		}
+		if _, err := out.Write(f.data); err != nil {
+			return nil, fmt.Errorf("pack %s: %w", f.name, err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+// write makes the file durable under its name.
+func write(dir, name string, raw []byte) (Written, error) {
+	fail := func(err error) (Written, error) { return Written{}, fmt.Errorf("evidence: write %s: %w", name, err) }
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fail(err)
+	}
+	tmp, err := os.CreateTemp(dir, ".export-*")
+	if err != nil {
+		return fail(err)
+	}
+	// A crash until the rename leaves a hidden file that nobody refers to; the export is made again.
+	_, err = tmp.Write(raw)
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	path := filepath.Join(dir, name)
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return fail(errors.Join(err, os.Remove(tmp.Name())))
+	}
+	// A crash between the rename and this: the file may be gone and was not yet recorded as handed out.
+	folder, err := os.Open(dir)
+	if err != nil {
+		return fail(err)
+	}
+	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
+		return fail(err)
+	}
+	sum := sha256.Sum256(raw)
+	return Written{Path: path, Digest: "sha256:" + hex.EncodeToString(sum[:]), Bytes: int64(len(raw))}, nil
+}
