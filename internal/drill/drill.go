@@ -1,0 +1,352 @@
+// Package drill is the conductor of a drill: it sets up a vendor on an empty data folder, lets a
+// month pass, lets an attacker in, lets scripted people respond over the public API, and hands
+// what came of it to a judge that believes none of them.
+//
+// What runs is the production server. A drill differs from production in its addresses, its
+// domain clock, its mail retry schedule and, when asked, in one organ that is broken on purpose;
+// all of that reaches the server over an inherited pipe and in no other way.
+package drill
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/drill/people"
+	"github.com/tocsin-ir/tocsin/internal/drill/world"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/scenarios"
+)
+
+const (
+	organisation = "javabeanai"
+	appID        = "pickandpack"
+)
+
+// Options says which drill to run. The zero value, given an output, is the drill of `make drill`.
+type Options struct {
+	Policy     string // id of a shipped policy, or a file; default pickandpack
+	Scenario   string // default stolen-token
+	Seed       uint64 // default 7
+	Sabotage   string // name of the organ to break; "" for none
+	Kills      int    // how often to kill -9 the server at random instants
+	Store      string // URL of a PostgreSQL store without a password; "" for the embedded one
+	Background string // folder of real CloudTrail files to stand in the timeline; "" for a generated log
+	Events     string // a log of the user's own, replayed instead of the generated month and attack
+	Merchants  string // its merchants, CSV
+	Truth      string // which of its events were the attack, NDJSON; optional
+	Dir        string // data folder to make; default .drill/last
+	JSON       bool   // the scorecard alone, as JSON
+	Days       int    // days of ordinary traffic; default 31, fewer in tests
+	People     int    // merchants in the generated directory; default 300
+	Out        io.Writer
+	Err        io.Writer // progress; nil for none
+	Terminal   bool      // Err is a terminal that can redraw a line
+	Binary     string    // the tocsin program; default this one
+	Verifier   string    // tocsin-verify; default beside Binary
+	Policies   fs.FS     // the shipped policies, ID.yaml
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Policy == "" {
+		o.Policy = "pickandpack"
+	}
+	if o.Scenario == "" {
+		o.Scenario = "stolen-token"
+	}
+	if o.Seed == 0 {
+		o.Seed = 7
+	}
+	if o.Days == 0 {
+		o.Days = 31
+	}
+	if o.Days < 4 || o.Days > 60 {
+		return o, fmt.Errorf("drill: %d days of traffic: 4 to 60 are possible", o.Days)
+	}
+	if o.People == 0 {
+		o.People = 300
+	}
+	if o.Dir == "" {
+		o.Dir = filepath.Join(".drill", "last")
+	}
+	var err error
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return o, err
+	}
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	if o.Err == nil {
+		o.Err = io.Discard
+	}
+	if o.Binary == "" {
+		if o.Binary, err = os.Executable(); err != nil {
+			return o, fmt.Errorf("drill: where this program is: %w", err)
+		}
+	}
+	if o.Verifier == "" {
+		o.Verifier = filepath.Join(filepath.Dir(o.Binary), "tocsin-verify")
+	}
+	if (o.Events == "") != (o.Merchants == "") {
+		return o, errors.New("drill: --events and --merchants go together")
+	}
+	if o.Kills < 0 || o.Kills > 1000 {
+		return o, fmt.Errorf("drill: %d kills: 0 to 1000 are possible", o.Kills)
+	}
+	return o, nil
+}
+
+// limit is how long a drill may take before everything is stopped, in real time. A drill that ends
+// in order takes at most 30 s; kills and restarts may add to that.
+const limit = 4 * time.Minute
+
+// run is one drill under way.
+type run struct {
+	o        Options
+	began    time.Time // real time
+	tell     *teller
+	manifest scenarios.Manifest
+	program  *policy.Program
+	source   []byte // of the policy
+	world    *world.World
+	start    time.Time // first day of the month
+	night    time.Time // midnight before the attack, UTC
+
+	server   *server
+	victim   *child
+	attacker *child
+	sink     *child
+	judge    *child
+
+	app     string // address of the victim
+	admin   string // its admin token
+	stolen  string // the token the attacker has
+	hook    string // the webhook secret before the rotation
+	secrets []string
+	envFile string
+
+	api      *people.Server
+	owner    *people.Person
+	cast     []*people.Person
+	ingest   map[string]people.Token // by source
+	client   *http.Client
+	inc      string
+	ids      map[string]string // of actions and notices, by what they are for
+	exported string
+	events   int // accesses of the month and the attack
+
+	ackMu   sync.Mutex
+	acked   map[string]people.FactRef
+	retried int
+	killer  func() // stops the killer
+
+	shifted     []world.CloudRecord // of --background
+	old         []string            // incidents of false alarms
+	falseAlarms int
+	refused     bool // the attacker was refused at its last order
+	proven      bool // the revocation was proven by a probe
+	troubles    []string
+}
+
+// Run runs a drill from an empty folder to the scorecard. The error is about the drill itself; a
+// promise that was not kept is in the scorecard.
+func Run(ctx context.Context, o Options) (Scorecard, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return Scorecard{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	r := &run{
+		o: o, began: time.Now(), tell: newTeller(o), ids: map[string]string{}, acked: map[string]people.FactRef{}, ingest: map[string]people.Token{},
+		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16, ForceAttemptHTTP2: false}},
+	}
+	defer r.client.CloseIdleConnections()
+	if r.manifest, err = scenarios.Load(o.Scenario); err != nil {
+		return Scorecard{}, err
+	}
+	if _, ok := r.manifest.Sabotage[o.Sabotage]; o.Sabotage != "" && !ok {
+		return Scorecard{}, fmt.Errorf("drill: sabotage %q is not in scenario %s", o.Sabotage, o.Scenario)
+	}
+	if err := r.readPolicy(); err != nil {
+		return Scorecard{}, err
+	}
+	if _, ok := r.manifest.Policies[r.program.ID]; !ok {
+		return Scorecard{}, fmt.Errorf("drill: scenario %s has no expectations for policy %s: write them in its manifest first", o.Scenario, r.program.ID)
+	}
+	card, err := r.play(ctx)
+	stopped := r.stop()
+	if err != nil {
+		return Scorecard{}, err
+	}
+	if stopped != nil {
+		return Scorecard{}, stopped
+	}
+	card.Elapsed = time.Since(r.began).Seconds()
+	if err := r.save(card); err != nil {
+		return Scorecard{}, err
+	}
+	r.tell.scorecard(card, r.command())
+	return card, nil
+}
+
+// play is the whole story, in order.
+func (r *run) play(ctx context.Context) (Scorecard, error) {
+	if err := r.setUp(ctx); err != nil {
+		return Scorecard{}, err
+	}
+	if r.o.Events != "" {
+		return r.replay(ctx)
+	}
+	if err := r.month(ctx); err != nil {
+		return Scorecard{}, fmt.Errorf("drill: the month: %w", err)
+	}
+	r.startKiller(ctx)
+	if err := r.attack(ctx); err != nil {
+		return Scorecard{}, fmt.Errorf("drill: the night: %w", err)
+	}
+	if err := r.respond(ctx); err != nil {
+		return Scorecard{}, fmt.Errorf("drill: the response: %w", err)
+	}
+	r.stopKiller()
+	if err := r.finish(ctx); err != nil {
+		return Scorecard{}, fmt.Errorf("drill: the end: %w", err)
+	}
+	return r.verdict(ctx)
+}
+
+// command is the one command that opens this incident in the console.
+func (r *run) command() string {
+	dir := r.o.Dir
+	if wd, err := os.Getwd(); err == nil {
+		if rel, err := filepath.Rel(wd, dir); err == nil && !strings.HasPrefix(rel, "..") {
+			dir = rel
+		}
+	}
+	return "bin/tocsin serve --data " + dir
+}
+
+// readPolicy finds the policy by id or file and compiles it.
+func (r *run) readPolicy() error {
+	name := r.o.Policy
+	var err error
+	if strings.ContainsAny(name, "/.") {
+		r.source, err = os.ReadFile(name)
+	} else if r.o.Policies != nil {
+		r.source, err = fs.ReadFile(r.o.Policies, name+".yaml")
+		name += ".yaml"
+	} else {
+		return fmt.Errorf("drill: policy %q: no policies are shipped with this program; name a file", name)
+	}
+	if err != nil {
+		return fmt.Errorf("drill: policy: %w", err)
+	}
+	program, diags := policy.Compile(name, r.source)
+	if policy.HasErrors(diags) {
+		return fmt.Errorf("drill: policy does not compile: %s", policy.Format(diags, r.source))
+	}
+	r.program = program
+	return nil
+}
+
+// stop ends every process in the order in which nobody is left talking to nobody.
+func (r *run) stop() error {
+	r.stopKiller()
+	var errs []error
+	for _, c := range []*child{r.attacker, r.victim} {
+		if c != nil {
+			errs = append(errs, c.stop())
+		}
+	}
+	if r.server != nil {
+		errs = append(errs, r.server.stop())
+	}
+	for _, c := range []*child{r.sink, r.judge} {
+		if c != nil {
+			errs = append(errs, c.stop())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (r *run) save(card Scorecard) error {
+	b, err := json.MarshalIndent(card, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(r.o.Dir, "drill", "scorecard.json"), append(b, '\n'), 0o600)
+}
+
+// at is an instant of the night of the attack.
+func (r *run) at(hour, minute int) time.Time {
+	return r.night.Add(time.Duration(hour)*time.Hour + time.Duration(minute)*time.Minute)
+}
+
+// advance moves everybody's clock: the server's, and the ones the mail server and the judge note
+// beside what they see.
+func (r *run) advance(ctx context.Context, t time.Time) error {
+	if err := r.server.advance(ctx, t); err != nil {
+		return err
+	}
+	r.tell.now(t)
+	message := map[string]any{"id": 1, "now": t}
+	if r.sink != nil {
+		if err := r.sink.ask(message, nil); err != nil {
+			return err
+		}
+	}
+	if r.judge != nil {
+		return r.judge.ask(message, nil)
+	}
+	return nil
+}
+
+// startKiller kills the server at random instants from now on.
+func (r *run) startKiller(ctx context.Context) {
+	if r.o.Kills == 0 {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	r.killer = func() { cancel(); done.Wait() }
+	dice := rand.New(rand.NewPCG(r.o.Seed, 0x6b696c6c))
+	done.Go(func() {
+		for n := range r.o.Kills {
+			t := time.NewTimer(time.Duration(50+dice.IntN(700)) * time.Millisecond)
+			select {
+			case <-ctx.Done():
+				t.Stop()
+				return
+			case <-t.C:
+			}
+			r.tell.say("kill", "kill -9 of tocsin serve, number %d of %d; it is started again on the same folder", n+1, r.o.Kills)
+			if err := r.server.kill(ctx); err != nil {
+				return // the conductor's next question reports it
+			}
+		}
+	})
+}
+
+func (r *run) stopKiller() {
+	if r.killer != nil {
+		r.killer()
+		r.killer = nil
+	}
+}
+
+// ack remembers a fact the server said it has recorded, so that it can be compared at the end.
+func (r *run) ack(f people.FactRef) {
+	r.ackMu.Lock()
+	defer r.ackMu.Unlock()
+	r.acked[f.ID] = f
+}

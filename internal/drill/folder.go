@@ -1,0 +1,90 @@
+package drill
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/app"
+	"go.yaml.in/yaml/v3"
+)
+
+// prepareFolder empties an old drill's folder and makes a new one. It refuses to empty anything
+// that is not a drill's.
+func prepareFolder(dir string, now time.Time) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("drill: folder: %w", err)
+	case len(entries) > 0:
+		var was app.Installation
+		raw, err := os.ReadFile(filepath.Join(dir, "installation.json"))
+		if err != nil || json.Unmarshal(raw, &was) != nil || was.Env != "drill" {
+			return fmt.Errorf("drill: %s is not empty and not a drill's folder: name another with --keep", dir)
+		}
+		if err := os.RemoveAll(dir); err != nil {
+			return fmt.Errorf("drill: folder: %w", err)
+		}
+	}
+	_, err = app.CreateFolder(dir, "drill", now)
+	if err != nil {
+		return fmt.Errorf("drill: folder: %w", err)
+	}
+	for _, sub := range []string{"policies", "drill", "drill/mailbox", "drill/spill"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return fmt.Errorf("drill: folder: %w", err)
+		}
+	}
+	return nil
+}
+
+// places is what the configuration has to know of the other processes.
+type places struct {
+	mail, app, envFile, policy string
+}
+
+// writeConfig writes tocsin.yaml as an operator would, with the connectors of the victim app.
+func writeConfig(dir string, p places) error {
+	type m = map[string]any
+	config := m{
+		"organisation": m{"id": organisation, "name": "PickAndPack"},
+		"public_url":   "http://127.0.0.1",
+		"listen":       "127.0.0.1:0",
+		"apps":         []m{{"id": appID, "name": "PickAndPack"}},
+		"policy":       p.policy,
+		"mail":         m{"relay": p.mail, "from": "PickAndPack Security <security@javabeanai.com>", "tls": "none"},
+		"network":      m{"allow": []string{"127.0.0.0/8"}},
+		"connectors": m{
+			"app_tokens": m{
+				"type": "http.revoke",
+				"revoke": m{
+					"method": "POST", "url": p.app + "/admin/tokens/revoke", "header": m{"Authorization": "Bearer ${secret:app_admin}"},
+					"body": `{"credential":"${target.credential}"}`, "expect": []int{200, 204},
+				},
+				"probe": m{"method": "GET", "url": p.app + "/orders?merchant=m_001", "header": m{"Authorization": "Bearer ${secret}"}, "refused": []int{401, 403}, "within": "1s"},
+			},
+			"app_secret": m{
+				"type": "envfile.rotate", "file": p.envFile, "key": "SHOPIFY_WEBHOOK_SECRET",
+				"probe": m{
+					"method": "POST", "url": p.app + "/webhooks/ping", "body": `{"ping":true}`,
+					"hmac": m{"header": "X-Shopify-Hmac-Sha256", "secret": "${secret}"}, "refused": []int{401}, "accepted": []int{200}, "within": "1s",
+				},
+			},
+			"shop_switch": m{"type": "switch"},
+		},
+		"checks": m{
+			"orders_api": m{"type": "http", "method": "GET", "url": p.app + "/healthz", "expect": []int{200}, "contains": "ok"},
+		},
+	}
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	if err := e.Encode(config); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "tocsin.yaml"), b.Bytes(), 0o600)
+}

@@ -1,0 +1,559 @@
+package drill
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/drill/people"
+	"github.com/tocsin-ir/tocsin/internal/drill/victim"
+	"github.com/tocsin-ir/tocsin/internal/drill/world"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// respond is what people do from the page in the night to the notices.
+func (r *run) respond(ctx context.Context) error {
+	lead := r.lead()
+	steps := []struct {
+		at time.Time
+		do func(context.Context) error
+	}{
+		{r.at(3, 11), func(ctx context.Context) error {
+			_, err := r.do(ctx, lead, "acknowledge", nil, "is on it")
+			return err
+		}},
+		{r.at(3, 14), r.wrongScope},
+		{r.at(3, 17), r.judgements},
+		{r.at(3, 19), func(ctx context.Context) error {
+			_, err := r.do(ctx, lead, "confirm", map[string]string{"reason": "The back office's token reads merchants at night from an address nobody knows."}, "confirms the incident")
+			return err
+		}},
+		{r.at(3, 20), func(ctx context.Context) error {
+			r.tell.say("attack", "it hides behind an address of the office, with another program")
+			if err := r.order(ctx, "hide", hiding, r.at(3, 12), r.at(3, 20), 30); err != nil {
+				return err
+			}
+			return r.flush(ctx)
+		}},
+		{r.at(3, 22), r.switchOff},
+		{r.at(3, 28), r.revoke},
+		{r.at(3, 34), r.switchOn},
+		{r.at(3, 36), r.stillTrying},
+		{r.at(3, 40), r.rotate},
+		{r.at(3, 50), func(ctx context.Context) error {
+			_, err := r.err(ctx, lead, "restore", map[string]string{"reason": "The token is revoked, so let us go back to normal."}, "tries to restore already")
+			return err
+		}},
+		{r.at(4, 30), r.rightScope},
+		{r.at(5, 0), r.tellPlatform},
+		{r.at(6, 0), r.prepareNotice},
+		{r.at(8, 30), r.assess},
+		{r.at(9, 0), r.fix},
+	}
+	for _, s := range steps {
+		if err := r.advance(ctx, s.at); err != nil {
+			return err
+		}
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+	}
+	if err := r.restore(ctx); err != nil {
+		return err
+	}
+	return r.sendNotice(ctx)
+}
+
+// wrongScope takes only the first address anybody noticed.
+func (r *run) wrongScope(ctx context.Context) error {
+	q := scope.Query{From: r.at(0, 0), To: r.server.clock(), Any: []scope.Clause{{Credential: []string{victim.CredentialID(r.stolen)}, IP: []string{walking.IP}}}}
+	return r.takeScope(ctx, r.other(r.lead()), q, "the address the alarm names", "takes a scope of one address since midnight")
+}
+
+// rightScope is the credential since two days before, from everywhere except the office's own
+// programs at the office's own addresses.
+func (r *run) rightScope(ctx context.Context) error {
+	q := scope.Query{From: r.night.AddDate(0, 0, -2), To: r.server.clock(), Any: []scope.Clause{{Credential: []string{victim.CredentialID(r.stolen)}}}}
+	for _, c := range r.world.Offices {
+		q.Not = append(q.Not, scope.Clause{IP: []string{c.IP}, Agent: []string{c.Agent}})
+	}
+	// The containment probes of the responder use the old token too; they are refused and expose nothing.
+	return r.takeScope(ctx, r.lead(), q, "every use of the token that is not the office's own; the first scope missed the evening and two addresses", "corrects the scope")
+}
+
+func (r *run) takeScope(ctx context.Context, p *people.Person, q scope.Query, reason, say string) error {
+	var out struct {
+		Result scope.Result `json:"result"`
+	}
+	err := p.Call(ctx, http.MethodPost, "/v1/incidents/"+r.inc+"/scope", map[string]any{"query": q, "reason": reason}, &out)
+	if ref, ok := people.IsRefused(err); ok {
+		r.tell.say("refused", "%s %s: %s", p.Name, say, words(ref))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r.tell.say("person", "%s %s: %d merchants, %d customer accounts, %d accesses", p.Name, say, len(out.Result.Rows), out.Result.Customers, out.Result.Events)
+	return r.server.quiet(ctx)
+}
+
+// judgements answers what the policy asks people to judge.
+func (r *run) judgements(ctx context.Context) error {
+	for _, f := range r.program.Facts {
+		var value any = true
+		switch f.Type {
+		case "int":
+			value = 1
+		case "string":
+			value = "yes"
+		}
+		p := r.holder(f.By)
+		if p == nil {
+			p = r.lead()
+		}
+		if _, err := r.do(ctx, p, "answer", map[string]any{"fact": f.ID, "value": value, "reason": "orders with customers' addresses were read"}, "answers %s: %v", f.ID, value); err != nil {
+			return err
+		}
+	}
+	s, err := r.state(ctx)
+	if err != nil || s.Severity != "" || len(r.program.Severities) == 0 {
+		return err
+	}
+	_, err = r.do(ctx, r.lead(), "severity", map[string]string{"severity": r.program.Severities[0].ID, "reason": "customer data is read by an outsider"}, "sets the severity to %s", r.program.Severities[0].ID)
+	return err
+}
+
+// switchOff stops one merchant, and when that is seen to work, everybody.
+func (r *run) switchOff(ctx context.Context) error {
+	p := r.other(r.lead())
+	for _, sw := range []struct{ merchant, incident, say string }{{r.switched().ID, r.inc, "one merchant"}, {"*", "", "everybody"}} {
+		body := map[string]string{"merchant": sw.merchant, "state": "off", "reason": "stop the reading while the token is revoked", "incident": sw.incident}
+		began := time.Now()
+		if err := p.Call(ctx, http.MethodPost, "/v1/switches", body, nil); err != nil {
+			if ref, ok := people.IsRefused(err); ok {
+				r.tell.say("refused", "%s switches off: %s", p.Name, words(ref))
+				continue
+			}
+			return err
+		}
+		target := sw.merchant
+		if target == "*" {
+			target = r.world.Merchants[0].ID
+		}
+		took, err := r.seen(ctx, target, http.StatusServiceUnavailable, began)
+		if err != nil {
+			return err
+		}
+		r.tell.say("person", "%s switches off %s: the application refuses after %s (real time)", p.Name, sw.say, took.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// switched is the merchant that is switched off alone.
+func (r *run) switched() world.Merchant {
+	i := slices.IndexFunc(r.world.Merchants[20:], func(m world.Merchant) bool { return m.Uninstalled.IsZero() })
+	return r.world.Merchants[20+max(i, 0)]
+}
+
+// seen asks the application for a merchant's orders with an honest token until it answers with the
+// status, and says how long that took.
+func (r *run) seen(ctx context.Context, merchant string, status int, began time.Time) (time.Duration, error) {
+	for {
+		a := world.Access{At: r.server.clock(), Credential: r.world.Credentials.Sync, Actor: "sync-1", IP: "10.20.0.5", Agent: "sync-worker/1.9", Merchant: merchant, Page: 1, Purpose: "sync"}
+		var count map[int]int
+		if err := r.tellApp(ctx, "/drill/accesses", a, &count); err != nil {
+			return 0, err
+		}
+		if count[status] > 0 || time.Since(began) > 2*time.Second {
+			return time.Since(began), nil
+		}
+	}
+}
+
+// switchOn lets everybody work again; the one merchant waits for the restore.
+func (r *run) switchOn(ctx context.Context) error {
+	p := r.other(r.lead())
+	began := time.Now()
+	body := map[string]string{"merchant": "*", "state": "on", "reason": "the token is refused"}
+	if err := p.Call(ctx, http.MethodPost, "/v1/switches", body, nil); err != nil {
+		if ref, ok := people.IsRefused(err); ok {
+			r.tell.say("refused", "%s switches on: %s", p.Name, words(ref))
+			return nil
+		}
+		return err
+	}
+	took, err := r.seen(ctx, r.world.Merchants[0].ID, http.StatusOK, began)
+	if err != nil {
+		return err
+	}
+	r.tell.say("person", "%s switches everybody on again, after %s (real time); one merchant stays off", p.Name, took.Round(time.Millisecond))
+	return nil
+}
+
+// revoke takes the stolen token away. The office gets a new one first, so that it can go on.
+func (r *run) revoke(ctx context.Context) error {
+	a := r.actionFor("http.revoke", "app_tokens")
+	if a == nil {
+		r.tell.say("system", "the policy names no action that revokes a token")
+		return nil
+	}
+	planner := r.other(r.lead())
+	if err := planner.Call(ctx, http.MethodPut, "/v1/secrets/stolen_token", []byte(r.stolen), nil); err != nil {
+		return err
+	}
+	var issued struct{ Token string }
+	if err := r.tellApp(ctx, "/admin/tokens", map[string]string{"name": world.BackOffice}, &issued); err != nil {
+		return err
+	}
+	r.secrets = append(r.secrets, issued.Token)
+	x, err := r.contain(ctx, a, planner, map[string]string{"credential": victim.CredentialID(r.stolen)}, "stolen_token", "the token is in the attacker's hands")
+	r.proven = err == nil && x != nil && x.State == incident.ActionProven
+	return err
+}
+
+// stillTrying lets the attacker have another go, and says what came of it.
+func (r *run) stillTrying(ctx context.Context) error {
+	if err := r.order(ctx, "again", moved, r.at(3, 35), r.at(3, 36), 4); err != nil {
+		return err
+	}
+	if r.refused {
+		r.tell.say("attack", "its token is refused; it gives up")
+	} else {
+		r.tell.say("attack", "its token still works")
+	}
+	return r.flush(ctx)
+}
+
+// rotate replaces the webhook secret in the application's env file.
+func (r *run) rotate(ctx context.Context) error {
+	a := r.actionFor("envfile.rotate", "app_secret")
+	if a == nil {
+		r.tell.say("system", "the policy names no action that rotates a secret")
+		return nil
+	}
+	_, err := r.contain(ctx, a, r.other(r.lead()), map[string]string{"secret": "SHOPIFY_WEBHOOK_SECRET"}, "", "it stood beside the stolen token")
+	return err
+}
+
+// tellPlatform writes to the platform and sends at once.
+func (r *run) tellPlatform(ctx context.Context) error {
+	d := r.duty(false)
+	if d == nil {
+		return nil
+	}
+	id, err := r.notice(ctx, d, r.writer(), "Security incident at PickAndPack", false)
+	if err != nil || id == "" {
+		return err
+	}
+	return r.sendOut(ctx, id, "the platform")
+}
+
+func (r *run) writer() *people.Person {
+	for _, role := range []string{"comms", "writer", "communications"} {
+		if p := r.holder(role, r.lead()); p != nil {
+			return p
+		}
+	}
+	return r.other(r.lead())
+}
+
+func (r *run) prepareNotice(ctx context.Context) error {
+	d := r.duty(true)
+	if d == nil {
+		r.tell.say("system", "the policy promises no notice to merchants")
+		return nil
+	}
+	id, err := r.notice(ctx, d, r.writer(), "Security incident: your customers' order data", true)
+	r.ids["notice"] = id
+	return err
+}
+
+// sendNotice waits, as busy people do, until about twenty hours of the limit they are shown remain.
+func (r *run) sendNotice(ctx context.Context) error {
+	id := r.ids["notice"]
+	if id == "" {
+		return nil
+	}
+	s, err := r.state(ctx)
+	if err != nil {
+		return err
+	}
+	var due time.Time
+	for _, d := range s.Duties {
+		if d.Duty == r.duty(true).ID && !d.Due.IsZero() && (due.IsZero() || d.Due.Before(due)) {
+			due = d.Due
+		}
+	}
+	if send := due.Add(-20 * time.Hour); send.After(r.server.clock()) {
+		r.tell.say("clock", "the notices are due %s; people send them with twenty hours to spare", due.Format("Mon 2 Jan 15:04"))
+		if err := r.advance(ctx, send); err != nil {
+			return err
+		}
+	}
+	if err := r.sendOut(ctx, id, "the merchants"); err != nil {
+		return err
+	}
+	return r.bounced(ctx, id)
+}
+
+// sendOut sends a notice and waits until every delivery is settled.
+func (r *run) sendOut(ctx context.Context, id, whom string) error {
+	if ok, err := r.do(ctx, r.writer(), "send", map[string]string{"notice": id}, "sends the notice to %s", whom); err != nil || !ok {
+		return err
+	}
+	return r.settle(ctx, id)
+}
+
+func (r *run) settle(ctx context.Context, id string) error {
+	s, err := r.until(ctx, 12*time.Second, func(s *incident.State) bool {
+		for _, n := range s.Notices {
+			if n.ID != id {
+				continue
+			}
+			for _, d := range n.Deliveries {
+				switch d.State {
+				case incident.DeliveryAccepted, incident.DeliveryBounced, incident.DeliveryNoAddress:
+				case incident.DeliveryUncertain:
+					if d.Unsure < 2 {
+						return false
+					}
+				default:
+					r.tell.progress("mail: %s", counts(n))
+					return false
+				}
+			}
+			return len(n.Deliveries) > 0
+		}
+		return false
+	})
+	if err != nil {
+		return err
+	}
+	for _, n := range s.Notices {
+		if n.ID == id {
+			r.tell.say("mail", "%s: %s", id, counts(n))
+		}
+	}
+	return nil
+}
+
+func counts(n *incident.Notice) string {
+	by := map[incident.DeliveryState]int{}
+	for _, d := range n.Deliveries {
+		by[d.State]++
+	}
+	var b bytes.Buffer
+	for _, s := range []incident.DeliveryState{incident.DeliveryAccepted, incident.DeliveryOwed, incident.DeliveryTrying, incident.DeliveryDeferred, incident.DeliveryUncertain, incident.DeliveryBounced, incident.DeliveryNoAddress} {
+		if by[s] > 0 {
+			if b.Len() > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, "%d %s", by[s], s)
+		}
+	}
+	return b.String()
+}
+
+// bounced finds another address for everybody whose every address refused, by telephone, and has
+// the notice sent again.
+func (r *run) bounced(ctx context.Context, id string) error {
+	s, err := r.state(ctx)
+	if err != nil {
+		return err
+	}
+	var lost []string
+	for _, n := range s.Notices {
+		if n.ID != id {
+			continue
+		}
+		for who, d := range n.Deliveries {
+			if d.State == incident.DeliveryBounced || d.State == incident.DeliveryNoAddress || d.State == incident.DeliveryUncertain {
+				lost = append(lost, who)
+			}
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	slices.Sort(lost)
+	for i, m := range r.world.Merchants {
+		if slices.Contains(lost, m.ID) && m.Dead {
+			r.world.Merchants[i].Email = "found" + m.ID[2:] + "@shop.example"
+			r.world.Merchants[i].Dead = false
+		}
+	}
+	var file bytes.Buffer
+	if err := r.world.WriteCSV(&file); err != nil {
+		return err
+	}
+	if err := os.WriteFile(r.merchantsFile(), file.Bytes(), 0o600); err != nil {
+		return err
+	}
+	if err := r.owner.Call(ctx, http.MethodPost, "/v1/merchants", people.CSV(onlyRows(file.Bytes(), lost)), nil); err != nil {
+		return err
+	}
+	for _, who := range lost {
+		if _, err := r.do(ctx, r.writer(), "resend", map[string]string{"notice": id, "party": who, "reason": "no answer at the old address; a new one was given on the telephone"}, ""); err != nil {
+			return err
+		}
+	}
+	r.tell.say("person", "%s telephones %d merchants whose mail came back and sends it again", r.writer().Name, len(lost))
+	return r.settle(ctx, id)
+}
+
+// onlyRows is the header and the rows of the merchants.
+func onlyRows(file []byte, merchants []string) []byte {
+	rows, err := csv.NewReader(bytes.NewReader(file)).ReadAll()
+	if err != nil {
+		return file
+	}
+	var out bytes.Buffer
+	w := csv.NewWriter(&out)
+	for i, row := range rows {
+		if i == 0 || slices.Contains(merchants, row[0]) {
+			_ = w.Write(row) // a buffer does not fail
+		}
+	}
+	w.Flush()
+	return out.Bytes()
+}
+
+func (r *run) assess(ctx context.Context) error {
+	_, err := r.do(ctx, r.lead(), "assess", map[string]string{
+		"vector":     "A contractor's account read the back office's token out of the secret store the afternoon before.",
+		"root_cause": "The contractor's access was not ended with the contract, and the token has no bound to addresses.",
+		"risk":       "Names, e-mail and postal addresses can be used for convincing fraud against customers of the merchants.",
+	}, "records vector, root cause and risk")
+	return err
+}
+
+// fix is repaired by one engineer and verified by another; verifying one's own is a mistake.
+func (r *run) fix(ctx context.Context) error {
+	fixer := r.other(r.lead())
+	if p := r.holder("engineer", r.lead()); p != nil {
+		fixer = p
+	}
+	if _, err := r.do(ctx, fixer, "fix", map[string]string{"what": "The contractor's access is ended, tokens are bound to the office's addresses, and secrets are read only by the deployment."}, "records the fix"); err != nil {
+		return err
+	}
+	if _, err := r.err(ctx, fixer, "verify-fix", map[string]string{"how": "I looked at it."}, "verifies a fix of their own"); err != nil {
+		return err
+	}
+	verifier := r.other(fixer, r.lead())
+	if p := r.holder("engineer", fixer); p != nil {
+		verifier = p
+	}
+	_, err := r.do(ctx, verifier, "verify-fix", map[string]string{"how": "The old token is refused, the contractor cannot sign in, and the secret store's log shows only the deployment."}, "verifies the fix")
+	return err
+}
+
+// restore runs the checks and returns to service, unless containment is not proven: then people
+// do not even try.
+func (r *run) restore(ctx context.Context) error {
+	if err := r.advance(ctx, r.at(10, 0)); err != nil {
+		return err
+	}
+	if ok, err := r.do(ctx, r.other(r.lead()), "check", nil, "has the recovery checks run"); err != nil {
+		return err
+	} else if ok {
+		s, err := r.until(ctx, 4*time.Second, func(s *incident.State) bool {
+			for _, c := range s.Checks {
+				if c.State != "passed" && c.State != "failed" {
+					return false
+				}
+			}
+			return len(s.Checks) > 0
+		})
+		if err != nil {
+			return err
+		}
+		for _, c := range s.Checks {
+			r.tell.say("system", "check %s: %s", c.ID, c.State)
+		}
+	}
+	if !r.proven {
+		r.tell.say("person", "nobody restores: the old token is not proven dead")
+		return nil
+	}
+	if err := r.advance(ctx, r.at(11, 0)); err != nil {
+		return err
+	}
+	s, err := r.state(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Milestones["restored"] == nil {
+		if _, err := r.do(ctx, r.lead(), "restore", map[string]string{"reason": "The fix is verified, the checks pass and the old token is refused."}, "restores the service"); err != nil {
+			return err
+		}
+	}
+	_, err = r.seen(ctx, r.switched().ID, http.StatusOK, time.Now())
+	return err
+}
+
+// finish writes and publishes the review, takes the evidence out and closes.
+func (r *run) finish(ctx context.Context) error {
+	if err := r.advance(ctx, r.server.clock().Add(time.Hour)); err != nil {
+		return err
+	}
+	for _, part := range r.program.Review {
+		if _, err := r.do(ctx, r.lead(), "review", map[string]string{"part": part, "text": reviewText(part)}, "writes the review: %s", part); err != nil {
+			return err
+		}
+	}
+	due := r.server.clock().AddDate(0, 0, 14)
+	if _, err := r.do(ctx, r.lead(), "corrective", map[string]any{"text": "End access on the day a contract ends", "owner": "person:" + r.cast[2].ID, "due": due}, "adds a corrective action"); err != nil {
+		return err
+	}
+	if _, err := r.do(ctx, r.lead(), "publish", nil, "publishes the review"); err != nil {
+		return err
+	}
+	if err := r.server.quiet(ctx); err != nil {
+		return err
+	}
+	if err := r.saveTimeline(ctx); err != nil {
+		return err
+	}
+	if err := r.export(ctx); err != nil {
+		return err
+	}
+	_, err := r.do(ctx, r.lead(), "close", map[string]string{"reason": "Reviewed; the corrective action has an owner and a date."}, "closes the incident")
+	return err
+}
+
+// export takes the evidence out, as counsel would ask for it.
+func (r *run) export(ctx context.Context) error {
+	var file bytes.Buffer
+	if err := r.lead().Call(ctx, http.MethodPost, "/v1/incidents/"+r.inc+"/export", map[string]string{"recipient": "the drill's judge"}, &file); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	r.exported = filepath.Join(r.o.Dir, "drill", r.inc+".tocsin")
+	if err := os.WriteFile(r.exported, file.Bytes(), 0o600); err != nil {
+		return err
+	}
+	r.tell.say("person", "%s exports the evidence: %d KiB", r.lead().Name, file.Len()>>10)
+	return nil
+}
+
+func reviewText(part string) string {
+	switch part {
+	case "timeline":
+		return "The token was read in the afternoon, used quietly in the evening and in bulk at three in the night. It was refused half an hour after the alarm."
+	case "root_cause":
+		return "A contractor's access outlived the contract, and the token worked from any address."
+	case "impact":
+		return "Orders of the merchants in the recorded scope were read: names, e-mail and postal addresses of their customers."
+	case "response":
+		return "The merchant most read and then the whole application were switched off, the token was revoked and the webhook secret replaced; every step was proven by a refusal."
+	case "prevention":
+		return "Access ends with the contract, tokens are bound to addresses, and the secret store is read by the deployment alone."
+	}
+	return "See the facts of the incident."
+}

@@ -1,0 +1,226 @@
+package judge
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// told is the first mail to each merchant, by Message-ID and by address: a mail counts for a
+// merchant only when it went to one of the merchant's own addresses.
+func (b *bench) told() map[string]letter {
+	whose := b.whose()
+	out := map[string]letter{}
+	for _, l := range b.mails {
+		id := whose[l.MessageID]
+		m := b.merchants[id]
+		if m == nil || !slices.ContainsFunc(l.Rcpt, func(a string) bool { return slices.Contains(m.emails, strings.ToLower(a)) }) {
+			continue
+		}
+		if first, ok := out[id]; !ok || l.At.Before(first.At) {
+			out[id] = l
+		}
+	}
+	return out
+}
+
+func (b *bench) merchantsTold(p *row) error {
+	confirmed, _, ok := b.export.milestone("confirmed")
+	if !ok {
+		return errors.New("it was never confirmed, so no clock began")
+	}
+	_, want := b.truthBy()
+	told := b.told()
+	var without []string
+	var last time.Time
+	for m := range want {
+		l, ok := told[m]
+		if !ok {
+			without = append(without, m)
+			continue
+		}
+		if l.At.After(last) {
+			last = l.At
+		}
+	}
+	if len(without) > 0 {
+		slices.Sort(without)
+		return fmt.Errorf("%d of %d merchants have no mail: %s", len(without), len(want), strings.Join(without[:min(5, len(without))], ", "))
+	}
+	if sent := b.export.of("notice.sending"); len(sent) > 0 {
+		p.prove(sent[len(sent)-1])
+	}
+	return p.took(last.Sub(confirmed), "simulated", "person")
+}
+
+// contentOf is the notice to merchants, or the one to somebody else, and its content items, from the policy's text.
+func (b *bench) contentOf(merchants bool) (duty string, items []string, found bool) {
+	for id, d := range b.policy.Duties {
+		if d.Do == "notify" && d.To != "" && strings.HasPrefix(d.To, "merchants") == merchants {
+			return id, words(d.Content), true
+		}
+	}
+	return "", nil, false
+}
+
+// written is the newest text of each item of a duty's notice, from the evidence.
+func (b *bench) written(duty string) (notice string, content map[string]string) {
+	for _, f := range b.export.of("notice.drafted") {
+		var body struct{ Notice, Duty string }
+		var text struct {
+			Content map[string]string `json:"content"`
+		}
+		if f.body(&body); body.Duty != duty && body.Notice != notice {
+			continue
+		}
+		f.own(&text)
+		notice, content = body.Notice, text.Content
+	}
+	return notice, content
+}
+
+var customersLine = regexp.MustCompile(`(?i)customer accounts[^:\n]*:\s*(?:at least )?([0-9]+)`)
+var merchantID = regexp.MustCompile(`\bm_[0-9]+\b`)
+
+func (b *bench) noticeContent(p *row) error {
+	duty, items, ok := b.contentOf(true)
+	if !ok || len(items) == 0 {
+		return errors.New("the policy promises no content")
+	}
+	notice, content := b.written(duty)
+	s, ok := b.export.scope()
+	if !ok {
+		return errors.New("no scope was recorded, so no number can be right")
+	}
+	own := map[string]int{}
+	for _, r := range s.Rows {
+		own[r.Merchant] = r.Customers
+	}
+	told := b.told()
+	if len(told) == 0 {
+		return errors.New("there is no mail to a merchant")
+	}
+	others := b.strangers()
+	var wrong []string
+	note := func(l letter, format string, args ...any) {
+		wrong = append(wrong, l.File+": "+fmt.Sprintf(format, args...))
+	}
+	for id, l := range told {
+		text := flat(l.text)
+		for _, item := range items {
+			if content[item] == "" || !strings.Contains(text, flat(content[item])) {
+				note(l, "it does not say %s", item)
+			}
+		}
+		numbers := customersLine.FindAllStringSubmatch(l.text, -1)
+		if len(numbers) == 0 {
+			note(l, "it names no number of customers")
+		}
+		for _, n := range numbers {
+			if got, err := strconv.Atoi(n[1]); err != nil || got != own[id] {
+				note(l, "it says %s customers, %s has %d", n[1], id, own[id])
+			}
+		}
+		for _, seen := range merchantID.FindAllString(l.text, -1) {
+			if seen != id {
+				note(l, "it names %s", seen)
+			}
+		}
+		if who := others.in(l.text+"\n"+l.subject+"\n"+l.header.Get("To"), b.merchants[id]); who != "" {
+			note(l, "it holds something of %s", who)
+		}
+		if _, ok := l.checkpoint(); !ok {
+			note(l, "it carries no checkpoint")
+		}
+	}
+	if len(wrong) > 0 {
+		slices.Sort(wrong)
+		return fmt.Errorf("%d faults in %d mails: %s", len(wrong), len(told), strings.Join(wrong[:min(3, len(wrong))], "; "))
+	}
+	for _, f := range b.export.of("notice.approved") {
+		var body struct{ Notice string }
+		if f.body(&body); body.Notice == notice {
+			p.prove(f)
+		}
+	}
+	if p.Proof == "" {
+		return errors.New("the evidence holds no approval of the notice")
+	}
+	p.Trigger = "person"
+	return nil
+}
+
+// strangers finds strings that belong to one merchant alone.
+type strangers struct {
+	token *regexp.Regexp
+	owner map[string][]string // lower-case token to merchants
+	names map[string]string   // name to merchant
+}
+
+func (b *bench) strangers() strangers {
+	s := strangers{token: regexp.MustCompile(`[\p{L}\p{N}._@+-]+`), owner: map[string][]string{}, names: map[string]string{}}
+	for id, m := range b.merchants {
+		for _, list := range [][]string{m.domains, m.stores, m.emails, {id}} {
+			for _, t := range list {
+				t = strings.ToLower(t)
+				s.owner[t] = append(s.owner[t], id)
+			}
+		}
+		if name := flat(m.name); len(name) >= 6 {
+			s.names[name] = id
+		}
+	}
+	return s
+}
+
+// in is a merchant other than own of which the text holds something, or "".
+func (s strangers) in(text string, own *merchant) string {
+	for _, t := range s.token.FindAllString(strings.ToLower(text), -1) {
+		if who := s.owner[strings.Trim(t, ".-+")]; len(who) > 0 && !slices.Contains(who, own.id) {
+			return who[0]
+		}
+	}
+	whole := flat(text)
+	for name, id := range s.names {
+		if id != own.id && strings.Contains(whole, name) {
+			return id
+		}
+	}
+	return ""
+}
+
+func (b *bench) platformTold(p *row) error {
+	duty, items, ok := b.contentOf(false)
+	if !ok {
+		return errors.New("the policy names no notice to a platform")
+	}
+	addresses := words(b.policy.Parties[b.policy.Duties[duty].To].Address)
+	confirmed, _, ok := b.export.milestone("confirmed")
+	if !ok || len(addresses) == 0 {
+		return errors.New("it was never confirmed, or the policy has no address of the platform")
+	}
+	_, content := b.written(duty)
+	for _, l := range b.mails {
+		if !slices.ContainsFunc(l.Rcpt, func(a string) bool { return strings.EqualFold(a, addresses[0]) }) {
+			continue
+		}
+		for _, item := range items {
+			if content[item] == "" || !strings.Contains(flat(l.text), flat(content[item])) {
+				return fmt.Errorf("%s does not say %s", l.File, item)
+			}
+		}
+		p.Proof = "mail " + l.File
+		for _, f := range b.export.of("notice.accepted") {
+			var body struct{ Party string }
+			if f.body(&body); body.Party == b.policy.Duties[duty].To {
+				p.prove(f)
+			}
+		}
+		return p.took(l.At.Sub(confirmed), "simulated", "person")
+	}
+	return fmt.Errorf("%s has no mail", addresses[0])
+}
