@@ -1,0 +1,328 @@
+// Package console is the server-rendered console: the board, the incident room, the notices and
+// the policy. Every page can be read and acted on without JavaScript; the one small script only
+// refreshes and counts down.
+//
+// The package does not listen; it returns a handler. It decides nothing: it shows what the desk
+// says and hands it what a person submits.
+package console
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/org"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+//go:generate go tool templ generate
+
+//go:embed static
+var static embed.FS
+
+// Incidents is what the pages show of incidents and do to them.
+type Incidents interface {
+	Submit(context.Context, desk.Request) (desk.Outcome, error)
+	OpenIncident(ctx context.Context, id string, by desk.Caller, open incident.Open) (desk.Outcome, error)
+	Board(context.Context) ([]desk.BoardRow, error)
+	Incident(ctx context.Context, id string) (*incident.State, error)
+	Clocks(ctx context.Context, id string) ([]desk.ClockRow, error)
+	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
+	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
+	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
+	Scope(context.Context, scope.Query) (scope.Result, error)
+	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
+	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
+	Switches(context.Context) (version int64, all []desk.Switch, err error)
+}
+
+// People is what signing in and joining need.
+type People interface {
+	Authenticate(ctx context.Context, bearer string) (desk.Identity, error)
+	Org(context.Context) (*org.State, error)
+	SubmitOrg(ctx context.Context, id string, by desk.Caller, c org.Command) (org.Outcome, error)
+}
+
+// Desk is what the console needs of the desk.
+type Desk interface {
+	Incidents
+	People
+	PolicyProgram(context.Context) *policy.Program
+	Checkpoints(context.Context) (desk.Checkpoints, error)
+}
+
+// Options are what the console is told about its surroundings. The zero value is usable.
+type Options struct {
+	Log          *slog.Logger     // default: discard
+	Now          func() time.Time // the desk's domain clock; default time.Now
+	Organisation string           // the vendor's name
+	Env          string           // "drill" puts a striped band on every page
+	Ticking      bool             // domain time runs as the clock on the wall does: pages may count down
+	ReadOnly     bool             // say on every page that nothing can be changed
+	Secure       bool             // served over TLS: __Host- cookie and HSTS
+}
+
+// Console is the handler of the console.
+type Console struct {
+	mux    *http.ServeMux
+	guard  *http.CrossOriginProtection
+	desk   Desk
+	opt    Options
+	assets map[string]string // name to path with a digest, so that a file may be kept for ever
+}
+
+// New makes the console over a desk.
+func New(d Desk, opt Options) *Console {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	c := &Console{mux: http.NewServeMux(), guard: http.NewCrossOriginProtection(), desk: d, opt: opt, assets: map[string]string{}}
+	c.serveStatic()
+
+	c.public("GET /signin", c.signinPage)
+	c.public("POST /signin", c.signin)
+	c.public("GET /join", c.joinPage)
+	c.public("POST /join", c.join)
+	c.public("POST /signout", c.signout)
+	c.public("GET /policy", c.policyPage)
+	c.public("GET /policy.md", c.policyMarkdown)
+	c.public("GET /policy/rules", c.rulesPage)
+
+	c.page("GET /{$}", c.boardPage)
+	c.page("GET /open", c.openPage)
+	c.page("POST /open", c.open)
+	c.page("GET /incidents/{id}", c.roomPage)
+	c.page("GET /incidents/{id}/scope", c.scopePage)
+	c.page("POST /incidents/{id}/scope", c.recordScope)
+	c.page("GET /incidents/{id}/do/{command}", c.actPage)
+	c.page("POST /incidents/{id}/do/{command}", c.act)
+	c.page("GET /incidents/{id}/notices", c.noticesPage)
+	c.page("POST /incidents/{id}/notices", c.actOnNotice)
+	c.public("GET /", func(w http.ResponseWriter, r *http.Request) error {
+		return desk.ErrNotFound
+	})
+	return c
+}
+
+// ServeHTTP answers one request. The headers stand on every answer, errors and files included.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "+
+		"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+	h.Set("Cache-Control", "no-store")
+	if c.opt.Secure {
+		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+	}
+	c.mux.ServeHTTP(w, r)
+}
+
+// handler is a page that may fail; failing is turned into the error page in one place.
+type handler func(http.ResponseWriter, *http.Request) error
+
+// public registers a page that needs no session.
+func (c *Console) public(pattern string, h handler) {
+	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := c.guard.Check(r); err != nil {
+			c.fail(w, r, errForged)
+			return
+		}
+		if r.Method == http.MethodPost {
+			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			if err := r.ParseForm(); err != nil {
+				c.fail(w, r, err)
+				return
+			}
+		}
+		if err := h(w, r); err != nil {
+			c.fail(w, r, err)
+		}
+	})
+}
+
+// page registers a page for people who are signed in.
+func (c *Console) page(pattern string, h handler) {
+	c.public(pattern, func(w http.ResponseWriter, r *http.Request) error {
+		who, err := c.session(r)
+		if err != nil {
+			if !errors.Is(err, desk.ErrUnauthenticated) && !refusedAs(err, org.NotSignedIn, org.TokenExpired) {
+				return err
+			}
+			if r.Method == http.MethodGet {
+				http.Redirect(w, r, "/signin?next="+urlQuery(r.URL.RequestURI()), http.StatusSeeOther)
+				return nil
+			}
+			return desk.ErrUnauthenticated
+		}
+		return h(w, r.WithContext(context.WithValue(r.Context(), sessionKey{}, who)))
+	})
+}
+
+// maxForm bounds a submitted form.
+const maxForm = 1 << 20
+
+// frame is what every page shows around its content.
+type frame struct {
+	Title        string
+	Organisation string
+	Now          time.Time
+	Zone         *time.Location
+	Drill        bool
+	ReadOnly     bool
+	Ticking      bool
+	Live         bool // the page may refresh itself
+	Who          desk.Caller
+	CSRF         string
+	CSS, JS      string
+	Here         string // which entry of the navigation is this page's
+}
+
+func (c *Console) frame(r *http.Request, title string) frame {
+	who, _ := r.Context().Value(sessionKey{}).(session)
+	f := frame{
+		Title: title, Organisation: c.opt.Organisation, Now: c.opt.Now(), Zone: time.UTC, Drill: c.opt.Env == "drill",
+		ReadOnly: c.opt.ReadOnly, Ticking: c.opt.Ticking, Who: who.Caller, CSRF: who.csrf,
+		CSS: c.assets["console.css"], JS: c.assets["console.js"],
+	}
+	if p := c.desk.PolicyProgram(r.Context()); p != nil && p.Zone != nil {
+		f.Zone = p.Zone
+	}
+	return f
+}
+
+// render writes a page. It is rendered whole before the first byte, so that an error in a template
+// is an error page and not half a page.
+func (c *Console) render(w http.ResponseWriter, r *http.Request, status int, body templ.Component) error {
+	buf := templ.GetBuffer()
+	defer templ.ReleaseBuffer(buf)
+	if err := body.Render(r.Context(), buf); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	// A failed write means that the reader is gone.
+	_, _ = buf.WriteTo(w)
+	return nil
+}
+
+// fail shows the error page. What is not meant for people is logged and not shown.
+func (c *Console) fail(w http.ResponseWriter, r *http.Request, err error) {
+	t := troubleOf(err)
+	if t.Status >= http.StatusInternalServerError {
+		c.opt.Log.ErrorContext(r.Context(), "page failed", "route", r.Pattern, "error", err)
+	}
+	if who, e := c.session(r); e == nil {
+		r = r.WithContext(context.WithValue(r.Context(), sessionKey{}, who))
+	}
+	if err := c.render(w, r, t.Status, troublePage(c.frame(r, t.Title), t)); err != nil {
+		c.opt.Log.ErrorContext(r.Context(), "the error page failed", "error", err)
+		http.Error(w, t.Title, t.Status)
+	}
+}
+
+// trouble is an error as a person reads it.
+type trouble struct {
+	Status  int
+	Title   string // what did not happen
+	Text    string
+	Reason  incident.Reason
+	Missing []incident.Missing
+}
+
+var (
+	errForged = errors.New("the form came from another site")
+	errStale  = errors.New("the form is old")
+)
+
+func troubleOf(err error) *trouble {
+	var refusal *incident.Refusal
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &refusal):
+		return &trouble{Status: http.StatusConflict, Title: "Refused", Text: refusal.Message, Reason: refusal.Reason, Missing: refusal.Missing}
+	case errors.Is(err, errForged):
+		return &trouble{Status: http.StatusForbidden, Title: "Not accepted", Text: "The form came from another site, so nothing was done."}
+	case errors.Is(err, errStale):
+		return &trouble{Status: http.StatusForbidden, Title: "Not done yet", Text: "This form was from an earlier sign-in. Your text is kept below: look it over and submit again."}
+	case errors.As(err, &tooLarge), errors.Is(err, desk.ErrTooLarge):
+		return &trouble{Status: http.StatusRequestEntityTooLarge, Title: "Too large", Text: "What was sent is larger than is taken. Shorten it and submit again."}
+	case errors.Is(err, desk.ErrUnauthenticated):
+		return &trouble{Status: http.StatusUnauthorized, Title: "Not signed in", Text: "You are signed out, so nothing was done. Sign in, then go back: your browser keeps what you wrote."}
+	case errors.Is(err, desk.ErrReadOnly):
+		return &trouble{Status: http.StatusForbidden, Title: "Read-only", Text: "This installation only shows what happened; nothing can be changed here."}
+	case errors.Is(err, desk.ErrForbidden):
+		return &trouble{Status: http.StatusForbidden, Title: "Not allowed", Text: sentence(err)}
+	case errors.Is(err, desk.ErrNotFound):
+		return &trouble{Status: http.StatusNotFound, Title: "Not found", Text: "There is nothing at this address."}
+	case errors.Is(err, desk.ErrInvalid):
+		return &trouble{Status: http.StatusUnprocessableEntity, Title: "Not accepted", Text: sentence(err)}
+	case errors.Is(err, desk.ErrBusy), errors.Is(err, desk.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return &trouble{Status: http.StatusServiceUnavailable, Title: "Not available now", Text: "Try again in a moment. If you submitted something, submitting it again is safe."}
+	}
+	return &trouble{Status: http.StatusInternalServerError, Title: "Something failed here", Text: "The server's log says what. If you submitted something, submitting it again is safe."}
+}
+
+// sentence makes an error's text start as a sentence does.
+func sentence(err error) string {
+	text := err.Error()
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:] + "."
+}
+
+func refusedAs(err error, reasons ...incident.Reason) bool {
+	var refusal *incident.Refusal
+	if !errors.As(err, &refusal) {
+		return false
+	}
+	for _, r := range reasons {
+		if refusal.Reason == r {
+			return true
+		}
+	}
+	return false
+}
+
+// serveStatic serves the embedded files under names that hold their digest.
+func (c *Console) serveStatic() {
+	files, err := fs.Sub(static, "static")
+	if err != nil {
+		return // cannot be: the folder is embedded
+	}
+	entries, _ := fs.ReadDir(files, ".")
+	for _, e := range entries {
+		body, err := fs.ReadFile(files, e.Name())
+		if err != nil {
+			continue
+		}
+		path := "/static/" + digest(body) + "/" + e.Name()
+		kind := "text/css; charset=utf-8"
+		if strings.HasSuffix(e.Name(), ".js") {
+			kind = "text/javascript; charset=utf-8"
+		}
+		c.assets[e.Name()] = path
+		c.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+			_, _ = w.Write(body)
+		})
+	}
+}

@@ -1,0 +1,266 @@
+package console
+
+import (
+	"cmp"
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// noticesView is the page of an incident's notices: the composer, the preview and the ledger.
+type noticesView struct {
+	Frame   frame
+	State   *incident.State
+	Duties  []dutyOption // duties that tell somebody
+	Compose *composer
+	Notice  *incident.Notice // the one that is looked at
+	Ledger  []*incident.Delivery
+	Counts  []ledgerCount
+	More    int // rows of the ledger left out
+	Filter  string
+	Preview *desk.Letter
+	Party   string
+	Signed  []string
+	Key     string
+	Trouble *trouble
+}
+
+// dutyOption is a duty that can have a notice.
+type dutyOption struct {
+	ID, Say string
+	Clock   *desk.ClockRow
+}
+
+// composer is the form of one draft.
+type composer struct {
+	Duty, Notice, Subject string
+	Items                 []item
+	Done, Of              int
+	Approvers             []string
+}
+
+// item is one content item a notice must carry.
+type item struct {
+	ID, Ask, Text string
+}
+
+// asks words the content items that policies name most; any other id is shown as words.
+var asks = map[string]string{
+	"what_happened":      "What happened",
+	"what_data":          "What data was involved",
+	"what_we_do":         "What we are doing",
+	"what_you_can_do":    "What you should do",
+	"what_you_should_do": "What you should do",
+	"contact":            "Who to ask",
+	"when":               "When it happened",
+	"consequences":       "What may follow from it",
+}
+
+func ask(id string) string {
+	if text, ok := asks[id]; ok {
+		return text
+	}
+	return title(id)
+}
+
+type ledgerCount struct {
+	State incident.DeliveryState
+	Look  look
+	N     int
+}
+
+// ledgerRows is how many rows of the delivery ledger one page shows.
+const ledgerRows = 500
+
+func (c *Console) noticesPage(w http.ResponseWriter, r *http.Request) error {
+	return c.showNotices(w, r, http.StatusOK, r.URL.Query(), nil)
+}
+
+// showNotices renders the page. in is the query, or the submitted form when something was refused:
+// what was written stays.
+func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, status int, in url.Values, t *trouble) error {
+	look, err := c.look(r, r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	s := look.State
+	v := noticesView{Frame: c.frame(r, "Notices · "+s.ID), State: s, Key: rand.Text(), Trouble: t, Filter: in.Get("state")}
+	for _, d := range look.Policy.Duties {
+		if d.Do != policy.Notify && d.Do != policy.Announce {
+			continue
+		}
+		o := dutyOption{ID: d.ID, Say: word(d.ID)}
+		for i := range look.Clocks {
+			if look.Clocks[i].Duty == d.ID && (o.Clock == nil || running(look.Clocks[i].State) && !running(o.Clock.State)) {
+				o.Clock, o.Say = &look.Clocks[i], look.Clocks[i].Say
+			}
+		}
+		v.Duties = append(v.Duties, o)
+	}
+	for _, n := range s.Notices {
+		if n.ID == in.Get("notice") || in.Get("notice") == "" && in.Get("duty") == "" {
+			v.Notice = n // without a choice, the newest
+		}
+	}
+	duty := in.Get("duty")
+	if v.Notice != nil {
+		duty = v.Notice.Duty
+		v.fillLedger()
+		v.Signed = signatures(v.Notice.Approvals)
+	}
+	v.Compose = compose(look.Policy, duty, v.Notice, in, t != nil && in.Get("do") == "draft")
+	if v.Party = strings.TrimSpace(in.Get("party")); v.Notice != nil && v.Party != "" && in.Get("do") != "resend" {
+		letter, err := c.desk.Preview(r.Context(), s.ID, v.Notice.ID, v.Party)
+		if err != nil {
+			if v.Trouble = troubleOf(err); v.Trouble.Status >= http.StatusInternalServerError {
+				return err
+			}
+			v.Trouble.Title = "No preview"
+		} else {
+			v.Preview = &letter
+		}
+	}
+	return c.render(w, r, status, noticesPage(v))
+}
+
+// compose makes the form of a duty's notice: from what was just written, else from the draft.
+func compose(p *policy.Program, duty string, n *incident.Notice, in url.Values, written bool) *composer {
+	for _, d := range p.Duties {
+		if d.ID != duty {
+			continue
+		}
+		c := &composer{Duty: d.ID, Of: len(d.Content), Approvers: d.Approve}
+		if n != nil {
+			if n.State != incident.NoticeDraft && n.State != incident.NoticeApproved {
+				return nil // sent: it can be read, not rewritten
+			}
+			c.Notice, c.Subject = n.ID, n.Subject
+		}
+		if written {
+			c.Subject = in.Get("subject")
+		}
+		for _, id := range d.Content {
+			it := item{ID: id, Ask: ask(id)}
+			if n != nil {
+				it.Text = n.Content[id]
+			}
+			if written {
+				it.Text = in.Get("item." + id)
+			}
+			if strings.TrimSpace(it.Text) != "" {
+				c.Done++
+			}
+			c.Items = append(c.Items, it)
+		}
+		return c
+	}
+	return nil
+}
+
+func signatures(signed []incident.Signed) []string {
+	var out []string
+	for _, s := range signed {
+		text := who(s.By)
+		if s.Role != "" {
+			text += " as " + word(s.Role)
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// order of the ledger: what needs a person first.
+var deliveryOrder = []incident.DeliveryState{incident.DeliveryBounced, incident.DeliveryNoAddress, incident.DeliveryUncertain,
+	incident.DeliveryDeferred, incident.DeliveryTrying, incident.DeliveryOwed, incident.DeliveryAccepted}
+
+func (v *noticesView) fillLedger() {
+	n := map[incident.DeliveryState]int{}
+	for _, d := range v.Notice.Deliveries {
+		n[d.State]++
+		if v.Filter == "" || v.Filter == string(d.State) {
+			v.Ledger = append(v.Ledger, d)
+		}
+	}
+	for _, s := range deliveryOrder {
+		if n[s] > 0 {
+			v.Counts = append(v.Counts, ledgerCount{s, deliveryLook(s), n[s]})
+		}
+	}
+	slices.SortFunc(v.Ledger, func(a, b *incident.Delivery) int {
+		if c := slices.Index(deliveryOrder, a.State) - slices.Index(deliveryOrder, b.State); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.Recipient, b.Recipient)
+	})
+	if len(v.Ledger) > ledgerRows {
+		v.More = len(v.Ledger) - ledgerRows
+		v.Ledger = v.Ledger[:ledgerRows]
+	}
+}
+
+// recipients is how many people a duty's notice goes to, as far as is known now.
+func (v noticesView) recipients() string {
+	if v.Notice == nil {
+		return "nobody yet"
+	}
+	if n := len(v.Notice.Deliveries); n > 0 {
+		return count(int64(n), "recipient", "recipients")
+	}
+	for _, d := range v.Duties {
+		if d.ID == v.Notice.Duty && d.Clock != nil && d.Clock.Count > 0 {
+			return count(int64(d.Clock.Count), "recipient", "recipients")
+		}
+	}
+	return "its recipients"
+}
+
+func (c *Console) actOnNotice(w http.ResponseWriter, r *http.Request) error {
+	in, id := r.PostForm, r.PathValue("id")
+	next := url.Values{}
+	if n := in.Get("notice"); n != "" {
+		next.Set("notice", n)
+	} else {
+		next.Set("duty", in.Get("duty"))
+	}
+	err := checkForm(r)
+	if err == nil {
+		var command incident.Command
+		switch in.Get("do") {
+		case "draft":
+			content := map[string]string{}
+			for name, values := range in {
+				if item, ok := strings.CutPrefix(name, "item."); ok && len(values) > 0 {
+					content[item] = strings.ReplaceAll(strings.TrimSpace(values[0]), "\r\n", "\n")
+				}
+			}
+			command = incident.DraftNotice{Duty: in.Get("duty"), Notice: in.Get("notice"), Subject: strings.TrimSpace(in.Get("subject")), Content: content}
+		case "approve":
+			command = incident.ApproveNotice{Notice: in.Get("notice"), Attest: in.Get("attest") == "yes"}
+		case "send":
+			command = incident.SendNotice{Notice: in.Get("notice")}
+		case "resend":
+			command = incident.ResendNotice{Notice: in.Get("notice"), Party: in.Get("party"), Reason: strings.TrimSpace(in.Get("reason"))}
+		default:
+			return desk.ErrNotFound
+		}
+		_, err = c.desk.Submit(r.Context(), desk.Request{ID: requestID(r), Incident: id, Command: command, Caller: callerOf(r.Context())})
+	}
+	if err != nil {
+		t := troubleOf(err)
+		if t.Status >= http.StatusInternalServerError {
+			c.opt.Log.ErrorContext(r.Context(), "notice failed", "error", err)
+		}
+		return c.showNotices(w, r, t.Status, in, t)
+	}
+	if next.Get("notice") == "" {
+		next = url.Values{} // a new draft is the newest notice, which is shown
+	}
+	http.Redirect(w, r, "/incidents/"+url.PathEscape(id)+"/notices?"+next.Encode(), http.StatusSeeOther)
+	return nil
+}
