@@ -26,16 +26,20 @@ var layers = [][]string{
 	{"contain/*", "notify/*", "probe", "review", "evidence", "scenarios", "policies"},
 	{"contain", "notify"},
 	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "scope"},
+	{"internal/runner"},
 	{"accesslog", "org", "ledger"},
+	{"detect", "verify"},
+	{"scope/tally"},
 	{"leaf", "incident"},
-	{"detect", "verify", "policy"},
+	{"policy"},
 	{"calendar"},
+	{"internal/groupcommit", "internal/mint"},
 	{"killswitch", "piilog", "client", "internal/judge"},
 }
 
 // peers are imports inside one layer, each with its reason.
 var peers = map[string]string{
-	"ledger -> incident": "a fact is what a ledger keeps",
+	"internal/drill/victim -> internal/drill/world": "the orders that the application serves are the world's",
 }
 
 // alone are packages that other people's programs import, or that judge us: nothing of ours in them.
