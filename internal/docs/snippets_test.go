@@ -17,8 +17,7 @@ func TestEverySnippetDoesWhatTheDocumentSays(t *testing.T) {
 	for _, p := range parsePages(t) {
 		for _, b := range p.blocks {
 			where := fmt.Sprintf("%s:%d", p.name, b.line)
-			_, mark, _ := strings.Cut(b.info, " ")
-			switch mark {
+			switch kindOf(b) {
 			case "policy", "policy-minimal":
 				if _, diags := policy.Compile(where, []byte(b.text)); policy.HasErrors(diags) {
 					t.Errorf("%s: this policy does not compile:\n%s", where, policy.Format(diags, []byte(b.text)))
@@ -30,6 +29,27 @@ func TestEverySnippetDoesWhatTheDocumentSays(t *testing.T) {
 			}
 		}
 	}
+}
+
+// kindOf says what a YAML block is: what it is marked as, else what it begins with. A block with an
+// ellipsis shows a part.
+func kindOf(b block) string {
+	language, mark, _ := strings.Cut(b.info, " ")
+	if language != "yaml" || mark != "" || strings.Contains(b.text, "…") {
+		return mark
+	}
+	for line := range strings.Lines(b.text) {
+		switch key, _, _ := strings.Cut(line, ":"); {
+		case strings.HasPrefix(key, "#") || strings.TrimSpace(key) == "":
+			continue
+		case key == "policy" && strings.Contains(b.text, "\ntitle:"):
+			return "policy"
+		case key == "organisation":
+			return "config"
+		}
+		break
+	}
+	return ""
 }
 
 // What a shipped policy promises, a drill of it may not call out of place.
