@@ -11,8 +11,9 @@ import (
 
 // judgement collects the duty facts of one round, one fact for all recipients that share it.
 type judgement struct {
-	groups []*dutyGroup
-	byKey  map[dutyGroupKey]*dutyGroup
+	groups  []*dutyGroup
+	byKey   map[dutyGroupKey]*dutyGroup
+	private bool // the reasons speak of one recipient each: they stand in that recipient's part
 }
 
 type dutyGroup struct {
@@ -20,7 +21,7 @@ type dutyGroup struct {
 	body      DutyBody
 	why       string
 	occurred  time.Time
-	merchants []string
+	merchants []Part
 }
 
 type dutyGroupKey struct {
@@ -42,6 +43,13 @@ func nano(t time.Time) int64 {
 
 // add records one step of one instance. A merchant joins the merchants that take the same step.
 func (j *judgement) add(kind Kind, b DutyBody, why, merchant string, occurred time.Time) {
+	mine := Part{Merchant: merchant, Body: emptyBody}
+	if merchant != "" {
+		b.Recipient = "" // a header never names a merchant
+		if j.private && why != "" {
+			mine, why = part(merchant, DutyText{Why: why}), ""
+		}
+	}
 	k := dutyGroupKey{
 		kind: kind, duty: b.Duty, party: b.Recipient, state: string(b.State), anchor: b.Anchor,
 		started: nano(b.Started), target: nano(b.Target), due: nano(b.Due), atOnce: nano(b.AtOnce),
@@ -61,7 +69,7 @@ func (j *judgement) add(kind Kind, b DutyBody, why, merchant string, occurred ti
 	}
 	g.body.N++
 	if merchant != "" {
-		g.merchants = append(g.merchants, merchant)
+		g.merchants = append(g.merchants, mine)
 	}
 }
 
@@ -71,9 +79,7 @@ func (j *judgement) emit(w *work) {
 		if g.why != "" {
 			parts = append(parts, own(DutyText{Why: g.why}))
 		}
-		for _, m := range g.merchants {
-			parts = append(parts, Part{Merchant: m, Body: emptyBody})
-		}
+		parts = append(parts, g.merchants...)
 		switch g.kind {
 		case KindDutyMissed, KindDutyAtRisk:
 			w.tick(g.kind, g.occurred, g.body, parts...)
@@ -120,9 +126,11 @@ func (w *work) judgeAll() {
 			r.judge(&j, "", false)
 		default:
 			merchantDuties[d.ID] = true
+			j.private = r.cond.common == nil
 			for _, m := range affected {
 				r.judge(&j, m, true)
 			}
+			j.private = false
 		}
 	}
 	w.judgeStrays(s, &j, merchantDuties, affected)
@@ -428,9 +436,7 @@ func (w *work) judgeTold() {
 				body.Round = round
 			}
 			name := t.recipient
-			if toMerchants(w.p, d) {
-				body.Recipient = ""
-			} else {
+			if !toMerchants(w.p, d) {
 				name = ""
 			}
 			j.add(KindDutyMet, cur.metBody(body, w.now, Proof{Notice: n.ID}, triggerOf(n.SentBy)), "", name, w.now)
@@ -491,7 +497,7 @@ func (w *work) timeStep(j *judgement, kind Kind, to DutyState, d *DutyInstance, 
 	b.At = at
 	merchant := ""
 	if of := dutyOf(w.p, d.Duty); of != nil && toMerchants(w.p, of) {
-		b.Recipient, merchant = "", d.Recipient
+		merchant = d.Recipient
 	}
 	j.add(kind, b, "", merchant, at)
 }

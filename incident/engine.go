@@ -50,11 +50,10 @@ func Decide(p *policy.Program, s *State, c Command, ctx Context) (Decision, erro
 		}
 		return Decision{}, err
 	}
-	own := len(w.facts)
 	if err := w.settle(); err != nil {
 		return Decision{}, err
 	}
-	if _, tick := c.(Tick); tick && len(w.facts) > own {
+	if _, tick := c.(Tick); tick && len(w.facts) > 0 {
 		reason = ReasonClockDue
 	}
 	return Decision{Reason: reason, Facts: w.facts}, nil

@@ -3,6 +3,7 @@ package incident
 import (
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // dutyKey names an instance: the duty, the duty and a recipient, or one of them in a later round.
@@ -49,8 +50,15 @@ func foldDuty(s *State, f Fact) error {
 	n := 0
 	var before, after *DutyInstance
 	duties := writable(s, inDuties, &s.Duties)
-	recipients(f, b.Recipient, func(recipient string, _ Part) {
+	recipients(f, b.Recipient, func(recipient string, p Part) {
 		n++
+		t := t
+		if p.Merchant != "" && len(p.Body) > len(emptyBody) {
+			if err := decodePart(f, p, &t); err != nil {
+				failed = err
+				return
+			}
+		}
 		key := dutyKey(b.Duty, recipient, b.Round)
 		old := duties[key]
 		d, err := s.nextDuty(f, b, t, key, recipient, old)
@@ -250,6 +258,9 @@ func foldAction(s *State, f Fact) error {
 			a.Unsure++
 		} else {
 			a.Unsure = 0
+		}
+		if f.Kind == KindActionFailed && old.State == ActionUndoing {
+			a.Expires = time.Time{} // an undo that failed is a person's to decide, not the clock's to repeat
 		}
 	}
 	switch f.Kind {
