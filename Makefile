@@ -14,7 +14,7 @@ help:
 	  'make build      leaves bin/tocsin and bin/tocsin-verify' \
 	  'make soak       long runs: kills, seeds, sabotages (up to 60 minutes; SOAK=full for all)' \
 	  'make bench      the figures of the README' \
-	  'make generate   regenerate templates'
+	  'make generate   regenerate templates and the test column of docs/promises.md'
 
 build:
 	@mkdir -p bin
@@ -53,6 +53,7 @@ vuln:
 
 generate:
 	$(GO) tool templ generate
+	$(GO) test -count=1 -run TestEveryRowNamesTheTestsThatShowIt ./internal/docs -update
 
 fmt:
 	gofmt -w .
