@@ -18,10 +18,16 @@ var decides = map[string]string{"confirmed": "confirm", "dismissed": "dismiss", 
 // clause is what a duty obliges us to, as a sentence without its full stop.
 func (p *Program) clause(d Duty) string {
 	s := p.act(d, false)
-	if d.Do == Notify {
+	if d.Do.tells() {
 		s += " by e-mail"
 	}
 	s += " " + p.dues(d)
+	if len(d.Due) > 0 && d.Every != nil {
+		s += ", and then " + everyWords(*d.Every)
+		if d.Until != "" {
+			s += " until " + p.reached(d.Until)
+		}
+	}
 	if d.When != nil {
 		s += ", if " + d.When.Say
 	}
@@ -64,6 +70,8 @@ func (p *Program) act(d Duty, ing bool) string {
 		return pick("we establish who and what is affected", "establishing its scope")
 	case Notify:
 		return pick("we tell ", "telling ") + p.recipients(d.To)
+	case Announce:
+		return pick("we keep ", "keeping ") + p.recipients(d.To) + " informed"
 	case Verify:
 		return pick("we verify that the fix works", "verifying the fix")
 	case Restore:
@@ -74,6 +82,17 @@ func (p *Program) act(d Duty, ing bool) string {
 		return pick("we review this policy", "reviewing this policy")
 	}
 	return pick("we do "+spaced(d.ID), "doing "+spaced(d.ID))
+}
+
+// reached says that an instant has come.
+func (p *Program) reached(instant string) string {
+	if s, ok := been[instant]; ok {
+		return s
+	}
+	if _, _, dotted := strings.Cut(instant, "."); dotted {
+		return p.instant(instant) + " is over"
+	}
+	return "the incident is " + spaced(instant)
 }
 
 // recipients names whom a duty tells.

@@ -50,7 +50,7 @@ type compiler struct {
 	later        []func()           // conditions to compile when every name is declared
 	ids          map[string]rule    // duties, gates, actions: what the page must show
 	wait         map[string][]text  // action id to the actions it waits for
-	until        map[string]text    // duty id to its until
+	says         map[string]text    // duty id to its own words
 	pageNode     *yaml.Node         // read last: it refers to everything
 	phaseSays    map[string][]prose // by phase
 	usesPromptly bool
@@ -71,7 +71,7 @@ func (c *compiler) policy(root *yaml.Node) {
 	if deref(root).Kind != yaml.MappingNode {
 		return
 	}
-	c.ids, c.wait, c.until, c.phaseSays = map[string]rule{}, map[string][]text{}, map[string]text{}, map[string][]prose{}
+	c.ids, c.wait, c.says, c.phaseSays = map[string]rule{}, map[string][]text{}, map[string]text{}, map[string][]prose{}
 	if id := f.need("policy", "my_policy"); id.s != "" && c.id(id.pos, id.s, "a policy") {
 		c.p.ID = id.s
 	}
@@ -105,9 +105,6 @@ func (c *compiler) policy(root *yaml.Node) {
 		compile()
 	}
 	c.consistency(f)
-	for i := range c.p.Duties {
-		c.p.Duties[i].Say = c.p.clause(c.p.Duties[i])
-	}
 	c.page(f)
 }
 

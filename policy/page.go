@@ -42,6 +42,14 @@ func (c *compiler) proses(n *yaml.Node, what string) []prose {
 // hand, and promised rules that no sentence shows.
 func (c *compiler) page(f fields) {
 	w := &pageWriter{compiler: c, shown: map[string]bool{}}
+	for i := range c.p.Duties {
+		d := &c.p.Duties[i]
+		d.Say = c.p.clause(*d)
+		if own, ok := c.says[d.ID]; ok {
+			d.Say = w.own(own, d.ID)
+		}
+	}
+	w.shown = map[string]bool{} // what a duty says of itself is not on the page yet
 	if f.has("page") {
 		for _, p := range c.proses(c.pageNode, "page") {
 			w.line(p)
@@ -217,6 +225,21 @@ func (w *pageWriter) resolve(t text, sentence string, line *PageLine) string {
 	}
 	b.WriteString(sentence)
 	return b.String()
+}
+
+// own resolves the words a duty gives itself: {due} is its own, and so are the other parts.
+func (w *pageWriter) own(t text, duty string) string {
+	parts := []string{"due", "every", "content", "to", "who", "when"}
+	s := refForm.ReplaceAllStringFunc(strings.TrimSuffix(oneLine(t.s), "."), func(m string) string {
+		part := strings.TrimSpace(m[1 : len(m)-1])
+		says, ok := w.dutyReference(duty, part, &PageLine{})
+		if !ok || !slices.Contains(parts, part) {
+			w.errorf(t.pos, "unknown-reference", didYouMean(part, parts, "a duty has {due}, {content}, {to}, {who}, {when} and {every}"), "say refers to {%s}, which the duty %s does not have", short(part), duty)
+		}
+		return says
+	})
+	w.typedTimes(t)
+	return s
 }
 
 // unknown reports a reference to nothing.

@@ -11,7 +11,10 @@ import (
 )
 
 // verbs are what a duty may oblige somebody to do, with the keys only they have.
-var verbs = []string{"contain", "decide", "assess", "scope", "notify", "verify", "restore", "review", "review_policy"}
+var verbs = []string{"contain", "decide", "assess", "scope", "notify", "update", "verify", "restore", "review", "review_policy"}
+
+// tells reports whether meeting a duty of the verb means that somebody has been told.
+func (v Verb) tells() bool { return v == Notify || v == Announce }
 
 // settles says which milestones meeting a duty of a verb records.
 var settles = map[Verb][]string{
@@ -21,14 +24,11 @@ var settles = map[Verb][]string{
 
 func (c *compiler) duties(f fields) {
 	for _, e := range c.named(f.vals["duties"], "duties", "a duty") {
-		l := c.fields(e.val, "a duty", "who", "do", "for", "of", "to", "when", "due", "every", "until", "content", "approve", "late", "promise")
+		l := c.fields(e.val, "a duty", "who", "do", "for", "of", "to", "when", "due", "every", "until", "content", "approve", "late", "promise", "say")
 		d := Duty{ID: e.key, For: "incident", Pos: c.pos(e.pos)}
 		d.Who = c.role(l.need("who", "lead"))
 		if t := l.need("do", "notify"); t.s != "" {
-			switch {
-			case t.s == string(Announce):
-				c.errorf(t.pos, "not-yet", "notify tells once; telling again and again is not run yet", "do: the verb update is not run yet")
-			case !slices.Contains(verbs, t.s):
+			if !slices.Contains(verbs, t.s) {
 				c.errorf(t.pos, "bad-value", didYouMean(t.s, verbs, "verbs are "+list(verbs, "and")), "do: there is no verb %s", short(t.s))
 			}
 			d.Do = Verb(t.s)
@@ -48,6 +48,9 @@ func (c *compiler) duties(f fields) {
 		}
 		d.Promise = c.promise(l)
 		i := len(c.p.Duties)
+		if t := l.text("say"); t.s != "" {
+			c.says[d.ID] = t
+		}
 		c.p.Duties = append(c.p.Duties, d)
 		c.ids["duty "+d.ID] = rule{"duty", d.Promise, e.pos}
 		c.when(l, context{what: "the condition of a duty", recipient: d.To != ""}, func(cond *Condition) { c.p.Duties[i].When = cond })
@@ -81,7 +84,7 @@ func (c *compiler) dutyTo(l fields, d *Duty) {
 			d.Content = append(d.Content, t.s)
 		}
 	}
-	if d.Do != Notify {
+	if !d.Do.tells() {
 		for _, key := range []string{"to", "content", "approve"} {
 			if l.has(key) && d.Do != "" {
 				c.errorf(l.at(key), "unknown-key", "", "%s belongs to do: notify; this duty does %s", key, d.Do)
@@ -90,7 +93,7 @@ func (c *compiler) dutyTo(l fields, d *Duty) {
 		return
 	}
 	if !l.has("to") {
-		c.errorf(l.at("do"), "missing-key", "write to: merchants.affected, or the id of a party", "the duty %s notifies, and does not say whom", d.ID)
+		c.errorf(l.at("do"), "missing-key", "write to: merchants.affected, or the id of a party", "the duty %s tells somebody, and does not say whom", d.ID)
 	}
 	if !l.has("content") {
 		c.warnf(l.pos, "no-content", "write content: [what_happened, data_involved, our_measures, your_actions]", "the duty %s does not say what the notice must contain", d.ID)
@@ -151,21 +154,22 @@ func (c *compiler) dutyDue(l fields, d *Duty) {
 		switch {
 		case err != nil:
 			c.parseError(e.pos, "bad-clock", err)
-		case d.For != "programme":
-			c.errorf(e.pos, "not-yet", "write for: programme, or a clock: due: 4h after confirmed", "every: repeated duties of an incident are not run yet")
 		case c.business(e.pos, span):
 			d.Every = &span
 		}
 	}
 	if u := l.text("until"); u.s != "" {
 		d.Until = u.s
-		c.until[d.ID] = u
 		c.anchors = append(c.anchors, reference{u.s, u.pos})
 		if !l.has("every") {
 			c.errorf(l.at("until"), "unknown-key", "write every: 1d as well", "until ends what is repeated; this duty has no every")
 		}
 	}
 	switch {
+	case d.For == "incident" && l.has("every") && !l.has("due"):
+		c.errorf(l.at("every"), "missing-key", "write due: 4h after confirmed as well", "the duty %s is repeated, and has no due for the first time", d.ID)
+	case d.Do == Announce && !l.has("every"):
+		c.errorf(l.at("do"), "missing-key", "write every: 4h, or do: notify to tell once", "the duty %s updates, and does not say how often", d.ID)
 	case d.Do == ReRead && d.For != "programme":
 		c.errorf(l.at("do"), "bad-value", "write for: programme", "the policy is reviewed whatever happens: %s is no duty of an incident", d.ID)
 	case d.For == "programme" && d.Do != ReRead && d.Do != "":
