@@ -253,6 +253,9 @@ func (p *Program) dues(d Duty) string {
 	if len(d.Due) == 0 && d.Every != nil {
 		return "at least " + everyWords(*d.Every)
 	}
+	if len(d.Due) > 0 && d.Due[0].When != nil {
+		return p.tabled(d)
+	}
 	parts := make([]string, len(d.Due))
 	for i, k := range d.Due {
 		parts[i] = p.phrase(k)

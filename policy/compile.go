@@ -64,7 +64,7 @@ type rule struct {
 }
 
 var sections = []string{"policy", "title", "owner", "updated", "time", "scales", "classes", "facts", "milestones", "parties",
-	"roles", "duties", "gates", "actions", "checks", "phases", "review", "contact", "page"}
+	"roles", "duties", "tables", "gates", "actions", "checks", "phases", "review", "contact", "page"}
 
 func (c *compiler) policy(root *yaml.Node) {
 	f := c.fields(root, "the policy", sections...)
@@ -88,6 +88,7 @@ func (c *compiler) policy(root *yaml.Node) {
 	c.checks(f)
 	c.actions(f)
 	c.duties(f)
+	c.tables(f)
 	c.gates(f)
 	c.phases(f)
 	c.review(f)

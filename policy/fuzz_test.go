@@ -27,6 +27,7 @@ func FuzzCompile(f *testing.F) {
 	for _, s := range []string{
 		"a: &a [*a, *a]", "? {x: y} : z", "policy: !!map {}", "duties: { a: ~ }", "page: [[{}], {text: [x]}]", "gates: [~, [], {need: ['', '&&', 'a &&']}]",
 		"roles: {a: {does: x, backup: [b], holder: z}, b: {does: y, backup: [a]}}\ngates: [{guards: restore, sign: [2 of a]}]",
+		"duties: { a: { who: lead, do: update, due: promptly..2h after detected, every: 2h..4h, until: contained, say: '{due} {every}' } }\ntables: [ { by: severity, high: { a: 3h } }, { by: class, x: { a: none } } ]",
 		"%YAML 1.2\n---\npolicy: a\n...\n", "\ufeffpolicy: a\n", "policy: |\n  a\n b\n", "phases: [a: , b: {until: or}]", "late: {{}: x}",
 		"duties: { a: { who: lead, do: contain, due: after, when: \"'\\n' == \" } }",
 	} {

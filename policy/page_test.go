@@ -55,6 +55,39 @@ page: [ "We act {duties.stop.due}." ]
 	}
 }
 
+func TestATableFillsClocksByLevel(t *testing.T) {
+	p := compiled(t, `
+time: { promptly: 4h }
+duties:
+  stop: { who: lead, do: contain, due: 8h after detected or suspected }
+tables:
+- by: severity
+  high: { stop: promptly..2h }
+  low: { stop: none }
+page: [ "We act {duties.stop.due}." ]
+`)
+	want := "We act promptly, and within 2 hours of detecting it or suspecting it, whichever comes first (we aim for 4 hours) where the severity is high, " +
+		"not at all where the severity is low, and otherwise within 8 hours of detecting it or suspecting it, whichever comes first. [stop]\n"
+	if page := string(p.Markdown()); !strings.Contains(page, want) {
+		t.Errorf("the page does not say %q:\n%s", want, page)
+	}
+	counts := func(severity string) (texts []string) {
+		for _, k := range p.Duties[0].Due {
+			if k.When.Eval(policy.View{Severity: severity}).Value != policy.False {
+				texts = append(texts, k.Text)
+			}
+		}
+		return texts
+	}
+	for severity, want := range map[string]string{
+		"high": "promptly..2h after detected or suspected", "low": "", "": "promptly..2h after detected or suspected; 8h after detected or suspected",
+	} {
+		if got := strings.Join(counts(severity), "; "); got != want {
+			t.Errorf("at severity %q the clocks are %q, want %q", severity, got, want)
+		}
+	}
+}
+
 // A policy that writes no page has one that says all it promises.
 func TestAPolicyWithoutAPageHasOne(t *testing.T) {
 	p := compiled(t, `

@@ -139,6 +139,8 @@ type Duty struct {
 	Promise []string
 	Say     string // the clause the page prints for this duty
 	Pos     Pos
+
+	never []reference // levels at which a table says none, for the page
 }
 
 // Clock says how long after which instant a duty is due.
