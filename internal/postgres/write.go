@@ -19,8 +19,9 @@ type tx struct {
 	reader
 	store  *Store
 	ended  bool
-	chains []string     // that grew
-	jobs   []ledger.Job // to queue when the function returns
+	heads  map[string]ledger.Head // as this transaction has read or moved them; zero: empty chain
+	chains []string               // that grew
+	jobs   []ledger.Job           // to queue when the function returns
 }
 
 var errEnded = errors.New("postgres: the transaction has ended")
@@ -40,8 +41,8 @@ func (t *tx) Append(chain string, expect int, records []ledger.Record) error {
 	if t.ended {
 		return errEnded
 	}
-	head, err := t.Head(chain)
-	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+	head, err := t.head(chain)
+	if err != nil {
 		return err
 	}
 	if err := ledger.CheckAppend(chain, head, expect, records); err != nil {
@@ -62,8 +63,35 @@ func (t *tx) Append(chain string, expect int, records []ledger.Record) error {
 		chain, last.N, last.ID, last.Hash); err != nil {
 		return err
 	}
+	t.heads[chain] = ledger.Head{Chain: chain, N: last.N, ID: last.ID, Hash: last.Hash}
 	t.chains = append(t.chains, chain)
 	return nil
+}
+
+// Head returns the newest fact of a chain. A command reads the head before it appends, and Append
+// compares with it: the second time it is remembered, because nobody else writes meanwhile.
+func (t *tx) Head(chain string) (ledger.Head, error) {
+	h, err := t.head(chain)
+	if err == nil && h.N == 0 {
+		err = fmt.Errorf("%w: head of chain %s", ledger.ErrNotFound, chain)
+	}
+	return h, err
+}
+
+// head is Head with the zero value for an empty chain.
+func (t *tx) head(chain string) (ledger.Head, error) {
+	if h, ok := t.heads[chain]; ok {
+		return h, nil
+	}
+	h, err := t.reader.Head(chain)
+	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
+		return ledger.Head{}, err
+	}
+	if t.heads == nil {
+		t.heads = map[string]ledger.Head{}
+	}
+	t.heads[chain] = h
+	return h, nil
 }
 
 // append inserts one fact and its parts. The writers' lock is held and facts are never deleted,

@@ -92,7 +92,7 @@ func BenchmarkPlain(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "plain.db")+
 				"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(ON)&_pragma=busy_timeout(10000)"+
-				"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)&_txlock=immediate")
+				"&_pragma=temp_store(MEMORY)&_pragma=cache_size(-16000)&_pragma=wal_autocheckpoint(4000)&_txlock=immediate")
 			if err != nil {
 				b.Fatal(err)
 			}

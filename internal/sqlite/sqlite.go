@@ -106,7 +106,8 @@ func (s *Store) open() error {
 	var err error
 	// synchronous=FULL: a commit that returned survives a power cut.
 	if s.write, err = open(s.path, "_txlock=immediate", 1,
-		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "temp_store(MEMORY)", "cache_size(-16000)"); err != nil {
+		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "temp_store(MEMORY)",
+		"cache_size(-16000)", "wal_autocheckpoint(4000)"); err != nil {
 		return err
 	}
 	if err := migrate(ctx, s.write, s.path); err != nil {
