@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
@@ -174,7 +175,7 @@ func appendString(b []byte, s string) []byte {
 // clean reports whether s may stand in a plain field: valid UTF-8 without control characters.
 func clean(s string) bool {
 	for _, r := range s {
-		if r == utf8.RuneError || r < 0x20 || r == 0x7f {
+		if r == utf8.RuneError || unicode.IsControl(r) {
 			return false
 		}
 	}

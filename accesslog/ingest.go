@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -126,38 +127,64 @@ func (s *Store) decode(b *batch, src Source, format string, pieces []piece) erro
 			b.receipt.Ignored = append(b.receipt.Ignored, name)
 		}
 	}
+	wires, err := s.decodeAll(b, format, pieces, unknown)
+	if err != nil {
+		return err
+	}
 	b.arrivals = make([]arrival, 0, len(pieces))
-	for _, p := range pieces {
-		e, err := s.decodeOne(p, src, format, unknown)
-		if err == nil {
-			err = s.place(b, e, idBase, p.offset)
+	for i, w := range wires {
+		if w == nil {
+			continue
 		}
-		var bad *invalid
-		switch {
-		case errors.As(err, &bad):
-			b.receipt.Rejected = append(b.receipt.Rejected, Reject{p.line, bad.field, bad.reason})
-		case err != nil:
+		e, err := s.admit(w, src)
+		if err == nil {
+			err = s.place(b, e, idBase, pieces[i].offset)
+		}
+		if err := b.reject(pieces[i].line, err); err != nil {
 			return err
 		}
 	}
+	slices.SortStableFunc(b.receipt.Rejected, func(x, y Reject) int { return x.Line - y.Line })
 	return nil
 }
 
-func (s *Store) decodeOne(p piece, src Source, format string, unknown func(string)) (*leaf.Event, error) {
+// decodeAll reads the events of a batch and makes the keys of merchants that are new. A piece
+// that cannot be read is nil in the result and among the rejects.
+func (s *Store) decodeAll(b *batch, format string, pieces []piece, unknown func(string)) ([]*Wire, error) {
+	wires := make([]*Wire, len(pieces))
+	fresh := map[string]bool{}
+	for i, p := range pieces {
+		w, err := decodeOne(p, format, unknown)
+		if err := b.reject(p.line, err); err != nil {
+			return nil, err
+		}
+		if wires[i] = w; w != nil && len(w.Subjects) > 0 && len(w.Merchant) <= maxName && clean(w.Merchant) && !s.pseudonyms.known(w.Merchant) {
+			fresh[w.Merchant] = true
+		}
+	}
+	// A crash after this leaves keys that nothing was hashed with yet; they are used when the
+	// batch comes again.
+	return wires, s.pseudonyms.prepare(slices.Sorted(maps.Keys(fresh)))
+}
+
+// reject notes what is wrong with an event; any other error is returned.
+func (b *batch) reject(line int, err error) error {
+	var bad *invalid
+	if errors.As(err, &bad) {
+		b.receipt.Rejected = append(b.receipt.Rejected, Reject{line, bad.field, bad.reason})
+		return nil
+	}
+	return err
+}
+
+func decodeOne(p piece, format string, unknown func(string)) (*Wire, error) {
 	if len(p.raw) > maxWireEvent {
 		return nil, &invalid{"event", fmt.Sprintf("is larger than %d KiB as sent", maxWireEvent>>10)}
 	}
-	var w *Wire
-	var err error
 	if format == FormatCloudTrail {
-		w, err = decodeCloudTrail(p.raw)
-	} else {
-		w, err = decodeNative(p.raw, unknown)
+		return decodeCloudTrail(p.raw)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return s.admit(w, src)
+	return decodeNative(p.raw, unknown)
 }
 
 // place gives an event its times and its id and appends it to the batch.

@@ -19,6 +19,18 @@ type Keys interface {
 	Key(purpose, id string) ([]byte, error)
 }
 
+// preparer is what Keys may also have: make many keys in one durable write, so that the first
+// batch about three hundred merchants waits for the disk once.
+type preparer interface {
+	Prepare(purpose string, ids ...string) error
+}
+
+// looker is what Keys may also have: find a key without making one, so that reading after a key
+// was destroyed does not make another.
+type looker interface {
+	Lookup(purpose, id string) ([]byte, error)
+}
+
 // pseudonyms turns identifiers into tokens. It keeps a keyed hash per merchant, because starting
 // an HMAC costs more than finishing one.
 type pseudonyms struct {
@@ -47,8 +59,24 @@ func (p *pseudonyms) token(merchant, kind, normal string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:TokenLen]), nil
 }
 
-// forget drops the cached key of a merchant after its key was destroyed.
-func (p *pseudonyms) forget(merchant string) { p.pools.Delete(merchant) }
+// known says whether the key of a merchant is at hand.
+func (p *pseudonyms) known(merchant string) bool {
+	_, ok := p.pools.Load(merchant)
+	return ok
+}
+
+// prepare makes the keys of merchants that have none.
+func (p *pseudonyms) prepare(merchants []string) error {
+	if k, ok := p.keys.(preparer); ok && len(merchants) > 1 {
+		if err := k.Prepare("pseudonym", merchants...); err != nil {
+			return fmt.Errorf("accesslog: pseudonym keys: %w", err)
+		}
+	}
+	return nil
+}
+
+// Forget drops the cached pseudonym key of a merchant; call it after the key was destroyed.
+func (s *Store) Forget(merchant string) { s.pseudonyms.pools.Delete(merchant) }
 
 // normalise brings an identifier to the form that is hashed, so that the same person written in
 // two ways is one person. It returns "" when nothing identifying is left.

@@ -167,9 +167,13 @@ func (s *Store) open(ctx context.Context, index uint64) (Leaf, *opened, error) {
 	if err != nil {
 		return l, nil, fmt.Errorf("accesslog: leaf %d: %w", index, err)
 	}
-	key, err := s.o.Keys.Key("epoch", h.Epoch)
+	find := s.o.Keys.Key
+	if k, ok := s.o.Keys.(looker); ok {
+		find = k.Lookup
+	}
+	key, err := find("epoch", h.Epoch)
 	if err != nil {
-		return l, nil, fmt.Errorf("accesslog: epoch key: %w", err)
+		return l, nil, fmt.Errorf("accesslog: epoch key of leaf %d: %w", index, err)
 	}
 	o, err := openLeaf(l.Stored, key)
 	if err != nil {

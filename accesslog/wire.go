@@ -101,7 +101,7 @@ func (Wire) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Limits of the fields of an event, in bytes or elements.
 const (
-	maxName      = 256
+	maxName      = 200 // what a keyring takes as an id
 	maxText      = 2048
 	maxSubjects  = 1000
 	maxDataTypes = 64

@@ -170,13 +170,16 @@ type manifest struct {
 var leafName = regexp.MustCompile(`^leaves/(0|[1-9][0-9]{0,18})$`)
 var scopeName = regexp.MustCompile(`^scopes/([1-9][0-9]{0,8})\.json$`)
 
+// fixedFiles is the order of an export; leaves and scopes stand for the files in these folders,
+// and the review may be absent.
+var fixedFiles = []string{
+	"README.txt", "manifest.json", "keys.txt", "facts.ndjson", "facts.checkpoint", "facts.leaves", "events.checkpoint",
+	"events.leaves", "checkpoints.ndjson", "leaves", "events.ndjson", "scopes", "policy/policy.yaml", "policy/page.md",
+	"policy/page.html", "review.md", "review.pdf", "custody.ndjson",
+}
+
 // place is where a name belongs in the order of an export; -1 when it does not belong at all.
 func place(name string) int {
-	fixed := []string{
-		"README.txt", "manifest.json", "keys.txt", "facts.ndjson", "facts.checkpoint", "facts.leaves", "events.checkpoint",
-		"events.leaves", "checkpoints.ndjson", "leaves", "events.ndjson", "scopes", "policy/policy.yaml", "policy/page.md",
-		"policy/page.html", "review.md", "review.pdf", "custody.ndjson",
-	}
 	switch {
 	case leafName.MatchString(name):
 		name = "leaves"
@@ -185,7 +188,7 @@ func place(name string) int {
 	case name == "leaves", name == "scopes":
 		return -1
 	}
-	return slices.Index(fixed, name)
+	return slices.Index(fixedFiles, name)
 }
 
 // number is the number in a name of leaves or scopes.
@@ -212,6 +215,11 @@ func (c *checker) contents() error {
 			c.find(CodeContents, safe(name), "it is not in its place")
 		}
 		last, lastNumber = at, n
+	}
+	for _, name := range fixedFiles {
+		if name != "leaves" && name != "scopes" && !strings.HasPrefix(name, "review.") && c.archive.files[name] == nil {
+			c.find(CodeContents, name, "it is missing")
+		}
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"net/mail"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/tocsin-ir/tocsin/verify"
 )
@@ -172,15 +173,26 @@ func unbase64(text string) ([]byte, bool) {
 	return raw, err == nil && strings.Contains(string(raw), "\n\n— ")
 }
 
+// printable takes control characters out of what an export says of itself: it may be hostile, and
+// this is a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
 func print(w io.Writer, r *verify.Report) {
 	for _, f := range r.Findings {
-		fmt.Fprintln(w, f)
+		fmt.Fprintln(w, printable(f.String()))
 	}
 	if r.Incident != "" {
 		fmt.Fprintf(w, "%s of %s: %d facts (%d pending, %d parts withheld), %d events in %d leaves, %d scopes, %d earlier checkpoints\n",
-			r.Incident, r.Organisation, r.Facts, r.Pending, r.Withheld, r.Events, r.Leaves, r.Scopes, r.Checkpoints)
+			printable(r.Incident), printable(r.Organisation), r.Facts, r.Pending, r.Withheld, r.Events, r.Leaves, r.Scopes, r.Checkpoints)
 	}
-	fmt.Fprintln(w, r.Verdict)
+	fmt.Fprintln(w, printable(r.Verdict))
 	if !r.OK {
 		return
 	}
