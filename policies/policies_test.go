@@ -176,8 +176,8 @@ func TestServiceReturnsOnlyWhenProven(t *testing.T) {
 		t.Errorf("all is proven, and the gate still asks for %v", left)
 	}
 	for name, change := range map[string]func(v *policy.View){
-		"every check has passed": func(v *policy.View) { v.Checks = nil },
-		"the fix is verified":    func(v *policy.View) { v.FixProven = false },
+		"every check has passed":                      func(v *policy.View) { v.Checks = nil },
+		"the fix is verified":                         func(v *policy.View) { v.FixProven = false },
 		"every action is proven, undone or cancelled": func(v *policy.View) { v.Actions = []policy.ActionView{{ID: "ACT-1", State: "unproven"}} },
 	} {
 		v := proven
