@@ -345,8 +345,10 @@ func (r *run) stopKiller() {
 }
 
 // ack remembers a fact the server said it has recorded, so that it can be compared at the end.
-func (r *run) ack(f people.FactRef) {
+func (r *run) ack(incident string, f people.FactRef) {
 	r.ackMu.Lock()
 	defer r.ackMu.Unlock()
-	r.acked[f.ID] = f
+	if incident != "" && incident == r.inc && r.exported == "" { // what comes after the export is not in it
+		r.acked[f.ID] = f
+	}
 }

@@ -58,6 +58,7 @@ type Case struct {
 	Secrets   []Secret          `json:"secrets"`
 	Events    int               `json:"events"`
 	Replayed  bool              `json:"replayed"`
+	Trials    int               `json:"trials"` // random alterations of the evidence; 0: a hundred
 }
 
 // Truth is what the attacker received.

@@ -156,7 +156,11 @@ func (b *bench) keepCheckpoint() (string, error) {
 func (b *bench) randomCopies(raw []byte) []trial {
 	dice := rand.New(rand.NewPCG(b.c.Seed, 0x7a3b))
 	var out []trial
-	for range randomTrials {
+	trials := b.c.Trials
+	if trials == 0 {
+		trials = randomTrials
+	}
+	for range trials {
 		at, by := dice.IntN(len(raw)), byte(1+dice.IntN(255))
 		data := bytes.Clone(raw)
 		data[at] ^= by

@@ -350,16 +350,22 @@ func (b *bench) crash() CrashScore {
 			}
 		}
 	}
+	b.compareAcked()
+	return s
+}
+
+// compareAcked holds what the server answered with, before and after every kill, against the
+// evidence: a fact that was acknowledged is there, byte for byte, because its hash is.
+func (b *bench) compareAcked() {
 	hashes := map[string]string{}
 	for _, f := range b.export.facts {
 		hashes[f.ID] = f.hash
 	}
 	for id, hash := range b.c.Acked {
-		if have, ok := hashes[id]; ok && have != hash {
-			b.findings = append(b.findings, "fact "+id+" is not what the server said it had recorded")
+		if hashes[id] != hash {
+			b.findings = append(b.findings, "fact "+id+" is not in the evidence as the server said it had recorded it")
 		}
 	}
-	return s
 }
 
 // whose maps Message-IDs to merchants, by the attempts the evidence lists.

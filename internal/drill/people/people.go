@@ -37,10 +37,10 @@ func (Token) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 type Server struct {
 	Base    func() string
 	Client  *http.Client
-	Patient time.Duration                   // how long an answer is waited for over restarts; default 15 s
-	Acked   func(FactRef)                   // called for every fact a command was answered with
-	Retried func()                          // called when a command is given again under its key
-	Pause   func(attempt int) time.Duration // real time between attempts; default 20 ms rising to 200 ms
+	Patient time.Duration                    // how long an answer is waited for over restarts; default 15 s
+	Acked   func(incident string, f FactRef) // called for every fact a command was answered with
+	Retried func()                           // called when a command is given again under its key
+	Pause   func(attempt int) time.Duration  // real time between attempts; default 20 ms rising to 200 ms
 }
 
 // FactRef is a fact the server said it has recorded.
@@ -134,14 +134,14 @@ func (p *Person) Call(ctx context.Context, method, path string, body, into any) 
 		return fmt.Errorf("%s %s: the answer is not the JSON expected: %w", method, path, err)
 	}
 	var acked struct {
-		Facts   []FactRef `json:"facts"`
-		Outcome struct {
-			Facts []FactRef `json:"facts"`
-		} `json:"outcome"`
+		Outcome
+		Inner Outcome `json:"outcome"`
 	}
 	if method != http.MethodGet && p.Server.Acked != nil && json.Unmarshal(answer, &acked) == nil {
-		for _, f := range append(acked.Facts, acked.Outcome.Facts...) {
-			p.Server.Acked(f)
+		for _, o := range []Outcome{acked.Outcome, acked.Inner} {
+			for _, f := range o.Facts {
+				p.Server.Acked(o.Incident, f)
+			}
 		}
 	}
 	return nil

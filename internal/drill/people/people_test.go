@@ -24,7 +24,7 @@ func TestACommandCutOffByARestartIsGivenAgainUnderTheSameKey(t *testing.T) {
 	}))
 	defer s.Close()
 	var acked []FactRef
-	p := &Person{Token: "t", Server: &Server{Base: func() string { return s.URL }, Client: s.Client(), Acked: func(f FactRef) { acked = append(acked, f) }, Pause: func(int) time.Duration { return 0 }}}
+	p := &Person{Token: "t", Server: &Server{Base: func() string { return s.URL }, Client: s.Client(), Acked: func(_ string, f FactRef) { acked = append(acked, f) }, Pause: func(int) time.Duration { return 0 }}}
 	out, err := p.Do(context.Background(), "INC-1", "confirm", map[string]string{"reason": "x"})
 	if err != nil || out.Reason != "confirmed" {
 		t.Fatal(err, out)
