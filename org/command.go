@@ -94,11 +94,12 @@ type PutSecret struct {
 	Secret string `json:"name"`
 }
 
-// FlipSwitch flips a kill switch outside an incident.
+// FlipSwitch flips a kill switch, for an incident or outside one.
 type FlipSwitch struct {
 	Merchant string `json:"merchant"` // "*" for the global one
 	State    string `json:"state"`    // on or off
 	Reason   string `json:"reason"`
+	Incident string `json:"incident,omitempty"` // whose containment it is; it stays off until that is restored
 }
 
 // Name and its siblings name the commands; the names are stable.

@@ -394,7 +394,12 @@ func (d decider) flip(c FlipSwitch) (incident.Decision, error) {
 	if strings.TrimSpace(c.Reason) == "" {
 		return incident.Decision{}, invalid("reason", "is empty; say why in one sentence")
 	}
-	body, merchant := switchBody{State: c.State, All: true}, ""
+	if c.Incident != "" {
+		if err := checkID("incident", c.Incident); err != nil {
+			return incident.Decision{}, err
+		}
+	}
+	body, merchant := switchBody{State: c.State, All: true, Incident: c.Incident}, ""
 	if c.Merchant != "*" {
 		if err := checkID("merchant", c.Merchant); err != nil {
 			return incident.Decision{}, err

@@ -59,8 +59,9 @@ type (
 		Secret string `json:"secret"`
 	}
 	switchBody struct {
-		State string `json:"state"`
-		All   bool   `json:"all,omitempty"` // the global one; otherwise the part names the merchant
+		State    string `json:"state"`
+		All      bool   `json:"all,omitempty"` // the global one; otherwise the part names the merchant
+		Incident string `json:"incident,omitempty"`
 	}
 	textPart struct {
 		Name   string `json:"name,omitempty"`
@@ -298,7 +299,7 @@ func foldSwitch(s *State, f incident.Fact) error {
 		}
 		merchant = f.Parts[0].Merchant
 	}
-	s.Switches[merchant] = &Switch{Merchant: merchant, State: b.State, Reason: text.Reason, Since: f.Recorded, By: f.Principal}
+	s.Switches[merchant] = &Switch{Merchant: merchant, State: b.State, Reason: text.Reason, Since: f.Recorded, By: f.Principal, Incident: b.Incident}
 	s.Flips++
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package org is the chain of facts that belongs to no incident: who the people are and what they
 // may do, which keys machines hold, which policy is published, which merchants are known, and the
-// kill switches that were flipped outside an incident.
+// kill switches.
 //
 // The package is pure. It never reads a clock, a file or a source of randomness: codes and tokens
 // are made at the edge, and only their SHA-256 comes in.
@@ -136,13 +136,14 @@ type Written struct {
 	By incident.Principal `json:"by"`
 }
 
-// Switch is a kill switch as it was last flipped outside an incident.
+// Switch is a kill switch as it was last flipped.
 type Switch struct {
 	Merchant string             `json:"merchant"` // "*" for the global one
 	State    string             `json:"state"`    // on or off
 	Reason   string             `json:"reason"`
 	Since    time.Time          `json:"since"`
 	By       incident.Principal `json:"by"`
+	Incident string             `json:"incident,omitempty"` // whose containment it is
 }
 
 // Hash is the only form in which codes, tokens and keys are kept: "sha256:" and the hex digest of
