@@ -1,0 +1,121 @@
+package accesslog_test
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/internal/translog"
+	"github.com/tocsin-ir/tocsin/scope"
+	"github.com/tocsin-ir/tocsin/scope/tally"
+)
+
+// everything is a store that answers a scan with all events of the log: the database decides
+// nothing.
+type everything struct {
+	*site
+	t testing.TB
+}
+
+func (e everything) Scan(ctx context.Context, _ tally.Query, size uint64, fn func(*tally.Event) error) (int64, error) {
+	last, err := e.LastSeq(ctx, size)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	for _, x := range e.all(e.t) {
+		if x.Seq <= last {
+			n++
+			x := x.Tally()
+			if err := fn(&x); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// promise: INV-1
+func TestWhatTheDatabaseDecidesChangesNoAnswer(t *testing.T) {
+	s := newSite(t)
+	var b strings.Builder
+	for i := range 600 {
+		fmt.Fprintf(&b, `{"id":"q%d","time":%q,"kind":%q,"actor":{"type":"staff","id":"w%d"},"action":%q,"endpoint":"GET /%d","credential":"tok_%d","merchant":"m_%d","subjects":[{"kind":"account","id":"%d"}],"data_types":["customer.email","order.f%d"],"outcome":%q,"source":{"ip":%q,"user_agent":"a%d"}}`+"\n",
+			i, noon.Add(-time.Duration(i*97%600)*time.Minute).Format(time.RFC3339), []string{"pii_access", "pii_access", "auth"}[i%3], i%4, []string{"read", "list"}[i%2], i%5, i%3, i%11, i%23, i%2,
+			[]string{"ok", "denied", "error"}[i%7%3], []string{"203.0.113.9", "198.51.100.7", "2001:db8::7"}[i%3], i%4)
+	}
+	s.take(t, b.String())
+	day := scope.Query{From: noon.Add(-10 * time.Hour), To: noon.Add(-time.Hour)}
+	for i, c := range [][2][]scope.Clause{
+		{},
+		{{{Credential: []string{"tok_1", "nobody"}}}, {{Agent: []string{"a1"}}}},
+		{{{IP: []string{"198.51.100.0/24", "2001:db8::7"}}, {Actor: []string{"w1"}, Action: []string{"list"}}}},
+		{{{IP: []string{"203.0.113.9"}}, {Merchant: []string{"m_3"}, Endpoint: []string{"GET /1"}}}, {{Credential: []string{"tok_0"}, Actor: []string{"w2"}}}},
+		{{{DataType: []string{"order.f1"}}}, {{IP: []string{"203.0.113.0/24"}}}},
+		{{{Credential: []string{"nobody"}}}},
+	} {
+		q := day
+		q.Any, q.Not = c[0], c[1]
+		got, err := scope.Compute(t.Context(), s, q, scope.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := scope.Compute(t.Context(), everything{s, t}, q, scope.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Digest != want.Digest || got.Events != want.Events || got.Customers != want.Customers {
+			t.Errorf("query %d: %d events of %d customers, want %d of %d", i, got.Events, got.Customers, want.Events, want.Customers)
+		}
+		seqs, err := s.Matching(t.Context(), q, got.Size)
+		if err != nil || int64(len(seqs)) != got.Events {
+			t.Errorf("query %d: %d events match, %v", i, len(seqs), err)
+		}
+	}
+}
+
+func TestAnEventIsFoundByItsIDAndItsPlaceInTheLog(t *testing.T) {
+	s := newSite(t)
+	s.take(t, line("a", noon, "")+"\n"+line("b", noon, ""))
+	s.sealedIDs(t)
+	e, err := s.EventByID(t.Context(), "b")
+	if err != nil || e.Seq != 2 {
+		t.Fatalf("%+v, %v", e, err)
+	}
+	if index, n, err := s.Position(t.Context(), e.Seq); err != nil || index != 0 || n != 1 {
+		t.Fatalf("at %d of leaf %d, %v", n, index, err)
+	}
+	if _, err := s.EventByID(t.Context(), "nobody"); err != accesslog.ErrNotFound {
+		t.Fatalf("error %v", err)
+	}
+	if _, _, err := s.Position(t.Context(), 3); err != accesslog.ErrNotFound {
+		t.Fatalf("error %v", err)
+	}
+}
+
+func TestAStoreOpenedForReadingAnswersAndWritesNothing(t *testing.T) {
+	s := newSite(t)
+	s.take(t, line("a", noon, `"subjects":[{"kind":"account","id":"1"}]`))
+	s.sealedIDs(t)
+	s.close()
+	log, err := translog.OpenReader(filepath.Join(s.dir, "log", "events"), "javabeanai/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ro, err := accesslog.Open(t.Context(), accesslog.Options{Dir: s.dir, Keys: testKeys{}, Log: log, Now: s.clock, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ro.Close()
+	r, err := scope.Compute(t.Context(), ro, scope.Query{From: noon.Add(-time.Hour), To: noon.Add(time.Hour)}, scope.Options{})
+	if err != nil || r.Customers != 1 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if _, err := ro.Ingest(t.Context(), app, "", "", strings.NewReader(line("b", noon, ""))); err != accesslog.ErrReadOnly {
+		t.Fatalf("error %v", err)
+	}
+}
