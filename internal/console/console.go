@@ -253,10 +253,13 @@ var (
 
 func troubleOf(err error) *trouble {
 	var refusal *incident.Refusal
+	var field *incident.FieldError
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &refusal):
 		return &trouble{Status: http.StatusConflict, Title: "Refused", Text: refusal.Message, Reason: refusal.Reason, Missing: refusal.Missing}
+	case errors.As(err, &field):
+		return &trouble{Status: http.StatusUnprocessableEntity, Title: "Not accepted", Text: title(field.Field) + ": " + field.Problem + "."}
 	case errors.Is(err, errForged):
 		return &trouble{Status: http.StatusForbidden, Title: "Not accepted", Text: "The form came from another site, so nothing was done."}
 	case errors.Is(err, errStale):

@@ -35,7 +35,7 @@ type Incidents interface {
 	OpenIncident(ctx context.Context, id string, by desk.Caller, open incident.Open) (desk.Outcome, error)
 	Board(context.Context) ([]desk.BoardRow, error)
 	Incident(ctx context.Context, id string) (*incident.State, error)
-	Clocks(ctx context.Context, id string) ([]desk.ClockRow, error) // id "" means every open incident
+	Clocks(ctx context.Context, id string) ([]desk.ClockRow, error)
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
@@ -99,7 +99,6 @@ type Desk interface {
 type Options struct {
 	Log       *slog.Logger  // default: discard
 	PublicURL string        // without a trailing slash; invitation links begin with it. Default: the request's own host
-	ReadOnly  bool          // refuse every write
 	Rate      float64       // requests per second of one token, default 50
 	Burst     int           // default 100
 	MaxIngest int64         // bytes of one ingest request as sent, default 64 MiB
@@ -209,14 +208,16 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // OpenAPI is the document that describes the API, as YAML.
 func (a *API) OpenAPI() ([]byte, error) { return a.huma.OpenAPI().YAML() }
 
-// schemaName names a type in the document. Types of the organisation and of scopes carry their
-// package in front, because their names alone (Outcome, Query) say too little.
+// schemaName names a type in the document. Types of the packages below carry the package in front,
+// because their names alone (Outcome, Query, Switch) are not theirs alone.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	switch path.Base(t.PkgPath()) {
+	case "incident":
+		return "Incident" + name
 	case "org":
 		return "Org" + name
 	case "scope":

@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -110,12 +112,40 @@ func (a *API) registerIncidents(d Incidents) {
 	op = operation("clocks", http.MethodGet, "/v1/clocks", viewers, "All running clocks of all incidents, most urgent first")
 	op.Tags = []string{"incident"}
 	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*clocksOutput, error) {
-		return a.clocks(ctx, d, "")
+		board, err := d.Board(ctx)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		var all []desk.ClockRow
+		for _, row := range board {
+			if row.Status != incident.StatusOpen {
+				continue
+			}
+			clocks, err := d.Clocks(ctx, row.ID)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			for _, c := range clocks {
+				if runs(c.State) {
+					all = append(all, c)
+				}
+			}
+		}
+		slices.SortStableFunc(all, byUrgency)
+		out := &clocksOutput{}
+		out.Body.Clocks = full(all)
+		return out, nil
 	})
 	op = operation("incident-clocks", http.MethodGet, "/v1/incidents/{id}/clocks", viewers, "The clocks of one incident")
 	op.Tags, op.Errors = []string{"incident"}, append(op.Errors, http.StatusNotFound)
 	huma.Register(a.huma, op, func(ctx context.Context, in *incidentInput) (*clocksOutput, error) {
-		return a.clocks(ctx, d, in.ID)
+		rows, err := d.Clocks(ctx, in.ID)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		out := &clocksOutput{}
+		out.Body.Clocks = full(rows)
+		return out, nil
 	})
 
 	op = operation("timeline", http.MethodGet, "/v1/incidents/{id}/timeline", viewers, "The merged timeline: facts, access events, logs")
@@ -145,31 +175,44 @@ func (a *API) registerIncidents(d Incidents) {
 	})
 }
 
-func (a *API) clocks(ctx context.Context, d Incidents, id string) (*clocksOutput, error) {
-	rows, err := d.Clocks(ctx, id)
-	if err != nil {
-		return nil, a.fail(ctx, err)
-	}
-	out := &clocksOutput{}
-	out.Body.Clocks = full(rows)
-	return out, nil
-}
-
-// next is the most urgent clock that still runs: the earliest limit, then the earliest target.
+// next is the most urgent clock that still runs.
 func next(clocks []desk.ClockRow) *desk.ClockRow {
 	var best *desk.ClockRow
 	for i := range clocks {
-		c := &clocks[i]
-		switch c.State {
-		case incident.DutyRunning, incident.DutyProvisional, incident.DutyAtRisk, incident.DutyMissed:
-		default:
-			continue
-		}
-		if best == nil || (!c.Due.IsZero() && (best.Due.IsZero() || c.Due.Before(best.Due))) {
+		if c := &clocks[i]; runs(c.State) && (best == nil || byUrgency(*c, *best) < 0) {
 			best = c
 		}
 	}
 	return best
+}
+
+func runs(s incident.DutyState) bool {
+	switch s {
+	case incident.DutyRunning, incident.DutyProvisional, incident.DutyAtRisk, incident.DutyMissed:
+		return true
+	}
+	return false
+}
+
+// byUrgency orders clocks by their limit, or their target where no limit is set; those with
+// neither come last.
+func byUrgency(a, b desk.ClockRow) int {
+	due := func(c desk.ClockRow) time.Time {
+		if c.Due.IsZero() {
+			return c.Target
+		}
+		return c.Due
+	}
+	x, y := due(a), due(b)
+	switch {
+	case x.IsZero() && y.IsZero():
+		return 0
+	case x.IsZero():
+		return 1
+	case y.IsZero():
+		return -1
+	}
+	return x.Compare(y)
 }
 
 // sourcesOf reads the list of timeline sources.

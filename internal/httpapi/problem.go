@@ -84,28 +84,27 @@ func internalProblem() *Problem {
 // statusOf gives the status of a refusal. A reason that is not listed is a conflict with the state
 // of the incident: what was asked is understood and is not possible now.
 var statusOf = map[incident.Reason]int{
-	org.NotSignedIn:    http.StatusUnauthorized,
-	org.TokenExpired:   http.StatusUnauthorized,
-	org.NeedsOwner:     http.StatusForbidden,
-	org.NeedsResponder: http.StatusForbidden,
-	org.NeedsSelf:      http.StatusForbidden,
-	org.ExceedsOwn:     http.StatusForbidden,
-	org.CodeUnknown:    http.StatusForbidden,
-	org.CodeUsed:       http.StatusForbidden,
-	org.CodeExpired:    http.StatusForbidden,
-	org.UnknownPerson:  http.StatusNotFound,
-	org.UnknownToken:   http.StatusNotFound,
-	org.UnknownKey:     http.StatusNotFound,
-	org.InvalidField:   http.StatusUnprocessableEntity,
-	"needs_role":       http.StatusForbidden,
-	"needs_access":     http.StatusForbidden,
-	"not_allowed":      http.StatusForbidden,
-	"invalid":          http.StatusUnprocessableEntity,
-	"invalid_command":  http.StatusUnprocessableEntity,
-	"unknown_incident": http.StatusNotFound,
-	"incident_unknown": http.StatusNotFound,
-	"unknown_notice":   http.StatusNotFound,
-	"unknown_action":   http.StatusNotFound,
+	org.NotSignedIn:            http.StatusUnauthorized,
+	org.TokenExpired:           http.StatusUnauthorized,
+	org.NeedsOwner:             http.StatusForbidden,
+	org.NeedsResponder:         http.StatusForbidden,
+	org.NeedsSelf:              http.StatusForbidden,
+	org.ExceedsOwn:             http.StatusForbidden,
+	org.CodeUnknown:            http.StatusForbidden,
+	org.CodeUsed:               http.StatusForbidden,
+	org.CodeExpired:            http.StatusForbidden,
+	org.UnknownPerson:          http.StatusNotFound,
+	org.UnknownToken:           http.StatusNotFound,
+	org.UnknownKey:             http.StatusNotFound,
+	org.InvalidField:           http.StatusUnprocessableEntity,
+	incident.RefusedAccess:     http.StatusForbidden,
+	incident.RefusedRole:       http.StatusForbidden,
+	incident.RefusedLead:       http.StatusForbidden,
+	incident.RefusedOwnWork:    http.StatusForbidden,
+	incident.RefusedNoIncident: http.StatusNotFound,
+	incident.RefusedUnknown:    http.StatusNotFound,
+	incident.RefusedUseCommand: http.StatusUnprocessableEntity,
+	incident.RefusedContent:    http.StatusUnprocessableEntity,
 }
 
 // problemOf turns an error of the desk into what the caller may know of it. Whatever is not meant
@@ -113,6 +112,7 @@ var statusOf = map[incident.Reason]int{
 func (a *API) problemOf(ctx context.Context, err error) *Problem {
 	var p *Problem
 	var refusal *incident.Refusal
+	var field *incident.FieldError
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &p):
@@ -122,6 +122,9 @@ func (a *API) problemOf(ctx context.Context, err error) *Problem {
 			status = http.StatusConflict
 		}
 		p = &Problem{Status: status, Reason: refusal.Reason, Detail: refusal.Message, Missing: refusal.Missing}
+	case errors.As(err, &field):
+		p = &Problem{Status: http.StatusUnprocessableEntity, Reason: "invalid", Detail: "the command cannot be taken",
+			Missing: []incident.Missing{{What: field.Field + " " + field.Problem, Do: "correct " + field.Field}}}
 	case errors.As(err, &tooLarge), errors.Is(err, desk.ErrTooLarge):
 		p = &Problem{Status: http.StatusRequestEntityTooLarge, Reason: "too_large", Detail: "the request is larger than is taken; send it in parts"}
 	case errors.Is(err, desk.ErrUnauthenticated):
