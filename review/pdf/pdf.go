@@ -120,7 +120,8 @@ func (d *Document) Bullet(text string) {
 	d.Space(2)
 }
 
-// Table sets rows of cells; widths are shares of the page's width and the first row is the head.
+// Table sets rows of cells; widths are shares of the page's width. The first row is the head; it is
+// left out when it is empty.
 func (d *Document) Table(rows [][]string, widths []float64) {
 	const size, leading, gap = 8.5, 12.0, 6.0
 	total := 0.0
@@ -130,6 +131,9 @@ func (d *Document) Table(rows [][]string, widths []float64) {
 	for i, row := range rows {
 		style := Regular
 		if i == 0 {
+			if strings.Join(row, "") == "" {
+				continue
+			}
 			style = Bold
 		}
 		cells := make([][]line, len(widths))
