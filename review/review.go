@@ -3,7 +3,8 @@
 // write the parts that need judgement; the draft shows which are missing. A draft is rendered as
 // Markdown, as one HTML file and as PDF.
 //
-// The draft names no merchant and no customer: it may be published as it is.
+// What the draft derives are totals: it names no merchant and no customer. The lines of the timeline
+// and what people wrote stand as they are, so somebody reads the review before it is published.
 package review
 
 import (
