@@ -57,7 +57,7 @@ func (w *work) admit(c Command) error {
 		return err
 	}
 	switch {
-	case w.base.Version == 0:
+	case !w.base.isOpened():
 		if name != "open" {
 			return refuse(RefusedNoIncident, "there is no such incident",
 				Missing{What: "no incident has this id", Do: "list them: tocsin incident list"})

@@ -21,8 +21,9 @@ type clockAt struct {
 // timer computes due times. It remembers what it computed, because thousands of recipients share
 // one anchor and one length.
 type timer struct {
-	p    *policy.Program
-	memo map[sum]time.Time
+	p     *policy.Program
+	memo  map[sum]time.Time
+	calls map[callKey]call
 }
 
 type sum struct {
@@ -256,30 +257,46 @@ func riskAt(d *DutyInstance) time.Time {
 	return at
 }
 
-// pageAt is when an escalation calls for its role; zero: never. It counts from the limit, or from
-// the target of a duty that has no limit.
-func (t *timer) pageAt(d *DutyInstance, e policy.Escalation) time.Time {
+// call is one page that an escalation calls for: its id, and when. A zero instant is never.
+type call struct {
+	id string
+	at time.Time
+}
+
+type callKey struct {
+	duty string
+	i    int
+	from int64
+}
+
+// page is the call of a duty's i-th escalation. It counts from the limit, or from the target of a
+// duty that has no limit. Instances with the same limit share one call: nobody is paged once per
+// merchant.
+func (t *timer) page(s *State, d *DutyInstance, i int, e policy.Escalation) call {
 	from := d.Due
 	if from.IsZero() {
 		from = d.Target
 	}
 	if from.IsZero() {
-		return time.Time{}
+		return call{}
 	}
+	k := callKey{d.Duty, i, from.UnixNano()}
+	if c, ok := t.calls[k]; ok {
+		return c
+	}
+	c := call{id: fmt.Sprintf("%s/%s/%d/%s/%s", s.ID, d.Duty, i+1, e.Role, from.UTC().Format("20060102T150405Z"))}
 	if e.After.N < 0 {
 		l := e.After
 		l.N = -l.N
-		return t.count(from, l, true)
+		c.at = t.count(from, l, true)
+	} else {
+		c.at = t.add(from, e.After)
 	}
-	return t.add(from, e.After)
-}
-
-func pageID(incident string, d *DutyInstance, i int, role string) string {
-	from := d.Due
-	if from.IsZero() {
-		from = d.Target
+	if t.calls == nil {
+		t.calls = map[callKey]call{}
 	}
-	return fmt.Sprintf("%s/%s/%d/%s/%s", incident, d.Duty, i+1, role, from.UTC().Format("20060102T150405Z"))
+	t.calls[k] = c
+	return c
 }
 
 // grain is the resolution of domain wake-ups. Databases keep microseconds; a wake-up rounded down

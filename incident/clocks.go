@@ -12,7 +12,7 @@ import (
 // duties that have none yet, what they are waiting for. Those still owed come first, the most
 // urgent at the top.
 func Clocks(p *policy.Program, s *State) []DutyInstance {
-	if s == nil || s.Version == 0 {
+	if !s.isOpened() {
 		return nil
 	}
 	list := make([]DutyInstance, 0, len(s.Duties)+len(p.Duties))

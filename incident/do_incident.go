@@ -13,7 +13,7 @@ import (
 const Unclassified = "unclassified"
 
 func (w *work) open(c Open) (Reason, error) {
-	if w.base.Version > 0 {
+	if w.base.isOpened() {
 		return ReasonAlreadyOpen, nil
 	}
 	if c.Class == "" {

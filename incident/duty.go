@@ -93,7 +93,7 @@ func (j *judgement) emit(w *work) {
 // duties are looked at again once they are recorded.
 func (w *work) judgeAll() {
 	s := w.state()
-	if s.Status == StatusClosed || s.Version == 0 {
+	if s.Status == StatusClosed || !s.isOpened() {
 		return
 	}
 	if s.Status == StatusOpen {

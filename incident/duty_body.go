@@ -117,7 +117,7 @@ func laterOf(a, b time.Time) time.Time {
 
 // pageDue is one page that an escalation calls for, and the instances it is about.
 type pageDue struct {
-	id, role  string
+	role      string
 	d         *DutyInstance
 	at        time.Time
 	instances []string
@@ -131,22 +131,18 @@ func (w *work) escalate(s *State, d *DutyInstance, pages map[string]*pageDue) {
 		return
 	}
 	of := dutyOf(w.p, d.Duty)
-	if of == nil || len(d.Escalated) >= len(of.Late) {
+	if of == nil {
 		return
 	}
 	for i, e := range of.Late {
-		at := w.timer.pageAt(d, e)
-		if at.IsZero() || w.now.Before(at) {
+		c := w.timer.page(s, d, i, e)
+		if c.at.IsZero() || w.now.Before(c.at) || s.Pages[c.id] != nil {
 			continue
 		}
-		id := pageID(s.ID, d, i, e.Role)
-		if s.Pages[id] != nil {
-			continue
-		}
-		g := pages[id]
+		g := pages[c.id]
 		if g == nil {
-			g = &pageDue{id: id, role: e.Role, d: d, at: at, merchants: toMerchants(w.p, of)}
-			pages[id] = g
+			g = &pageDue{role: e.Role, d: d, at: c.at, merchants: toMerchants(w.p, of)}
+			pages[c.id] = g
 		}
 		g.instances = append(g.instances, d.Recipient)
 	}

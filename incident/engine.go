@@ -125,7 +125,7 @@ func (w *work) add(kind Kind, who Principal, occurred time.Time, body any, parts
 		Occurred: occurred.UTC(), Recorded: w.now, Versions: w.ctx.Versions, Causes: w.ctx.Causes,
 		Body: emptyBody, Parts: parts,
 	}
-	if w.base.Version == 0 {
+	if !w.base.isOpened() {
 		f.Env = w.ctx.Env
 		if len(w.facts) > 0 {
 			f.Apps = w.facts[0].Apps
@@ -160,7 +160,7 @@ func (w *work) state() *State {
 // reported instead of running for ever.
 func (w *work) settle() error {
 	last := w.base.Computed
-	if w.base.Version > 0 && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine) {
+	if w.base.isOpened() && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine) {
 		w.reach = byAll // another engine or policy than last time may compute otherwise
 	}
 	limit := 16 + 8*len(w.p.Duties)

@@ -28,9 +28,6 @@ func Fold(s *State, f Fact) (*State, error) {
 	} else if err := fold(s, f); err != nil {
 		return s, err
 	}
-	if s.Version == 0 {
-		s.Env = f.Env
-	}
 	s.Version++
 	s.Head = f.ID
 	if f.Recorded.After(s.Updated) {
@@ -129,9 +126,10 @@ func foldOpened(s *State, f Fact) error {
 	if err := text(f, &t); err != nil {
 		return err
 	}
-	if s.Version > 0 {
+	if s.isOpened() {
 		return fmt.Errorf("incident: fact %s: %s is open already", f.ID, s.ID)
 	}
+	s.Env = f.Env
 	s.Apps, s.Policy, s.Opened, s.Status = f.Apps, b.Policy, f.Recorded, StatusOpen
 	s.Title, s.Summary, s.Class, s.Severity = t.Title, t.Summary, b.Class, b.Severity
 	if b.Severity != "" {

@@ -72,7 +72,7 @@ func foldDuty(s *State, f Fact) error {
 	if failed != nil {
 		return failed
 	}
-	if n == 1 && f.Kind != KindDutyMoved {
+	if n == 1 && f.Kind == KindDutyMet && before.owing() {
 		s.tally(b.Duty, before, after)
 	} else {
 		s.retally(b.Duty)
@@ -454,14 +454,25 @@ func (d *Delivery) after(f Fact, b DeliveryBody, t DeliveryPart) *Delivery {
 		n.Attempted = ""
 		n.Unsure++
 	case KindNoticeBounced:
-		n.Attempted = ""
+		n.used(d)
 		n.Address = t.Index
 	case KindNoticeResent:
 		n.Attempted, n.Unsure, n.Address, n.Code = "", 0, 0, ""
+	case KindNoticeDeferred:
+		n.used(d)
 	default:
 		n.Attempted = ""
 	}
 	return &n
+}
+
+// used ends an attempt. A result that came before its attempt uses up the attempt's number, so
+// that an effect's id never stands for two.
+func (d *Delivery) used(was *Delivery) {
+	if was.Attempted == "" {
+		d.Attempts++
+	}
+	d.Attempted = ""
 }
 
 // unsettled is 1 while the system still has something to do for this recipient.

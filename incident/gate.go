@@ -18,7 +18,7 @@ type GateView struct {
 // Gates says for each guarded command what stands in its way now, whoever gives it. Signatures
 // that the caller's own act would count for are listed as missing.
 func Gates(p *policy.Program, s *State) []GateView {
-	if s == nil || s.Version == 0 {
+	if !s.isOpened() {
 		return nil
 	}
 	v := view(p, s)

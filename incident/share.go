@@ -162,4 +162,7 @@ func (s *State) notice(id string) *Notice {
 	return nil
 }
 
+// isOpened reports whether the incident's first own fact has been folded.
+func (s *State) isOpened() bool { return s != nil && !s.Opened.IsZero() }
+
 func (s *State) has(milestone string) bool { return s.Milestones[milestone] != nil }

@@ -14,7 +14,7 @@ import (
 // expires), rounded up to milliseconds; on the protocol clock, the earliest retry of a deferred
 // effect. A zero time means never.
 func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
-	if s == nil || s.Version == 0 {
+	if !s.isOpened() {
 		return
 	}
 	next := func(into *time.Time, at time.Time) {
@@ -71,12 +71,12 @@ func nextPage(t *timer, p *policy.Program, s *State, d *DutyInstance) (next time
 		return next
 	}
 	for i, e := range of.Late {
-		at := t.pageAt(d, e)
-		if at.IsZero() || s.Pages[pageID(s.ID, d, i, e.Role)] != nil {
+		c := t.page(s, d, i, e)
+		if c.at.IsZero() || s.Pages[c.id] != nil {
 			continue
 		}
-		if next.IsZero() || at.Before(next) {
-			next = at
+		if next.IsZero() || c.at.Before(next) {
+			next = c.at
 		}
 	}
 	if next.IsZero() {
@@ -123,7 +123,7 @@ func (w *work) expire() {
 // state alone. Ids are deterministic and name one attempt each. An effect that was attempted and
 // has no result yet is not in the list: InFlight has it.
 func Owed(s *State) []Effect {
-	if s == nil || s.Version == 0 {
+	if !s.isOpened() {
 		return nil
 	}
 	var list []Effect
