@@ -229,6 +229,13 @@ func seal(f *incident.Fact, keys Keys) ([]SealedPart, error) {
 	return parts, nil
 }
 
+// Sum computes the hash that the record's header and commitments give. It equals Hash unless
+// somebody has changed one of them.
+func (r *Record) Sum() []byte {
+	h := r.hash()
+	return h[:]
+}
+
 // hash is the fact's hash: the RFC 6962 tree over its header and its parts' commitments.
 func (r *Record) hash() [HashSize]byte {
 	leaves := make([][HashSize]byte, 1+len(r.Parts))

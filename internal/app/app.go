@@ -26,6 +26,8 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/notify/email"
+	"github.com/tocsin-ir/tocsin/scope"
 )
 
 // Options are what the command line may say about a server.
@@ -148,13 +150,25 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	signer, err := keys.Signer(facts.Origin())
+	if err != nil {
+		return err
+	}
 	o := desk.Options{
+		Signer: signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Digest: email.Digest,
+		Scope: func(ctx context.Context, q scope.Query, so scope.Options) (scope.Result, error) {
+			return scope.Compute(ctx, access, q, so)
+		},
 		Store: store, Keys: keys, Clock: domain, Events: access, EventLog: events, FactLog: facts,
 		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks,
-		Mail: sender, MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,
+		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,
 		PublicURL: strings.TrimSuffix(a.cfg.PublicURL, "/"), Org: a.cfg.Organisation.ID, OrgName: a.cfg.Organisation.Name,
 		Env: a.in.Env, Installation: a.in.ID, Verifiers: []string{factsKey, eventsKey}, ReadOnly: a.readOnly(),
 		Exports: filepath.Join(a.o.Dir, "exports"), Log: a.o.Log,
+	}
+	if sender != nil {
+		o.Mail = sender
+		a.onClose(func() error { sender.Close(); return nil })
 	}
 	for _, app := range a.cfg.Apps {
 		o.Apps = append(o.Apps, app.ID)
@@ -163,7 +177,7 @@ func (a *App) open(ctx context.Context) error {
 		o.Anchor = ledger.NewAnchorer(store, facts).Pass
 	}
 	if a.drill != nil {
-		if err := a.drill.apply(&o, a); err != nil {
+		if err := a.drill.apply(&o, a, access); err != nil {
 			return err
 		}
 	}

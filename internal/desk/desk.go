@@ -18,8 +18,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
+
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/notify"
@@ -54,30 +57,39 @@ type Check interface {
 }
 
 // ScopeFunc computes a scope; a drill may put a broken one in its place.
-type ScopeFunc func(ctx context.Context, q scope.Query) (scope.Result, error)
+type ScopeFunc func(ctx context.Context, q scope.Query, o scope.Options) (scope.Result, error)
+
+// Logs are the two transparency logs as an export reads them.
+type Logs struct{ Facts, Events evidence.Log }
 
 // Options is everything a Desk stands on. The owner of each part is the caller: the desk closes
 // none of them.
 type Options struct {
-	Store      ledger.Store
-	Keys       ledger.Keys
-	Clock      Clock
-	Events     *accesslog.Store
-	EventLog   Log
-	FactLog    Log
-	Anchor     func(context.Context) (int, error) // one pass of the outbox; the number anchored
-	Scope      ScopeFunc
-	Programs   []*policy.Program // the last is the one new incidents run under
-	Connectors map[string]contain.Connector
-	Switches   map[string]bool // names of connectors that flip a switch
-	Checks     map[string]Check
-	Mail       notify.Sender
-	Compose    func(notify.Input) (notify.Letter, error) // default notify.Compose
-	Digest     func(notify.Letter) (string, error)       // of the bytes that will be sent
-	MailRetry  []time.Duration                           // protocol time between attempts; its length bounds them
-	Vault      contain.Vault
-	From       string
-	PublicURL  string
+	Store     ledger.Store
+	Keys      ledger.Keys
+	Clock     Clock
+	Events    *accesslog.Store
+	EventLog  Log
+	FactLog   Log
+	Logs      Logs
+	Disclosed evidence.Events // discloses events to an export
+	Signer    note.Signer     // signs exports; its name is the origin of the facts log
+	// Gathered wraps the gathering of an export; nil in production. A drill's sabotage of the
+	// evidence happens here.
+	Gathered func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)
+	Anchor       func(context.Context) (int, error) // one pass of the outbox; the number anchored
+	Scope        ScopeFunc
+	Programs     []*policy.Program // the last is the one new incidents run under
+	Connectors   map[string]contain.Connector
+	Switches     map[string]bool // names of connectors that flip a switch
+	Checks       map[string]Check
+	Mail         notify.Sender
+	Compose      func(notify.Input) (notify.Letter, error) // default notify.Compose
+	Digest       func(notify.Letter) (string, error)       // of the bytes that will be sent
+	MailRetry    []time.Duration                           // protocol time between attempts; its length bounds them
+	Vault        contain.Vault
+	From         string
+	PublicURL    string
 	// Installation is the id of this data folder; it keeps Message-IDs of different servers apart.
 	Installation string
 	Org          string // id of the organisation
@@ -228,12 +240,6 @@ func (d *Desk) decide(tx ledger.Tx, req Request, now time.Time, also func(ledger
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	before := map[string]bool{}
-	if e.state != nil {
-		for _, eff := range incident.Owed(e.state) {
-			before[eff.ID] = true
-		}
-	}
 	p := d.program(e.state)
 	decision, err := incident.Decide(p, e.state, req.Command, incident.Context{
 		Now:      now,
@@ -277,7 +283,7 @@ func (d *Desk) decide(tx ledger.Tx, req Request, now time.Time, also func(ledger
 		out.Facts = append(out.Facts, FactRef{ID: rec.ID, Kind: f.Kind, Recorded: f.Recorded, Hash: ledger.HashText(rec.Hash)})
 	}
 	out.Version = e.state.Version
-	if err := d.owe(tx, e.state, before); err != nil {
+	if err := d.owe(tx, e.state, incident.OwedBy(e.state, decision.Facts)); err != nil {
 		return Outcome{}, nil, err
 	}
 	if err := d.project(tx, e.state, now); err != nil {
@@ -291,10 +297,10 @@ func (d *Desk) decide(tx ledger.Tx, req Request, now time.Time, also func(ledger
 	return out, refused, nil
 }
 
-// owe enqueues what the new facts made owed, and sets when to look again.
-func (d *Desk) owe(tx ledger.Tx, s *incident.State, before map[string]bool) error {
-	for _, eff := range incident.Owed(s) {
-		if before[eff.ID] || !eff.NotBefore.IsZero() {
+// owe enqueues what is newly owed, and sets when to look again.
+func (d *Desk) owe(tx ledger.Tx, s *incident.State, effects []incident.Effect) error {
+	for _, eff := range effects {
+		if !eff.NotBefore.IsZero() {
 			continue // deferred effects are woken by the protocol clock
 		}
 		if err := tx.Enqueue(jobOf(eff)); err != nil {

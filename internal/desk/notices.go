@@ -26,7 +26,7 @@ func (d *Desk) send(ctx context.Context, s *incident.State, eff incident.Effect)
 		return err
 	}
 	failed := func(code, detail string) error {
-		if ok, err := d.attempt(ctx, who, incident.ReportAttempt{Effect: eff, Addresses: len(in.Recipient.Addresses)}); err != nil || !ok {
+		if ok, err := d.attempt(ctx, who, incident.ReportAttempt{Effect: eff}); err != nil || !ok {
 			return err
 		}
 		return d.report(ctx, who, incident.ReportResult{Effect: eff, Outcome: incident.Failed, Code: code, Detail: detail})
@@ -47,7 +47,6 @@ func (d *Desk) send(ctx context.Context, s *incident.State, eff incident.Effect)
 	}
 	ok, err := d.attempt(ctx, who, incident.ReportAttempt{
 		Effect: eff, Address: letter.To, Message: letter.MessageID, Digest: digest, Point: in.Checkpoint,
-		Addresses: len(in.Recipient.Addresses),
 	})
 	if err != nil || !ok {
 		return err

@@ -125,7 +125,7 @@ func (d *Desk) reconcile(ctx context.Context) error {
 		if s, err = d.Incident(ctx, id); err != nil {
 			return err
 		}
-		err = d.o.Store.Update(ctx, func(tx ledger.Tx) error { return d.owe(tx, s, nil) })
+		err = d.o.Store.Update(ctx, func(tx ledger.Tx) error { return d.owe(tx, s, incident.Owed(s)) })
 		if err != nil {
 			return err
 		}

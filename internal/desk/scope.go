@@ -18,7 +18,7 @@ import (
 // Scope answers who is affected, and records nothing. It first waits until everything that was
 // acknowledged is in the event log, so that the answer is defined on a checkpoint.
 func (d *Desk) Scope(ctx context.Context, q scope.Query) (scope.Result, error) {
-	res, err := d.o.Scope(ctx, q)
+	res, err := d.o.Scope(ctx, q, scope.Options{})
 	if err != nil {
 		return scope.Result{}, invalidQuery(err)
 	}

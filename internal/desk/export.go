@@ -1,0 +1,172 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/tocsin-ir/tocsin/evidence"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// Export writes the evidence of an incident into one file that anyone can verify, and records that
+// it was handed out, to whom and with which digest. The fact comes after the file: an export that
+// nobody got is no custody entry, and a crash between the two leaves a file nobody was given.
+func (d *Desk) Export(ctx context.Context, id string, who Caller, inc, recipient string) (string, error) {
+	if d.o.ReadOnly {
+		return "", ErrReadOnly
+	}
+	if recipient == "" || len(recipient) > 500 {
+		return "", fmt.Errorf("%w: recipient: say who gets the evidence, in 1 to 500 characters", ErrInvalid)
+	}
+	gather := func() (evidence.Input, error) { return d.exportInput(ctx, inc) }
+	in, err := evidence.Input{}, error(nil)
+	if d.o.Gathered != nil {
+		in, err = d.o.Gathered(ctx, inc, gather)
+	} else {
+		in, err = gather()
+	}
+	if err != nil {
+		return "", notFound(err)
+	}
+	written, err := evidence.Export(ctx, d.o.Exports, in)
+	if err != nil {
+		return "", err
+	}
+	c := incident.RecordExport{Digest: written.Digest, Bytes: written.Bytes, Recipient: recipient}
+	_, err = d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
+	return written.Path, err
+}
+
+// exportInput gathers what an export says. Everything acknowledged is in the logs before it is read.
+func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, error) {
+	s, err := d.Incident(ctx, inc)
+	if err != nil {
+		return evidence.Input{}, err
+	}
+	if err := d.anchorAll(ctx); err != nil {
+		return evidence.Input{}, err
+	}
+	if _, _, err := d.o.Events.Sealed(ctx); err != nil {
+		return evidence.Input{}, err
+	}
+	p := d.program(s)
+	in := evidence.Input{
+		Incident: inc, Organisation: d.o.Org, Created: d.o.Clock.Now(), Signer: d.o.Signer,
+		FactsLog: d.o.Logs.Facts, EventsLog: d.o.Logs.Events, Events: d.o.Disclosed,
+		Policy: evidence.Policy{Hash: p.Hash, Source: p.Source, Markdown: p.Markdown(), HTML: p.HTML()},
+	}
+	copy(in.Keys[:], d.o.Verifiers)
+	if in.Facts, in.Published, err = d.exportFacts(ctx, inc); err != nil {
+		return in, err
+	}
+	for _, v := range s.Scopes {
+		var q scope.Query
+		if err := json.Unmarshal(v.Query, &q); err != nil {
+			return in, fmt.Errorf("desk: scope %d of %s: %w", v.N, inc, err)
+		}
+		// The result is computed again on the same leaves; its digest is what the fact recorded.
+		res, err := d.o.Scope(ctx, q, scope.Options{Size: v.Size, Checkpoint: v.Checkpoint})
+		if err != nil {
+			return in, fmt.Errorf("desk: scope %d of %s: %w", v.N, inc, err)
+		}
+		in.Scopes = append(in.Scopes, res)
+	}
+	for _, e := range s.Exports {
+		in.Custody = append(in.Custody, evidence.Custody{At: e.At, By: string(e.By), Recipient: e.Recipient, Digest: e.Digest, Bytes: e.Bytes})
+	}
+	if in.Review, err = d.review(ctx, s, "md"); err != nil {
+		return in, err
+	}
+	in.ReviewPDF, err = d.review(ctx, s, "pdf")
+	return in, err
+}
+
+// anchorAll waits until every fact that is durable now is in the facts log.
+func (d *Desk) anchorAll(ctx context.Context) error {
+	if d.o.Anchor == nil {
+		return nil
+	}
+	for {
+		n, err := d.o.Anchor(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+// exportFacts discloses the chain of an incident, and lists the checkpoints that its mails carried.
+func (d *Desk) exportFacts(ctx context.Context, inc string) (facts []evidence.Fact, published []evidence.Published, err error) {
+	seen := map[string]bool{}
+	publish := func(log string, size uint64, note, where string) {
+		if note != "" && !seen[note] {
+			seen[note] = true
+			published = append(published, evidence.Published{Log: log, Size: size, Note: note, Where: where})
+		}
+	}
+	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
+		for n := 0; ; {
+			records, err := r.Records(inc, n, 500)
+			if err != nil || len(records) == 0 {
+				return err
+			}
+			for _, rec := range records {
+				f, err := ledger.Open(rec, d.o.Keys)
+				if err != nil {
+					return err
+				}
+				shown, err := ledger.Disclose(rec, d.o.Keys)
+				if err != nil {
+					return err
+				}
+				out := evidence.Fact{ID: rec.ID, Header: rec.Header, Hash: rec.Hash, Anchor: rec.Anchor, Recorded: f.Recorded}
+				for _, x := range shown {
+					out.Parts = append(out.Parts, evidence.Part{Merchant: x.Merchant, Index: x.Index, Commit: x.Commit, Salt: x.Salt, Body: x.Body})
+				}
+				facts = append(facts, out)
+				note, where := checkpointIn(f)
+				if size, ok := noteSize(note); ok {
+					publish(noteOrigin(note), size, note, where)
+				}
+				n = rec.N
+			}
+		}
+	})
+	if err == nil && len(facts) == 0 {
+		err = ledger.ErrNotFound
+	}
+	return facts, published, err
+}
+
+// checkpointIn finds the checkpoint a fact says has left the house, in a mail or a snapshot.
+func checkpointIn(f incident.Fact) (note, where string) {
+	switch f.Kind {
+	case incident.KindNoticeAttempted:
+		for _, p := range f.Parts {
+			var part incident.DeliveryPart
+			if json.Unmarshal(p.Body, &part) == nil && part.Point != "" {
+				return part.Point, "mail " + part.MessageID
+			}
+		}
+	case incident.KindSnapshot:
+		var body incident.SnapshotBody
+		if json.Unmarshal(f.Body, &body) == nil {
+			return body.Checkpoint, "snapshot " + f.ID
+		}
+	}
+	return "", ""
+}
+
+// Review renders the review as md, html or pdf.
+func (d *Desk) Review(ctx context.Context, inc, format string) ([]byte, error) {
+	s, err := d.Incident(ctx, inc)
+	if err != nil {
+		return nil, notFound(err)
+	}
+	return d.review(ctx, s, format)
+}
+
+var errFormat = errors.New("format: has to be md, html or pdf")
