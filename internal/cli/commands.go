@@ -419,21 +419,22 @@ func (a *app) peopleCommands() *cobra.Command {
 	return group("people", "Accounts: invite, join, revoke", list, invite, join, revoke)
 }
 
-// codeOf finds the code in a link or takes the text as the code.
+// codeOf finds the code in what was pasted: a link, with or without words around it, or the code.
 func codeOf(text string) string {
-	text = strings.TrimSpace(text)
-	if _, query, ok := strings.Cut(text, "?"); ok {
-		for _, pair := range strings.Split(query, "&") {
-			if code, ok := strings.CutPrefix(pair, "code="); ok {
-				return code
+	words := strings.Fields(text)
+	for _, word := range words {
+		if _, query, ok := strings.Cut(word, "?"); ok {
+			for _, pair := range strings.Split(query, "&") {
+				if code, ok := strings.CutPrefix(pair, "code="); ok {
+					return code
+				}
 			}
 		}
-		return ""
 	}
-	if strings.ContainsAny(text, " \n\t/") {
-		return ""
+	if len(words) == 1 && !strings.ContainsAny(words[0], "/?") {
+		return words[0]
 	}
-	return text
+	return ""
 }
 
 func (a *app) whoamiCommand() *cobra.Command {
