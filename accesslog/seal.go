@@ -71,7 +71,7 @@ func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members 
 		return nil, h, err
 	}
 	hashes := make([][leaf.HashLen]byte, len(members))
-	var plain []byte
+	plain := make([]byte, 0, plainSize(members))
 	for i, m := range members {
 		hashes[i] = leaf.EventHash(saltOf(salts, i), m.canonical)
 		plain = append(append(plain, m.canonical...), '\n')
@@ -93,6 +93,15 @@ func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members 
 		return nil, h, errLeafFull
 	}
 	return aead.Seal(header, iv, packed, header), h, nil
+}
+
+// plainSize is at least what the events take with what separates them.
+func plainSize(members []member) int {
+	n := 0
+	for _, m := range members {
+		n += len(m.canonical) + 2*binary.MaxVarintLen64
+	}
+	return n
 }
 
 func leafCipher(epochKey, nonce []byte) (cipher.AEAD, []byte, error) {
@@ -155,7 +164,7 @@ func openLeaf(stored, epochKey []byte) (*opened, error) {
 // sealSpool seals a run of events for the spool. The spool is short-lived, but a database keeps
 // pages it no longer uses, and scrubbed free text has no business there in the clear.
 func sealSpool(epochKey, nonce []byte, members []member) ([]byte, error) {
-	var plain []byte
+	plain := make([]byte, 0, plainSize(members))
 	for _, m := range members {
 		plain = binary.AppendVarint(plain, m.time.UnixNano())
 		plain = binary.AppendUvarint(plain, uint64(len(m.canonical)))

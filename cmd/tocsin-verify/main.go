@@ -97,7 +97,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			return exitUsage
 		}
 	} else {
-		print(stdout, &report)
+		show(stdout, &report)
 	}
 	if !report.OK {
 		return exitNot
@@ -184,7 +184,7 @@ func printable(text string) string {
 	}, text)
 }
 
-func print(w io.Writer, r *verify.Report) {
+func show(w io.Writer, r *verify.Report) {
 	for _, f := range r.Findings {
 		fmt.Fprintln(w, printable(f.String()))
 	}
