@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -65,6 +66,14 @@ func poisson(r *rand.Rand, mean float64) int {
 	return n
 }
 
+// seeds is how many months are lived: few in every run, more when TOCSIN_SOAK is set.
+func seeds() uint64 {
+	if os.Getenv("TOCSIN_SOAK") != "" {
+		return 20
+	}
+	return 2
+}
+
 func run(d *detect.Detector, events []detect.Observation) (signals []incident.Signal) {
 	for _, o := range events {
 		signals = append(signals, d.Observe(o)...)
@@ -74,7 +83,7 @@ func run(d *detect.Detector, events []detect.Observation) (signals []incident.Si
 
 // promise: DET-2
 func TestAMonthOfOrdinaryLifeRaisesNothing(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range seeds() {
 		for _, rate := range []float64{0.3, 1.5, 4} {
 			d := detect.New(detect.Options{})
 			for _, s := range run(d, month(seed, 31, rate)) {
@@ -106,7 +115,7 @@ func attack(from time.Time, merchants int, over time.Duration, perShop int) []de
 
 // promise: DET-3
 func TestAWalkThroughTheShopsIsReportedOnceAndInTime(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range seeds() / 2 {
 		for _, rate := range []float64{0.3, 1.5, 4} {
 			for _, hour := range []int{3, 13, 20} {
 				begin := start.Add(30*24*time.Hour + time.Duration(hour)*time.Hour + 7*time.Minute)
