@@ -407,6 +407,7 @@ func TestAForgerWithTheRealKeyIsFoundByName(t *testing.T) {
 		{"keys are swapped", edit("keys.txt", func(l []string) []string { return []string{l[1], l[0]} }), verify.CodeKeys},
 		{"a file is added", func(l []file) []file { return append(l, file{name: "extra.txt", data: []byte("x")}) }, verify.CodeContents},
 		{"a file is left out", func(l []file) []file { return slices.Delete(l, index("policy/page.md"), index("policy/page.md")+1) }, verify.CodeContents},
+		{"a file unpacks to a thousand times its size", func(l []file) []file { l[index("policy/page.md")].data = make([]byte, 8<<20); return l }, verify.CodeArchive},
 		{"files change places", func(l []file) []file { l[1], l[2] = l[2], l[1]; return l }, verify.CodeContents},
 		{"a handing over is invented", func(l []file) []file {
 			l[index("custody.ndjson")].data = []byte(`{"at":"2026-11-22T12:00:00Z","by":"x","recipient":"y","digest":"sha256:00","bytes":1}` + "\n")
