@@ -465,8 +465,12 @@ func (b *bench) restoredWhenProven(p *row) error {
 			} else if verified.Principal == fixed.Principal {
 				early = append(early, "the fix was verified by whoever made it")
 			}
-			for id := range b.policy.Checks {
-				if !checks[id] {
+			for id, declared := range b.policy.Checks {
+				var how struct {
+					Probe string `yaml:"probe"`
+				}
+				_ = declared.Decode(&how) // a check without a probe has to have passed all the same
+				if how.Probe != "connector" && !checks[id] { // a connector's probe proves its action, below
 					early = append(early, "check "+id+" had not passed")
 				}
 			}

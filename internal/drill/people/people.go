@@ -233,7 +233,7 @@ func (p *Person) once(ctx context.Context, method, path, kind, key string, raw [
 	r := &Refused{Path: method + " " + path}
 	if json.Unmarshal(body, r) != nil || r.Reason == "" {
 		r.Reason = "unreadable"
-		r.Detail = http.StatusText(resp.StatusCode)
+		r.Detail = strings.TrimSpace(string(body[:min(len(body), 300)]))
 	}
 	r.Status = resp.StatusCode
 	switch resp.StatusCode {

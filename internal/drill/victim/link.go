@@ -112,7 +112,7 @@ func (v *Victim) flush(ctx context.Context) error {
 func (v *Victim) postFlush(w http.ResponseWriter, r *http.Request) {
 	v.log.flush()
 	if err := v.flush(r.Context()); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	var s piilog.Stats

@@ -148,7 +148,7 @@ func (v *Victim) postAccesses(w http.ResponseWriter, r *http.Request) {
 	}
 	v.log.flush()
 	if err := v.flush(r.Context()); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
+		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -66,7 +67,7 @@ func (w *World) hour(h time.Time) []Access {
 		}
 		out = append(out, Access{
 			At: h.Add(time.Duration(r.IntN(3600_000)) * time.Millisecond), Credential: w.Credentials.Picker, Actor: "device-" + m.ID,
-			IP: "203.0.113." + m.ID[len(m.ID)-2:], Agent: "PickAndPack-App/3.0", Merchant: m.ID, Page: 1 + r.IntN(min(2, m.Pages())), Purpose: "picking",
+			IP: "203.0.113." + strings.TrimLeft("1"+m.ID[len(m.ID)-2:], "0"), Agent: "PickAndPack-App/3.0", Merchant: m.ID, Page: 1 + r.IntN(min(2, m.Pages())), Purpose: "picking",
 		})
 	}
 	slices.SortStableFunc(out, func(a, b Access) int { return a.At.Compare(b.At) })
