@@ -445,6 +445,28 @@ func (w *work) judgeTold() {
 	j.emit(w)
 }
 
+// judgeRecipients looks at every duty of the recipients that were told, and at nobody else's.
+func (w *work) judgeRecipients() {
+	s := w.state()
+	v := view(w.p, s)
+	var j judgement
+	for i := range w.p.Duties {
+		d := &w.p.Duties[i]
+		if d.For == "programme" || d.To == "" {
+			continue
+		}
+		r := ruling{w: w, s: s, d: d, v: &v, cond: newCondition(d.When, &v), shared: !perRecipient(d)}
+		merchants := toMerchants(w.p, d)
+		j.private = merchants && r.cond.common == nil
+		for _, t := range w.told {
+			if merchants && s.inScope(t.recipient) || !merchants && partyOf(d) == t.recipient {
+				r.judge(&j, t.recipient, merchants)
+			}
+		}
+	}
+	j.emit(w)
+}
+
 // judgeTime looks only at what the passing of time alone can have changed.
 func (w *work) judgeTime() {
 	s := w.s

@@ -3,7 +3,6 @@ package incident
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/policy"
@@ -82,9 +81,10 @@ type told struct{ notice, recipient string }
 type reach int
 
 const (
-	byTime     reach = iota // nothing but the time
-	byDelivery              // one recipient's duties
-	byAll                   // anything a condition or an anchor may read
+	byTime      reach = iota // nothing but the time
+	byDelivery               // a mail was accepted: that recipient's duties may be met
+	byRecipient              // and what follows for the same recipient
+	byAll                    // anything a condition or an anchor may read
 )
 
 // reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
@@ -163,33 +163,104 @@ func (w *work) settle() error {
 	if w.base.isOpened() && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine) {
 		w.reach = byAll // another engine or policy than last time may compute otherwise
 	}
-	limit := 16 + 8*len(w.p.Duties)
-	for range limit {
+	for range 16 + 8*len(w.p.Duties) {
 		n := len(w.facts)
-		if w.reach == byAll {
+		switch w.reach {
+		case byAll:
 			w.judgeAll()
-		} else {
-			if w.reach == byDelivery {
-				w.judgeTold()
-			}
+		case byRecipient:
+			w.judgeRecipients()
+		case byDelivery:
+			w.judgeTold()
+			w.judgeTime()
+		default:
 			w.judgeTime()
 		}
 		if w.broken != nil {
 			return w.broken
 		}
-		again := false
-		for _, f := range w.facts[n:] {
-			again = again || reachOf(f.Kind) == byAll
-		}
-		if w.reach == byAll && len(w.facts) == n || w.reach != byAll && !again {
+		more := false
+		if w.reach, more = w.next(w.facts[n:]); !more {
 			return nil
 		}
-		if w.reach == byDelivery && !w.spreads(w.facts[n:]) {
-			return nil
-		}
-		w.reach = byAll
 	}
 	return fmt.Errorf("incident: the clocks of policy %s do not settle: two duties wait for each other", w.p.ID)
+}
+
+// next says how far the facts of a round reach, and whether another round is needed.
+func (w *work) next(fresh []Fact) (reach, bool) {
+	far := false // something else than a met duty that others may see
+	for _, f := range fresh {
+		if reachOf(f.Kind) == byAll && f.Kind != KindDutyMet {
+			far = true
+		}
+	}
+	switch w.reach {
+	case byAll:
+		return byAll, len(fresh) > 0
+	case byTime:
+		return byAll, far
+	case byDelivery:
+		switch {
+		case far || w.lastTold():
+			return byAll, true
+		case w.followed():
+			return byRecipient, true
+		}
+		return byDelivery, false
+	}
+	if len(fresh) == 0 {
+		return byRecipient, false
+	}
+	if sumsDiffer(w.p, w.base, w.state()) {
+		return byAll, true
+	}
+	return byRecipient, true
+}
+
+// lastTold reports whether the deliveries of this decision may be the last that a duty waited for.
+func (w *work) lastTold() bool {
+	for i := range w.p.Duties {
+		d := &w.p.Duties[i]
+		if d.Do != policy.Notify && d.Do != policy.Announce {
+			continue
+		}
+		if sums := w.base.Tally[d.ID]; sums != nil && sums.Open > 0 && sums.Open <= len(w.told) {
+			return true
+		}
+	}
+	return false
+}
+
+// followed reports whether telling a recipient can start something else for the same recipient.
+func (w *work) followed() bool {
+	for i := range w.p.Duties {
+		if w.p.Duties[i].Every != nil || perRecipient(&w.p.Duties[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// sumsDiffer reports whether any duty as a whole started, was met or was missed in between: only
+// then can a change for one recipient reach the others.
+func sumsDiffer(p *policy.Program, a, b *State) bool {
+	for i := range p.Duties {
+		id := p.Duties[i].ID
+		was, is := a.Tally[id], b.Tally[id]
+		if was == is {
+			continue
+		}
+		if was == nil {
+			return true
+		}
+		for _, event := range []string{"started", "met", "missed"} {
+			if !was.instant(event).Equal(is.instant(event)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // run gives the command to the function that knows it.
@@ -276,39 +347,4 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.snapshot(c)
 	}
 	return "", fmt.Errorf("incident: no such command: %q", c.Name())
-}
-
-// spreads reports whether deliveries that met duties can have changed anything beyond the
-// recipients they were made to.
-func (w *work) spreads(facts []Fact) bool {
-	for _, f := range facts {
-		if f.Kind != KindDutyMet {
-			return true
-		}
-	}
-	for _, t := range w.told {
-		for i := range w.p.Duties {
-			d := &w.p.Duties[i]
-			sums := w.base.Tally[d.ID]
-			if sums == nil || d.Do != policy.Notify && d.Do != policy.Announce {
-				continue
-			}
-			if d.Every != nil || sums.Open <= len(w.told) || w.anchoredOn(d.ID) {
-				if w.base.Duties[dutyKey(d.ID, t.recipient, 0)] != nil {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
-func (w *work) anchoredOn(duty string) bool {
-	return slices.ContainsFunc(w.p.Duties, func(d policy.Duty) bool {
-		return slices.ContainsFunc(d.Due, func(c policy.Clock) bool {
-			return slices.ContainsFunc(c.Anchor.Names, func(n string) bool {
-				return len(n) > len(duty) && n[:len(duty)] == duty && n[len(duty)] == '.'
-			})
-		})
-	})
 }

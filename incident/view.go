@@ -37,7 +37,7 @@ func view(p *policy.Program, s *State) policy.View {
 	}
 	if n := len(s.Scopes); n > 0 {
 		sc := s.Scopes[n-1]
-		v.Scope = &policy.ScopeView{Merchants: int64(len(Affected(s))), Customers: sc.Customers, DataTypes: sc.DataTypes}
+		v.Scope = &policy.ScopeView{Merchants: int64(countAffected(s)), Customers: sc.Customers, DataTypes: sc.DataTypes}
 	}
 	for _, c := range p.Checks {
 		got := s.Checks[c.ID]
@@ -100,6 +100,19 @@ func Affected(s *State) []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+func countAffected(s *State) int {
+	n := len(s.Exposures)
+	for m, a := range s.Adjusted {
+		switch in := s.Exposures[m] != nil; {
+		case a.Include && !in:
+			n++
+		case !a.Include && in:
+			n--
+		}
+	}
+	return n
 }
 
 // inScope reports whether one merchant is affected.
