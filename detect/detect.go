@@ -53,9 +53,11 @@ const (
 
 // Limit says when a metric is unusual. With base the largest usual value at this hour, a value is
 // unusual when it is over Floor, over Factor times base, and over base plus Spread times its square
-// root (the noise of counting). A credential with too little history is judged against Cap alone.
+// root (the noise of counting). While every address and agent in the window is familiar, Steady
+// stands in the place of Spread: a sale doubles the work of the usual machines, and a thief comes
+// from elsewhere. A credential with too little history is judged against Cap alone.
 type Limit struct {
-	Floor, Factor, Spread, Cap float64
+	Floor, Factor, Spread, Steady, Cap float64
 }
 
 // Options tune a detector. The zero value of a field is its default.
@@ -99,7 +101,7 @@ func (o Options) withDefaults() Options {
 		o.MaxCredentials = 10_000
 	}
 	for m, l := range [metrics]Limit{
-		Merchants: {Floor: 20, Factor: 1, Spread: 4, Cap: 100},
+		Merchants: {Floor: 20, Factor: 1, Spread: 4, Steady: 7, Cap: 100},
 		Customers: {Floor: 150, Factor: 5, Cap: 1000},
 		Records:   {Floor: 2000, Factor: 8, Cap: 20_000},
 		Bytes:     {Floor: 50 << 20, Factor: 8, Cap: 500 << 20},

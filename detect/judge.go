@@ -19,6 +19,7 @@ type bounds struct {
 	Days  int64          // of history
 	Base  [metrics]int64 // the largest usual value at this hour
 	Limit [metrics]int64 // the largest value that is not unusual
+	Loose [metrics]int64 // the same while every source is familiar
 }
 
 // turn closes the hour when a newer one begins, and forgets what is too old.
@@ -48,12 +49,14 @@ func (d *Detector) bounds(p *past) bounds {
 	for m := range metrics {
 		l := d.o.Limits[m]
 		if !b.Own {
-			b.Limit[m] = int64(l.Cap)
+			b.Limit[m], b.Loose[m] = int64(l.Cap), int64(l.Cap)
 			continue
 		}
 		base := d.base(p, m)
 		b.Base[m] = base
-		b.Limit[m] = int64(math.Ceil(max(l.Floor, l.Factor*float64(base), float64(base)+l.Spread*math.Sqrt(float64(base)))))
+		noise := math.Sqrt(float64(base))
+		b.Limit[m] = int64(math.Ceil(max(l.Floor, l.Factor*float64(base), float64(base)+l.Spread*noise)))
+		b.Loose[m] = max(b.Limit[m], int64(math.Ceil(float64(base)+l.Steady*noise)))
 	}
 	p.Bounds = b
 	return b
@@ -116,7 +119,7 @@ func (d *Detector) judge(p *past, o Observation) []incident.Signal {
 	} {
 		var over []Metric
 		for _, m := range class.of {
-			if v[m] > b.Limit[m] {
+			if v[m] > b.Loose[m] || v[m] > b.Limit[m] && d.stranger(p) {
 				over = append(over, m)
 			}
 		}
@@ -197,6 +200,11 @@ func (d *Detector) signal(p *past, o Observation, class string, over []Metric, v
 		put("new_agents", d.fresh(p, p.Agents))
 	}
 	return s
+}
+
+// stranger reports whether an address or an agent of the window is not familiar.
+func (d *Detector) stranger(p *past) bool {
+	return d.fresh(p, p.Addresses) != "" || d.fresh(p, p.Agents) != ""
 }
 
 // fresh lists the sources of the window that are not familiar, most recently seen first.
