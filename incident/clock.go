@@ -24,6 +24,9 @@ type timer struct {
 	p     *policy.Program
 	memo  map[sum]time.Time
 	calls map[callKey]call
+
+	lastKey callKey
+	last    call
 }
 
 type sum struct {
@@ -281,7 +284,11 @@ func (t *timer) page(s *State, d *DutyInstance, i int, e policy.Escalation) call
 		return call{}
 	}
 	k := callKey{d.Duty, i, from.UnixNano()}
+	if k == t.lastKey {
+		return t.last
+	}
 	if c, ok := t.calls[k]; ok {
+		t.lastKey, t.last = k, c
 		return c
 	}
 	c := call{id: fmt.Sprintf("%s/%s/%d/%s/%s", s.ID, d.Duty, i+1, e.Role, from.UTC().Format("20060102T150405Z"))}
@@ -296,6 +303,7 @@ func (t *timer) page(s *State, d *DutyInstance, i int, e policy.Escalation) call
 		t.calls = map[callKey]call{}
 	}
 	t.calls[k] = c
+	t.lastKey, t.last = k, c
 	return c
 }
 

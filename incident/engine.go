@@ -67,11 +67,12 @@ type work struct {
 	now   time.Time
 	timer *timer
 
-	facts  []Fact
-	folded int // facts that s holds
-	reach  reach
-	told   []told
-	broken error // a fact of our own that does not fold: a bug, reported and never appended
+	facts    []Fact
+	folded   int // facts that s holds
+	reach    reach
+	told     []told
+	settling bool  // from here on settle says what to look at
+	broken   error // a fact of our own that does not fold: a bug, reported and never appended
 }
 
 // told is a delivery that this decision records as accepted.
@@ -135,7 +136,9 @@ func (w *work) add(kind Kind, who Principal, occurred time.Time, body any, parts
 		f.Body = part("", body).Body
 	}
 	w.facts = append(w.facts, f)
-	w.reach = max(w.reach, reachOf(kind))
+	if !w.settling {
+		w.reach = max(w.reach, reachOf(kind))
+	}
 }
 
 // state is the state with every fact so far. The first call that has something to fold forks.
@@ -163,6 +166,7 @@ func (w *work) settle() error {
 	if w.base.isOpened() && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine) {
 		w.reach = byAll // another engine or policy than last time may compute otherwise
 	}
+	w.settling = true
 	for range 16 + 8*len(w.p.Duties) {
 		n := len(w.facts)
 		switch w.reach {
@@ -225,8 +229,14 @@ func (w *work) lastTold() bool {
 		if d.Do != policy.Notify && d.Do != policy.Announce {
 			continue
 		}
-		if sums := w.base.Tally[d.ID]; sums != nil && sums.Open > 0 && sums.Open <= len(w.told) {
-			return true
+		sums := w.base.Tally[d.ID]
+		if sums == nil || sums.Open == 0 || sums.Open > len(w.told) {
+			continue
+		}
+		for _, t := range w.told {
+			if d.Every != nil || w.base.Duties[dutyKey(d.ID, t.recipient, 0)] != nil {
+				return true
+			}
 		}
 	}
 	return false

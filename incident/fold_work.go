@@ -72,7 +72,7 @@ func foldDuty(s *State, f Fact) error {
 	if failed != nil {
 		return failed
 	}
-	if n == 1 && f.Kind == KindDutyMet && before.owing() {
+	if n == 1 && (f.Kind == KindDutyMet && before.owing() || f.Kind == KindDutyStarted) {
 		s.tally(b.Duty, before, after)
 	} else {
 		s.retally(b.Duty)
