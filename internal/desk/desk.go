@@ -76,20 +76,20 @@ type Options struct {
 	Signer    note.Signer     // signs exports; its name is the origin of the facts log
 	// Gathered wraps the gathering of an export; nil in production. A drill's sabotage of the
 	// evidence happens here.
-	Gathered func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)
-	Anchor       func(context.Context) (int, error) // one pass of the outbox; the number anchored
-	Scope        ScopeFunc
-	Programs     []*policy.Program // the last is the one new incidents run under
-	Connectors   map[string]contain.Connector
-	Switches     map[string]bool // names of connectors that flip a switch
-	Checks       map[string]Check
-	Mail         notify.Sender
-	Compose      func(notify.Input) (notify.Letter, error) // default notify.Compose
-	Digest       func(notify.Letter) (string, error)       // of the bytes that will be sent
-	MailRetry    []time.Duration                           // protocol time between attempts; its length bounds them
-	Vault        contain.Vault
-	From         string
-	PublicURL    string
+	Gathered   func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)
+	Anchor     func(context.Context) (int, error) // one pass of the outbox; the number anchored
+	Scope      ScopeFunc
+	Programs   []*policy.Program // the last is the one new incidents run under
+	Connectors map[string]contain.Connector
+	Switches   map[string]bool // names of connectors that flip a switch
+	Checks     map[string]Check
+	Mail       notify.Sender
+	Compose    func(notify.Input) (notify.Letter, error) // default notify.Compose
+	Digest     func(notify.Letter) (string, error)       // of the bytes that will be sent
+	MailRetry  []time.Duration                           // protocol time between attempts; its length bounds them
+	Vault      contain.Vault
+	From       string
+	PublicURL  string
 	// Installation is the id of this data folder; it keeps Message-IDs of different servers apart.
 	Installation string
 	Org          string // id of the organisation

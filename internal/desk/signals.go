@@ -34,8 +34,8 @@ const (
 // detectorState is the detector's memory with the position it is true for: after a restart the
 // events behind that position are observed again, and their signals are recognised by their ids.
 type detectorState struct {
-	Seq   int64           `json:"seq"`
-	State json.RawMessage `json:"state"`
+	Seq   int64  `json:"seq"`
+	State []byte `json:"state"` // the detector's own encoding
 }
 
 func (d *Desk) startDetection(ctx context.Context) error {
