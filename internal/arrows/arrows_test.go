@@ -24,7 +24,7 @@ var layers = [][]string{
 	{"internal/console", "internal/httpapi"},
 	{"internal/desk"},
 	{"contain/*", "notify/*", "probe", "review", "evidence", "scenarios", "policies"},
-	{"contain", "notify"},
+	{"contain", "notify", "review/pdf"},
 	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "scope"},
 	{"internal/runner"},
 	{"accesslog", "org", "ledger"},

@@ -3,7 +3,6 @@ package desk
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/tocsin-ir/tocsin/evidence"
@@ -168,5 +167,3 @@ func (d *Desk) Review(ctx context.Context, inc, format string) ([]byte, error) {
 	}
 	return d.review(ctx, s, format)
 }
-
-var errFormat = errors.New("format: has to be md, html or pdf")

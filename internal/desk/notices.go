@@ -54,7 +54,9 @@ func (d *Desk) send(ctx context.Context, s *incident.State, eff incident.Effect)
 	// A crash from here on leaves an attempt without a result: the next start calls it uncertain,
 	// and one more attempt is made under the same Message-ID.
 	res := d.o.Mail.Send(ctx, letter)
-	r := incident.ReportResult{Effect: eff, Outcome: res.Outcome, Code: res.Code, Detail: res.Detail, At: res.At}
+	r := incident.ReportResult{
+		Effect: eff, Outcome: res.Outcome, Code: res.Code, Detail: res.Detail, At: res.At, Addresses: len(in.Recipient.Addresses),
+	}
 	if r.Outcome == incident.Deferred {
 		wait, more := d.retryIn(eff.Attempt)
 		if more {

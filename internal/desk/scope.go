@@ -137,7 +137,20 @@ func (d *Desk) Timeline(ctx context.Context, inc, after string, limit int, sourc
 }
 
 func (d *Desk) factLines(ctx context.Context, inc string) ([]TimelineLine, error) {
-	var lines []TimelineLine
+	rendered, err := d.renderedFacts(ctx, inc)
+	lines := make([]TimelineLine, len(rendered))
+	for i, l := range rendered {
+		lines[i] = TimelineLine{
+			ID: l.ID, At: l.At, Recorded: l.Recorded, Source: "fact", Kind: string(l.Kind),
+			Principal: string(l.Principal), Text: l.Text, Fact: l.ID,
+		}
+	}
+	return lines, err
+}
+
+// renderedFacts puts every fact of an incident into words.
+func (d *Desk) renderedFacts(ctx context.Context, inc string) ([]incident.Line, error) {
+	var lines []incident.Line
 	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
 		for n := 0; ; {
 			records, err := r.Records(inc, n, 500)
@@ -149,11 +162,7 @@ func (d *Desk) factLines(ctx context.Context, inc string) ([]TimelineLine, error
 				if err != nil {
 					return err
 				}
-				line := incident.Render(f)
-				lines = append(lines, TimelineLine{
-					ID: f.ID, At: line.At, Recorded: f.Recorded, Source: "fact", Kind: string(f.Kind),
-					Principal: string(f.Principal), Text: line.Text, Fact: f.ID,
-				})
+				lines = append(lines, incident.Render(f))
 				n = rec.N
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/contain/vault"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/egress"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -199,6 +200,9 @@ func (d *Desk) loadSwitches(ctx context.Context) error {
 func (d *Desk) PutSecret(ctx context.Context, who Caller, name string, value []byte) error {
 	if len(value) == 0 || len(value) > 64<<10 {
 		return fmt.Errorf("%w: the secret has to have 1 byte to 64 KiB", ErrInvalid)
+	}
+	if vault.Reserved(name) {
+		return fmt.Errorf("%w: name: names that begin with rotation. are the system's: choose another", ErrInvalid)
 	}
 	if _, err := d.SubmitOrg(ctx, "", who, org.PutSecret{Secret: name}); err != nil {
 		return err
