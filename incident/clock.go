@@ -275,7 +275,7 @@ type callKey struct {
 // page is the call of a duty's i-th escalation. It counts from the limit, or from the target of a
 // duty that has no limit. Instances with the same limit share one call: nobody is paged once per
 // merchant.
-func (t *timer) page(s *State, d *DutyInstance, i int, e policy.Escalation) call {
+func (t *timer) page(d *DutyInstance, i int, e policy.Escalation) call {
 	from := d.Due
 	if from.IsZero() {
 		from = d.Target
@@ -291,7 +291,7 @@ func (t *timer) page(s *State, d *DutyInstance, i int, e policy.Escalation) call
 		t.lastKey, t.last = k, c
 		return c
 	}
-	c := call{id: fmt.Sprintf("%s/%s/%d/%s/%s", s.ID, d.Duty, i+1, e.Role, from.UTC().Format("20060102T150405Z"))}
+	c := call{id: fmt.Sprintf("%s/%d/%s/%s", d.Duty, i+1, e.Role, from.UTC().Format("20060102T150405Z"))}
 	if e.After.N < 0 {
 		l := e.After
 		l.N = -l.N

@@ -135,7 +135,7 @@ func (w *work) escalate(s *State, d *DutyInstance, pages map[string]*pageDue) {
 		return
 	}
 	for i, e := range of.Late {
-		c := w.timer.page(s, d, i, e)
+		c := w.timer.page(d, i, e)
 		if c.at.IsZero() || w.now.Before(c.at) || s.Pages[c.id] != nil {
 			continue
 		}

@@ -23,8 +23,6 @@ type report struct {
 	attempts  int
 }
 
-func (r report) known() bool { return r.attempts > 0 || r.owed || r.attempted != "" }
-
 // look finds what an effect is about.
 func (w *work) look(e Effect) (r report, err error) {
 	r.effect = e
@@ -66,9 +64,9 @@ func (w *work) look(e Effect) (r report, err error) {
 	return r, nil
 }
 
-// pageOf takes the page's id out of the effect's: page/ID/ATTEMPT.
+// pageOf takes the page's id out of the effect's: page/INCIDENT/ID/ATTEMPT.
 func pageOf(e Effect) string {
-	id := strings.TrimPrefix(e.ID, "page/")
+	id := strings.TrimPrefix(e.ID, "page/"+e.Incident+"/")
 	if i := strings.LastIndexByte(id, '/'); i >= 0 {
 		return id[:i]
 	}

@@ -71,7 +71,7 @@ func nextPage(t *timer, p *policy.Program, s *State, d *DutyInstance) (next time
 		return next
 	}
 	for i, e := range of.Late {
-		c := t.page(s, d, i, e)
+		c := t.page(d, i, e)
 		if c.at.IsZero() || s.Pages[c.id] != nil {
 			continue
 		}
@@ -288,7 +288,7 @@ func owedPage(s *State, p *Page) (Effect, bool) {
 		return Effect{}, false
 	}
 	return Effect{
-		ID: effectID("page", p.ID, "", p.Attempts+1), Kind: EffectPage, Incident: s.ID,
+		ID: effectID("page", s.ID, p.ID, p.Attempts+1), Kind: EffectPage, Incident: s.ID,
 		Duty: p.Duty, Role: p.Role, Attempt: p.Attempts + 1, NotBefore: p.NextTry,
 	}, true
 }
@@ -324,11 +324,7 @@ func sendID(s *State, n *Notice, recipient string, attempt int) string {
 }
 
 func effectID(verb, a, b string, attempt int) string {
-	id := verb + "/" + a
-	if b != "" {
-		id += "/" + b
-	}
-	return id + "/" + strconv.Itoa(attempt)
+	return verb + "/" + a + "/" + b + "/" + strconv.Itoa(attempt)
 }
 
 func sortedKeys[V any](m map[string]V) []string {
