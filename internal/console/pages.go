@@ -226,14 +226,19 @@ func bar(f frame, s *incident.State, gates []desk.GateRow) []barItem {
 		switch a.State {
 		case incident.ActionPlanned:
 			open++
-			contain.State, contain.Class = "waits for approval", "risk"
+			contain.State, contain.Class = a.ID+" waits for approval", "risk"
 			contain.Href = base + "/do/approve?action=" + url.QueryEscape(a.ID)
 		case incident.ActionUnproven, incident.ActionFailed, incident.ActionUncertain:
 			contain.Missing = a.ID + " is " + word(string(a.State))
 		}
 	}
 	if m := s.Milestones["contained"]; m != nil {
-		contain.State, contain.Class = "contained "+ago(f, m.At), "met"
+		contained := "contained " + ago(f, m.At)
+		if open == 0 {
+			contain.State, contain.Class = contained, "met"
+		} else {
+			contain.State = contained + "; " + contain.State
+		}
 	} else if open == 0 && len(s.Actions) > 0 {
 		contain.State, contain.Class = count(int64(len(s.Actions)), "action", "actions")+" under way", "running"
 	}
@@ -249,25 +254,33 @@ func bar(f frame, s *incident.State, gates []desk.GateRow) []barItem {
 	}
 
 	tell := barItem{Name: "Notify", Href: base + "/notices", State: "no notice", Class: "waiting", Missing: shortest(missing["notify"])}
+	owed, got, bad := 0, 0, 0
+	var words []string
 	for _, n := range s.Notices {
-		tell.State, tell.Class = n.ID+" "+word(string(n.State)), "running"
-		if n.State == incident.NoticeSending || n.State == incident.NoticeSent {
-			got, bad := 0, 0
-			for _, d := range n.Deliveries {
-				switch d.State {
-				case incident.DeliveryAccepted:
-					got++
-				case incident.DeliveryBounced, incident.DeliveryUncertain, incident.DeliveryNoAddress:
-					bad++
-				}
-			}
-			tell.State = number(int64(got)) + " of " + number(int64(len(n.Deliveries))) + " told"
-			if bad > 0 {
-				tell.Missing = count(int64(bad), "delivery needs a person", "deliveries need a person")
-			} else if got == len(n.Deliveries) {
-				tell.Class = "met"
+		if n.State != incident.NoticeSending && n.State != incident.NoticeSent {
+			words = append(words, n.ID+" "+word(string(n.State)))
+			continue
+		}
+		owed += len(n.Deliveries)
+		for _, d := range n.Deliveries {
+			switch d.State {
+			case incident.DeliveryAccepted:
+				got++
+			case incident.DeliveryBounced, incident.DeliveryUncertain, incident.DeliveryNoAddress:
+				bad++
 			}
 		}
+	}
+	if owed > 0 {
+		words = append([]string{number(int64(got)) + " of " + number(int64(owed)) + " told"}, words...)
+	}
+	if len(words) > 0 {
+		tell.State, tell.Class = strings.Join(words, "; "), "running"
+	}
+	if bad > 0 {
+		tell.Missing = count(int64(bad), "delivery needs a person", "deliveries need a person")
+	} else if owed > 0 && got == owed && len(words) == 1 {
+		tell.Class = "met"
 	}
 
 	restore := barItem{Name: "Restore", Href: base + "/do/restore", State: "gate open", Class: "running"}

@@ -1,0 +1,95 @@
+package console_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/desktest"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+var now = time.Date(2026, 11, 22, 3, 45, 0, 0, time.UTC)
+
+// hostile is text as an attacker would write it into a name.
+const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(1)> {{7*7}} ` + "\u202Eevil"
+
+var berlin = func() *time.Location {
+	z, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		return time.FixedZone("CET", 3600)
+	}
+	return z
+}()
+
+// fill gives a desk one incident in the middle of things, with something of everything.
+func fill(d *desktest.Desk) {
+	d.Program = &policy.Program{
+		ID: "pickandpack", Title: "Security Incident Response Policy", Hash: "sha256:abc", Zone: berlin,
+		Severities: []policy.Level{{ID: "critical", Means: "customer data left"}, {ID: "low", Means: "nothing left"}},
+		Classes:    []policy.Class{{ID: "unauthorised_access", Means: "somebody read what is not theirs", Promise: []string{"SCO-1"}}},
+		Facts:      []policy.FactDecl{{ID: "personal_data", Type: "bool", Ask: "Was personal data read?"}},
+		Roles:      []policy.Role{{ID: "lead", Does: "decides"}},
+		Duties: []policy.Duty{{ID: "tell_merchants", Do: policy.Notify, To: "merchants.affected", Content: []string{"what_happened", "what_data", "what_we_do", "what_you_can_do"},
+			Due: []policy.Clock{{Text: "72h after confirmed", Anchor: policy.Anchor{Names: []string{"confirmed"}}}}, Promise: []string{"NOT-1"}, Say: "We tell affected merchants within 72 hours.", Pos: policy.Pos{Line: 40}}},
+		Gates:   []policy.Gate{{ID: "g_restore", Guards: "restore", Need: []*policy.Condition{policy.NewCondition("fix.verified", "the fix is verified", nil)}, Promise: []string{"REC-1"}}},
+		Actions: []policy.ActionDecl{{ID: "revoke_token", Uses: "http.revoke", Means: "revoke one token", Promise: []string{"CON-1"}}},
+		Checks:  []policy.CheckDecl{{ID: "checkout", Means: "the checkout answers"}},
+		Review:  []string{"timeline", "root_cause"},
+		Page: []policy.PageLine{{Text: "# Security Incident Response Policy"}, {Text: "We tell affected merchants within **72 hours**. <script>alert(1)</script>", Promise: []string{"NOT-1"}, Rule: "tell_merchants"},
+			{Text: "- [a link](javascript:alert(1))"}, {Text: "- two"}, {Text: "We never sleep.", Promise: []string{"ZZZ-1"}}},
+	}
+	s := incident.NewState("INC-1")
+	s.Title, s.Class, s.Severity, s.Status, s.Opened = hostile, "unauthorised_access", "critical", incident.StatusOpen, now.Add(-43*time.Minute)
+	at := func(minutes int) *incident.Milestone {
+		return &incident.Milestone{At: now.Add(-time.Duration(minutes) * time.Minute), By: "person:lena"}
+	}
+	s.Milestones = map[string]*incident.Milestone{"suspected": at(43), "detected": at(43), "acknowledged": at(30), "confirmed": at(26), "contained": at(14)}
+	s.Roles = map[string]incident.Principal{"lead": "person:lena"}
+	s.Actions = []*incident.Action{
+		{ID: "ACT-1", Decl: "revoke_token", Target: map[string]string{"credential": "tok_9f"}, State: incident.ActionProven, PlannedBy: "person:lena",
+			Approvals: []incident.Signed{{By: "person:omar", Role: "lead"}}, Proof: "old token refused with 401", ProvenAt: now.Add(-14 * time.Minute), UndoText: "issue a new token"},
+		{ID: "ACT-2", Decl: "revoke_token", Target: map[string]string{"credential": hostile}, State: incident.ActionPlanned, PlannedBy: "person:lena",
+			Steps: []string{"Revoke 214 tokens of acme-app"}, Blast: "stops sync for 214 merchants, about 3 orders a minute", UndoText: "merchants sign in again"},
+	}
+	s.Scopes = []incident.ScopeVersion{{N: 1, Merchants: 214, Customers: 18211, Events: 90210, AtLeast: true, By: "person:lena", At: now.Add(-5 * time.Minute), Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", Size: 120,
+		Gaps: []incident.Gap{{Source: "nginx", From: now.Add(-2 * time.Hour), To: now.Add(-time.Hour)}}}}
+	s.Exposures = map[string]*incident.Exposure{"m_1": {Merchant: "m_1", Customers: 4}}
+	s.Checks = map[string]*incident.Check{"checkout": {ID: "checkout", State: "failed", Observe: "status 503"}}
+	deliveries := map[string]*incident.Delivery{}
+	for i := range 12 {
+		id := fmt.Sprint("m_", i)
+		deliveries[id] = &incident.Delivery{Recipient: id, State: incident.DeliveryAccepted, Attempts: 1, Code: "250", At: now.Add(-time.Minute)}
+	}
+	deliveries["m_3"].State, deliveries["m_3"].Code = incident.DeliveryBounced, "550"
+	deliveries["m_4"].State = incident.DeliveryUncertain
+	s.Notices = []*incident.Notice{
+		{ID: "NTC-1", Duty: "tell_merchants", Subject: "An incident concerns your customers", State: incident.NoticeSending, DraftedBy: "person:lena", Approvals: []incident.Signed{{By: "person:omar"}}, Deliveries: deliveries},
+		{ID: "NTC-2", Duty: "tell_merchants", Subject: hostile, State: incident.NoticeDraft, DraftedBy: "person:lena", Content: map[string]string{"what_happened": hostile}},
+		{ID: "NTC-3", Duty: "tell_merchants", Subject: "Ready", State: incident.NoticeApproved, DraftedBy: "person:lena", Content: map[string]string{"what_happened": "x"}},
+	}
+	d.States["INC-1"] = s
+	tell := desk.ClockRow{Incident: "INC-1", Duty: "tell_merchants", Count: 214, State: incident.DutyRunning, Say: "Tell 214 merchants", Started: now.Add(-26 * time.Minute),
+		Due: now.Add(41*time.Hour + 12*time.Minute), Why: "72 hours after confirmed", Holder: "lead", Missing: []incident.Missing{{What: "personal_data is not decided", Do: "decide it: tocsin incident answer INC-1 personal_data"}}}
+	missed := desk.ClockRow{Incident: "INC-1", Duty: "contain", State: incident.DutyMissed, Say: "Contain", Due: now.Add(-time.Minute), Why: "2 hours after detected"}
+	not := desk.ClockRow{Incident: "INC-1", Duty: "tell_authority", State: incident.DutyNot, Say: "Tell the authority", Why: "not due because no personal data was read"}
+	d.Running["INC-1"] = []desk.ClockRow{missed, tell, not}
+	d.Rows = []desk.BoardRow{
+		{ID: "INC-1", Title: hostile, Class: "unauthorised_access", Severity: "critical", Status: incident.StatusOpen, Opened: s.Opened, Lead: "Lena",
+			Milestones: map[string]time.Time{"suspected": now.Add(-43 * time.Minute), "confirmed": now.Add(-26 * time.Minute)}, Next: &tell, MoreClocks: 2, Missed: 1, Closed: []string{"restore"}, People: 18211, Merchants: 214},
+		{ID: "INC-2", Title: "A false alarm", Severity: "low", Status: incident.StatusDismissed},
+	}
+	d.Shut["INC-1"] = []desk.GateRow{{Command: "restore", Missing: []incident.Missing{
+		{What: "the fix is not verified", Do: "verify it, as another person: tocsin incident verify-fix INC-1", Rule: "g_restore"},
+		{What: "check checkout has not passed", Do: "run it: tocsin incident check INC-1 checkout"}, {What: "third", Do: "do"}}}, {Command: "close", Open: true}}
+	for i := range 40 {
+		d.Lines["INC-1"] = append(d.Lines["INC-1"], desk.TimelineLine{ID: fmt.Sprintf("01J%05d", i), At: now.Add(time.Duration(i-40) * time.Minute), Recorded: now,
+			Source: []string{"fact", "event", "log"}[i%3], Kind: "note.added", Principal: "person:lena", Text: fmt.Sprintf("line %d %s", i, hostile), Fact: fmt.Sprintf("01J%05d", i)})
+	}
+	d.Letter = desk.Letter{From: "PickAndPack Security <security@example.com>", To: "anna@example.com", Subject: "An incident concerns your customers", Text: "Dear " + hostile + "\n\n4 of your customers are concerned.\n"}
+	d.Result = scope.Result{Log: "javabeanai/events", Size: 120, Digest: "sha256:abc", Events: 900, Customers: 18211,
+		Rows:     []incident.Exposure{{Merchant: "m_1", Stores: []string{"s_1"}, DataTypes: []string{"customer.email"}, Customers: 4, Events: 9, First: now, Last: now}},
+		Included: []scope.Seen{{IP: "203.0.113.9", Agent: hostile, Events: 9, Merchants: 1}}, Excluded: []scope.Seen{{IP: "198.51.100.7", Agent: "PickAndPack/1.0", Events: 7}}}
+}
