@@ -202,6 +202,7 @@ func TestAnAnchorMovesLaterOnlyByTheLead(t *testing.T) {
 	w.must(mark, Correct{Milestone: "confirmed", At: t0, Reason: "no, it was not"}, ReasonCorrected)
 }
 
+// promise: CLS-3
 func TestDismissalStopsClocksByNameAndReopeningResumesThemFromTheOldAnchors(t *testing.T) {
 	w := newWorld(t)
 	w.confirmed()

@@ -101,7 +101,7 @@ func TestAPolicyWithoutARestoreGateStillWantsAFixAndTheChecks(t *testing.T) {
 	}
 }
 
-// promise: REV-1
+// promise: REV-1, INV-4
 func TestAReviewIsPublishedWholeAndAnIncidentIsClosedOwingNothing(t *testing.T) {
 	w := newWorld(t)
 	w.confirmed()
