@@ -138,6 +138,9 @@ func TestEveryStateSaysWhatItsRowCanShow(t *testing.T) {
 			if r.cells[colCommand] == "" {
 				t.Errorf("%s is kept in drill and names no command that shows it", where)
 			}
+			if r.cells[colTest] == "" {
+				t.Errorf("%s is kept in drill and no test shows it: mark one with // promise: %s", where, r.id)
+			}
 		case partly, notYet:
 			if r.missing() == "" {
 				t.Errorf("%s is %s and does not say what is missing: write %q", where, r.state(), r.state()+": what is missing")
