@@ -94,12 +94,8 @@ func (w *work) approveAction(c ApproveAction) (Reason, error) {
 		return w.refuseGate("approve", a.ID, RefusedRole, fmt.Sprintf("%s holds no role whose signature %s still needs", me, a.ID), nil,
 			w.signatures(before, "approve "+a.ID, a.Decl)...)
 	}
-	guards := []string{"approve", a.Decl, a.Uses}
-	if i := strings.LastIndexByte(a.Uses, '.'); i >= 0 {
-		guards = append(guards, a.Uses[i+1:])
-	}
 	v := view(w.p, w.base)
-	shut, missing := gateMissing(w.p, w.base, &v, w.ctx.Actor, guards...)
+	shut, missing := gateMissing(w.p, w.base, &v, w.ctx.Actor, actionGuards(a)...)
 	missing = append(missing, w.firstThings(decl)...)
 	if len(missing) > 0 {
 		return w.refuseGate("approve", a.ID, RefusedGate, a.ID+" cannot be approved yet", shut, missing...)
@@ -112,6 +108,14 @@ func (w *work) approveAction(c ApproveAction) (Reason, error) {
 	body.State = ActionApproved
 	w.fact(KindActionApproved, body)
 	return ReasonApproved, nil
+}
+
+// actionGuards are the names under which a gate may guard an action: approve guards them all; else
+// the action's id, the verb its id begins with (rotate guards rotate_secret), its connector, or the
+// connector's verb (rotate guards envfile.rotate).
+func actionGuards(a *Action) []string {
+	verb, _, _ := strings.Cut(a.Decl, "_")
+	return []string{"approve", a.Decl, verb, a.Uses, a.Uses[strings.LastIndexByte(a.Uses, '.')+1:]}
 }
 
 // firstThings lists what the policy wants done before an action: a snapshot of the evidence, a

@@ -161,6 +161,9 @@ func conditionMissing(p *policy.Program, s *State, g *policy.Gate, c *policy.Con
 	if strings.Contains(c.Source, "fix.") {
 		missing = append(missing, fixMissing(s, g.ID)...)
 	}
+	if strings.Contains(c.Source, "actions") {
+		missing = append(missing, actionsMissing(s, g.ID)...)
+	}
 	if len(missing) > 0 {
 		return missing
 	}
@@ -208,6 +211,22 @@ func checksMissing(p *policy.Program, s *State, rule string) []Missing {
 			}
 		}
 		missing = append(missing, Missing{What: "check " + c.ID + " " + state, Do: doLine(s, "run it", "check", c.ID), Rule: rule})
+	}
+	return missing
+}
+
+// actionsMissing lists the actions that are not at an end.
+func actionsMissing(s *State, rule string) []Missing {
+	var missing []Missing
+	for _, a := range s.Actions {
+		switch a.State {
+		case ActionProven, ActionUndone, ActionCancelled:
+			continue
+		case ActionPlanned:
+			missing = append(missing, Missing{What: fmt.Sprintf("the action %s (%s) is planned and not approved", a.ID, a.Decl), Do: doLine(s, "have it approved, or cancel it", "approve", a.ID), Rule: rule})
+		default:
+			missing = append(missing, Missing{What: fmt.Sprintf("the action %s (%s) is %s", a.ID, a.Decl, a.State), Do: doLine(s, "wait for its proof, or cancel it", "cancel", a.ID), Rule: rule})
+		}
 	}
 	return missing
 }

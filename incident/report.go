@@ -20,7 +20,6 @@ type report struct {
 	effect    Effect
 	owed      bool   // it is owed now, under this id
 	attempted string // id of the attempt in flight, "" when none
-	attempts  int
 }
 
 // look finds what an effect is about.
@@ -34,7 +33,7 @@ func (w *work) look(e Effect) (r report, err error) {
 			return r, invalid("effect.action", "there is no such action")
 		}
 		owed, r.owed = owedAction(w.base, a)
-		r.attempted, r.attempts = a.Attempted, a.Attempts
+		r.attempted = a.Attempted
 	case EffectSend:
 		n := w.base.notice(e.Notice)
 		if n == nil || n.Deliveries[e.Party] == nil {
@@ -42,21 +41,21 @@ func (w *work) look(e Effect) (r report, err error) {
 		}
 		d := n.Deliveries[e.Party]
 		owed, r.owed = owedDelivery(w.base, n, d)
-		r.attempted, r.attempts = d.Attempted, d.Attempts
+		r.attempted = d.Attempted
 	case EffectCheck:
 		c := w.base.Checks[e.Check]
 		if c == nil {
 			return r, invalid("effect.check", "there is no such check")
 		}
 		owed, r.owed = owedCheck(w.base, c)
-		r.attempted, r.attempts = c.Attempted, c.Attempts
+		r.attempted = c.Attempted
 	case EffectPage:
 		p := w.base.Pages[pageOf(e)]
 		if p == nil {
 			return r, invalid("effect.id", "there is no such page")
 		}
 		owed, r.owed = owedPage(w.base, p)
-		r.attempted, r.attempts = p.Attempted, p.Attempts
+		r.attempted = p.Attempted
 	default:
 		return r, invalid("effect.kind", "is not a kind of effect")
 	}
