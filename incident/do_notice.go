@@ -200,7 +200,7 @@ func (w *work) hadIt(n *Notice, recipient string) bool {
 			continue
 		}
 		if d := other.Deliveries[recipient]; d != nil {
-			if d.State == DeliveryAccepted || d.unsettled() > 0 {
+			if d.unsettled() > 0 || d.State == DeliveryAccepted && (other.ID == n.ID || !w.dueAgain(n.Duty, recipient, d)) {
 				return true
 			}
 			if other.ID == n.ID && d.State != DeliveryWithdrawn {
@@ -209,6 +209,18 @@ func (w *work) hadIt(n *Notice, recipient string) bool {
 		}
 	}
 	return false
+}
+
+// dueAgain reports whether a duty with a cadence has begun again for a recipient since this
+// delivery.
+func (w *work) dueAgain(duty, recipient string, d *Delivery) bool {
+	of := dutyOf(w.p, duty)
+	if of == nil || of.Every == nil {
+		return false
+	}
+	r := ruling{w: w, s: w.base, d: of}
+	_, prev, cur := r.round(recipient)
+	return prev != nil && cur != nil && cur.owing() && !d.At.After(cur.Started)
 }
 
 // resendNotice is a person's decision about a delivery that the system has left to a person.
