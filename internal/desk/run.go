@@ -344,6 +344,9 @@ func (d *Desk) Quiet(ctx context.Context) error {
 	}
 }
 
+// soon is how close a retry has to be for a drill to wait for it, in the machine's time.
+const soon = 2 * time.Second
+
 func (d *Desk) busy(ctx context.Context) (bool, error) {
 	if d.inFlight.Load() > 0 {
 		return true, nil
@@ -352,7 +355,10 @@ func (d *Desk) busy(ctx context.Context) (bool, error) {
 	if err != nil || jobs > 0 {
 		return true, err
 	}
-	if _, waiting, err := d.nextWake(ctx, ledger.Protocol); err != nil || waiting {
+	// A retry that comes soon is in flight; one that waits for longer is not: nothing about it
+	// depends on domain time standing still.
+	retry, waiting, err := d.nextWake(ctx, ledger.Protocol)
+	if err != nil || (waiting && time.Until(retry) < soon) {
 		return true, err
 	}
 	next, ok, err := d.nextWake(ctx, ledger.Domain)

@@ -138,9 +138,20 @@ func (d *Desk) act(ctx context.Context, s *incident.State, eff incident.Effect) 
 	}
 	r := incident.ReportResult{Effect: eff, Outcome: res.Outcome, Code: res.Code, Proof: res.Proof, At: res.At}
 	if res.Outcome == incident.Deferred {
-		r.Retry = time.Now().UTC().Add(max(res.Retry, 200*time.Millisecond))
+		r.Retry = time.Now().UTC().Add(backoff(res.Retry, eff.Attempt))
 	}
 	return d.report(ctx, who, r)
+}
+
+// backoff doubles the wait with each attempt, up to five minutes: the other side may be down for
+// long, and what could not be found out stays owed.
+func backoff(least time.Duration, attempt int) time.Duration {
+	const first, most = 200 * time.Millisecond, 5 * time.Minute
+	wait := max(least, first)
+	for range min(max(attempt-1, 0), 12) {
+		wait *= 2
+	}
+	return min(wait, most)
 }
 
 // targetOf is the action's target with the action's own id, which connectors use as the name of
