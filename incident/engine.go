@@ -58,6 +58,8 @@ func Decide(p *policy.Program, s *State, c Command, ctx Context) (Decision, erro
 	return Decision{Reason: reason, Facts: w.facts}, nil
 }
 
+var _ decider = Decide
+
 // work is one decision under way.
 type work struct {
 	p     *policy.Program

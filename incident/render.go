@@ -81,10 +81,11 @@ func count(n int, one, many string) string {
 	return fmt.Sprintf("%d %s", n, many)
 }
 
-var renderers map[Kind]func(Fact) string
+// renderers puts each kind in words. It is never written to again.
+var renderers = makeRenderers()
 
-func init() {
-	renderers = map[Kind]func(Fact) string{
+func makeRenderers() map[Kind]func(Fact) string {
+	table := map[Kind]func(Fact) string{
 		KindOpened: func(f Fact) string {
 			b, t := read[OpenedBody, OpenedText](f)
 			return because("Opened as "+b.Class, t.Title)
@@ -178,9 +179,10 @@ func init() {
 			"duty": renderDuty, "action": renderAction, "notice": renderNotice, "check": renderCheck, "page": renderPage,
 		}[noun]
 		if words != nil {
-			renderers[kind] = words
+			table[kind] = words
 		}
 	}
+	return table
 }
 
 func renderScope(f Fact) string {
