@@ -1,0 +1,239 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/console"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/desktest"
+)
+
+// absent skips a test whose tool is not on this machine, and fails it where CI promised the tool.
+func absent(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// phone is a Chromium of 320 px width on a console of its own, with the owner signed in.
+func phone(t *testing.T, width int64) (ctx context.Context, address string, d *desktest.Desk) {
+	t.Helper()
+	path := ""
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if found, err := exec.LookPath(name); err == nil {
+			path = found
+			break
+		}
+	}
+	if path == "" {
+		absent(t, "Chromium is not installed: apt-get install chromium")
+	}
+	d, token := desktest.New(now)
+	fill(d)
+	server := httptest.NewServer(console.New(d, console.Options{Now: func() time.Time { return now }, Organisation: "PickAndPack", Env: "drill"}))
+	t.Cleanup(server.Close)
+	at, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(int(width), 640))
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	t.Cleanup(cancel)
+	ctx, stop := chromedp.NewExecAllocator(ctx, options...)
+	t.Cleanup(stop)
+	ctx, _ = chromedp.NewContext(ctx)
+	t.Cleanup(func() {
+		if err := chromedp.Cancel(ctx); err != nil && ctx.Err() == nil { // waits until the browser is gone
+			t.Log(err)
+		}
+	})
+	if err := chromedp.Run(ctx, network.SetCookie("tocsin", token).WithDomain(at.Hostname()).WithPath("/").WithHTTPOnly(true),
+		emulation.SetDeviceMetricsOverride(width, 640, 2, width < 700)); err != nil {
+		t.Fatal(err)
+	}
+	return ctx, server.URL, d
+}
+
+func run(t *testing.T, ctx context.Context, actions ...chromedp.Action) {
+	t.Helper()
+	if err := chromedp.Run(ctx, actions...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Nothing but a table's own box scrolls sideways on the narrowest phone, and nothing ran.
+func TestPagesFitAPhone(t *testing.T) {
+	ctx, address, _ := phone(t, 320)
+	for _, path := range pages {
+		var overflow, alien float64
+		var wide string
+		run(t, ctx, chromedp.Navigate(address+path), chromedp.WaitReady("main"),
+			chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &overflow),
+			chromedp.Evaluate(`document.querySelectorAll("img, iframe, script:not([src])").length`, &alien),
+			chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll") && !e.closest(".hide")).slice(0, 3).map(e => e.tagName + "." + e.className).join(" ")`, &wide))
+		if overflow > 0 || alien > 0 || wide != "" {
+			t.Errorf("%s: %v px too wide (%s), %v alien elements", path, overflow, wide, alien)
+		}
+		if folder := os.Getenv("TOCSIN_SCREENSHOTS"); folder != "" {
+			var png []byte
+			run(t, ctx, chromedp.FullScreenshot(&png, 100))
+			if err := os.WriteFile(filepath.Join(folder, "320"+strings.NewReplacer("/", "_", "?", "_", "&", "_").Replace(path)+".png"), png, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// The rules of axe-core (WCAG 2.2 A and AA, and good practice) on every page, wide and narrow.
+func TestPagesAreAccessible(t *testing.T) {
+	axe, err := os.ReadFile("testdata/axe/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		absent(t, "axe-core is not installed: npm ci --prefix internal/console/testdata/axe")
+	}
+	for width, scheme := range map[int64]string{320: "light", 1280: "dark"} {
+		ctx, address, _ := phone(t, width)
+		run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+		for _, path := range pages {
+			var raw string
+			run(t, ctx, chromedp.Navigate(address+path), chromedp.WaitReady("main"),
+				chromedp.Evaluate(string(axe)+";0", nil),
+				chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(r.violations.map(v => ({rule: v.id, help: v.help, nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + " " + n.failureSummary)}))))`, &raw, awaited))
+			var violations []struct {
+				Rule, Help string
+				Nodes      []string
+			}
+			if err := json.Unmarshal([]byte(raw), &violations); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range violations {
+				t.Errorf("%s at %d px, %s: %s (%s)\n%s", path, width, scheme, v.Rule, v.Help, strings.Join(v.Nodes, "\n"))
+			}
+		}
+	}
+}
+
+// tabTo presses Tab until the focused element matches, and fails when it never does.
+func tabTo(t *testing.T, ctx context.Context, selector string) {
+	t.Helper()
+	var at string
+	for range 120 {
+		var there bool
+		run(t, ctx, chromedp.KeyEvent(kb.Tab),
+			chromedp.Evaluate(`document.activeElement.matches(`+quote(selector)+`)`, &there),
+			chromedp.Evaluate(`document.activeElement.outerHTML.slice(0, 120)`, &at))
+		if there {
+			return
+		}
+	}
+	t.Fatalf("the keyboard does not reach %s; it stands at %s", selector, at)
+}
+
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return `""`
+	}
+	return string(b)
+}
+
+// A tired person with a keyboard and no JavaScript: skip link, board, room, note, approval.
+func TestKeyboardOnlyWithoutJavaScript(t *testing.T) {
+	ctx, address, d := phone(t, 320)
+	given := make(chan incident.Command, 8)
+	d.Answer = func(r desk.Request) (desk.Outcome, error) {
+		given <- r.Command
+		return desk.Outcome{}, nil
+	}
+	expect := func(want incident.Command) {
+		t.Helper()
+		select {
+		case got := <-given:
+			if got != want {
+				t.Errorf("the keyboard gave %+v, want %+v", got, want)
+			}
+		case <-ctx.Done():
+			t.Fatalf("%+v was never given", want)
+		}
+	}
+	run(t, ctx, emulation.SetScriptExecutionDisabled(true), chromedp.Navigate(address+"/"), chromedp.WaitReady("main"))
+	tabTo(t, ctx, "a.skip")
+	var outline string
+	run(t, ctx, chromedp.Evaluate(`getComputedStyle(document.activeElement).outlineStyle`, &outline))
+	if outline == "none" {
+		t.Error("the focus cannot be seen")
+	}
+	run(t, ctx, chromedp.KeyEvent(kb.Enter))
+	tabTo(t, ctx, `a.title[href="/incidents/INC-1"]`)
+	run(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady("#note"))
+	tabTo(t, ctx, `a[href="/incidents/INC-1/do/approve?action=ACT-2"]`)
+	run(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady("button.danger"))
+	tabTo(t, ctx, "button.danger")
+	run(t, ctx, chromedp.KeyEvent(kb.Enter))
+	expect(incident.ApproveAction{Action: "ACT-2"})
+	run(t, ctx, chromedp.WaitReady("#note"))
+	tabTo(t, ctx, "#note")
+	run(t, ctx, chromedp.KeyEvent("by keyboard"))
+	tabTo(t, ctx, "form.note button")
+	run(t, ctx, chromedp.KeyEvent(kb.Enter))
+	expect(incident.Note{Text: "by keyboard"})
+}
+
+// The small script: ? lists the keys, and a refusal takes the focus.
+func TestKeysAreListed(t *testing.T) {
+	ctx, address, _ := phone(t, 1280)
+	var text string
+	run(t, ctx, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady("main"), chromedp.KeyEvent("?"),
+		chromedp.Text(".keys", &text), chromedp.KeyEvent(kb.Escape), chromedp.WaitNotPresent(".keys"),
+		chromedp.KeyEvent("n"))
+	if !strings.Contains(text, "write a note") {
+		t.Errorf("%q", text)
+	}
+	var id string
+	run(t, ctx, chromedp.Evaluate(`document.activeElement.id`, &id))
+	if id != "note" {
+		t.Errorf("n leads to %q", id)
+	}
+}
+
+// The bar stays in sight, and on a phone the state of the incident comes before its timeline.
+func TestRoomOnAPhone(t *testing.T) {
+	ctx, address, _ := phone(t, 320)
+	var bar, aside, lines, next, body float64
+	run(t, ctx, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady(".bar"),
+		chromedp.Evaluate(`innerHeight - document.querySelector(".bar").getBoundingClientRect().bottom`, &bar),
+		chromedp.Evaluate(`document.querySelector("aside").getBoundingClientRect().top`, &aside),
+		chromedp.Evaluate(`document.querySelector(".timeline").getBoundingClientRect().top`, &lines),
+		chromedp.Evaluate(`parseFloat(getComputedStyle(document.querySelector(".next .left")).fontSize)`, &next),
+		chromedp.Evaluate(`Math.max(...[...document.querySelectorAll("main *")].filter(e => !e.matches(".next .left, .next .left *")).map(e => parseFloat(getComputedStyle(e).fontSize)))`, &body))
+	if bar < -1 || bar > 1 {
+		t.Errorf("the bar ends %v px above the edge", bar)
+	}
+	if aside >= lines {
+		t.Errorf("the timeline (%v) comes before the state (%v)", lines, aside)
+	}
+	if next <= body {
+		t.Errorf("the next clock (%v px) is not the largest text (%v px)", next, body)
+	}
+}
+
+// awaited waits for the promise an expression gives.
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
