@@ -57,10 +57,11 @@ type failure struct{ text, hint string }
 func (e *failure) Error() string { return e.text }
 
 // ExitError ends the program with a code of its own, for commands that other packages add. A nil
-// Err prints nothing.
+// Err prints nothing; each line of Hint is printed below the error.
 type ExitError struct {
 	Code int
 	Err  error
+	Hint []string
 }
 
 func (e *ExitError) Error() string {
@@ -103,8 +104,9 @@ func New(deps Deps) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tocsin",
 		Short: "Run the security incident response policy you publish",
-		Long: "Tocsin runs the security incident response policy you publish: it watches the access log, opens the\n" +
-			"incident, holds the clocks, contains, works out who is affected, tells them in time, and proves it.",
+		Long: "Tocsin runs the security incident response policy you publish: it watches the\n" +
+			"access log, opens the incident, holds the clocks, contains, works out who is\n" +
+			"affected, tells them in time, and proves it.",
 		SilenceErrors: true, SilenceUsage: true,
 		Version: deps.Version,
 		RunE:    needsCommand,
@@ -166,7 +168,7 @@ func explain(err error) (code int, text string, hint []string) {
 	var leave *ExitError
 	switch {
 	case errors.As(err, &leave):
-		return leave.Code, leave.Error(), nil
+		return leave.Code, leave.Error(), leave.Hint
 	case errors.As(err, &usage):
 		return ExitUsage, usage.text, hints(usage.hint)
 	case errors.As(err, &fail):
