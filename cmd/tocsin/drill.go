@@ -73,6 +73,7 @@ func drillProcessCommand() *cobra.Command {
 
 func benchCommand() *cobra.Command {
 	var full bool
+	var dir string
 	cmd := &cobra.Command{
 		Use:   "bench NAME",
 		Short: "Measure, beside what you would use instead",
@@ -89,7 +90,7 @@ func benchCommand() *cobra.Command {
 				if !asJSON {
 					fmt.Fprintf(cmd.ErrOrStderr(), "measuring %s: %s\n", b.Name, b.Says)
 				}
-				results, err := bench.Measure(cmd.Context(), b, full)
+				results, err := bench.Measure(cmd.Context(), b, bench.Options{Full: full, Dir: dir})
 				if err != nil {
 					return refused(fmt.Errorf("%s: %w", b.Name, err))
 				}
@@ -102,5 +103,6 @@ func benchCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&full, "full", false, "run the large rows too")
+	cmd.Flags().StringVar(&dir, "dir", "", "folder on the disk to measure; the run's files are removed (default: the system's folder for temporary files)")
 	return cmd
 }

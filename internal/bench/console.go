@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,10 +21,14 @@ func consolePages(ctx context.Context, o Options) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	results, err := pages(ctx, o, d)
+	return results, errors.Join(err, done())
+}
+
+func pages(ctx context.Context, o Options, d *desk.Desk) ([]Result, error) {
 	who := desk.Caller{Principal: "person:bench", Name: "Bench", Access: incident.Owner, Roles: []string{"lead"}}
-	const incidents = 1000
-	err = together(32, func(c int) error {
+	incidents := o.of(1000)
+	err := together(32, func(c int) error {
 		for i := c; i < incidents; i += 32 {
 			if _, err := d.OpenIncident(ctx, "", who, incident.Open{Class: "exposure", Title: fmt.Sprint("incident ", i)}); err != nil {
 				return err

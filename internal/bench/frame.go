@@ -41,8 +41,18 @@ type Baseline struct {
 
 // Options say how much to run and where.
 type Options struct {
-	Full bool   // large rows too
-	Dir  string // folder for the run's files; removed afterwards by the caller
+	Full  bool          // large rows too
+	Short bool          // a small share of the work, to show that a benchmark runs; its figures mean little
+	Dir   string        // where Measure makes the folder of a run, "" for the system's; and that folder itself in Run
+	Spend time.Duration // what the rounds of one benchmark may take together; 0: as long as they need
+}
+
+// of returns n, or a share of it when a run only has to show that it works.
+func (o Options) of(n int) int {
+	if o.Short {
+		return max(n/50, 2)
+	}
+	return n
 }
 
 // Benchmark is one named set of figures.
@@ -77,29 +87,53 @@ func Find(name string) ([]Benchmark, error) {
 	return nil, fmt.Errorf("there is no benchmark %q: there are %s, and all", name, strings.Join(names, ", "))
 }
 
-// rounds runs f once to warm up and n times for the figure, and returns the values.
-func rounds(ctx context.Context, n int, f func() (float64, error)) ([]float64, error) {
-	if _, err := f(); err != nil {
+// leastRounds are run even when the time is up, so that there is a median and a spread.
+const leastRounds = 3
+
+// series is what one side of a comparison measured, a value a round.
+type series = []float64
+
+// rounds runs f once to warm up and then n times, and returns the values.
+func rounds(ctx context.Context, o Options, n int, f func() (float64, error)) (series, error) {
+	all, err := alternate(ctx, o, n, f)
+	if err != nil {
 		return nil, err
 	}
-	values := make([]float64, 0, n)
-	for range n {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	return all[0], nil
+}
+
+// alternate runs each function once to warm up and then all of them in turn, n times. The sides of
+// a comparison meet the same moments of a machine that also does other things, so their ratio
+// holds where their figures waver. It ends early when the time to spend is up.
+func alternate(ctx context.Context, o Options, n int, sides ...func() (float64, error)) ([]series, error) {
+	all := make([]series, len(sides))
+	began := time.Now()
+	for round := range n + 1 {
+		if round > leastRounds && o.Spend > 0 && time.Since(began) > o.Spend {
+			break
 		}
-		v, err := f()
-		if err != nil {
-			return nil, err
+		for i, f := range sides {
+			if err := ctx.Err(); err != nil {
+				return nil, context.Cause(ctx)
+			}
+			// What the other side left behind is not this side's to clear away.
+			runtime.GC()
+			v, err := f()
+			if err != nil {
+				return nil, err
+			}
+			if round > 0 { // the first warms up
+				all[i] = append(all[i], v)
+			}
 		}
-		values = append(values, v)
 	}
-	return values, nil
+	return all, nil
 }
 
 // figure makes a result from the rounds of the subject and of its baseline.
-func figure(name, unit, better string, values []float64, baseline string, base []float64, notes string) Result {
-	r := Result{Name: name, Value: median(values), Unit: unit, Better: better, Machine: machine(), Notes: notes,
-		Low: slices.Min(values), High: slices.Max(values)}
+func figure(name, unit, better string, values series, baseline string, base series, notes string) Result {
+	r := Result{Name: name, Value: median(values), Unit: unit, Better: better, Machine: machine(),
+		Notes: fmt.Sprintf("%s; median of %d rounds", notes, len(values)), Low: slices.Min(values), High: slices.Max(values)}
 	if len(base) > 0 {
 		r.Baseline = &Baseline{Name: baseline, Value: median(base)}
 		if better == "higher" {
@@ -113,15 +147,46 @@ func figure(name, unit, better string, values []float64, baseline string, base [
 
 func median(v []float64) float64 {
 	s := slices.Sorted(slices.Values(v))
-	if n := len(s); n%2 == 1 {
+	n := len(s)
+	if n%2 == 1 {
 		return s[n/2]
-	} else {
-		return (s[n/2-1] + s[n/2]) / 2
 	}
+	return (s[n/2-1] + s[n/2]) / 2
 }
 
 func machine() string {
 	return fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+}
+
+// diskWait is the median time that a small write and its fsync take in a folder. Whatever is
+// durable waits for it at least once, so a figure of durable work means little without it.
+func diskWait(dir string) (time.Duration, error) {
+	f, err := os.CreateTemp(dir, "fsync-")
+	if err != nil {
+		return 0, err
+	}
+	page := make([]byte, 4096)
+	var took []float64
+	for i := range int64(40) {
+		began := time.Now()
+		if _, err := f.WriteAt(page, i*int64(len(page))); err != nil {
+			return 0, errors.Join(err, f.Close())
+		}
+		if err := f.Sync(); err != nil {
+			return 0, errors.Join(err, f.Close())
+		}
+		took = append(took, float64(time.Since(began)))
+	}
+	return time.Duration(median(took)), errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// durable says in a result's notes how long this disk takes.
+func durable(dir string) (string, error) {
+	wait, err := diskWait(dir)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("a 4 KiB write and fsync takes %s here", wait.Round(10*time.Microsecond)), nil
 }
 
 // perSecond turns a count and the time it took into a rate.
@@ -168,20 +233,31 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3f", v)
 }
 
-// limit bounds one benchmark; --full may take longer.
-const limit = 4 * time.Minute
+// The bounds of one benchmark: the rounds end well before the limit, which only stops what hangs.
+// --full lifts both.
+const (
+	limit = 4 * time.Minute
+	spend = 45 * time.Second // for each comparison; no benchmark makes more than three
+)
 
 // Measure runs one benchmark in a folder of its own and removes the folder afterwards.
-func Measure(ctx context.Context, b Benchmark, full bool) (_ []Result, err error) {
-	if !full {
+func Measure(ctx context.Context, b Benchmark, o Options) (_ []Result, err error) {
+	if !o.Full {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit)
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("it was not done after %s", limit))
 		defer cancel()
+		o.Spend = spend
 	}
-	dir, err := os.MkdirTemp("", "tocsin-bench-")
+	dir, err := os.MkdirTemp(o.Dir, "tocsin-bench-")
 	if err != nil {
 		return nil, err
 	}
+	// A kill leaves the folder, and nothing else.
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	return b.Run(ctx, Options{Full: full, Dir: dir})
+	o.Dir = dir
+	results, err := b.Run(ctx, o)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return results, err
 }
