@@ -103,7 +103,14 @@ func (s *Store) open() error {
 		}
 		s.lock = lock
 	}
-	var err error
+	// SQLite would make the file readable by every account, and gives its -wal and -shm the file's mode.
+	f, err := os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("sqlite: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return fmt.Errorf("sqlite: %s: %w", s.path, err)
+	}
 	// synchronous=FULL: a commit that returned survives a power cut.
 	if s.write, err = open(s.path, "_txlock=immediate", 1,
 		"journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(ON)", "busy_timeout(10000)", "temp_store(MEMORY)",

@@ -209,3 +209,21 @@ func TestAFileOfANewerProgramIsLeftAlone(t *testing.T) {
 		t.Error("opened to read")
 	}
 }
+
+func TestTheFilesAreForTheirOwnerAlone(t *testing.T) { // promise: PRO-11
+	p := newPlace(t)
+	s, err := p.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(p.Address()), "*"))
+	if err != nil || len(files) < 3 {
+		t.Fatalf("files %v: %v", files, err)
+	}
+	for _, file := range files {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", filepath.Base(file), info.Mode(), err)
+		}
+	}
+}
