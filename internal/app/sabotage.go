@@ -44,7 +44,7 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 	case "mail-drop-1":
 		o.Mail = &dropsOne{Sender: o.Mail}
 	case "mail-wrong-merchant":
-		o.Compose = wrongNumbers(o.Compose)
+		o.Compose = wrongNumbers(notify.Compose)
 	case "scope-skip-day":
 		s := &skipsDay{Store: access}
 		o.Scope = s.compute
@@ -53,6 +53,7 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		o.Programs = altered(o.Programs, func(p *policy.Program) { p.Duties = dayLate(p.Duties) })
 	case "gate-open":
 		o.Programs = altered(o.Programs, func(p *policy.Program) {
+			// A restore gate that needs nothing: without any, the engine's own would stand in for it.
 			p.Gates = slices.DeleteFunc(slices.Clone(p.Gates), func(g policy.Gate) bool { return g.Guards == "restore" })
 			p.Gates = append(p.Gates, policy.Gate{ID: "restore", Guards: "restore"})
 		})
@@ -220,7 +221,7 @@ func rewritten(file string) gathered {
 		defer db.Close()
 		for _, stmt := range []string{
 			`DROP TRIGGER IF EXISTS facts_keep`,
-			`UPDATE facts SET header = CAST(replace(CAST(header AS TEXT), '"confirmed"', '"contained"') AS BLOB) WHERE kind = 'milestone.set' AND CAST(header AS TEXT) LIKE '%"confirmed"%'`,
+			`UPDATE facts SET header = CAST(replace(CAST(header AS TEXT), '"env":"drill"', '"env":"Drill"') AS BLOB) WHERE seq = (SELECT min(seq) FROM facts WHERE kind = 'answer.recorded')`,
 		} {
 			if _, err := db.ExecContext(ctx, stmt); err != nil {
 				return evidence.Input{}, err

@@ -126,7 +126,7 @@ func clockRows(p *policy.Program, s *incident.State) []ClockRow {
 		due, target int64
 	}
 	rows := map[group]*ClockRow{}
-	for _, di := range s.Duties {
+	for _, di := range incident.Clocks(p, s) {
 		// Day one of a running clock is shown as the earliest promise that still holds.
 		g := group{di.Duty, string(di.State), di.Due.Unix(), di.Target.Unix()}
 		row := rows[g]

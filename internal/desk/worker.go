@@ -63,19 +63,7 @@ func (d *Desk) attempt(ctx context.Context, who Caller, c incident.ReportAttempt
 	if err != nil {
 		return false, err
 	}
-	for _, f := range out.Facts {
-		if attemptKinds[f.Kind] {
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
-var attemptKinds = map[incident.Kind]bool{
-	incident.KindActionAttempted: true,
-	incident.KindNoticeAttempted: true,
-	incident.KindCheckAttempted:  true,
-	incident.KindPageAttempted:   true,
+	return out.Reason == incident.ReasonAttempt, nil
 }
 
 // report makes a result durable. It does not give up while the process lives: an effect that
