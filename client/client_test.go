@@ -121,7 +121,9 @@ func TestTokenIsNeverPrintedOrCarriedElsewhere(t *testing.T) {
 		t.Errorf("the token went elsewhere: %q", r.Header.Get("Authorization"))
 	}))
 	defer elsewhere.Close()
-	c := serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect) })
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
+	})
 	_, err := c.Board(t.Context())
 	if err == nil {
 		t.Error("a redirect was followed")

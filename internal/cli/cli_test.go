@@ -157,3 +157,16 @@ func TestNoFlagTakesASecret(t *testing.T) {
 		t.Errorf("help: exit %d\n%s", code, out.String())
 	}
 }
+
+// Every command a person may give stands under its own name, which is the name refusals use.
+func TestEveryCommandOfPeopleIsACommand(t *testing.T) {
+	alone := map[string]bool{"record-scope": true, "record-export": true, "record-switch": true, "report-attempt": true, "report-result": true, "signal": true, "tick": true,
+		"adjust-scope": true} // include and exclude
+	root := cli.New(cli.Deps{})
+	for _, name := range incident.CommandNames() {
+		found, rest, err := root.Find([]string{"incident", name})
+		if ok := err == nil && len(rest) == 0 && found.Name() != "incident"; ok == alone[name] {
+			t.Errorf("tocsin incident %s: there %v", name, ok)
+		}
+	}
+}

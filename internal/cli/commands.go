@@ -127,25 +127,14 @@ func (a *app) notifyCommands() *cobra.Command {
 	draft.Flags().StringVar(&duty, "duty", "", "duty of the policy, such as tell_merchants")
 	draft.Flags().StringVar(&notice, "notice", "", "an existing draft to change, such as NTC-1")
 	draft.Flags().StringVar(&subject, "subject", "", "subject line")
-	draft.Flags().StringArrayVar(&items, "item", nil, "content item as ID=TEXT or ID=@FILE (repeat for more)")
+	draft.Flags().StringArrayVar(&items, "content", nil, "content item as ID=TEXT or ID=@FILE (repeat for more)")
 	draft.RunE = func(c *cobra.Command, args []string) error {
 		if duty == "" {
 			return &usageError{text: "--duty is missing: which duty is this the notice of?", hint: "usage: " + c.UseLine()}
 		}
-		content := map[string]string{}
-		for _, item := range items {
-			id, text, ok := strings.Cut(item, "=")
-			if !ok || id == "" {
-				return &usageError{text: fmt.Sprintf("--item %q is not ID=TEXT", cut(item, 40)), hint: "such as --item what_happened=@what.md"}
-			}
-			if from, isFile := strings.CutPrefix(text, "@"); isFile {
-				raw, err := readLimited(from, 1<<20)
-				if err != nil {
-					return &failure{text: err.Error(), hint: "the text of a content item comes from a file of at most 1 MiB"}
-				}
-				text = strings.TrimRight(string(raw), "\n")
-			}
-			content[id] = text
+		content, err := contentItems(items)
+		if err != nil {
+			return err
 		}
 		body := map[string]any{"duty": duty, "subject": subject, "content": content}
 		if notice != "" {

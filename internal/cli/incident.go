@@ -29,7 +29,8 @@ type verb struct {
 	use     string // name and arguments after the incident's id
 	command string // of the API
 	short   string
-	args    []string // fields the arguments fill, in order
+	args    []string // fields the arguments fill, in order; the last, when it is text, may be given as a flag
+	rest    string   // field that takes any further arguments as a list
 	flags   []field
 	fixed   map[string]any
 }
@@ -60,7 +61,7 @@ var verbs = []verb{
 	{use: "approve ACTION", command: "approve", short: "Sign a planned action, such as ACT-1", args: []string{"action"}},
 	{use: "cancel ACTION", command: "cancel", short: "Withdraw a planned action", args: []string{"action"}, flags: []field{why}},
 	{use: "undo ACTION", command: "undo", short: "Undo an applied action", args: []string{"action"}, flags: []field{why}},
-	{use: "check", command: "check", short: "Run checks; all unless named", flags: []field{{flag: "only", name: "checks", help: "run only this check (repeat for more)", kind: "list"}}},
+	{use: "check", command: "check", short: "Run checks; all unless some are named", rest: "checks"},
 	{use: "fix WHAT", command: "fix", short: "Record how the cause was fixed; - reads standard input", args: []string{"what:text"}},
 	{use: "verify-fix HOW", command: "verify-fix", short: "Verify the fix, as another person", args: []string{"how:text"}},
 	{use: "restore", command: "restore", short: "Return to service; the gate may refuse", flags: []field{why}},
@@ -68,12 +69,21 @@ var verbs = []verb{
 		{flag: "vector", name: "vector", help: "how they got in", required: true},
 		{flag: "root-cause", name: "root_cause", help: "why that was possible", required: true},
 		{flag: "risk", name: "risk", help: "what it means for merchants and their customers", required: true}}},
-	{use: "write-review PART TEXT", command: "review", short: "Write a part of the review; - reads standard input", args: []string{"part", "text:text"}},
 	{use: "corrective TEXT", command: "corrective", short: "Add a corrective action", args: []string{"text:text"}, flags: []field{
 		{flag: "owner", name: "owner", help: "who does it", required: true, kind: "principal"},
 		{flag: "due", name: "due", help: "until when (RFC 3339 or a date)", required: true, kind: "time"}}},
-	{use: "publish-review", command: "publish", short: "Publish the review"},
+	{use: "publish", command: "publish", short: "Publish the review"},
 	{use: "waive DUTY", command: "waive", short: "Let go of a duty, by name and reason", args: []string{"duty"}, flags: []field{why}},
+	{use: "snapshot", command: "snapshot", short: "Record the checkpoint of the evidence as it stands"},
+	{use: "sign GATE", command: "sign", short: "Sign a gate that asks for signatures", args: []string{"gate"}},
+	{use: "reopen", command: "reopen", short: "Open a dismissed or closed incident again", flags: []field{why}},
+	{use: "draft DUTY", command: "draft", short: "Write or rewrite the notice of a duty", args: []string{"duty"}, flags: []field{
+		{flag: "notice", name: "notice", help: "an existing draft to change, such as NTC-1"}, {flag: "subject", name: "subject", help: "subject line"},
+		{flag: "content", name: "content", help: "content item as ID=TEXT or ID=@FILE (repeat for more)", kind: "map"}}},
+	{use: "approve-notice NOTICE", command: "approve-notice", short: "Sign a notice", args: []string{"notice"},
+		flags: []field{{flag: "attest", name: "attest", help: "attest that it says only what is known", kind: "bool"}}},
+	{use: "send NOTICE", command: "send", short: "Send an approved notice to everybody who has not had it", args: []string{"notice"}},
+	{use: "resend NOTICE RECIPIENT", command: "resend", short: "Decide an uncertain or bounced delivery", args: []string{"notice", "party"}, flags: []field{why}},
 	{use: "close", command: "close", short: "Close the incident", flags: []field{why}},
 }
 
@@ -84,17 +94,42 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 		names = append(names, strings.Fields(rest)...)
 	}
 	use := name + " " + strings.Join(names, " ")
-	c := &cobra.Command{Use: use, Short: v.short, Args: exactly(names...)}
-	texts := map[string]*string{}
-	lists := map[string]*[]string{}
+	if v.rest != "" {
+		use += " [" + strings.ToUpper(strings.TrimSuffix(v.rest, "s")) + "...]"
+	}
+	c := &cobra.Command{Use: use, Short: v.short}
+	texts, lists, bools := map[string]*string{}, map[string]*[]string{}, map[string]*bool{}
 	for _, f := range v.flags {
-		if f.kind == "list" {
+		switch f.kind {
+		case "list", "map":
 			lists[f.name] = c.Flags().StringArray(f.flag, nil, f.help)
-		} else {
+		case "bool":
+			bools[f.name] = c.Flags().Bool(f.flag, false, f.help)
+		default:
 			texts[f.name] = c.Flags().String(f.flag, "", f.help)
 		}
 	}
+	// The text of a command may be long: it is an argument, - for standard input, or a flag.
+	var asFlag *string
+	textName := ""
+	if n := len(v.args); n > 0 && strings.HasSuffix(v.args[n-1], ":text") {
+		textName = strings.TrimSuffix(v.args[n-1], ":text")
+		asFlag = c.Flags().String(textName, "", "the text, instead of the argument; - reads standard input")
+	}
+	c.Args = func(c *cobra.Command, args []string) error {
+		want := names
+		if asFlag != nil && c.Flags().Changed(textName) {
+			want = names[:len(names)-1]
+		}
+		if v.rest != "" && len(args) > len(want) {
+			args = args[:len(want)]
+		}
+		return exactly(want...)(c, args)
+	}
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if asFlag != nil && c.Flags().Changed(textName) {
+			args = append(args, *asFlag)
+		}
 		body := map[string]any{}
 		for k, value := range v.fixed {
 			body[k] = value
@@ -107,17 +142,38 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 			}
 			body[key] = value
 		}
+		if v.rest != "" && len(args) > len(names) {
+			body[v.rest] = args[len(names):]
+		}
+		for name, set := range bools {
+			if *set {
+				body[name] = true
+			}
+		}
 		for _, f := range v.flags {
-			if f.kind == "list" {
+			switch f.kind {
+			case "bool":
+				continue
+			case "list":
 				if l := *lists[f.name]; len(l) > 0 {
 					body[f.name] = l
 				}
+				continue
+			case "map":
+				content, err := contentItems(*lists[f.name])
+				if err != nil {
+					return err
+				}
+				body[f.name] = content
 				continue
 			}
 			text := *texts[f.name]
 			if strings.TrimSpace(text) == "" {
 				if f.required {
 					return &usageError{text: "--" + f.flag + " is missing: " + f.help, hint: "usage: " + c.UseLine()}
+				}
+				if f.name == "subject" {
+					body[f.name] = ""
 				}
 				continue
 			}
@@ -130,6 +186,26 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 		return a.command(c, args[0], v.command, body)
 	}
 	return c
+}
+
+// contentItems reads ID=TEXT and ID=@FILE.
+func contentItems(items []string) (map[string]string, error) {
+	content := map[string]string{}
+	for _, item := range items {
+		id, text, ok := strings.Cut(item, "=")
+		if !ok || id == "" {
+			return nil, &usageError{text: fmt.Sprintf("%q is not ID=TEXT", cut(item, 40)), hint: "such as --content what_happened=@what.md"}
+		}
+		if from, isFile := strings.CutPrefix(text, "@"); isFile {
+			raw, err := readLimited(from, 1<<20)
+			if err != nil {
+				return nil, &failure{text: err.Error(), hint: "the text of a content item comes from a file of at most 1 MiB"}
+			}
+			text = strings.TrimRight(string(raw), "\n")
+		}
+		content[id] = text
+	}
+	return content, nil
 }
 
 // value reads one argument as the kind of field it fills.
@@ -507,11 +583,25 @@ func (a *app) containCommand() *cobra.Command {
 }
 
 func (a *app) reviewCommand() *cobra.Command {
-	var format, out string
-	c := &cobra.Command{Use: "review INCIDENT", Short: "The review as a document", Args: exactly("INCIDENT")}
+	var format, out, text string
+	c := &cobra.Command{Use: "review INCIDENT [PART]", Short: "The review as a document; with PART, write that part from --text or standard input",
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return exactly("INCIDENT")(c, args)
+		}}
 	c.Flags().StringVar(&format, "format", "md", "md, html or pdf")
 	c.Flags().StringVar(&out, "out", "-", "file to write; - is standard output")
+	c.Flags().StringVar(&text, "text", "-", "text of the part; - reads standard input")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if len(args) == 2 {
+			value, err := a.value("text", text)
+			if err != nil {
+				return err
+			}
+			return a.command(c, args[0], "review", map[string]any{"part": args[1], "text": value})
+		}
 		server, err := a.connect()
 		if err != nil {
 			return err

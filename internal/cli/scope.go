@@ -68,12 +68,18 @@ func (s *scopeFlags) query(c *cobra.Command) (client.Query, error) {
 
 func (a *app) scopeCommand() *cobra.Command {
 	var flags scopeFlags
-	c := &cobra.Command{Use: "scope", Short: "Compute who is affected; nothing is recorded", Args: exactly()}
+	var incident, reason string
+	c := &cobra.Command{Use: "scope", Short: "Compute who is affected; recorded only with --incident", Args: exactly()}
 	flags.add(c)
+	c.Flags().StringVar(&incident, "incident", "", "record it on this incident")
+	c.Flags().StringVar(&reason, "reason", "", "why this query, when it is recorded")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		q, err := flags.query(c)
 		if err != nil {
 			return err
+		}
+		if incident != "" {
+			return a.recordScope(c, incident, q, reason)
 		}
 		server, err := a.connect()
 		if err != nil {
@@ -99,20 +105,24 @@ func (a *app) recordScopeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		server, err := a.connect()
-		if err != nil {
-			return err
-		}
-		out, result, err := server.RecordScope(a.context(c), args[0], q, reason)
-		if err != nil {
-			return err
-		}
-		return a.show(map[string]any{"outcome": out, "result": result}, func(w io.Writer) {
-			a.printScope(w, result)
-			fmt.Fprintf(w, "recorded on %s: %s\n", out.Incident, strings.ReplaceAll(oneLine(out.Reason), "_", " "))
-		})
+		return a.recordScope(c, args[0], q, reason)
 	}
 	return c
+}
+
+func (a *app) recordScope(c *cobra.Command, incident string, q client.Query, reason string) error {
+	server, err := a.connect()
+	if err != nil {
+		return err
+	}
+	out, result, err := server.RecordScope(a.context(c), incident, q, reason)
+	if err != nil {
+		return err
+	}
+	return a.show(map[string]any{"outcome": out, "result": result}, func(w io.Writer) {
+		a.printScope(w, result)
+		fmt.Fprintf(w, "recorded on %s: %s\n", out.Incident, strings.ReplaceAll(oneLine(out.Reason), "_", " "))
+	})
 }
 
 func (a *app) printScope(w io.Writer, r client.Result) {

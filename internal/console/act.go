@@ -197,6 +197,7 @@ func init() {
 		}})
 	registerActions()
 	registerRecovery()
+	registerEvidence()
 }
 
 func registerActions() {
@@ -328,6 +329,24 @@ func registerRecovery() {
 		Button: says("Waive the duty on {id}"), Make: func(r reader) incident.Command { return incident.Waive{Duty: r.text("duty"), Reason: r.text("reason")} }})
 	register(form{Command: "close", Title: "Close", Gate: "close", Explain: "End the incident.", Danger: true, Fields: onlyReason,
 		Button: says("Close {id}"), Make: func(r reader) incident.Command { return incident.Close{Reason: r.text("reason")} }})
+}
+
+func registerEvidence() {
+	register(form{Command: "snapshot", Title: "Take a snapshot of the evidence", Explain: "Record the checkpoint of the access log as it stands now. Rotating a secret destroys traces: take it first.",
+		Button: says("Take the snapshot for {id}")})
+	register(form{Command: "sign", Title: "Sign a gate", Explain: "Your signature for a gate that asks for signatures. It is used up when the gate lets its command through.",
+		Fields: func(v view) []input {
+			var gates []option
+			for _, g := range v.Policy.Gates {
+				if len(g.Sign) > 0 {
+					gates = append(gates, option{g.ID, word(g.ID) + " — guards " + word(g.Guards)})
+				}
+			}
+			return []input{{Name: "gate", Label: "Gate", Kind: "select", Options: gates}}
+		},
+		Button: says("Sign the gate on {id}"), Make: func(r reader) incident.Command { return incident.Sign{Gate: r.text("gate")} }})
+	register(form{Command: "reopen", Title: "Open again", Explain: "Open a dismissed or closed incident again.", Fields: onlyReason,
+		Button: says("Open {id} again"), Make: func(r reader) incident.Command { return incident.Reopen{Reason: r.text("reason")} }})
 }
 
 // startedBy says which clocks a milestone starts.
@@ -487,9 +506,12 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 	}
 	var err error
 	next := "/incidents/" + url.PathEscape(id)
-	if f.Command == "plan" {
+	switch f.Command {
+	case "plan":
 		next, err = c.plan(r, id)
-	} else {
+	case "snapshot":
+		_, err = c.desk.Snapshot(r.Context(), requestID(r), callerOf(r.Context()), id)
+	default:
 		zone := c.frame(r, "").Zone
 		command := f.Make(reader{in: r.PostForm, loc: zone, err: &err})
 		if err == nil {
@@ -556,8 +578,10 @@ func wayTo(id string, m incident.Missing) way {
 	}
 	base := "/incidents/" + url.PathEscape(id)
 	switch {
-	case words[0] == "notify":
+	case words[0] == "notify", words[0] == "incident" && slices.Contains([]string{"draft", "approve-notice", "send", "resend"}, words[1]):
 		out.Href = base + "/notices"
+	case words[0] == "scope":
+		out.Href = base + "/scope"
 	case words[0] == "incident" && words[1] == "scope":
 		out.Href = base + "/scope"
 	case words[0] == "incident":

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/scope"
@@ -40,6 +41,7 @@ type Incidents interface {
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
+	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
 	Scope(context.Context, scope.Query) (scope.Result, error)
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
@@ -272,7 +274,7 @@ func troubleOf(err error) *trouble {
 		return &trouble{Status: http.StatusForbidden, Title: "Read-only", Text: "This installation only shows what happened; nothing can be changed here."}
 	case errors.Is(err, desk.ErrForbidden):
 		return &trouble{Status: http.StatusForbidden, Title: "Not allowed", Text: sentence(err)}
-	case errors.Is(err, desk.ErrNotFound):
+	case errors.Is(err, desk.ErrNotFound), errors.Is(err, ledger.ErrNotFound):
 		return &trouble{Status: http.StatusNotFound, Title: "Not found", Text: "There is nothing at this address."}
 	case errors.Is(err, desk.ErrInvalid):
 		return &trouble{Status: http.StatusUnprocessableEntity, Title: "Not accepted", Text: sentence(err)}

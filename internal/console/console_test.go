@@ -447,3 +447,19 @@ func TestErrorsArePagesThatShowNothingInternal(t *testing.T) {
 		t.Errorf("a huge form: %d", got.status)
 	}
 }
+
+// Every command a person may give has its page.
+func TestEveryCommandOfPeopleHasAPage(t *testing.T) {
+	elsewhere := map[string]bool{"open": true, "draft": true, "approve-notice": true, "send": true, "resend": true}
+	workers := map[string]bool{"record-scope": true, "record-export": true, "record-switch": true, "report-attempt": true, "report-result": true, "signal": true, "tick": true}
+	b := signedIn(t, console.Options{})
+	for _, name := range incident.CommandNames() {
+		want := http.StatusOK
+		if elsewhere[name] || workers[name] {
+			want = http.StatusNotFound
+		}
+		if got := b.get("/incidents/INC-1/do/" + name); got.status != want {
+			t.Errorf("%s: %d", name, got.status)
+		}
+	}
+}

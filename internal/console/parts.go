@@ -19,14 +19,14 @@ const (
 )
 
 // moreActs are the commands that are always possible and seldom next.
-var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "assess", "waive", "review", "corrective", "publish", "close", "dismiss"}
+var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "assess", "snapshot", "sign", "waive", "review", "corrective", "publish", "close", "dismiss"}
 
 // waiting lists the commands that an incident's state suggests next, at most four.
 func waiting(s *incident.State) []string {
 	has := func(name string) bool { return s.Milestones[name] != nil }
 	var out []string
 	if s.Status != incident.StatusOpen {
-		return nil
+		return []string{"reopen"}
 	}
 	if !has("acknowledged") && !has("confirmed") {
 		out = append(out, "acknowledge")

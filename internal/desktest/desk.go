@@ -185,6 +185,10 @@ func (d *Desk) Plan(ctx context.Context, id string, by desk.Caller, inc, action 
 		Steps: []string{"revoke the token"}, Blast: "stops sync", Undo: "issue a new token"}})
 }
 
+func (d *Desk) Snapshot(ctx context.Context, id string, by desk.Caller, inc string) (desk.Outcome, error) {
+	return d.Submit(ctx, desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.Snapshot{Log: "javabeanai/events", Size: 3}})
+}
+
 func (d *Desk) Scope(_ context.Context, q scope.Query) (scope.Result, error) {
 	r := d.Result
 	r.Query = q

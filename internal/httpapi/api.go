@@ -39,6 +39,7 @@ type Incidents interface {
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
+	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
 	Review(ctx context.Context, incident, format string) ([]byte, error)
 	Export(ctx context.Context, id string, by desk.Caller, incident, recipient string) (path string, err error)

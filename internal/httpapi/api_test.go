@@ -194,10 +194,23 @@ func TestCommandReachesTheDesk(t *testing.T) {
 
 func TestWorkersCommandsAreNotReachable(t *testing.T) {
 	f := start(t, httpapi.Options{})
-	for _, name := range []string{"report-attempt", "report-result", "record-scope", "record-export", "snapshot", "signal", "tick", "open", ""} {
+	for _, name := range []string{"report-attempt", "report-result", "record-scope", "record-export", "record-switch", "signal", "tick", "open", ""} {
 		got := f.do(t, "POST", "/v1/incidents/INC-1/"+name, f.owner, `{}`)
 		if got.status != http.StatusNotFound || len(f.desk.Asked()) != 0 {
 			t.Errorf("%s: status %d, asked %d", name, got.status, len(f.desk.Asked()))
+		}
+	}
+}
+
+// workers are the commands only the system itself gives.
+var workers = map[string]bool{"report-attempt": true, "report-result": true, "record-scope": true, "record-export": true, "record-switch": true, "signal": true, "tick": true, "open": true}
+
+func TestEveryCommandOfPeopleIsReachable(t *testing.T) {
+	f := start(t, httpapi.Options{})
+	doc := f.do(t, "GET", "/openapi.json", "", "").body
+	for _, name := range incident.CommandNames() {
+		if has := strings.Contains(doc, `"/v1/incidents/{id}/`+name+`"`); has == workers[name] {
+			t.Errorf("%s: reachable %v", name, has)
 		}
 	}
 }

@@ -21,8 +21,8 @@ type commandInput[C incident.Command] struct {
 type outcomeOutput struct{ Body desk.Outcome }
 
 // registerCommands puts every command a person may give under its name. The workers' own commands
-// (report-attempt, report-result, record-scope, record-export, snapshot, signal, tick) and plan,
-// which the desk completes first, are not reachable this way.
+// (report-attempt, report-result, record-scope, record-export, record-switch, signal, tick) are not
+// reachable; plan and snapshot, which the desk completes first, have operations of their own.
 func (a *API) registerCommands(d Incidents) {
 	command[incident.Acknowledge](a, d, "Say that you are on it")
 	command[incident.Confirm](a, d, "Decide that this is an incident")
@@ -51,6 +51,9 @@ func (a *API) registerCommands(d Incidents) {
 	command[incident.PublishReview](a, d, "Publish the review")
 	command[incident.Waive](a, d, "Let go of a duty, by name and reason")
 	command[incident.Close](a, d, "Close the incident")
+	command[incident.Reopen](a, d, "Open a dismissed or closed incident again")
+	command[incident.Sign](a, d, "Sign a gate that asks for signatures")
+	a.registerSnapshot(d)
 }
 
 func command[C incident.Command](a *API, d Incidents, summary string) {
@@ -66,6 +69,25 @@ func command[C incident.Command](a *API, d Incidents, summary string) {
 		}
 		return &outcomeOutput{Body: out}, nil
 	})
+}
+
+// registerSnapshot takes a snapshot of the evidence. The desk fills in log, size and checkpoint.
+func (a *API) registerSnapshot(d Incidents) {
+	op := operation("incident-snapshot", http.MethodPost, "/v1/incidents/{id}/snapshot", responders, "Record the checkpoint of the evidence as it stands")
+	op.Tags, op.DefaultStatus = []string{"incident"}, http.StatusOK
+	op.Errors = append(op.Errors, http.StatusNotFound, http.StatusConflict)
+	huma.Register(a.huma, op, func(ctx context.Context, in *snapshotInput) (*outcomeOutput, error) {
+		out, err := d.Snapshot(ctx, requestID(ctx, in.Key), callerOf(ctx), in.ID)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return &outcomeOutput{Body: out}, nil
+	})
+}
+
+type snapshotInput struct {
+	ID  string `path:"id" maxLength:"64"`
+	Key string `header:"Idempotency-Key" maxLength:"200"`
 }
 
 // requestID makes an idempotency key the caller's own: two people who happen to choose the same

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
 )
 
@@ -124,7 +125,7 @@ func (a *API) problemOf(ctx context.Context, err error) *Problem {
 		p = &Problem{Status: status, Reason: refusal.Reason, Detail: refusal.Message, Missing: refusal.Missing}
 	case errors.As(err, &field):
 		p = &Problem{Status: http.StatusUnprocessableEntity, Reason: "invalid", Detail: "the command cannot be taken",
-			Missing: []incident.Missing{{What: field.Field + " " + field.Problem, Do: "correct " + field.Field}}}
+			Missing: []incident.Missing{{What: field.Field + ": " + field.Problem, Do: "correct " + field.Field}}}
 	case errors.As(err, &tooLarge), errors.Is(err, desk.ErrTooLarge):
 		p = &Problem{Status: http.StatusRequestEntityTooLarge, Reason: "too_large", Detail: "the request is larger than is taken; send it in parts"}
 	case errors.Is(err, desk.ErrUnauthenticated):
@@ -133,6 +134,8 @@ func (a *API) problemOf(ctx context.Context, err error) *Problem {
 		p = &Problem{Status: http.StatusForbidden, Reason: "not_allowed", Detail: err.Error()}
 	case errors.Is(err, desk.ErrNotFound):
 		p = &Problem{Status: http.StatusNotFound, Reason: "not_found", Detail: err.Error()}
+	case errors.Is(err, ledger.ErrNotFound):
+		p = &Problem{Status: http.StatusNotFound, Reason: "not_found", Detail: "there is no such thing here"}
 	case errors.Is(err, desk.ErrInvalid):
 		p = &Problem{Status: http.StatusUnprocessableEntity, Reason: "invalid", Detail: err.Error()}
 	case errors.Is(err, desk.ErrReadOnly):
