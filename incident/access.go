@@ -3,6 +3,7 @@ package incident
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // who says which accounts may give a command.
@@ -50,6 +51,10 @@ var afterwards = map[string][]Status{
 	"record-scope":   {StatusDismissed},
 }
 
+// signing are the commands that count as somebody's signature. Only a person can give them: the
+// account behind a socket or a script is nobody's second pair of eyes.
+var signing = []string{"approve", "approve-notice", "verify-fix", "sign"}
+
 // admit refuses what an account may not do at all, and what the incident is not open for.
 func (w *work) admit(c Command) error {
 	name := c.Name()
@@ -81,6 +86,10 @@ func (w *work) admitAccess(name string) error {
 		ok = allowed != services
 	case Service:
 		ok = allowed != people
+	}
+	if ok && slices.Contains(signing, name) && !strings.HasPrefix(string(w.ctx.Actor.Principal), "person:") {
+		return refuse(RefusedAccess, fmt.Sprintf("%s cannot sign: %s takes a person's own name", w.ctx.Actor.Principal, name),
+			Missing{What: "the signature of a person", Do: "sign with your own token: --token-file"})
 	}
 	if ok {
 		return nil

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -197,4 +198,19 @@ func TestWhatMayHaveTakenEffectIsNotCancelled(t *testing.T) {
 	w.must(lena, ApproveAction{Action: id}, ReasonApproved)
 	w.must(worker, ReportAttempt{Effect: w.one(EffectApply)}, ReasonAttempt)
 	w.refused(lena, CancelAction{Action: id, Reason: "stop"}, RefusedState)
+}
+
+func TestOnlyAPersonSigns(t *testing.T) {
+	for _, name := range signing {
+		w := &work{base: &State{ID: "INC-1", Version: 1, Status: StatusOpen}, ctx: Context{Actor: Actor{Principal: "service:local", Access: Owner, Roles: []string{"lead"}}}}
+		err := w.admitAccess(name)
+		var ref *Refusal
+		if !errors.As(err, &ref) || ref.Reason != RefusedAccess {
+			t.Errorf("%s by service:local: got %v, want a refusal", name, err)
+		}
+		w.ctx.Actor.Principal = "person:lena"
+		if err := w.admitAccess(name); err != nil {
+			t.Errorf("%s by a person: %v", name, err)
+		}
+	}
 }
