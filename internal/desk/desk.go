@@ -109,12 +109,14 @@ type Desk struct {
 	programs map[string]*policy.Program
 	current  *policy.Program
 
-	mu       sync.Mutex
-	deciding map[string]*entry          // by chain; guarded by entry.mu, used inside Update only
-	reading  map[string]*incident.State // by incident; immutable once stored
-	orgState *org.State                 // immutable once stored
-	guests   map[string]Caller          // by hash of the secret; see Admit
+	deciding *cache[*entry]          // by chain; used inside Update only
+	reading  *cache[*incident.State] // by incident; immutable once stored
 
+	mu       sync.Mutex
+	orgState *org.State        // immutable once stored; guarded by mu
+	guests   map[string]Caller // by hash of the secret; see Admit; guarded by mu
+
+	again     again        // incidents whose work went wrong
 	inFlight  atomic.Int64 // submits under way, so that a drill knows when nothing is
 	tickerHup chan struct{}
 	wakeHup   chan struct{}
@@ -122,6 +124,7 @@ type Desk struct {
 	switches  switchBoard
 	watch     watcher
 	detection detection
+	life      context.Context // ends when the desk stops
 	stop      context.CancelFunc
 	done      sync.WaitGroup
 }
@@ -153,9 +156,10 @@ func New(o Options) (*Desk, error) {
 	d := &Desk{
 		o:         o,
 		programs:  map[string]*policy.Program{},
-		deciding:  map[string]*entry{},
-		reading:   map[string]*incident.State{},
+		deciding:  newCache[*entry](cacheSize),
+		reading:   newCache[*incident.State](cacheSize),
 		guests:    map[string]Caller{},
+		life:      context.Background(),
 		tickerHup: make(chan struct{}, 1),
 		wakeHup:   make(chan struct{}, 1),
 		anchorHup: make(chan struct{}, 1),
@@ -233,7 +237,7 @@ func (d *Desk) submit(ctx context.Context, req Request, also func(ledger.Tx, *in
 // decide is the middle of a transaction: load, decide, append, enqueue, project. A crash anywhere
 // in it means that nothing happened, because nothing is committed yet.
 func (d *Desk) decide(tx ledger.Tx, req Request, now time.Time, also func(ledger.Tx, *incident.State, time.Time) error) (Outcome, *incident.Refusal, error) {
-	e := d.entry(req.Incident)
+	e := d.deciding.getOr(req.Incident, func() *entry { return &entry{} })
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	head, err := d.load(tx, req.Incident, e)
@@ -346,17 +350,6 @@ func (d *Desk) project(tx ledger.Tx, s *incident.State, now time.Time) error {
 	return tx.PutRow(boardProjection, ledger.Row{Key: s.ID, Rank: boardRank(row), Body: body})
 }
 
-func (d *Desk) entry(chain string) *entry {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	e := d.deciding[chain]
-	if e == nil {
-		e = &entry{}
-		d.deciding[chain] = e
-	}
-	return e
-}
-
 // load brings e up to the head of the chain as this transaction sees it. Its caller holds e.mu.
 func (d *Desk) load(r ledger.Reader, chain string, e *entry) (ledger.Head, error) {
 	head, err := r.Head(chain)
@@ -429,10 +422,8 @@ func (d *Desk) read(r ledger.Reader, id string) (*incident.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.mu.Lock()
-	s := d.reading[id]
-	d.mu.Unlock()
-	if s != nil && s.Version == head.N && s.Head == head.ID {
+	s, ok := d.reading.get(id)
+	if ok && s.Version == head.N && s.Head == head.ID {
 		return s, nil
 	}
 	if s, err = d.fold(r, id); err != nil {
@@ -441,9 +432,7 @@ func (d *Desk) read(r ledger.Reader, id string) (*incident.State, error) {
 	if s == nil {
 		return nil, ledger.ErrNotFound
 	}
-	d.mu.Lock()
-	d.reading[id] = s
-	d.mu.Unlock()
+	d.reading.put(id, s)
 	return s, nil
 }
 

@@ -53,7 +53,7 @@ func (d *Desk) send(ctx context.Context, s *incident.State, eff incident.Effect)
 	}
 	// A crash from here on leaves an attempt without a result: the next start calls it uncertain,
 	// and one more attempt is made under the same Message-ID.
-	res := d.o.Mail.Send(ctx, letter)
+	res := guarded(d, eff, notify.Receipt{Outcome: incident.Uncertain, Code: "panic"}, func() notify.Receipt { return d.o.Mail.Send(ctx, letter) })
 	r := incident.ReportResult{
 		Effect: eff, Outcome: res.Outcome, Code: res.Code, Detail: res.Detail, At: res.At, Addresses: len(in.Recipient.Addresses),
 	}

@@ -14,6 +14,7 @@ import (
 // returns when everything owed is queued.
 func (d *Desk) Start(ctx context.Context) error {
 	ctx, d.stop = context.WithCancel(ctx)
+	d.life = ctx
 	if err := d.reconcile(ctx); err != nil {
 		d.stop()
 		return err
@@ -81,20 +82,15 @@ func (d *Desk) committed(chains []string) {
 // share gives readers the state that was just committed. When the committer is at the chain again
 // already, readers fold for themselves; either way read compares heads.
 func (d *Desk) share(chain string) {
-	d.mu.Lock()
-	e := d.deciding[chain]
-	d.mu.Unlock()
-	if e == nil || !e.mu.TryLock() {
+	e, ok := d.deciding.get(chain)
+	if !ok || !e.mu.TryLock() {
 		return
 	}
 	s := e.state
 	e.mu.Unlock()
-	if s == nil {
-		return
+	if s != nil {
+		d.reading.put(chain, s)
 	}
-	d.mu.Lock()
-	d.reading[chain] = s
-	d.mu.Unlock()
 }
 
 func nudge(ch chan struct{}) {
@@ -197,40 +193,58 @@ func (d *Desk) tickDue(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, w := range due {
-		_, err := d.Submit(ctx, Request{Incident: w.Chain, Command: incident.Tick{},
-			Caller: Caller{Principal: incident.Clock, Name: "clock", Access: incident.Service}})
-		if err != nil {
-			return fmt.Errorf("desk: tick %s: %w", w.Chain, err)
+		// One incident that cannot be ticked must not hold up the others.
+		if err := d.tick(ctx, w.Chain, now); err != nil {
+			failed = append(failed, fmt.Errorf("desk: tick %s: %w", w.Chain, err))
 		}
-		// A tick that decided nothing leaves its wake-up where it was; clearing or moving it here
-		// keeps one incident from holding up the others.
-		if err := d.rewake(ctx, w.Chain, now); err != nil {
-			return err
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
-func (d *Desk) rewake(ctx context.Context, chain string, now time.Time) error {
-	s, err := d.Incident(ctx, chain)
-	if err != nil {
+func (d *Desk) tick(ctx context.Context, chain string, now time.Time) error {
+	_, err := d.Submit(ctx, Request{Incident: chain, Command: incident.Tick{},
+		Caller: Caller{Principal: incident.Clock, Name: "clock", Access: incident.Service}})
+	var refused *incident.Refusal
+	if err != nil && !errors.As(err, &refused) {
 		return err
 	}
-	next, _ := incident.NextWake(d.program(s), s)
-	if !next.IsZero() && !next.After(now) {
-		d.o.Log.Error("a clock wants to wake in the past: it is put off for a minute", "incident", chain, "wake", next)
-		next = now.Add(time.Minute)
-	}
-	return d.o.Store.Update(ctx, func(tx ledger.Tx) error { return tx.SetWake(chain, ledger.Domain, next) })
+	return d.rewake(ctx, chain, now)
 }
 
-// tickProtocol queues deferred effects when their time has come, by the machine's clock.
+// rewake moves the wake-up of an incident that was just ticked: a tick that decided nothing has
+// left it where it was. The state is read in the transaction that writes, because a command that
+// came between the two may have set an earlier one.
+func (d *Desk) rewake(ctx context.Context, chain string, now time.Time) error {
+	// A crash before the commit leaves the wake-up in the past: the next start ticks again.
+	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+		s, err := d.read(tx, chain)
+		if err != nil {
+			return err
+		}
+		next, _ := incident.NextWake(d.program(s), s)
+		if !next.IsZero() && !next.After(now) {
+			d.o.Log.Error("a clock wants to wake in the past: it is put off for a minute", "incident", chain, "wake", next)
+			next = now.Add(time.Minute)
+		}
+		return tx.SetWake(chain, ledger.Domain, next)
+	})
+}
+
+// tickProtocol queues deferred effects when their time has come, and whatever is owed by incidents
+// whose work went wrong, by the machine's clock.
 func (d *Desk) tickProtocol(ctx context.Context) error {
 	for {
 		next, ok, err := d.nextWake(ctx, ledger.Protocol)
 		if err != nil {
 			return err
+		}
+		if at, waiting := d.again.next(); waiting && (!ok || at.Before(next)) {
+			next, ok = at, true
 		}
 		if !ok {
 			select {
@@ -250,13 +264,13 @@ func (d *Desk) tickProtocol(ctx context.Context) error {
 			continue
 		case <-timer.C:
 		}
-		if err := d.queueDeferred(ctx); err != nil {
+		if err := d.queueDue(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-func (d *Desk) queueDeferred(ctx context.Context) error {
+func (d *Desk) queueDue(ctx context.Context) error {
 	now := time.Now().UTC()
 	var due []ledger.Wake
 	err := d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
@@ -266,33 +280,48 @@ func (d *Desk) queueDeferred(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, w := range due {
-		s, err := d.Incident(ctx, w.Chain)
-		if err != nil {
-			return err
+		if err := d.queueOwed(ctx, w.Chain, now); err != nil {
+			failed = append(failed, fmt.Errorf("desk: retries of %s: %w", w.Chain, err))
 		}
-		err = d.o.Store.Update(ctx, func(tx ledger.Tx) error {
-			var later time.Time
-			for _, eff := range incident.Owed(s) {
-				switch {
-				case eff.NotBefore.IsZero():
-				case eff.NotBefore.After(now):
-					if later.IsZero() || eff.NotBefore.Before(later) {
-						later = eff.NotBefore
-					}
-				default:
-					if err := tx.Enqueue(jobOf(eff)); err != nil {
-						return err
-					}
-				}
-			}
-			return tx.SetWake(w.Chain, ledger.Protocol, later)
-		})
-		if err != nil {
-			return err
+		if ctx.Err() != nil {
+			return errors.Join(failed...)
 		}
 	}
-	return nil
+	for _, chain := range d.again.due(now) {
+		if err := d.queueOwed(ctx, chain, now); err != nil {
+			d.again.later(chain, now)
+			failed = append(failed, fmt.Errorf("desk: what %s is owed: %w", chain, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// queueOwed queues what an incident is owed now, and sets when to look again. What is queued or
+// running already is not queued twice. The state is read in the transaction that writes: a retry
+// that is recorded meanwhile must not lose its wake-up.
+func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time) error {
+	// A crash before the commit leaves the wake-up in the past: the next start queues again.
+	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+		s, err := d.read(tx, chain)
+		if err != nil {
+			return err
+		}
+		var later time.Time
+		for _, eff := range incident.Owed(s) {
+			if eff.NotBefore.After(now) {
+				if later.IsZero() || eff.NotBefore.Before(later) {
+					later = eff.NotBefore
+				}
+				continue
+			}
+			if err := tx.Enqueue(jobOf(eff)); err != nil {
+				return err
+			}
+		}
+		return tx.SetWake(chain, ledger.Protocol, later)
+	})
 }
 
 func (d *Desk) nextWake(ctx context.Context, clock ledger.WakeClock) (at time.Time, ok bool, err error) {
@@ -360,6 +389,9 @@ func (d *Desk) busy(ctx context.Context) (bool, error) {
 	retry, waiting, err := d.nextWake(ctx, ledger.Protocol)
 	if err != nil || (waiting && time.Until(retry) < soon) {
 		return true, err
+	}
+	if at, failed := d.again.next(); failed && time.Until(at) < soon {
+		return true, nil
 	}
 	next, ok, err := d.nextWake(ctx, ledger.Domain)
 	if err != nil || (ok && !next.After(d.o.Clock.Now())) {

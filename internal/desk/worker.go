@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/contain"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/probe"
 )
 
 // worker is the principal of the desk's own doers.
@@ -18,16 +22,38 @@ func worker(name string) Caller {
 	return Caller{Principal: incident.Principal("service:" + name), Name: name, Access: incident.Service}
 }
 
-// work carries out one effect: attempt as a fact, then the deed, then the result as a fact. A
+// work is what the runner calls. A job that fails is gone from the queue while its effect is still
+// owed, so the incident is looked at again soon. That is kept in memory alone: after a crash, the
+// next start queues everything owed.
+func (d *Desk) work(ctx context.Context, job ledger.Job) error {
+	d.inFlight.Add(1)
+	defer d.inFlight.Add(-1)
+	err := d.carryOut(ctx, job)
+	if err == nil {
+		d.again.forget(job.Chain)
+		return nil
+	}
+	if !d.over(ctx) {
+		d.again.later(job.Chain, time.Now())
+		nudge(d.wakeHup)
+	}
+	return err
+}
+
+// carryOut carries out one effect: attempt as a fact, then the deed, then the result as a fact. A
 // crash before the attempt is durable: the effect is still owed. A crash between attempt and
 // result: the next start reports it uncertain. A crash after the result: done.
-func (d *Desk) work(ctx context.Context, job ledger.Job) error {
+func (d *Desk) carryOut(ctx context.Context, job ledger.Job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.o.Log.Error("a worker panicked", "job", job.ID, "stack", string(debug.Stack()))
+			err = fmt.Errorf("desk: the worker of job %s panicked with a %T", job.ID, p)
+		}
+	}()
 	var eff incident.Effect
 	if err := json.Unmarshal(job.Args, &eff); err != nil {
 		return fmt.Errorf("desk: job %s: %w", job.ID, err)
 	}
-	d.inFlight.Add(1)
-	defer d.inFlight.Add(-1)
 	s, err := d.Incident(ctx, eff.Incident)
 	if err != nil {
 		return err
@@ -57,37 +83,115 @@ func owes(s *incident.State, eff incident.Effect) bool {
 	return false
 }
 
+// over says that the process is about to end: neither the caller nor the desk goes on.
+func (d *Desk) over(ctx context.Context) bool { return ctx.Err() != nil && d.life.Err() != nil }
+
 // attempt makes the attempt durable and says whether this worker may act.
 func (d *Desk) attempt(ctx context.Context, who Caller, c incident.ReportAttempt) (bool, error) {
 	out, err := d.Submit(ctx, Request{Incident: c.Effect.Incident, Command: c, Caller: who})
-	if err != nil {
+	if err == nil {
+		return out.Reason == incident.ReasonAttempt, nil
+	}
+	if decided(err) {
 		return false, err
 	}
-	return out.Reason == incident.ReasonAttempt, nil
+	// A commit whose answer was an error may have happened all the same. An effect has one job, so
+	// an attempt that is there now is this worker's, and if it did not act nobody would.
+	for wait := firstWait; ; wait = min(2*wait, mostWait) {
+		s, failed := d.Incident(context.WithoutCancel(ctx), c.Effect.Incident)
+		if failed == nil {
+			mine := slices.ContainsFunc(incident.InFlight(s), func(e incident.Effect) bool { return e.ID == c.Effect.ID })
+			if mine {
+				return true, nil
+			}
+			return false, err
+		}
+		if !d.pause(ctx, wait) {
+			return false, err
+		}
+	}
 }
 
-// report makes a result durable. It does not give up while the process lives: an effect that
-// happened must not be forgotten because the database was busy. When the process dies first, the
-// next start reports the attempt as uncertain.
+// The waits of a worker that cannot reach the database.
+const (
+	firstWait = 50 * time.Millisecond
+	mostWait  = 5 * time.Second
+)
+
+// pause waits, and reports whether there is still somebody to wait for.
+func (d *Desk) pause(ctx context.Context, wait time.Duration) bool {
+	if d.over(ctx) {
+		return false
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-d.life.Done():
+		return ctx.Err() == nil // a job that is given time to end goes on trying
+	case <-timer.C:
+		return true
+	}
+}
+
+// decided says that an error is the engine's last word: the same command would get it again.
+func decided(err error) bool {
+	var refused *incident.Refusal
+	var field *incident.FieldError
+	return errors.As(err, &refused) || errors.As(err, &field) || errors.Is(err, ErrReadOnly)
+}
+
+// report makes a result durable. It does not give up while the process lives, not even when the
+// job's time is up: an effect that happened must not be forgotten because the database was busy.
+// When the process dies first, the next start reports the attempt as uncertain.
 func (d *Desk) report(ctx context.Context, who Caller, r incident.ReportResult) error {
 	if r.At.IsZero() {
 		r.At = time.Now().UTC()
 	}
-	wait := 50 * time.Millisecond
-	for {
-		_, err := d.Submit(ctx, Request{Incident: r.Effect.Incident, Command: r, Caller: who})
-		var refused *incident.Refusal
-		if err == nil || errors.As(err, &refused) || ctx.Err() != nil {
+	var field *incident.FieldError
+	for wait := firstWait; ; wait = min(2*wait, mostWait) {
+		_, err := d.Submit(context.WithoutCancel(ctx), Request{Incident: r.Effect.Incident, Command: r, Caller: who})
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &field) && !told(r):
+			// What the other side answered cannot be kept as it is; that it answered can.
+			r.Code, r.Detail, r.Proof = plain(r.Code), plain(r.Detail), plain(r.Proof)
+			continue
+		case decided(err), errors.Is(err, ledger.ErrReadOnly):
 			return err
 		}
 		d.o.Log.Warn("a result could not be recorded yet", "effect", r.Effect.ID, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
+		if !d.pause(ctx, wait) {
+			return err
 		}
-		wait = min(2*wait, 5*time.Second)
 	}
+}
+
+// mostWords is what a result may say, in bytes; the engine takes a little more.
+const mostWords = 2000
+
+// told says that a result's words are such that the engine takes them.
+func told(r incident.ReportResult) bool {
+	return r.Code == plain(r.Code) && r.Detail == plain(r.Detail) && r.Proof == plain(r.Proof)
+}
+
+func plain(s string) string {
+	if len(s) > mostWords {
+		s = s[:mostWords]
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+// guarded calls something that is not ours. When it panics after the attempt was recorded, nobody
+// knows what it had done by then: the result is that of crashed, which says uncertain.
+func guarded[T any](d *Desk, eff incident.Effect, crashed T, do func() T) (result T) {
+	defer func() {
+		if recover() != nil {
+			d.o.Log.Error("a connector, check or sender panicked", "effect", eff.ID, "stack", string(debug.Stack()))
+			result = crashed
+		}
+	}()
+	return do()
 }
 
 // act applies, confirms or undoes one action.
@@ -115,15 +219,15 @@ func (d *Desk) act(ctx context.Context, s *incident.State, eff incident.Effect) 
 		secret = value
 	}
 	target := targetOf(a)
-	var res contain.Result
-	switch eff.Kind {
-	case incident.EffectApply:
-		res = connector.Apply(ctx, target, secret, eff.ID)
-	case incident.EffectConfirm:
-		res = connector.Confirm(ctx, target, secret)
-	default:
-		res = connector.Undo(ctx, target, eff.ID)
-	}
+	res := guarded(d, eff, contain.Result{Outcome: incident.Uncertain, Code: "panic"}, func() contain.Result {
+		switch eff.Kind {
+		case incident.EffectApply:
+			return connector.Apply(ctx, target, secret, eff.ID)
+		case incident.EffectConfirm:
+			return connector.Confirm(ctx, target, secret)
+		}
+		return connector.Undo(ctx, target, eff.ID)
+	})
 	r := incident.ReportResult{Effect: eff, Outcome: res.Outcome, Code: res.Code, Proof: res.Proof, At: res.At}
 	if res.Outcome == incident.Deferred {
 		r.Retry = time.Now().UTC().Add(backoff(res.Retry, eff.Attempt))
@@ -172,7 +276,7 @@ func (d *Desk) check(ctx context.Context, s *incident.State, eff incident.Effect
 		return d.report(ctx, who, incident.ReportResult{Effect: eff, Outcome: incident.Failed, Code: "not configured",
 			Proof: "tocsin.yaml has no check named " + eff.Check})
 	}
-	res := c.Run(ctx)
+	res := guarded(d, eff, probe.Result{Code: "panic", Observed: "the check itself failed"}, func() probe.Result { return c.Run(ctx) })
 	outcome := incident.Failed
 	if res.Passed {
 		outcome = incident.Done
