@@ -108,7 +108,7 @@ func (w *work) refuseGate(command, subject string, reason Reason, message string
 func (w *work) do(what, command, rest string) string { return doLine(w.base, what, command, rest) }
 
 func doLine(s *State, what, command, rest string) string {
-	line := fmt.Sprintf("%s: tocsin incident %s %s", what, command, s.ID)
+	line := what + ": tocsin incident " + command + " " + s.ID
 	if rest != "" {
 		line += " " + rest
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -45,14 +46,14 @@ func boardRank(b BoardRow) string {
 		group = "0"
 		at = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 		if b.Next != nil {
-			at = urgency(*b.Next)
+			at = urgency(b.Next)
 		}
 	}
 	return group + at.UTC().Format("2006-01-02T15:04:05.000")
 }
 
 // urgency is the instant a clock is pressing towards: its limit, else its target.
-func urgency(c ClockRow) time.Time {
+func urgency(c *ClockRow) time.Time {
 	switch {
 	case !c.Due.IsZero():
 		return c.Due
@@ -76,20 +77,25 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 	if n := len(s.Scopes); n > 0 {
 		b.People, b.Merchants = s.Scopes[n-1].Customers, s.Scopes[n-1].Merchants
 	}
-	rows := clockRows(p, s)
-	for _, c := range rows {
-		if !running(c.State) {
-			continue
+	// A row is written with every command. It shows clocks that run and nothing of the others, so
+	// they are not asked why they do not.
+	rows := clockGroups{}
+	for _, di := range s.Duties {
+		if running(di.State) {
+			rows.add(p, s.ID, di)
 		}
+	}
+	for _, c := range rows {
 		if c.State == incident.DutyMissed {
 			b.Missed++
 		}
-		if b.Next == nil {
-			next := c
-			b.Next = &next
-		} else {
-			b.MoreClocks++
+		if b.Next == nil || compareClocks(c, b.Next) < 0 {
+			b.Next = c
 		}
+	}
+	if b.Next != nil {
+		b.Next.Say = saySomething(p, b.Next)
+		b.MoreClocks = len(rows) - 1
 	}
 	if s.Status == incident.StatusOpen {
 		for _, g := range incident.Gates(p, s) {
@@ -121,53 +127,64 @@ func (d *Desk) Clocks(ctx context.Context, id string) ([]ClockRow, error) {
 
 // clockRows folds duties that differ in their recipient alone into one row with a count.
 func clockRows(p *policy.Program, s *incident.State) []ClockRow {
-	type group struct {
-		duty, state string
-		due, target int64
-	}
-	rows := map[group]*ClockRow{}
-	for _, di := range incident.Clocks(p, s) {
-		// Day one of a running clock is shown as the earliest promise that still holds.
-		g := group{di.Duty, string(di.State), di.Due.Unix(), di.Target.Unix()}
-		row := rows[g]
-		if row == nil {
-			decl := dutyDecl(p, di.Duty)
-			row = &ClockRow{
-				Incident: s.ID, Duty: di.Duty, State: di.State, Due: di.Due, Target: di.Target,
-				Started: di.Started, Met: di.Met, Why: di.Why, Holder: decl.Who,
-			}
-			for _, name := range di.Unknown {
-				row.Missing = append(row.Missing, incident.Missing{
-					What: name + " is not decided", Do: "decide it: tocsin incident answer " + s.ID + " " + strings.TrimPrefix(name, "fact."), Rule: di.Duty,
-				})
-			}
-			rows[g] = row
-		}
-		if di.Recipient != "" {
-			row.Count++
-			row.Recipient = di.Recipient
-			if row.Count > 1 {
-				row.Recipient = ""
-			}
-		}
-		if di.Met.After(row.Met) {
-			row.Met = di.Met
-		}
+	rows := clockGroups{}
+	clocks := incident.Clocks(p, s)
+	for i := range clocks {
+		rows.add(p, s.ID, &clocks[i])
 	}
 	list := make([]ClockRow, 0, len(rows))
-	for _, row := range rows {
-		row.Say = saySomething(p, *row)
+	for _, row := range slices.SortedFunc(maps.Values(rows), compareClocks) {
+		row.Say = saySomething(p, row)
 		list = append(list, *row)
 	}
-	slices.SortFunc(list, func(a, b ClockRow) int {
-		return cmp.Or(
-			-boolOrder(running(a.State), running(b.State)),
-			urgency(a).Compare(urgency(b)),
-			cmp.Compare(a.Duty, b.Duty),
-			cmp.Compare(string(a.State), string(b.State)),
-		)
-	})
 	return list
+}
+
+// clockGroups collects duties that differ in their recipient alone.
+type clockGroups map[clockGroup]*ClockRow
+
+type clockGroup struct {
+	duty        string
+	state       incident.DutyState
+	due, target int64
+}
+
+func (rows clockGroups) add(p *policy.Program, id string, di *incident.DutyInstance) {
+	// Day one of a running clock is shown as the earliest promise that still holds.
+	g := clockGroup{di.Duty, di.State, di.Due.Unix(), di.Target.Unix()}
+	row := rows[g]
+	if row == nil {
+		row = &ClockRow{
+			Incident: id, Duty: di.Duty, State: di.State, Due: di.Due, Target: di.Target,
+			Started: di.Started, Met: di.Met, Why: di.Why, Holder: dutyDecl(p, di.Duty).Who,
+		}
+		for _, name := range di.Unknown {
+			row.Missing = append(row.Missing, incident.Missing{
+				What: name + " is not decided", Do: "decide it: tocsin incident answer " + id + " " + strings.TrimPrefix(name, "fact."), Rule: di.Duty,
+			})
+		}
+		rows[g] = row
+	}
+	if di.Recipient != "" {
+		row.Count++
+		row.Recipient = di.Recipient
+		if row.Count > 1 {
+			row.Recipient = ""
+		}
+	}
+	if di.Met.After(row.Met) {
+		row.Met = di.Met
+	}
+}
+
+// compareClocks puts running clocks first, and the most urgent of them at the top.
+func compareClocks(a, b *ClockRow) int {
+	return cmp.Or(
+		-boolOrder(running(a.State), running(b.State)),
+		urgency(a).Compare(urgency(b)),
+		cmp.Compare(a.Duty, b.Duty),
+		cmp.Compare(string(a.State), string(b.State)),
+	)
 }
 
 func boolOrder(a, b bool) int {
@@ -180,17 +197,17 @@ func boolOrder(a, b bool) int {
 	return -1
 }
 
-func dutyDecl(p *policy.Program, id string) policy.Duty {
-	for _, x := range p.Duties {
-		if x.ID == id {
-			return x
+func dutyDecl(p *policy.Program, id string) *policy.Duty {
+	for i := range p.Duties {
+		if p.Duties[i].ID == id {
+			return &p.Duties[i]
 		}
 	}
-	return policy.Duty{ID: id}
+	return &policy.Duty{ID: id}
 }
 
 // saySomething words what is owed, for the largest line of a page read at three in the morning.
-func saySomething(p *policy.Program, c ClockRow) string {
+func saySomething(p *policy.Program, c *ClockRow) string {
 	decl := dutyDecl(p, c.Duty)
 	switch decl.Do {
 	case policy.Contain:

@@ -81,7 +81,7 @@ func (d *Desk) input(ctx context.Context, s *incident.State, n *incident.Notice,
 	p := d.program(s)
 	decl := dutyDecl(p, n.Duty)
 	in := notify.Input{
-		Installation: d.o.Installation, Org: d.o.OrgName, From: d.o.From, Incident: s.ID, Notice: n, Duty: decl,
+		Installation: d.o.Installation, Org: d.o.OrgName, From: d.o.From, Incident: s.ID, Notice: n, Duty: *decl,
 		Address: address, Now: d.o.Clock.Now(), Zone: p.Zone, PublicURL: d.o.PublicURL, Contact: p.Contact.Email,
 		ContentTitles: contentTitles,
 	}
