@@ -253,6 +253,9 @@ func (a *API) submitOrg(ctx context.Context, d Organisation, key string, c org.C
 	return &orgOutput{Body: out}, nil
 }
 
+// socketHost is the host that our client names when it comes over the socket.
+const socketHost = "tocsin"
+
 // joinLink is the link of an invitation.
 func (a *API) joinLink(in *inviteInput, code mint.Secret) string {
 	base := a.opt.PublicURL
@@ -261,7 +264,11 @@ func (a *API) joinLink(in *inviteInput, code mint.Secret) string {
 		if in.tls {
 			scheme = "https"
 		}
-		base = scheme + "://" + in.host
+		host := in.host
+		if host == socketHost && a.opt.Listen != "" {
+			host = a.opt.Listen
+		}
+		base = scheme + "://" + host
 	}
 	return base + "/join?code=" + url.QueryEscape(code.Reveal())
 }
