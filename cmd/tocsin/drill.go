@@ -19,9 +19,10 @@ func drillCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drill",
 		Short: "Play a breach on real processes and judge which promises were kept",
-		Long: "Plays a breach on real processes, from the first event to the published review, and lets a judge that shares no\n" +
-			"code with the responder say which promises were kept. Exit 0 only if every expectation of the scenario held.",
-		Args: cobra.NoArgs,
+		Long: "Plays a breach on real processes, from the first event to the published review,\n" +
+			"and lets a judge that shares no code with the responder say which promises were\n" +
+			"kept. Exit 0 only if every expectation of the scenario held.",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkStore(o.Store); err != nil {
 				return err
@@ -42,17 +43,17 @@ func drillCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Policy, "policy", "pickandpack", "policy id or file")
-	f.StringVar(&o.Scenario, "scenario", "stolen-token", "scenario")
-	f.Uint64Var(&o.Seed, "seed", 7, "seed of everything that is random")
-	f.StringVar(&o.Sabotage, "sabotage", "", "break one organ: the drill has to fail and name its promises")
-	f.IntVar(&o.Kills, "kills", 0, "kill -9 the server this often at random instants")
-	f.StringVar(&o.Store, "store", "", "postgres://USER@HOST/DATABASE; default SQLite")
-	f.StringVar(&o.Background, "background", "", "folder of CloudTrail files to stand in the timeline")
-	f.StringVar(&o.Events, "events", "", "replay this log (NDJSON) instead of the generated one")
-	f.StringVar(&o.Merchants, "merchants", "", "merchants of that log (CSV)")
-	f.StringVar(&o.Truth, "truth", "", "what of it was the attack (NDJSON)")
-	f.StringVar(&o.Dir, "keep", "", "folder to leave the drill in (default .drill/last)")
+	f.StringVar(&o.Policy, "policy", "pickandpack", "policy `ID` or file")
+	f.StringVar(&o.Scenario, "scenario", "stolen-token", "`NAME` of the scenario")
+	f.Uint64Var(&o.Seed, "seed", 7, "seed (`N`) of everything that is random")
+	f.StringVar(&o.Sabotage, "sabotage", "", "`NAME` of an organ to break: the drill has to fail and name its promises")
+	f.IntVar(&o.Kills, "kills", 0, "kill -9 the server `N` times at random instants")
+	f.StringVar(&o.Store, "store", "", "postgres://USER@HOST/DATABASE (`URL`); default SQLite")
+	f.StringVar(&o.Background, "background", "", "folder (`DIR`) of CloudTrail files to stand in the timeline")
+	f.StringVar(&o.Events, "events", "", "replay this log (NDJSON `FILE`) instead of the generated one")
+	f.StringVar(&o.Merchants, "merchants", "", "merchants of that log (CSV `FILE`)")
+	f.StringVar(&o.Truth, "truth", "", "what of it was the attack (NDJSON `FILE`)")
+	f.StringVar(&o.Dir, "keep", "", "`DIR` to leave the drill in (default .drill/last)")
 	return cmd
 }
 
@@ -77,8 +78,9 @@ func benchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench NAME",
 		Short: "Measure, beside what you would use instead",
-		Long:  "Measures one thing, or all, with a baseline from the same run. Ends within four minutes on two cores; --full runs the large rows.",
-		Args:  cobra.ExactArgs(1),
+		Long: "Measures one thing, or all, with a baseline from the same run. Ends within four\n" +
+			"minutes on two cores; --full runs the large rows.",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := bench.Find(args[0])
 			if err != nil {

@@ -25,5 +25,6 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion, Policy: policyTool{}})
 	root.AddCommand(initCommand(), serveCommand(), rebuildCommand(), drillCommand(), drillProcessCommand(), benchCommand())
+	root.SetUsageFunc(usage)
 	return cli.Run(ctx, root, args)
 }

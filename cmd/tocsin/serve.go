@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -8,9 +9,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/internal/app"
@@ -19,42 +22,65 @@ import (
 	"github.com/tocsin-ir/tocsin/policy"
 )
 
-// refused ends a command with exit code 1.
+// refused ends a command with the exit code that fits: 3 when something it needs is not there to
+// be reached, else 1. The first line of the error is the error; what follows are its hints.
 func refused(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &cli.ExitError{Code: cli.ExitRefused, Err: err}
+	code := cli.ExitRefused
+	var away *pgconn.ConnectError
+	hints := []string(nil)
+	text, rest, more := strings.Cut(err.Error(), "\n")
+	if more {
+		hints = strings.Split(rest, "\n")
+	}
+	if errors.As(err, &away) {
+		code = cli.ExitUnavailable
+		hints = []string{"is the database running, and does it let this account in? A password goes into PGPASSFILE or PGPASSWORD"}
+	}
+	return &cli.ExitError{Code: code, Err: errors.New(inner.ReplaceAllString(text, "")), Hint: hints}
 }
 
+// inner matches the name of the package an error begins with, which says nothing to a user.
+var inner = regexp.MustCompile(`^(accesslog|desk|drill|keyring|ledger|postgres|sqlite|translog): `)
+
 func initCommand() *cobra.Command {
-	var organisation, name, appID, from string
+	var n newFolder
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make a data folder with a configuration and a policy to start from",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, _ := cmd.Flags().GetString("data")
-			if err := initFolder(dir, organisation, name, appID, from); err != nil {
+			n.dir, _ = cmd.Flags().GetString("data")
+			if err := n.make(time.Now()); err != nil {
 				return refused(err)
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "made %s\n  next: read %s, then tocsin serve --data %s\n", dir, filepath.Join(dir, "tocsin.yaml"), dir)
+			file := filepath.Join(n.dir, "tocsin.yaml")
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"data": n.dir, "config": file})
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "made %s\n  next: read %s, then tocsin serve --data %s\n", n.dir, file, n.dir)
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&organisation, "organisation", "example", "short id of your company: a-z, 0-9, - and .")
-	cmd.Flags().StringVar(&name, "name", "Example", "name of your company, as merchants know it")
-	cmd.Flags().StringVar(&appID, "app", "example_app", "id of your first app")
-	cmd.Flags().StringVar(&from, "from", "", "address that notices come from; mail stays off without it")
+	f := cmd.Flags()
+	f.StringVar(&n.organisation, "organisation", "example", "short `ID` of your company: a-z, 0-9, - and .")
+	f.StringVar(&n.name, "name", "Example", "`NAME` of your company, as merchants know it")
+	f.StringVar(&n.app, "app", "example_app", "`ID` of your first app")
+	f.StringVar(&n.from, "from", "", "`ADDRESS` that notices come from; mail stays off without it")
 	return cmd
 }
 
+// newFolder is what init is told.
+type newFolder struct{ dir, organisation, name, app, from string }
+
 const starter = `# Configuration of Tocsin. Every field is explained in docs/operator.md.
-organisation: { id: %s, name: %q }
+organisation: { id: %s, name: %s }
 # public_url: https://security.example.com
 listen: 127.0.0.1:8080
 apps:
-  - { id: %s, name: %q }
+  - { id: %s, name: %s }
 policy: policies/policy.yaml
 %s
 # connectors: how a token is revoked and a secret rotated; see docs/operator.md
@@ -63,29 +89,46 @@ connectors:
 checks: {}
 `
 
-func initFolder(dir, organisation, name, appID, from string) error {
-	file := filepath.Join(dir, "tocsin.yaml")
+// make writes the configuration first under another name and reads it back, so that a value that
+// does not fit is refused before there is a folder that cannot be served.
+func (n newFolder) make(now time.Time) error {
+	file := filepath.Join(n.dir, "tocsin.yaml")
 	if _, err := os.Stat(file); err == nil {
 		return fmt.Errorf("%s is there already: nothing was changed", file)
 	}
-	if _, err := app.CreateFolder(dir, "production", time.Now()); err != nil {
-		return err
-	}
 	mail := "# mail: { relay: smtp.example.com:587, from: \"Example Security <security@example.com>\", username: \"\", password_file: secrets/smtp }"
-	if from != "" {
-		mail = fmt.Sprintf("mail: { relay: 127.0.0.1:25, from: %q, tls: none }", from)
+	if n.from != "" {
+		mail = "mail: { relay: 127.0.0.1:25, from: " + quoted(n.from) + ", tls: none }"
+	}
+	config := fmt.Appendf(nil, starter, quoted(n.organisation), quoted(n.name), quoted(n.app), quoted(n.name), mail)
+	if err := app.CheckConfig(config); err != nil {
+		return err
 	}
 	source, err := policies.FS.ReadFile("pickandpack.yaml")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "policies"), 0o700); err != nil {
+	// A crash between these leaves a folder without tocsin.yaml: init says so and can be run again
+	// once installation.json is removed.
+	if _, err := app.CreateFolder(n.dir, "production", now); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "policies", "policy.yaml"), source, 0o600); err != nil {
+	if err := os.MkdirAll(filepath.Join(n.dir, "policies"), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(file, fmt.Appendf(nil, starter, organisation, name, appID, name, mail), 0o600)
+	if err := os.WriteFile(filepath.Join(n.dir, "policies", "policy.yaml"), source, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(file, config, 0o600)
+}
+
+// quoted is text as YAML reads it back unchanged: JSON strings are YAML.
+func quoted(text string) string {
+	b, err := json.Marshal(text)
+	if err != nil {
+		return `""` // text always encodes
+	}
+	return string(b)
 }
 
 func serveCommand() *cobra.Command {
@@ -93,9 +136,10 @@ func serveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the server: console, API, clocks, workers",
-		Long: "Run the server on a data folder. It listens on loopback unless TLS or a trusted proxy is configured, and prints\n" +
-			"where it listens and, on the first start, the one-time link that makes you the owner.",
-		Args: cobra.NoArgs,
+		Long: "Run the server on a data folder. It listens on loopback unless TLS or a trusted\n" +
+			"proxy is configured, and prints where it listens and, until an owner has\n" +
+			"joined, the one-time link that makes you the owner.",
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Dir, _ = cmd.Flags().GetString("data")
 			if err := checkStore(o.Store); err != nil {
@@ -105,10 +149,22 @@ func serveCommand() *cobra.Command {
 			return refused(serve(cmd, o))
 		},
 	}
-	cmd.Flags().StringVar(&o.Listen, "listen", "", "address to listen on (default from the configuration, else 127.0.0.1:8080)")
-	cmd.Flags().StringVar(&o.Store, "store", "", "postgres://USER@HOST/DATABASE; default SQLite in the data folder")
-	cmd.Flags().StringVar(&o.Config, "config", "", "configuration file (default DATA/tocsin.yaml)")
+	cmd.Flags().StringVar(&o.Listen, "listen", "", "`ADDRESS` to listen on (default from the configuration, else 127.0.0.1:8080)")
+	storeFlag(cmd, &o.Store)
+	cmd.Flags().StringVar(&o.Config, "config", "", "configuration `FILE` (default DATA/tocsin.yaml)")
 	return cmd
+}
+
+func storeFlag(cmd *cobra.Command, store *string) {
+	cmd.Flags().StringVar(store, "store", "", "postgres://USER@HOST/DATABASE (`URL`), remembered in the data folder; default SQLite in it")
+}
+
+// noArguments refuses arguments of a command that takes none.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &cli.ExitError{Code: cli.ExitUsage, Err: fmt.Errorf("it takes no arguments, and was given %q", args[0]), Hint: []string{"see " + cmd.CommandPath() + " --help"}}
 }
 
 // checkStore refuses a password in an argument: arguments are seen by every account of the machine.
@@ -116,12 +172,20 @@ func checkStore(store string) error {
 	if store == "" {
 		return nil
 	}
+	usage := func(text, hint string) error {
+		return &cli.ExitError{Code: cli.ExitUsage, Err: errors.New(text), Hint: []string{hint}}
+	}
 	u, err := url.Parse(store)
 	if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
-		return &cli.ExitError{Code: cli.ExitUsage, Err: errors.New("--store: has to be a URL such as postgres://tocsin@127.0.0.1/tocsin")}
+		return usage("--store: is no address of a PostgreSQL database", "write it as postgres://tocsin@127.0.0.1/tocsin")
 	}
-	if _, has := u.User.Password(); has || u.Query().Has("password") {
-		return &cli.ExitError{Code: cli.ExitUsage, Err: errors.New("--store: takes no password, because arguments can be seen by others: use PGPASSFILE or PGPASSWORD")}
+	_, secret := u.User.Password()
+	for name := range u.Query() {
+		secret = secret || strings.Contains(strings.ToLower(name), "password")
+	}
+	if secret {
+		return usage("--store: takes no password, because every account of this machine can see arguments",
+			"put it into a file named by PGPASSFILE, or into the variable PGPASSWORD")
 	}
 	return nil
 }
@@ -141,7 +205,7 @@ func serve(cmd *cobra.Command, o app.Options) error {
 }
 
 func announce(w io.Writer, a *app.App) {
-	fmt.Fprintf(w, "tocsin listens on http://%s\n", a.Addr())
+	fmt.Fprintf(w, "tocsin listens on %s\n", a.URL())
 	if a.ReadOnly() {
 		fmt.Fprintln(w, "this is the folder of a finished drill: it is shown read-only")
 	}
@@ -155,28 +219,35 @@ func announce(w io.Writer, a *app.App) {
 }
 
 func rebuildCommand() *cobra.Command {
-	var store string
+	var o app.Options
 	cmd := &cobra.Command{
 		Use:   "rebuild",
 		Short: "Make every projection again from the facts (the server must be stopped)",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, _ := cmd.Flags().GetString("data")
-			if err := checkStore(store); err != nil {
+			o.Dir, _ = cmd.Flags().GetString("data")
+			if err := checkStore(o.Store); err != nil {
 				return err
 			}
-			a, err := app.New(cmd.Context(), app.Options{Dir: dir, Store: store})
+			a, err := app.New(cmd.Context(), o)
 			if err != nil {
 				return refused(err)
 			}
-			err = errors.Join(a.Desk().Rebuild(cmd.Context()), a.Stop())
-			if err == nil {
-				fmt.Fprintln(cmd.OutOrStdout(), "rebuilt every projection from the facts")
+			if a.ReadOnly() {
+				return refused(errors.Join(errors.New("this is the folder of a finished drill: nothing in it is changed"), a.Stop()))
 			}
-			return refused(err)
+			if err := errors.Join(a.Desk().Rebuild(cmd.Context()), a.Stop()); err != nil {
+				return refused(err)
+			}
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]bool{"rebuilt": true})
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "rebuilt every projection from the facts")
+			return nil
 		},
 	}
-	cmd.Flags().StringVar(&store, "store", "", "postgres://USER@HOST/DATABASE; default SQLite in the data folder")
+	storeFlag(cmd, &o.Store)
+	cmd.Flags().StringVar(&o.Config, "config", "", "configuration `FILE` (default DATA/tocsin.yaml)")
 	return cmd
 }
 

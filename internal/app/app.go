@@ -4,17 +4,14 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain/vault"
@@ -27,6 +24,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/notify/email"
+	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/scope"
 )
 
@@ -46,8 +44,10 @@ type App struct {
 	in     Installation
 	drill  *Drill
 	desk   *desk.Desk
-	server *http.Server
-	socket *http.Server
+	policy *policy.Program // the one in force
+	faces  []*http.Server  // on the address and on the socket
+	ending chan struct{}   // closed when streams have to end
+	once   sync.Once       // for ending
 	addr   net.Addr
 	link   string
 	socks  string
@@ -63,7 +63,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	a := &App{o: o, failed: make(chan error, 4)}
+	a := &App{o: o, failed: make(chan error, 4), ending: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -78,7 +78,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if o.Listen != "" {
 		a.cfg.Listen = o.Listen
 		if err := a.cfg.check(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--listen: %w", err)
 		}
 	}
 	if a.drill, err = openDrill(a.in); err != nil {
@@ -86,6 +86,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	return a, a.open(ctx)
 }
+
+// Env is the environment of the data folder: production, staging or drill.
+func (a *App) Env() string { return a.in.Env }
 
 // readOnly says that this is the folder of a finished drill, opened to be looked at.
 func (a *App) readOnly() bool { return a.in.Env == "drill" && a.drill == nil }
@@ -102,20 +105,34 @@ func (a *App) close() error {
 }
 
 func (a *App) open(ctx context.Context) error {
-	programs, err := a.cfg.programs()
-	if err != nil {
-		return err
+	// Nothing in the folder is opened before the lock is held, whichever store the facts are in: the
+	// keys, both logs and the access events are in the folder in any case.
+	var lock *sqlite.FolderLock
+	if !a.readOnly() {
+		var err error
+		if lock, err = sqlite.LockFolder(a.o.Dir); err != nil {
+			return err
+		}
+		a.onClose(lock.Close)
 	}
+	programs, err := a.cfg.programs(a.o.Log)
+	if err != nil {
+		return located(a.cfg.file, &a.cfg.root, err)
+	}
+	a.policy = programs[len(programs)-1]
 	keys, err := keyring.Open(filepath.Join(a.o.Dir, "keys"))
 	if err != nil {
 		return err
 	}
 	a.onClose(keys.Close)
-	store, err := a.openStore(ctx)
+	store, err := a.openStore(ctx, lock)
 	if err != nil {
 		return err
 	}
 	a.onClose(store.Close)
+	if err := checkEnv(ctx, store, keys, desk.OrgChain, a.in); err != nil {
+		return err
+	}
 	facts, factsKey, err := a.openLog(ctx, keys, "facts")
 	if err != nil {
 		return err
@@ -140,15 +157,15 @@ func (a *App) open(ctx context.Context) error {
 	out := egress.New(egress.Options{Allow: prefixes(a.cfg.Network.Allow), Agent: "tocsin/" + desk.EngineVersion})
 	connectors, switches, err := a.cfg.connectors(out, secrets)
 	if err != nil {
-		return err
+		return located(a.cfg.file, &a.cfg.root, err)
 	}
 	checks, err := a.cfg.checks(out, secrets)
 	if err != nil {
-		return err
+		return located(a.cfg.file, &a.cfg.root, err)
 	}
 	sender, err := a.cfg.sender()
 	if err != nil {
-		return err
+		return located(a.cfg.file, &a.cfg.root, err)
 	}
 	signer, err := keys.Signer(facts.Origin())
 	if err != nil {
@@ -185,13 +202,6 @@ func (a *App) open(ctx context.Context) error {
 	return err
 }
 
-func (a *App) openStore(ctx context.Context) (ledger.Store, error) {
-	if a.o.Store == "" {
-		return sqlite.Open(filepath.Join(a.o.Dir, "tocsin.db"), sqlite.Options{ReadOnly: a.readOnly(), Log: a.o.Log})
-	}
-	return openPostgres(ctx, a.o, a.in)
-}
-
 // openLog opens one of the two transparency logs and returns the key that verifies it.
 func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string) (*translog.Log, string, error) {
 	origin := a.cfg.Organisation.ID + "/" + name
@@ -223,6 +233,14 @@ func (a *App) Desk() *desk.Desk { return a.desk }
 // Addr is where the server listens, once started.
 func (a *App) Addr() string { return a.addr.String() }
 
+// storeName says where the facts are, without an address that may name hosts and accounts.
+func (a *App) storeName() string {
+	if a.o.Store == "" {
+		return "sqlite"
+	}
+	return "postgres"
+}
+
 // Link is the one-time sign-in link of the first start, or of a reader of a finished drill; ""
 // when there is none.
 func (a *App) Link() string { return a.link }
@@ -248,6 +266,10 @@ func (a *App) start(ctx context.Context) error {
 		}
 		a.desk.Admit(code, desk.Caller{Principal: "person:reader", Name: "Reader", Access: incident.Viewer, Token: "reader"})
 	} else {
+		// Before the policy is published: no fact names a policy that is not kept.
+		if err := a.cfg.keep(a.policy); err != nil {
+			return err
+		}
 		if code, err = a.desk.Found(ctx); err != nil {
 			return err
 		}
@@ -258,16 +280,17 @@ func (a *App) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := a.listen(ctx); err != nil {
+	if err := a.listen(); err != nil {
 		return err
 	}
 	if code != "" {
 		base := strings.TrimSuffix(a.cfg.PublicURL, "/")
 		if base == "" || a.readOnly() || a.drill != nil {
-			base = "http://" + a.Addr()
+			base = a.URL()
 		}
 		a.link = base + "/join?code=" + code
 	}
+	a.o.Log.Info("serving", "address", a.URL(), "env", a.in.Env, "read_only", a.readOnly(), "store", a.storeName(), "policy", a.policy.ID, "hash", a.policy.Hash)
 	if a.drill == nil {
 		return nil
 	}
@@ -276,74 +299,6 @@ func (a *App) start(ctx context.Context) error {
 	}
 	a.running.Go(func() { a.failed <- a.drill.serve(ctx, a.desk) })
 	return nil
-}
-
-// listen opens the address and the socket. The socket in the data folder lets the account that
-// owns the folder in without a token: whoever can open it could read the database as well.
-func (a *App) listen(ctx context.Context) error {
-	local, err := desk.NewSecret()
-	if err != nil {
-		return err
-	}
-	access := incident.Owner
-	if a.readOnly() {
-		access = incident.Viewer
-	}
-	a.desk.Admit(local, desk.Caller{Principal: "service:local", Name: "data folder", Access: access, Token: "local"})
-
-	addr := a.cfg.Listen
-	if a.drill != nil {
-		addr = a.drill.Listen
-	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return fmt.Errorf("listen: %w: choose another address with --listen", err)
-	}
-	a.addr = l.Addr()
-	secure := a.cfg.TLS.Cert != ""
-	if secure {
-		cert, err := tls.LoadX509KeyPair(a.cfg.path(a.cfg.TLS.Cert), a.cfg.path(a.cfg.TLS.Key))
-		if err != nil {
-			l.Close()
-			return fmt.Errorf("tls: %w", err)
-		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}})
-	}
-	handler := a.handler(secure)
-	a.server = serverOf(handler)
-	a.running.Go(func() { a.serve(a.server, l) })
-
-	a.socks = filepath.Join(a.o.Dir, "tocsin.sock")
-	if a.readOnly() && !writable(a.o.Dir) {
-		return nil
-	}
-	os.Remove(a.socks) // a socket left by a killed process; the folder's lock says that it is dead
-	s, err := net.Listen("unix", a.socks)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	if err := os.Chmod(a.socks, 0o600); err != nil {
-		s.Close()
-		return err
-	}
-	a.socket = serverOf(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") == "" {
-			r.Header.Set("Authorization", "Bearer "+local)
-		}
-		handler.ServeHTTP(w, r)
-	}))
-	a.running.Go(func() { a.serve(a.socket, s) })
-	return nil
-}
-
-func serverOf(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
-}
-
-func (a *App) serve(s *http.Server, l net.Listener) {
-	if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-		a.failed <- err
-	}
 }
 
 // Wait returns when ctx ends or a part of the server has failed, with its error.
@@ -356,41 +311,22 @@ func (a *App) Wait(ctx context.Context) error {
 	}
 }
 
-// Stop ends requests, then the desk, then closes what New opened. It takes at most ten seconds
-// for requests in flight; what the workers had not finished is owed at the next start.
+// Stop ends streams and then requests, then the desk, then closes what New opened. Requests in
+// flight have five seconds; what the workers had not finished is owed at the next start.
 func (a *App) Stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	var errs []error
-	for _, s := range []*http.Server{a.server, a.socket} {
-		if s == nil {
-			continue
-		}
-		// Streams never end by themselves: they are cut once everything else has had its time.
-		quick, done := context.WithTimeout(ctx, 500*time.Millisecond)
-		if err := s.Shutdown(quick); err != nil {
-			s.Close()
-		}
-		done()
-	}
+	a.o.Log.Info("stopping")
+	a.shut()
 	if a.stop != nil {
 		a.stop()
 	}
 	if a.desk != nil {
 		a.desk.Stop()
 	}
-	if a.socks != "" {
-		os.Remove(a.socks)
-	}
-	errs = append(errs, a.close())
-	return errors.Join(errs...)
-}
-
-func writable(dir string) bool {
-	f, err := os.CreateTemp(dir, ".probe-*")
+	err := a.close()
 	if err != nil {
-		return false
+		a.o.Log.Error("stopped, and not everything closed in order", "error", err)
+	} else {
+		a.o.Log.Info("stopped")
 	}
-	f.Close()
-	return os.Remove(f.Name()) == nil
+	return err
 }

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -54,7 +53,9 @@ type Config struct {
 	// Checks are the recovery checks that the restore gate asks for.
 	Checks map[string]yaml.Node `yaml:"checks"`
 
-	dir string
+	dir  string    // the data folder, which relative names start from
+	file string    // where this was read
+	root yaml.Node // the document, for the lines of mistakes
 }
 
 // Mail is the relay that notices go out by.
@@ -94,30 +95,33 @@ func LoadConfig(dir, file string) (*Config, error) {
 	if len(src) > maxConfig {
 		return nil, fmt.Errorf("%s is larger than 1 MiB", file)
 	}
-	var c Config
-	if err := decodeStrict(src, &c); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%s: %s", file, oneLine(err))
+	return readConfig(src, dir, file)
+}
+
+// CheckConfig says what is wrong with the text of a configuration, without looking at the files
+// that it names.
+func CheckConfig(src []byte) error {
+	_, err := readConfig(src, "", "tocsin.yaml")
+	return err
+}
+
+func readConfig(src []byte, dir, file string) (*Config, error) {
+	c := Config{dir: dir, file: file}
+	if err := yaml.Unmarshal(src, &c.root); err != nil {
+		return nil, located(file, nil, syntax(err))
 	}
-	c.dir = dir
+	if len(c.root.Content) > 0 { // an empty file has no document
+		if err := decode(c.root.Content[0], "", &c); err != nil {
+			return nil, located(file, &c.root, err)
+		}
+	}
 	if err := c.check(); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, located(file, &c.root, err)
 	}
 	return &c, nil
 }
 
-// decodeStrict decodes YAML and refuses keys that the target does not have.
-func decodeStrict(src []byte, into any) error {
-	dec := yaml.NewDecoder(bytes.NewReader(src))
-	dec.KnownFields(true)
-	return dec.Decode(into)
-}
-
-// oneLine is a YAML error on one line.
-func oneLine(err error) string {
-	text := strings.TrimPrefix(err.Error(), "yaml: ")
-	return strings.Join(strings.Fields(strings.ReplaceAll(text, "unmarshal errors:", "")), " ")
-}
-
+// check fills the defaults in and names every mistake, each by its field.
 func (c *Config) check() error {
 	if c.Listen == "" {
 		c.Listen = "127.0.0.1:8080"
@@ -130,7 +134,7 @@ func (c *Config) check() error {
 	}
 	var errs []error
 	add := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+		errs = append(errs, &mistake{Field: field, Say: fmt.Sprintf(format, args...)})
 	}
 	if !validID(c.Organisation.ID) {
 		add("organisation.id", "has to be 1 to 64 characters of a-z, 0-9, - and .")
@@ -144,14 +148,23 @@ func (c *Config) check() error {
 	if len(c.Apps) == 0 {
 		add("apps", "is missing: name at least one app")
 	}
+	seen := map[string]bool{}
 	for i, a := range c.Apps {
+		if seen[a.ID] {
+			add(fmt.Sprintf("apps[%d].id", i), "stands there twice: remove one")
+		}
+		seen[a.ID] = true
 		if !validID(strings.ReplaceAll(a.ID, "_", "-")) {
 			add(fmt.Sprintf("apps[%d].id", i), "has to be 1 to 64 characters of a-z, 0-9, -, _ and .")
 		}
 	}
 	if c.PublicURL != "" {
-		if u, err := url.Parse(c.PublicURL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-			add("public_url", "has to be a URL such as https://security.example.com")
+		u, err := url.Parse(c.PublicURL)
+		switch {
+		case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.RawQuery != "" || u.Fragment != "":
+			add("public_url", "has to be an address such as https://security.example.com")
+		case u.Scheme == "http" && !loopback(net.JoinHostPort(u.Hostname(), "80")):
+			add("public_url", "has to start with https://: links with one-time codes start with it")
 		}
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {

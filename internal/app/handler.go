@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/netip"
@@ -12,18 +13,18 @@ import (
 )
 
 // handler puts the API, the console and the public pages on one address.
-func (a *App) handler(secure bool) http.Handler {
+func (a *App) handler() http.Handler {
 	api := httpapi.New(a.desk, httpapi.Options{Log: a.o.Log, PublicURL: a.publicURL(), Program: desk.EngineVersion})
 	pages := console.New(a.desk, console.Options{
 		Log: a.o.Log, Now: a.desk.Now, Organisation: a.cfg.Organisation.Name, Env: a.in.Env,
-		Ticking: a.in.Env != "drill", ReadOnly: a.readOnly(), Secure: secure || strings.HasPrefix(a.cfg.PublicURL, "https://"),
+		Ticking: a.in.Env != "drill", ReadOnly: a.readOnly(), Secure: a.secure() || strings.HasPrefix(a.publicURL(), "https://"),
 	})
 	mux := http.NewServeMux()
 	for _, path := range []string{"/v1/", "/healthz", "/openapi.json", "/openapi.yaml"} {
 		mux.Handle(path, api)
 	}
 	mux.Handle("/", pages)
-	return trust(prefixes(a.cfg.TrustedProxies), mux)
+	return trust(prefixes(a.cfg.TrustedProxies), a.secure(), a.endable(mux))
 }
 
 func (a *App) publicURL() string {
@@ -33,26 +34,58 @@ func (a *App) publicURL() string {
 	return strings.TrimSuffix(a.cfg.PublicURL, "/")
 }
 
+// endStreams tells every open stream to end. It may be called twice.
+func (a *App) endStreams() {
+	a.once.Do(func() { close(a.ending) })
+}
+
+// endable gives streams a context that ends when the server stops. Their clients connect again and
+// find the whole set of switches in the first event, so nothing is lost by it.
+func (a *App) endable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/stream") {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithCancel(r.Context())
+		defer cancel()
+		go func() {
+			select {
+			case <-a.ending:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
 // trust lets a named proxy say who the client is, and takes that word from nobody else: the
-// headers of an untrusted sender are removed before anything reads them.
-func trust(proxies []netip.Prefix, next http.Handler) http.Handler {
+// headers of an untrusted sender are removed before anything reads them. Without TLS of its own
+// the server answers the proxy and this machine alone, because anybody else would send their
+// token over the network in the clear.
+func trust(proxies []netip.Prefix, secure bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
 		ip, perr := netip.ParseAddr(host)
+		ip = ip.Unmap().WithZone("")
+		known := err == nil && perr == nil // a unix socket has no address
 		trusted := false
-		if err == nil && perr == nil {
-			for _, p := range proxies {
-				trusted = trusted || p.Contains(ip.Unmap())
-			}
+		for _, p := range proxies {
+			trusted = trusted || known && p.Contains(ip)
+		}
+		if known && !trusted && !secure && !ip.IsLoopback() {
+			http.Error(w, "this server is reached over HTTPS, through its proxy", http.StatusForbidden)
+			return
 		}
 		if trusted {
-			// The last address is the one the proxy itself saw.
-			list := strings.Split(r.Header.Get("X-Forwarded-For"), ",")
+			// The last address is the one the proxy itself saw, also when it is in a header of its own.
+			list := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 			if client, err := netip.ParseAddr(strings.TrimSpace(list[len(list)-1])); err == nil {
 				r.RemoteAddr = net.JoinHostPort(client.String(), "0")
 			}
 		}
-		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded"} {
+		for _, name := range []string{"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-Ip", "Forwarded"} {
 			r.Header.Del(name)
 		}
 		next.ServeHTTP(w, r)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,7 +16,6 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/egress"
 	"github.com/tocsin-ir/tocsin/notify/email"
-	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/probe"
 )
 
@@ -38,7 +36,7 @@ func (c *Config) connectors(out *egress.Client, vault contain.Vault) (made map[s
 				Type              string `yaml:"type"`
 				httprevoke.Config `yaml:",inline"`
 			}
-			if err := strict(&node, field, &cfg); err != nil {
+			if err := decode(&node, field, &cfg); err != nil {
 				return nil, nil, err
 			}
 			if err := cfg.Config.Validate(field); err != nil {
@@ -50,7 +48,7 @@ func (c *Config) connectors(out *egress.Client, vault contain.Vault) (made map[s
 				Type           string `yaml:"type"`
 				envfile.Config `yaml:",inline"`
 			}
-			if err := strict(&node, field, &cfg); err != nil {
+			if err := decode(&node, field, &cfg); err != nil {
 				return nil, nil, err
 			}
 			if err := cfg.Config.Validate(field); err != nil {
@@ -58,9 +56,15 @@ func (c *Config) connectors(out *egress.Client, vault contain.Vault) (made map[s
 			}
 			made[name] = envfile.New(name, cfg.Config, out, vault)
 		case "switch":
+			var cfg struct {
+				Type string `yaml:"type"`
+			}
+			if err := decode(&node, field, &cfg); err != nil {
+				return nil, nil, err
+			}
 			switches[name] = true
 		default:
-			return nil, nil, fmt.Errorf("%s.type: there is no connector %q: there are http.revoke, envfile.rotate and switch", field, kind)
+			return nil, nil, &mistake{Field: join(field, "type"), Say: "there is no such connector: there are http.revoke, envfile.rotate and switch"}
 		}
 	}
 	return made, switches, nil
@@ -77,13 +81,13 @@ func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]des
 			return nil, err
 		}
 		if kind != "http" {
-			return nil, fmt.Errorf("%s.type: there is no check %q: there is http", field, kind)
+			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there is http"}
 		}
 		var cfg struct {
 			Type       string `yaml:"type"`
 			probe.HTTP `yaml:",inline"`
 		}
-		if err := strict(&node, field, &cfg); err != nil {
+		if err := decode(&node, field, &cfg); err != nil {
 			return nil, err
 		}
 		if err := cfg.HTTP.Validate(field); err != nil {
@@ -95,29 +99,19 @@ func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]des
 }
 
 func kindOf(node *yaml.Node, field string) (string, error) {
+	for node.Kind == yaml.AliasNode {
+		node = node.Alias
+	}
+	if node.Kind != yaml.MappingNode {
+		return "", &mistake{Line: node.Line, Field: field, Say: "has to be a mapping with a type"}
+	}
 	var k struct {
 		Type string `yaml:"type"`
 	}
-	if err := node.Decode(&k); err != nil {
-		return "", fmt.Errorf("line %d: %s: has to be a mapping with a type", node.Line, field)
-	}
-	if k.Type == "" {
-		return "", fmt.Errorf("line %d: %s.type: is missing", node.Line, field)
+	if err := node.Decode(&k); err != nil || k.Type == "" {
+		return "", &mistake{Line: node.Line, Field: join(field, "type"), Say: "is missing: it says which kind this is"}
 	}
 	return k.Type, nil
-}
-
-// strict decodes a node and refuses keys that the target does not have. Node.Decode alone ignores
-// them, so the node is written out and read back by a decoder that does not.
-func strict(node *yaml.Node, field string, into any) error {
-	text, err := yaml.Marshal(node)
-	if err != nil {
-		return fmt.Errorf("line %d: %s: %w", node.Line, field, err)
-	}
-	if err := decodeStrict(text, into); err != nil {
-		return fmt.Errorf("line %d: %s: %s", node.Line, field, oneLine(err))
-	}
-	return nil
 }
 
 // httpCheck is a recovery check with the way out and the secrets it may use.
@@ -146,38 +140,4 @@ func (c *Config) sender() (*email.Sender, error) {
 		return nil, err
 	}
 	return email.New(cfg), nil
-}
-
-// programs compiles the policy in force, and every version kept beside it in policies/, so that an
-// open incident goes on under the one it started with.
-func (c *Config) programs() ([]*policy.Program, error) {
-	current, err := compile(c.path(c.Policy))
-	if err != nil {
-		return nil, err
-	}
-	kept, err := filepath.Glob(filepath.Join(c.dir, "policies", "kept", "*.yaml"))
-	if err != nil {
-		return nil, err
-	}
-	var all []*policy.Program
-	for _, file := range kept {
-		p, err := compile(file)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, p)
-	}
-	return append(all, current), nil
-}
-
-func compile(file string) (*policy.Program, error) {
-	src, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
-	}
-	p, diags := policy.Compile(file, src)
-	if policy.HasErrors(diags) {
-		return nil, fmt.Errorf("the policy does not compile: tocsin policy check %s says more:\n%s", file, policy.Format(diags, src))
-	}
-	return p, nil
 }
