@@ -27,6 +27,7 @@ func (a *app) incidentCommands() *cobra.Command {
 // verb is a command of an incident that is nothing but its fields.
 type verb struct {
 	use     string // name and arguments after the incident's id
+	alias   string // an older or longer name
 	command string // of the API
 	short   string
 	args    []string // fields the arguments fill, in order; the last, when it is text, may be given as a flag
@@ -72,7 +73,7 @@ var verbs = []verb{
 	{use: "corrective TEXT", command: "corrective", short: "Add a corrective action", args: []string{"text:text"}, flags: []field{
 		{flag: "owner", name: "owner", help: "who does it", required: true, kind: "principal"},
 		{flag: "due", name: "due", help: "until when (RFC 3339 or a date)", required: true, kind: "time"}}},
-	{use: "publish", command: "publish", short: "Publish the review"},
+	{use: "publish", alias: "publish-review", command: "publish", short: "Publish the review"},
 	{use: "waive DUTY", command: "waive", short: "Let go of a duty, by name and reason", args: []string{"duty"}, flags: []field{why}},
 	{use: "snapshot", command: "snapshot", short: "Record the checkpoint of the evidence as it stands"},
 	{use: "sign GATE", command: "sign", short: "Sign a gate that asks for signatures", args: []string{"gate"}},
@@ -98,6 +99,9 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 		use += " [" + strings.ToUpper(strings.TrimSuffix(v.rest, "s")) + "...]"
 	}
 	c := &cobra.Command{Use: use, Short: v.short}
+	if v.alias != "" {
+		c.Aliases = []string{v.alias}
+	}
 	texts, lists, bools := map[string]*string{}, map[string]*[]string{}, map[string]*bool{}
 	for _, f := range v.flags {
 		switch f.kind {
