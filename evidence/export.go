@@ -5,9 +5,14 @@ package evidence
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -139,6 +144,43 @@ func Export(ctx context.Context, dir string, in Input) (Written, error) {
 	if err != nil {
 		return Written{}, fmt.Errorf("evidence: export %s: %w", in.Incident, err)
 	}
-	name := fmt.Sprintf("%s-%s.tocsin.zip", in.Incident, in.Created.UTC().Format("20060102T150405Z"))
-	return write(dir, name, raw)
+	w := Written{Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(raw)), Bytes: int64(len(raw))}
+	// The digest keeps apart the exports of one second: none replaces another.
+	w.Path = filepath.Join(dir, fmt.Sprintf("%s-%s-%s%s", in.Incident, in.Created.UTC().Format("20060102T150405Z"), short(w.Digest), suffix))
+	if err := write(w.Path, raw); err != nil {
+		return Written{}, err
+	}
+	return w, nil
 }
+
+const suffix = ".tocsin.zip"
+
+// short is the part of a digest that stands in a file's name.
+func short(digest string) string {
+	digest = strings.TrimPrefix(digest, "sha256:")
+	return digest[:min(len(digest), 12)]
+}
+
+// Find returns the file of an earlier export by its digest. The error is fs.ErrNotExist when it is
+// not there or has been altered.
+func Find(dir, incident, digest string) (string, error) {
+	if !safeIncident.MatchString(incident) || !safeDigest.MatchString(digest) {
+		return "", fs.ErrNotExist
+	}
+	found, err := filepath.Glob(filepath.Join(dir, incident+"-*-"+short(digest)+suffix))
+	if err != nil {
+		return "", err
+	}
+	for _, path := range found {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		if fmt.Sprintf("sha256:%x", sha256.Sum256(raw)) == digest {
+			return path, nil
+		}
+	}
+	return "", fs.ErrNotExist
+}
+
+var safeDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -74,8 +73,9 @@ func zipped(files []file, offset int64) ([]byte, error) {
 }
 
 // write makes the file durable under its name.
-func write(dir, name string, raw []byte) (Written, error) {
-	fail := func(err error) (Written, error) { return Written{}, fmt.Errorf("evidence: write %s: %w", name, err) }
+func write(path string, raw []byte) error {
+	dir := filepath.Dir(path)
+	fail := func(err error) error { return fmt.Errorf("evidence: write %s: %w", filepath.Base(path), err) }
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fail(err)
 	}
@@ -86,7 +86,6 @@ func write(dir, name string, raw []byte) (Written, error) {
 	// A crash until the rename leaves a hidden file that nobody refers to; the export is made again.
 	_, err = tmp.Write(raw)
 	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	path := filepath.Join(dir, name)
 	if err == nil {
 		err = os.Rename(tmp.Name(), path)
 	}
@@ -101,6 +100,5 @@ func write(dir, name string, raw []byte) (Written, error) {
 	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
 		return fail(err)
 	}
-	sum := sha256.Sum256(raw)
-	return Written{Path: path, Digest: "sha256:" + hex.EncodeToString(sum[:]), Bytes: int64(len(raw))}, nil
+	return nil
 }

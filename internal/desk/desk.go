@@ -129,13 +129,6 @@ type Desk struct {
 	done      sync.WaitGroup
 }
 
-// entry caches the state that decisions are made on. It may be ahead of the database when a
-// transaction fails after the fold; load notices that by comparing heads.
-type entry struct {
-	mu    sync.Mutex
-	state *incident.State // never changed in place: readers share it
-}
-
 // New checks the options and returns a desk that has not started yet.
 func New(o Options) (*Desk, error) {
 	if o.Store == nil || o.Clock == nil || o.Keys == nil {
@@ -191,8 +184,14 @@ func (d *Desk) program(s *incident.State) *policy.Program {
 // Submit gives one command to one incident. The outcome is returned after the facts are durable.
 // The same request ID from the same caller gives the same outcome again and changes nothing.
 func (d *Desk) Submit(ctx context.Context, req Request) (Outcome, error) {
-	if req.Incident == "" || req.Command == nil {
+	switch {
+	case d.o.ReadOnly:
+		return Outcome{}, ErrReadOnly
+	case req.Incident == "" || req.Command == nil:
 		return Outcome{}, errors.New("desk: a request needs an incident and a command")
+	case req.Incident == OrgChain:
+		// The organisation's chain has commands of its own.
+		return Outcome{}, fmt.Errorf("%w: there is no incident %q", ErrNotFound, req.Incident)
 	}
 	if _, ok := req.Command.(incident.RestoreService); ok {
 		return d.submit(ctx, req, d.turnOn(req.Caller))
@@ -205,12 +204,14 @@ func (d *Desk) Submit(ctx context.Context, req Request) (Outcome, error) {
 func (d *Desk) submit(ctx context.Context, req Request, also func(ledger.Tx, *incident.State, time.Time) error) (Outcome, error) {
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
+	pl, done := d.ahead(req)
+	defer done()
 	var out Outcome
 	var refused *incident.Refusal
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		out, refused = Outcome{}, nil
 		now := d.o.Clock.Now()
-		memo, err := d.replay(tx, req, now)
+		memo, err := replay(tx, req)
 		if err != nil {
 			return err
 		}
@@ -219,7 +220,7 @@ func (d *Desk) submit(ctx context.Context, req Request, also func(ledger.Tx, *in
 			out.Replayed = true
 			return nil
 		}
-		out, refused, err = d.decide(tx, req, now, also)
+		out, refused, err = d.decideAs(tx, req, pl, now, also)
 		if err != nil {
 			return err
 		}
@@ -234,75 +235,20 @@ func (d *Desk) submit(ctx context.Context, req Request, also func(ledger.Tx, *in
 	return out, nil
 }
 
-// decide is the middle of a transaction: load, decide, append, enqueue, project. A crash anywhere
-// in it means that nothing happened, because nothing is committed yet.
-func (d *Desk) decide(tx ledger.Tx, req Request, now time.Time, also func(ledger.Tx, *incident.State, time.Time) error) (Outcome, *incident.Refusal, error) {
-	e := d.deciding.getOr(req.Incident, func() *entry { return &entry{} })
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	head, err := d.load(tx, req.Incident, e)
-	if err != nil {
-		return Outcome{}, nil, err
-	}
-	p := d.program(e.state)
-	decision, err := incident.Decide(p, e.state, req.Command, incident.Context{
-		Now:      now,
-		Actor:    incident.Actor{Principal: req.Caller.Principal, Roles: req.Caller.Roles, Access: req.Caller.Access},
-		Env:      d.o.Env,
-		Causes:   req.Causes,
-		Versions: incident.Versions{Policy: p.Hash, Engine: EngineVersion, TZData: tzVersion()},
-	})
-	var refused *incident.Refusal
-	if err != nil && !errors.As(err, &refused) {
-		return Outcome{}, nil, err
-	}
-	out := Outcome{Incident: req.Incident, Version: head.N, Reason: decision.Reason}
-	if refused != nil {
-		out.Reason = refused.Reason
-	}
-	if len(decision.Facts) == 0 {
-		return out, refused, nil
-	}
-	for i := range decision.Facts {
-		f := &decision.Facts[i]
-		f.Chain = req.Incident
-		if d.o.Clock.Simulated() {
-			f.Simulated, f.Real = true, time.Now().UTC()
-		}
-	}
-	records, err := ledger.Encode(decision.Facts, head, d.o.Keys)
-	if err != nil {
-		return Outcome{}, nil, err
-	}
-	if err := tx.Append(req.Incident, head.N, records); err != nil {
-		return Outcome{}, nil, err
-	}
-	// Encode has given the facts their ids. Apply leaves the old state as it was: readers may go on
-	// looking at it, and a rollback needs no more than the next load noticing that heads differ.
-	if e.state, err = incident.Apply(e.state, decision.Facts...); err != nil {
-		return Outcome{}, nil, fmt.Errorf("desk: fold: %w", err)
-	}
-	for i, rec := range records {
-		f := decision.Facts[i]
-		out.Facts = append(out.Facts, FactRef{ID: rec.ID, Kind: f.Kind, Recorded: f.Recorded, Hash: ledger.HashText(rec.Hash)})
-	}
-	out.Version = e.state.Version
-	if err := d.owe(tx, e.state, incident.OwedBy(e.state, decision.Facts)); err != nil {
-		return Outcome{}, nil, err
-	}
-	if err := d.project(tx, e.state, now); err != nil {
-		return Outcome{}, nil, err
-	}
-	if also != nil && refused == nil {
-		if err := also(tx, e.state, now); err != nil {
-			return Outcome{}, nil, err
-		}
-	}
-	return out, refused, nil
-}
-
 // owe enqueues what is newly owed, and sets when to look again.
 func (d *Desk) owe(tx ledger.Tx, s *incident.State, effects []incident.Effect) error {
+	if err := enqueue(tx, effects); err != nil {
+		return err
+	}
+	domain, protocol := incident.NextWake(d.program(s), s)
+	if err := tx.SetWake(s.ID, ledger.Domain, domain); err != nil {
+		return err
+	}
+	return tx.SetWake(s.ID, ledger.Protocol, protocol)
+}
+
+// enqueue queues what may be done now.
+func enqueue(tx ledger.Tx, effects []incident.Effect) error {
 	for _, eff := range effects {
 		if !eff.NotBefore.IsZero() {
 			continue // deferred effects are woken by the protocol clock
@@ -311,11 +257,7 @@ func (d *Desk) owe(tx ledger.Tx, s *incident.State, effects []incident.Effect) e
 			return err
 		}
 	}
-	domain, protocol := incident.NextWake(d.program(s), s)
-	if err := tx.SetWake(s.ID, ledger.Domain, domain); err != nil {
-		return err
-	}
-	return tx.SetWake(s.ID, ledger.Protocol, protocol)
+	return nil
 }
 
 // jobOf makes the job for an effect. The arguments are the effect itself: the worker loads the
@@ -327,46 +269,6 @@ func jobOf(eff incident.Effect) ledger.Job {
 	}
 	urgent := eff.Kind == incident.EffectApply || eff.Kind == incident.EffectConfirm
 	return ledger.Job{Kind: string(eff.Kind), ID: eff.ID, Args: args, Chain: eff.Incident, Urgent: urgent}
-}
-
-const snapshotEvery = 256
-
-// project writes what pages read. All of it can be made again by Rebuild.
-func (d *Desk) project(tx ledger.Tx, s *incident.State, now time.Time) error {
-	if s.Version%snapshotEvery == 0 {
-		body, err := json.Marshal(s)
-		if err != nil {
-			return fmt.Errorf("desk: snapshot of %s: %w", s.ID, err)
-		}
-		if err := tx.PutSnapshot(s.ID, s.Version, EngineVersion, body); err != nil {
-			return err
-		}
-	}
-	row := boardRow(d.program(s), s, now)
-	body, err := json.Marshal(row)
-	if err != nil {
-		return fmt.Errorf("desk: board row of %s: %w", s.ID, err)
-	}
-	return tx.PutRow(boardProjection, ledger.Row{Key: s.ID, Rank: boardRank(row), Body: body})
-}
-
-// load brings e up to the head of the chain as this transaction sees it. Its caller holds e.mu.
-func (d *Desk) load(r ledger.Reader, chain string, e *entry) (ledger.Head, error) {
-	head, err := r.Head(chain)
-	if errors.Is(err, ledger.ErrNotFound) {
-		e.state = nil
-		return ledger.Head{Chain: chain}, nil
-	}
-	if err != nil {
-		return ledger.Head{}, err
-	}
-	if e.state != nil && e.state.Version == head.N && e.state.Head == head.ID {
-		return head, nil
-	}
-	if e.state, err = d.fold(r, chain); err != nil {
-		return ledger.Head{}, err
-	}
-	return head, nil
 }
 
 // fold makes a state from the newest snapshot and the facts after it.
@@ -414,10 +316,13 @@ func (d *Desk) Incident(ctx context.Context, id string) (*incident.State, error)
 		s, err = d.read(r, id)
 		return err
 	})
-	return s, err
+	return s, notFound(err)
 }
 
 func (d *Desk) read(r ledger.Reader, id string) (*incident.State, error) {
+	if id == OrgChain {
+		return nil, ledger.ErrNotFound
+	}
 	head, err := r.Head(id)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 
 	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
@@ -21,6 +22,13 @@ func (d *Desk) Export(ctx context.Context, id string, who Caller, inc, recipient
 	if recipient == "" || len(recipient) > 500 {
 		return "", fmt.Errorf("%w: recipient: say who gets the evidence, in 1 to 500 characters", ErrInvalid)
 	}
+	c := incident.RecordExport{Recipient: recipient}
+	req := Request{ID: id, Incident: inc, Command: c, Caller: who, asked: c}
+	if out, found, err := d.answered(ctx, req); err != nil {
+		return "", err
+	} else if found {
+		return d.exported(ctx, inc, out)
+	}
 	gather := func() (evidence.Input, error) { return d.exportInput(ctx, inc) }
 	in, err := evidence.Input{}, error(nil)
 	if d.o.Gathered != nil {
@@ -35,9 +43,42 @@ func (d *Desk) Export(ctx context.Context, id string, who Caller, inc, recipient
 	if err != nil {
 		return "", err
 	}
-	c := incident.RecordExport{Digest: written.Digest, Bytes: written.Bytes, Recipient: recipient}
-	_, err = d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
-	return written.Path, err
+	c.Digest, c.Bytes = written.Digest, written.Bytes
+	req.Command = c
+	if _, err = d.Submit(ctx, req); err != nil {
+		return "", err
+	}
+	return written.Path, nil
+}
+
+// exported finds the file of an export that was recorded before.
+func (d *Desk) exported(ctx context.Context, inc string, out Outcome) (string, error) {
+	var body incident.ExportedBody
+	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
+		for _, ref := range out.Facts {
+			if ref.Kind != incident.KindExported {
+				continue
+			}
+			rec, err := r.RecordByID(ref.ID)
+			if err != nil {
+				return err
+			}
+			f, err := ledger.Open(rec, d.o.Keys)
+			if err != nil {
+				return err
+			}
+			return json.Unmarshal(f.Body, &body)
+		}
+		return ledger.ErrNotFound
+	})
+	if err != nil {
+		return "", notFound(err)
+	}
+	path, err := evidence.Find(d.o.Exports, inc, body.Digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: this export was made and its file is gone: make another", ErrNotFound)
+	}
+	return path, err
 }
 
 // exportInput gathers what an export says. Everything acknowledged is in the logs before it is read.

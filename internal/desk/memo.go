@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -27,20 +28,30 @@ func memoKey(req Request) string {
 }
 
 func requestDigest(req Request) (string, error) {
-	body, err := json.Marshal(req.Command)
+	asked := req.asked
+	if asked == nil {
+		asked = req.Command
+	}
+	return commandDigest(req.Incident, req.Command.Name(), asked)
+}
+
+func commandDigest(chain, name string, asked any) (string, error) {
+	body, err := json.Marshal(asked)
 	if err != nil {
-		return "", fmt.Errorf("desk: command %s: %w", req.Command.Name(), err)
+		return "", fmt.Errorf("desk: command %s: %w", name, err)
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s", req.Incident, req.Command.Name(), body)
+	fmt.Fprintf(h, "%s\n%s\n%s", chain, name, body)
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-func (d *Desk) replay(tx ledger.Tx, req Request, now time.Time) (*memo, error) {
+var errOtherRequest = fmt.Errorf("%w: this Idempotency-Key was used for another request: make a new one", ErrInvalid)
+
+func replay(r ledger.Reader, req Request) (*memo, error) {
 	if req.ID == "" {
 		return nil, nil
 	}
-	body, err := tx.Outcome(memoKey(req))
+	body, err := r.Outcome(memoKey(req))
 	if errors.Is(err, ledger.ErrNotFound) {
 		return nil, nil
 	}
@@ -56,9 +67,32 @@ func (d *Desk) replay(tx ledger.Tx, req Request, now time.Time) (*memo, error) {
 		return nil, err
 	}
 	if m.Request != digest {
-		return nil, fmt.Errorf("%w: this Idempotency-Key was used for another request: make a new one", ErrInvalid)
+		return nil, errOtherRequest
 	}
 	return &m, nil
+}
+
+// answered looks for the remembered outcome before a command is worked out, for commands that cost
+// something to work out or would come out differently the second time. Only the command's name is
+// needed of req.Command.
+func (d *Desk) answered(ctx context.Context, req Request) (out Outcome, found bool, err error) {
+	if req.ID == "" {
+		return out, false, nil
+	}
+	var m *memo
+	err = d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		m, err = replay(r, req)
+		return err
+	})
+	if err != nil || m == nil {
+		return out, false, err
+	}
+	out = m.Outcome
+	out.Replayed = true
+	if m.Refusal != nil {
+		return out, true, m.Refusal
+	}
+	return out, true, nil
 }
 
 // remember stores the outcome in the transaction of the facts: both or neither are durable.

@@ -20,12 +20,18 @@ import (
 // maxMerchantsFile bounds an import; 50,000 merchants are about 8 MB.
 const maxMerchantsFile = 64 << 20
 
+// maxRejected bounds what is said about a file that is something else.
+const maxRejected = 10_000
+
 var merchantColumns = []string{"merchant", "name", "store", "domain", "email", "email_2", "phone", "language", "zone", "country", "contract_hours", "installed", "uninstalled"}
 
 // ImportMerchants takes in the directory of merchants as CSV. A row that cannot be read is named by
 // its line and field, never quoted, and does not spoil the others; a merchant with several stores
 // has a row for each. Importing again replaces what is known of the merchants named.
 func (d *Desk) ImportMerchants(ctx context.Context, who Caller, file io.Reader) (int, []Reject, error) {
+	if d.o.ReadOnly {
+		return 0, nil, ErrReadOnly
+	}
 	sum := sha256.New()
 	limited := &io.LimitedReader{R: file, N: maxMerchantsFile + 1}
 	list, rejected, err := readMerchants(io.TeeReader(limited, sum))
@@ -72,7 +78,9 @@ func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
 		if errors.Is(err, io.EOF) {
 			return list, rejected, nil
 		}
-		line, _ := cr.FieldPos(0)
+		if len(rejected) == maxRejected {
+			return nil, nil, fmt.Errorf("%w: line %d: more than %d lines cannot be read: is this the directory of merchants?", ErrInvalid, rejected[maxRejected-1].Line, maxRejected-1)
+		}
 		var bad *csv.ParseError
 		if errors.As(err, &bad) {
 			rejected = append(rejected, Reject{Line: bad.StartLine, Reason: bad.Err.Error()})
@@ -81,6 +89,7 @@ func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
 		if err != nil {
 			return nil, nil, err
 		}
+		line, _ := cr.FieldPos(0)
 		m, field, reason := merchantOf(func(name string) string {
 			if i, ok := index[name]; ok && i < len(rec) {
 				return strings.TrimSpace(rec[i])

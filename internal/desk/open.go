@@ -15,6 +15,9 @@ import (
 
 // OpenIncident starts an incident under the next free id.
 func (d *Desk) OpenIncident(ctx context.Context, id string, who Caller, c incident.Open) (Outcome, error) {
+	if d.o.ReadOnly {
+		return Outcome{}, ErrReadOnly
+	}
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
 	if len(c.Apps) == 0 {
@@ -25,7 +28,7 @@ func (d *Desk) OpenIncident(ctx context.Context, id string, who Caller, c incide
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) (err error) {
 		now := d.o.Clock.Now()
 		req := Request{ID: id, Command: c, Caller: who}
-		memo, err := d.replay(tx, req, now)
+		memo, err := replay(tx, req)
 		if err != nil {
 			return err
 		}
@@ -101,6 +104,9 @@ const signalWindow = 7 * 24 * time.Hour
 // Signal takes in a detector's finding: a finding about the same class and subject as an open
 // incident's joins it, any other opens one. The signal's id makes taking it in twice harmless.
 func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error) {
+	if d.o.ReadOnly {
+		return Outcome{}, ErrReadOnly
+	}
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
 	who := worker("detect")
@@ -108,7 +114,7 @@ func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error)
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		now := d.o.Clock.Now()
 		req := Request{ID: "signal/" + sig.ID, Incident: "", Command: incident.AddSignal{Signal: sig}, Caller: who}
-		memo, err := d.replay(tx, req, now)
+		memo, err := replay(tx, req)
 		if err != nil {
 			return err
 		}
@@ -141,7 +147,7 @@ func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error)
 
 // openWith finds the open incident that a signal belongs to.
 func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal) (string, error) {
-	rows, err := tx.Rows(boardProjection, "0", "1", 1000)
+	rows, err := tx.Rows(boardProjection, "0", "1", ledger.MaxRows)
 	if err != nil {
 		return "", err
 	}

@@ -81,16 +81,8 @@ func (d *Desk) SubmitOrg(ctx context.Context, id string, who Caller, c org.Comma
 		now := d.o.Clock.Now()
 		key := "org/" + string(who.Principal) + "/" + id
 		if id != "" {
-			body, err := tx.Outcome(key)
-			if err == nil {
-				out = org.Outcome{}
-				if err := json.Unmarshal(body, &out); err != nil {
-					return fmt.Errorf("desk: remembered outcome: %w", err)
-				}
-				out.Replayed = true
-				return nil
-			}
-			if !errors.Is(err, ledger.ErrNotFound) {
+			found, err := replayOrg(tx, key, c, &out)
+			if found || err != nil {
 				return err
 			}
 		}
@@ -98,13 +90,74 @@ func (d *Desk) SubmitOrg(ctx context.Context, id string, who Caller, c org.Comma
 		if out, err = d.decideOrg(tx, who, c, now); err != nil || id == "" {
 			return err
 		}
-		body, err := json.Marshal(out)
+		digest, err := commandDigest(OrgChain, c.Name(), askedOf(c))
 		if err != nil {
 			return err
 		}
+		body, err := json.Marshal(orgMemo{Request: digest, Outcome: out})
+		if err != nil {
+			return err
+		}
+		// In the transaction of the facts: a crash leaves both or neither.
 		return tx.Command(key, body, now)
 	})
-	return out, err
+	if err != nil {
+		return org.Outcome{}, err
+	}
+	return out, nil
+}
+
+// askedOf is a command without what was minted for it: a caller who asks again after a restart
+// asks for the same, though the secret made for it is another.
+func askedOf(c org.Command) org.Command {
+	switch c := c.(type) {
+	case org.Found:
+		c.CodeHash = ""
+		return c
+	case org.Invite:
+		c.CodeHash = ""
+		return c
+	case org.Join:
+		c.TokenID, c.TokenHash = "", ""
+		return c
+	case org.IssueToken:
+		c.TokenID, c.TokenHash = "", ""
+		return c
+	case org.IssueKey:
+		c.KeyID, c.KeyHash = "", ""
+		return c
+	}
+	return c
+}
+
+// orgMemo is what memo is for incidents.
+type orgMemo struct {
+	Request string      `json:"request"`
+	Outcome org.Outcome `json:"outcome"`
+}
+
+func replayOrg(r ledger.Reader, key string, c org.Command, out *org.Outcome) (found bool, err error) {
+	body, err := r.Outcome(key)
+	if errors.Is(err, ledger.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var m orgMemo
+	if err := json.Unmarshal(body, &m); err != nil {
+		return false, fmt.Errorf("desk: remembered outcome: %w", err)
+	}
+	digest, err := commandDigest(OrgChain, c.Name(), askedOf(c))
+	if err != nil {
+		return false, err
+	}
+	if m.Request != digest {
+		return false, errOtherRequest
+	}
+	*out = m.Outcome
+	out.Replayed = true
+	return true, nil
 }
 
 // decideOrg runs inside a transaction: nothing it does is visible before the commit.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +29,23 @@ func (d *Desk) Scope(ctx context.Context, q scope.Query) (scope.Result, error) {
 // RecordScope computes a scope and makes it a fact of the incident. The caller gives the query
 // alone: nobody can record numbers that the log does not hold.
 func (d *Desk) RecordScope(ctx context.Context, id string, who Caller, inc string, q scope.Query, reason string) (Outcome, scope.Result, error) {
-	if _, err := d.Incident(ctx, inc); err != nil {
-		return Outcome{}, scope.Result{}, notFound(err)
+	if d.o.ReadOnly {
+		return Outcome{}, scope.Result{}, ErrReadOnly
+	}
+	s, err := d.Incident(ctx, inc)
+	if err != nil {
+		return Outcome{}, scope.Result{}, err
+	}
+	req := Request{ID: id, Incident: inc, Command: incident.RecordScope{}, Caller: who, asked: struct {
+		Query  scope.Query
+		Reason string
+	}{q, reason}}
+	if out, found, err := d.answered(ctx, req); found || err != nil {
+		if err != nil {
+			return out, scope.Result{}, err
+		}
+		res, err := d.scopeAgain(ctx, s, out, q)
+		return out, res, err
 	}
 	res, err := d.Scope(ctx, q)
 	if err != nil {
@@ -39,13 +55,23 @@ func (d *Desk) RecordScope(ctx context.Context, id string, who Caller, inc strin
 	if err != nil {
 		return Outcome{}, scope.Result{}, err
 	}
-	c := incident.RecordScope{
+	req.Command = incident.RecordScope{
 		Query: text, Log: res.Log, Size: res.Size, Checkpoint: res.Checkpoint, Digest: res.Digest,
 		Events: res.Events, Records: res.Records, Customers: res.Customers, AtLeast: res.AtLeast,
 		DataTypes: res.DataTypes, First: res.First, Last: res.Last, Gaps: res.Gaps, Merchants: res.Rows, Reason: reason,
 	}
-	out, err := d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
+	out, err := d.Submit(ctx, req)
 	return out, res, err
+}
+
+// scopeAgain computes the scope of a remembered answer on the leaves it was computed on then.
+func (d *Desk) scopeAgain(ctx context.Context, s *incident.State, out Outcome, q scope.Query) (scope.Result, error) {
+	for _, v := range s.Scopes {
+		if slices.ContainsFunc(out.Facts, func(f FactRef) bool { return f.ID == v.Fact }) {
+			return d.o.Scope(ctx, q, scope.Options{Size: v.Size, Checkpoint: v.Checkpoint})
+		}
+	}
+	return d.Scope(ctx, q)
 }
 
 // invalidQuery marks an error of the query itself, which the caller can mend.
@@ -60,9 +86,17 @@ func invalidQuery(err error) error {
 // Plan asks the connector what an action would do, and records the plan for approval. Nothing has
 // been done yet when it returns.
 func (d *Desk) Plan(ctx context.Context, id string, who Caller, inc, action string, target map[string]string, secret, reason string) (Outcome, error) {
+	if d.o.ReadOnly {
+		return Outcome{}, ErrReadOnly
+	}
 	s, err := d.Incident(ctx, inc)
 	if err != nil {
-		return Outcome{}, notFound(err)
+		return Outcome{}, err
+	}
+	asked := incident.PlanAction{Action: action, Target: target, Secret: secret, Reason: reason}
+	req := Request{ID: id, Incident: inc, Command: asked, Caller: who, asked: asked}
+	if out, found, err := d.answered(ctx, req); found || err != nil {
+		return out, err
 	}
 	decl, ok := declOf(d.program(s), action)
 	if !ok {
@@ -83,8 +117,10 @@ func (d *Desk) Plan(ctx context.Context, id string, who Caller, inc, action stri
 	if err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	c := incident.PlanAction{Action: action, Target: target, Secret: secret, Steps: plan.Steps, Blast: plan.Blast, Undo: plan.Undo, Reason: reason}
-	return d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
+	planned := asked
+	planned.Steps, planned.Blast, planned.Undo = plan.Steps, plan.Blast, plan.Undo
+	req.Command = planned
+	return d.Submit(ctx, req)
 }
 
 // Checkpoints returns the newest signed checkpoints of both logs.
@@ -108,12 +144,19 @@ func (d *Desk) Checkpoints(ctx context.Context) (Checkpoints, error) {
 // Snapshot records the checkpoint of the evidence as it stands, which gates may ask for before
 // anything is rotated.
 func (d *Desk) Snapshot(ctx context.Context, id string, who Caller, inc string) (Outcome, error) {
+	if d.o.ReadOnly {
+		return Outcome{}, ErrReadOnly
+	}
+	req := Request{ID: id, Incident: inc, Command: incident.Snapshot{}, Caller: who, asked: struct{}{}}
+	if out, found, err := d.answered(ctx, req); found || err != nil {
+		return out, err
+	}
 	note, size, err := d.o.Events.Sealed(ctx)
 	if err != nil {
 		return Outcome{}, err
 	}
-	c := incident.Snapshot{Log: d.o.Events.Origin(), Size: size, Checkpoint: string(note)}
-	return d.Submit(ctx, Request{ID: id, Incident: inc, Command: c, Caller: who})
+	req.Command = incident.Snapshot{Log: d.o.Events.Origin(), Size: size, Checkpoint: string(note)}
+	return d.Submit(ctx, req)
 }
 
 // Timeline returns lines of the incident in story order, after the line with the given id.
@@ -133,7 +176,7 @@ func (d *Desk) Timeline(ctx context.Context, inc, after string, limit int, sourc
 		}
 		lines = append(lines, more...)
 	}
-	return page(lines, after, limit, sources), nil
+	return page(lines, after, limit, sources)
 }
 
 func (d *Desk) factLines(ctx context.Context, inc string) ([]TimelineLine, error) {

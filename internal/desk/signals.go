@@ -109,11 +109,34 @@ func (d *Desk) observe(ctx context.Context, e accesslog.Event) error {
 		if sig.App == "" {
 			sig.App = e.App
 		}
-		if _, err := d.Signal(ctx, sig); err != nil {
+		if err := d.raise(ctx, sig); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// raise takes a signal in, however long the database is busy: the detector has counted the event
+// and would not raise the same signal again.
+func (d *Desk) raise(ctx context.Context, sig incident.Signal) error {
+	for wait := firstWait; ; wait = min(2*wait, mostWait) {
+		_, err := d.Signal(ctx, sig)
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return err // the next start shows the event to the detector again
+		case decided(err):
+			d.o.Log.Error("a signal was not taken in", "signal", sig.ID, "class", sig.Class, "error", err)
+			return nil
+		}
+		d.o.Log.Warn("a signal could not be taken in yet", "signal", sig.ID, "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
 }
 
 func (d *Desk) saveDetector(ctx context.Context, at int64) error {
@@ -245,7 +268,7 @@ func count(n int, thing string) string {
 }
 
 // page orders lines and cuts the page that is asked for.
-func page(lines []TimelineLine, after string, limit int, sources []string) []TimelineLine {
+func page(lines []TimelineLine, after string, limit int, sources []string) ([]TimelineLine, error) {
 	if len(sources) > 0 {
 		lines = slices.DeleteFunc(lines, func(l TimelineLine) bool { return !slices.Contains(sources, l.Source) })
 	}
@@ -256,12 +279,15 @@ func page(lines []TimelineLine, after string, limit int, sources []string) []Tim
 		return strings.Compare(a.ID, b.ID)
 	})
 	if after != "" {
-		if i := slices.IndexFunc(lines, func(l TimelineLine) bool { return l.ID == after }); i >= 0 {
-			lines = lines[i+1:]
+		i := slices.IndexFunc(lines, func(l TimelineLine) bool { return l.ID == after })
+		if i < 0 {
+			// Beginning again would let a reader that pages go round for ever.
+			return nil, fmt.Errorf("%w: after: the timeline has no line with this id: begin again without it", ErrInvalid)
 		}
+		lines = lines[i+1:]
 	}
 	if limit > 0 && len(lines) > limit {
 		lines = lines[:limit]
 	}
-	return lines
+	return lines, nil
 }

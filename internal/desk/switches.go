@@ -49,6 +49,9 @@ func (d *Desk) Switches(ctx context.Context) (int64, []Switch, error) {
 // A switch that an open incident has turned off stays off until the incident is restored: turning
 // it on earlier would go round the restore gate.
 func (d *Desk) FlipSwitch(ctx context.Context, id string, who Caller, merchant, state, reason, inc string) error {
+	if d.o.ReadOnly {
+		return ErrReadOnly
+	}
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
 	req := Request{ID: id, Incident: inc, Caller: who, Command: incident.RecordSwitch{Merchant: merchant, State: state, Reason: reason}}
@@ -56,7 +59,7 @@ func (d *Desk) FlipSwitch(ctx context.Context, id string, who Caller, merchant, 
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		refused = nil
 		now := d.o.Clock.Now()
-		m, err := d.replay(tx, req, now)
+		m, err := replay(tx, req)
 		if err != nil {
 			return err
 		}
@@ -98,11 +101,9 @@ func (d *Desk) flip(tx ledger.Tx, req Request, now time.Time) (Outcome, *inciden
 			return out, ref, err
 		}
 	}
+	// A refusal here is an error of the transaction: the incident must not say that a switch was
+	// flipped which the organisation has not.
 	_, err := d.decideOrg(tx, req.Caller, org.FlipSwitch{Merchant: c.Merchant, State: c.State, Reason: c.Reason, Incident: req.Incident}, now)
-	var ref *incident.Refusal
-	if errors.As(err, &ref) {
-		return Outcome{Incident: req.Incident, Reason: ref.Reason}, ref, nil
-	}
 	return Outcome{Incident: req.Incident, Reason: "switch_flipped"}, nil, err
 }
 
@@ -166,13 +167,24 @@ func (d *Desk) SwitchSeen(ctx context.Context, key, instance string, version int
 	if d.switches.seen == nil {
 		d.switches.seen = map[string]SwitchSeen{}
 	}
-	const most = 10_000
 	id := key + "/" + instance
-	if _, known := d.switches.seen[id]; !known && len(d.switches.seen) >= most {
-		return fmt.Errorf("%w: more than %d instances report switches", ErrBusy, most)
+	if _, known := d.switches.seen[id]; !known && len(d.switches.seen) >= mostInstances {
+		d.switches.forgetOldest()
 	}
 	d.switches.seen[id] = SwitchSeen{Instance: instance, Version: version, At: time.Now().UTC()}
 	return nil
+}
+
+// mostInstances is how many instances are remembered. Instances come and go under new names, so
+// the one that was heard of longest ago gives way.
+const mostInstances = 10_000
+
+// forgetOldest drops a tenth, so that a flood of new names costs little each. Its caller holds mu.
+func (b *switchBoard) forgetOldest() {
+	ids := slices.SortedFunc(maps.Keys(b.seen), func(x, y string) int { return b.seen[x].At.Compare(b.seen[y].At) })
+	for _, id := range ids[:len(ids)/10] {
+		delete(b.seen, id)
+	}
 }
 
 // WatchSwitches receives whenever the switches may have changed, until ctx ends.
@@ -198,6 +210,9 @@ func (d *Desk) loadSwitches(ctx context.Context) error {
 
 // PutSecret keeps a named secret in the vault. The value is never a fact; that it was put is one.
 func (d *Desk) PutSecret(ctx context.Context, who Caller, name string, value []byte) error {
+	if d.o.ReadOnly {
+		return ErrReadOnly
+	}
 	if len(value) == 0 || len(value) > 64<<10 {
 		return fmt.Errorf("%w: the secret has to have 1 byte to 64 KiB", ErrInvalid)
 	}

@@ -40,6 +40,10 @@ type Request struct {
 	Command  incident.Command
 	Caller   Caller
 	Causes   []string // ids of the facts, signals or commands that led here
+
+	// asked is what the caller gave, when the desk has worked the command out from it: the
+	// idempotency key stands for that. A command worked out again later may say something else.
+	asked any
 }
 
 // Outcome is what came of a command that was accepted. Replayed says that the answer is the

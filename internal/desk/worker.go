@@ -125,9 +125,13 @@ func (d *Desk) pause(ctx context.Context, wait time.Duration) bool {
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
+	ended := d.life.Done()
+	if d.life.Err() != nil {
+		ended = ctx.Done() // a job that is given time to end goes on trying
+	}
 	select {
-	case <-d.life.Done():
-		return ctx.Err() == nil // a job that is given time to end goes on trying
+	case <-ended:
+		return !d.over(ctx)
 	case <-timer.C:
 		return true
 	}
