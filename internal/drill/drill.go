@@ -143,7 +143,8 @@ type run struct {
 	inc      string
 	ids      map[string]string // of actions and notices, by what they are for
 	exported string
-	events   int // accesses of the month and the attack
+	logKeys  string // verifier keys of both logs, read before anything happened
+	events   int    // accesses of the month and the attack
 
 	ackMu   sync.Mutex
 	acked   map[string]people.FactRef

@@ -61,12 +61,12 @@ func writeConfig(dir string, p places) error {
 		"network":      m{"allow": []string{"127.0.0.0/8"}},
 		"connectors": m{
 			"app_tokens": m{
-				"type": "http.revoke",
+				"type": "http.revoke", // the probe asks for an address that gives out no data, and that no switch hides
 				"revoke": m{
 					"method": "POST", "url": p.app + "/admin/tokens/revoke", "header": m{"Authorization": "Bearer ${secret:app_admin}"},
 					"body": `{"credential":"${target.credential}"}`, "expect": []int{200, 204},
 				},
-				"probe": m{"method": "GET", "url": p.app + "/orders?merchant=m_001", "header": m{"Authorization": "Bearer ${secret}"}, "refused": []int{401, 403}, "within": "1s"},
+				"probe": m{"method": "GET", "url": p.app + "/session", "header": m{"Authorization": "Bearer ${secret}"}, "refused": []int{401, 403}, "within": "1s"},
 			},
 			"app_secret": m{
 				"type": "envfile.rotate", "file": p.envFile, "key": "SHOPIFY_WEBHOOK_SECRET",

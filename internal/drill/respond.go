@@ -181,7 +181,7 @@ func (r *run) seen(ctx context.Context, merchant string, status int, began time.
 func (r *run) switchOn(ctx context.Context) error {
 	p := r.other(r.lead())
 	began := time.Now()
-	body := map[string]string{"merchant": "*", "state": "on", "reason": "the token is refused"}
+	body := map[string]string{"merchant": "*", "state": "on", "reason": "orders have to go on"}
 	if err := p.Call(ctx, http.MethodPost, "/v1/switches", body, nil); err != nil {
 		if ref, ok := people.IsRefused(err); ok {
 			r.tell.say("refused", "%s switches on: %s", p.Name, words(ref))

@@ -190,6 +190,14 @@ func (r *run) connect(ctx context.Context) error {
 		first := imported.Rejected[0]
 		r.tell.say("import", "%d lines of the merchants' file were not taken; the first is line %d: %s: %s", len(imported.Rejected), first.Line, first.Field, first.Reason)
 	}
+	var logs struct {
+		Facts  string `json:"facts_key"`
+		Events string `json:"events_key"`
+	}
+	if err := r.owner.Call(ctx, http.MethodGet, "/v1/checkpoints", nil, &logs); err != nil {
+		return fmt.Errorf("drill: keys of the logs: %w", err)
+	}
+	r.logKeys = logs.Facts + "\n" + logs.Events + "\n"
 	for _, source := range []string{"app", "warehouse", "cloud"} {
 		key, err := r.key(ctx, map[string]string{"purpose": "ingest", "source": source, "app": appID})
 		if err != nil {

@@ -52,6 +52,7 @@ type Case struct {
 	Sabotage  string            `json:"sabotage"`
 	Verifier  string            `json:"verifier"`  // tocsin-verify
 	FactsKey  string            `json:"facts_key"` // the real signing key of the facts log, for the forger's trials
+	LogKeys   string            `json:"log_keys"`  // verifier keys of both logs, as published before the incident
 	Work      string            `json:"work"`
 	Kills     int               `json:"kills"`
 	Acked     map[string]string `json:"acked"` // id to hash of every fact the server answered with

@@ -104,7 +104,7 @@ func (b *bench) revoked(p *row) error {
 }
 
 // probed looks in the application's own log for a refused request with the stolen token that came
-// neither from the attacker, nor from the judge, nor from anybody who had used it before.
+// neither from the attacker, nor from the judge, nor from anybody who had read data with it before.
 func (b *bench) probed(from, to time.Time) bool {
 	stolen := b.stolen()
 	known := map[client]bool{}
@@ -112,7 +112,7 @@ func (b *bench) probed(from, to time.Time) bool {
 		known[client{e.IP, e.Agent}] = true
 	}
 	for _, r := range b.requests {
-		if r.Credential == stolen && r.Status == http.StatusOK {
+		if r.Credential == stolen && r.Status == http.StatusOK && r.ID != "" {
 			known[client{r.IP, r.Agent}] = true
 		}
 	}
@@ -469,7 +469,7 @@ func (b *bench) restoredWhenProven(p *row) error {
 				var how struct {
 					Probe string `yaml:"probe"`
 				}
-				_ = declared.Decode(&how) // a check without a probe has to have passed all the same
+				_ = declared.Decode(&how)                    // a check without a probe has to have passed all the same
 				if how.Probe != "connector" && !checks[id] { // a connector's probe proves its action, below
 					early = append(early, "check "+id+" had not passed")
 				}

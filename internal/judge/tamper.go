@@ -43,6 +43,11 @@ func (b *bench) try(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.c.LogKeys != "" {
+		if err := os.WriteFile(b.keysFile(), []byte(b.c.LogKeys), 0o600); err != nil {
+			return err
+		}
+	}
 	ok, words, err := b.verify(ctx, b.c.Export, since)
 	if err != nil {
 		return err
@@ -106,6 +111,9 @@ func (b *bench) caught(ctx context.Context, file string, t trial, since string) 
 // verify runs tocsin-verify as anybody would.
 func (b *bench) verify(ctx context.Context, file, since string) (ok bool, words string, err error) {
 	args := []string{}
+	if b.c.LogKeys != "" {
+		args = append(args, "--key", b.keysFile())
+	}
 	if since != "" {
 		args = append(args, "--since", since)
 	}
@@ -121,6 +129,9 @@ func (b *bench) verify(ctx context.Context, file, since string) (ok bool, words 
 	}
 	return false, words, fmt.Errorf("tocsin-verify: %w: %s", err, words)
 }
+
+// keysFile holds the logs' verifier keys, from somewhere else than the evidence.
+func (b *bench) keysFile() string { return filepath.Join(b.c.Work, "keys.txt") }
 
 func firstLine(out []byte) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
