@@ -406,7 +406,11 @@ func (d decider) flip(c FlipSwitch) (incident.Decision, error) {
 		}
 		body.All, merchant = false, c.Merchant
 	}
-	if now := d.s.Switches[c.Merchant]; now != nil && now.State == c.State || now == nil && c.State == "on" {
+	now := d.s.Switches[c.Merchant]
+	// A switch that is off already is taken over by the incident that needs it off, so that it stays
+	// off until that is restored.
+	takenOver := now != nil && c.State == "off" && now.State == "off" && now.Incident == "" && c.Incident != ""
+	if !takenOver && (now != nil && now.State == c.State || now == nil && c.State == "on") {
 		return one(NothingToDo)
 	}
 	return one(Flipped, d.fact(SwitchFlipped, body, merchant, textPart{Reason: c.Reason}))
