@@ -28,7 +28,7 @@ func worker(name string) Caller {
 func (d *Desk) work(ctx context.Context, job ledger.Job) error {
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
-	err := d.carryOut(ctx, job)
+	err := d.perform(ctx, job)
 	if err == nil {
 		d.again.forget(job.Chain)
 		return nil
@@ -40,10 +40,10 @@ func (d *Desk) work(ctx context.Context, job ledger.Job) error {
 	return err
 }
 
-// carryOut carries out one effect: attempt as a fact, then the deed, then the result as a fact. A
+// perform carries out one effect: attempt as a fact, then the deed, then the result as a fact. A
 // crash before the attempt is durable: the effect is still owed. A crash between attempt and
 // result: the next start reports it uncertain. A crash after the result: done.
-func (d *Desk) carryOut(ctx context.Context, job ledger.Job) (err error) {
+func (d *Desk) perform(ctx context.Context, job ledger.Job) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.o.Log.Error("a worker panicked", "job", job.ID, "stack", string(debug.Stack()))
@@ -159,7 +159,7 @@ func (d *Desk) report(ctx context.Context, who Caller, r incident.ReportResult) 
 			return nil
 		case errors.As(err, &field) && !told(r):
 			// What the other side answered cannot be kept as it is; that it answered can.
-			r.Code, r.Detail, r.Proof = plain(r.Code), plain(r.Detail), plain(r.Proof)
+			r.Code, r.Detail, r.Proof = tidy(r.Code), tidy(r.Detail), tidy(r.Proof)
 			continue
 		case decided(err), errors.Is(err, ledger.ErrReadOnly):
 			return err
@@ -176,10 +176,10 @@ const mostWords = 2000
 
 // told says that a result's words are such that the engine takes them.
 func told(r incident.ReportResult) bool {
-	return r.Code == plain(r.Code) && r.Detail == plain(r.Detail) && r.Proof == plain(r.Proof)
+	return r.Code == tidy(r.Code) && r.Detail == tidy(r.Detail) && r.Proof == tidy(r.Proof)
 }
 
-func plain(s string) string {
+func tidy(s string) string {
 	if len(s) > mostWords {
 		s = s[:mostWords]
 	}
