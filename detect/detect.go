@@ -82,6 +82,7 @@ const (
 	bucket     = 15 * time.Second
 	maxSet     = 50_000 // members of a distinct count; beyond it the count stands still, far over any limit
 	maxSources = 64     // addresses, and agents, that are remembered
+	maxSource  = 256    // bytes of an address or an agent
 	maxEvents  = 50     // ids a signal names
 )
 

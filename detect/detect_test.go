@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tocsin-ir/tocsin/detect"
 	"github.com/tocsin-ir/tocsin/incident"
@@ -327,4 +328,25 @@ func BenchmarkObserve(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(len(events))*float64(b.N)/b.Elapsed().Seconds(), "events/s")
+}
+
+// A thief chooses the user agent. One whose 256th byte lies inside a character must not make the
+// signal that names it unacceptable.
+func TestALongAgentIsCutBetweenCharacters(t *testing.T) {
+	d := detect.New(detect.Options{})
+	begin := time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
+	d.Observe(detect.Observation{ID: "first", Time: begin, Credential: "tok", Merchant: "m", IP: "203.0.113.1", Agent: "known"})
+	agent := strings.Repeat("A", 255) + "é and more"
+	var found []incident.Signal
+	for i := range 40 {
+		found = append(found, d.Observe(detect.Observation{
+			ID: fmt.Sprint(i), Time: begin.Add(5 * 24 * time.Hour), Credential: "tok", Merchant: fmt.Sprint(i), IP: "198.51.100.7", Agent: agent,
+		})...)
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d signals, want 1", len(found))
+	}
+	if fresh := found[0].Facets["new_agents"]; fresh != strings.Repeat("A", 255) || !utf8.ValidString(fresh) {
+		t.Errorf("new_agents is %q, want the agent up to the character that does not fit", fresh)
+	}
 }

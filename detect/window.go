@@ -3,6 +3,7 @@ package detect
 import (
 	"hash/fnv"
 	"time"
+	"unicode/utf8"
 )
 
 // distinct counts distinct members over the window. Each member is filed under the newest bucket
@@ -201,9 +202,7 @@ func remember(seen map[string]span, name string, at int64) {
 	if name == "" {
 		return
 	}
-	if len(name) > 256 {
-		name = name[:256]
-	}
+	name = cut(name, maxSource)
 	s, ok := seen[name]
 	if ok {
 		seen[name] = span{min(s.First, at), max(s.Last, at)}
@@ -219,6 +218,18 @@ func remember(seen map[string]span, name string, at int64) {
 		delete(seen, oldest)
 	}
 	seen[name] = span{at, at}
+}
+
+// cut shortens a name to at most limit bytes without parting a character: a sender chooses these
+// names, and half a character would make the signal that names it unacceptable.
+func cut(name string, limit int) string {
+	if len(name) <= limit {
+		return name
+	}
+	for limit > 0 && !utf8.RuneStart(name[limit]) {
+		limit--
+	}
+	return name[:limit]
 }
 
 // values reads every metric of the window.
