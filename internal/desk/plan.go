@@ -149,7 +149,7 @@ func (d *Desk) decideAs(tx ledger.Tx, req Request, pl *plan, now time.Time, also
 	if len(pl.records) == 0 {
 		return pl.outcome, pl.refused, nil
 	}
-	if err := d.carryOut(tx, pl, e.wakes); err != nil {
+	if err := d.write(tx, pl, e.wakes); err != nil {
 		return Outcome{}, nil, err
 	}
 	last := pl.records[len(pl.records)-1]
@@ -163,9 +163,9 @@ func (d *Desk) decideAs(tx ledger.Tx, req Request, pl *plan, now time.Time, also
 	return pl.outcome, pl.refused, nil
 }
 
-// carryOut writes a plan whose base is the head of the chain. before are the wake-ups as the store
+// write writes a plan whose base is the head of the chain. before are the wake-ups as the store
 // has them.
-func (d *Desk) carryOut(tx ledger.Tx, pl *plan, before wakes) error {
+func (d *Desk) write(tx ledger.Tx, pl *plan, before wakes) error {
 	chain := pl.state.ID
 	if err := tx.Append(chain, pl.base.N, pl.records); err != nil {
 		return err
