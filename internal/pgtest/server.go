@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -62,6 +63,10 @@ type server struct {
 	keeper  *osexec.Cmd
 	hold    io.Closer // the keeper's input; when it closes, for whatever reason, the server ends
 }
+
+// holds refers to the inputs of the keepers, so that the collector, which closes a file that nobody
+// refers to, does not end a server in the middle of the tests.
+var holds sync.Map
 
 // keep starts the server, says so, and waits for the end of its input, which comes when this
 // process closes it or dies. A process killed by the tests' time limit cannot clean up; this can.
@@ -133,6 +138,7 @@ func startServer(ctx context.Context, bin string) (_ *server, err error) {
 		return nil, err
 	}
 	s.hold = hold
+	holds.Store(hold, nil)
 	if up, err := io.ReadAll(io.LimitReader(said, 3)); err != nil || string(up) != "up\n" {
 		return nil, fmt.Errorf("pg_ctl: %w: %s", errors.Join(err, s.stop()), lastLine(wrong.Bytes()))
 	}
@@ -144,6 +150,7 @@ func startServer(ctx context.Context, bin string) (_ *server, err error) {
 
 // stop ends the server and removes its folder. Nothing of it is left when stop returns.
 func (s *server) stop() error {
+	holds.Delete(s.hold)
 	return errors.Join(s.hold.Close(), s.keeper.Wait(), os.RemoveAll(s.folder))
 }
 

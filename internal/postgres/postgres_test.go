@@ -1,9 +1,7 @@
 package postgres_test
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -12,59 +10,42 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
+	"github.com/tocsin-ir/tocsin/internal/pgtest"
 	"github.com/tocsin-ir/tocsin/internal/postgres"
 	"github.com/tocsin-ir/tocsin/internal/storetest"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
 
-// server is the address of the server to test with: TOCSIN_TEST_POSTGRES, or the local one.
-func server() string {
-	return cmp.Or(os.Getenv("TOCSIN_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable&connect_timeout=3")
-}
-
 func TestMain(m *testing.M) {
-	os.Exit(storetest.Main(m, func(schema string) (ledger.Store, error) { return place(schema).Open() }))
+	// A child process is given the server by its parent.
+	os.Exit(storetest.Main(m, func(schema string) (ledger.Store, error) {
+		return place{os.Getenv(pgtest.Variable), schema}.Open()
+	}))
 }
 
 // place is a schema of the test server.
-type place string
+type place struct{ server, schema string }
 
 func (p place) Open() (ledger.Store, error) {
-	return postgres.Open(context.Background(), server(), postgres.Options{Schema: string(p)})
+	return postgres.Open(context.Background(), p.server, postgres.Options{Schema: p.schema})
 }
 
-func (p place) Address() string { return string(p) }
+func (p place) Address() string { return p.schema }
 
-// newPlace makes a schema that is dropped after the test. Without a server the test is skipped,
-// but not where CI=true says that there has to be one.
-func newPlace(t *testing.T) storetest.AddressedPlace {
+// newPlace makes a place whose schema is dropped after the test.
+func newPlace(t *testing.T) place {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), server())
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no PostgreSQL to test with: %v", err)
-		}
-		t.Skipf("no PostgreSQL to test with: set TOCSIN_TEST_POSTGRES, or start one on 127.0.0.1:5432: %v", err)
-	}
-	schema := "test_" + strings.ToLower(rand.Text()[:16])
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		_, err := conn.Exec(ctx, "DROP SCHEMA IF EXISTS "+schema+" CASCADE")
-		if err := errors.Join(err, conn.Close(ctx)); err != nil {
-			t.Errorf("drop %s: %v", schema, err)
-		}
-	})
-	return place(schema)
+	return place{pgtest.Address(t), pgtest.Schema(t)}
 }
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Place { return newPlace(t) })
 }
 
-func TestKilled(t *testing.T) { storetest.RunKilled(t, newPlace) } // promise: INV-3
+// promise: INV-3
+func TestKilled(t *testing.T) {
+	storetest.RunKilled(t, func(t *testing.T) storetest.AddressedPlace { return newPlace(t) })
+}
 
 func TestAnAddressWithAPasswordIsRefused(t *testing.T) { // promise: PRO-12
 	for _, address := range []string{
@@ -83,7 +64,7 @@ func TestAnAddressWithAPasswordIsRefused(t *testing.T) { // promise: PRO-12
 
 func TestASchemaThatNeedsQuotingIsRefused(t *testing.T) {
 	for _, schema := range []string{`a"; DROP SCHEMA public; --`, "A", "1a", strings.Repeat("a", 42)} {
-		if _, err := postgres.Open(t.Context(), server(), postgres.Options{Schema: schema}); err == nil {
+		if _, err := postgres.Open(t.Context(), "postgres://postgres@127.0.0.1/test", postgres.Options{Schema: schema}); err == nil {
 			t.Errorf("schema %q was accepted", schema)
 		}
 	}
@@ -95,14 +76,14 @@ func TestASchemaHasOneOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	opts := postgres.Options{Schema: p.Address(), LockWait: 50 * time.Millisecond}
-	if _, err := postgres.Open(t.Context(), server(), opts); !errors.Is(err, ledger.ErrLocked) {
+	opts := postgres.Options{Schema: p.schema, LockWait: 50 * time.Millisecond}
+	if _, err := postgres.Open(t.Context(), p.server, opts); !errors.Is(err, ledger.ErrLocked) {
 		t.Errorf("a second owner got %v", err)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second, err := postgres.Open(t.Context(), server(), opts)
+	second, err := postgres.Open(t.Context(), p.server, opts)
 	if err != nil {
 		t.Fatalf("after the owner has gone: %v", err)
 	}
@@ -115,7 +96,7 @@ func TestNodesThatShareASchemaKeepChainsWhole(t *testing.T) {
 	p := newPlace(t)
 	var nodes []*postgres.Store
 	for range 3 {
-		s, err := postgres.Open(t.Context(), server(), postgres.Options{Schema: p.Address(), Shared: true})
+		s, err := postgres.Open(t.Context(), p.server, postgres.Options{Schema: p.schema, Shared: true})
 		if err != nil {
 			t.Fatal(err)
 		}
