@@ -169,6 +169,8 @@ func (c *Config) check() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		add("listen", "has to be host:port, such as 127.0.0.1:8080")
+	} else if !loopback(c.Listen) && c.TLS.Cert == "" && len(c.TrustedProxies) == 0 {
+		add("listen", "%s is not loopback: set tls.cert and tls.key, or name the proxy in trusted_proxies", c.Listen)
 	}
 	if c.Mail.Relay != "" {
 		if _, _, err := net.SplitHostPort(c.Mail.Relay); err != nil {
@@ -195,9 +197,6 @@ func (c *Config) check() error {
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		add("tls", "needs both cert and key")
-	}
-	if !loopback(c.Listen) && c.TLS.Cert == "" && len(c.TrustedProxies) == 0 {
-		add("listen", "%s is not loopback: set tls.cert and tls.key, or name the proxy in trusted_proxies", c.Listen)
 	}
 	return errors.Join(errs...)
 }
