@@ -20,8 +20,9 @@ import (
 // detection follows the access log. It owns the detector; nobody else touches it.
 type detection struct {
 	detector *detect.Detector
-	at       atomic.Int64 // seq of the newest event observed
-	saved    int64        // seq of the last snapshot
+	at       atomic.Int64      // seq of the newest event observed
+	saved    int64             // seq of the last snapshot
+	pending  []incident.Signal // raised and not yet taken in
 	more     chan struct{}
 }
 
@@ -66,13 +67,17 @@ func (d *Desk) startDetection(ctx context.Context) error {
 
 // detect observes every event once per life of the process, in the order in which they came.
 func (d *Desk) detect(ctx context.Context) error {
+	if err := d.takeIn(ctx); err != nil {
+		return err
+	}
 	for {
 		events, err := d.o.Events.EventsAfter(ctx, d.detection.at.Load(), detectBatch)
 		if err != nil {
 			return err
 		}
 		for _, e := range events {
-			if err := d.observe(ctx, e); err != nil {
+			d.observe(e)
+			if err := d.takeIn(ctx); err != nil {
 				return err
 			}
 			d.detection.at.Store(e.Seq)
@@ -96,9 +101,9 @@ func (d *Desk) detect(ctx context.Context) error {
 
 // observe shows one event to the detector. A crash after a signal and before the next snapshot
 // shows the event again: the signal's id is remembered, so it is taken in once.
-func (d *Desk) observe(ctx context.Context, e accesslog.Event) error {
+func (d *Desk) observe(e accesslog.Event) {
 	if e.Kind != accesslog.PIIAccess {
-		return nil
+		return
 	}
 	found := d.detection.detector.Observe(detect.Observation{
 		ID: e.ID, Time: e.Time, App: e.App, Credential: e.Credential, Merchant: e.Merchant,
@@ -109,34 +114,37 @@ func (d *Desk) observe(ctx context.Context, e accesslog.Event) error {
 		if sig.App == "" {
 			sig.App = e.App
 		}
-		if err := d.raise(ctx, sig); err != nil {
-			return err
+		d.detection.pending = append(d.detection.pending, sig)
+	}
+}
+
+// takeIn takes in what the detector has raised. The detector raises an alarm once, so a signal
+// stays pending until it is durable: a database that was busy must not lose it. Much of a signal
+// was chosen by whoever made the events, perhaps by the thief; when the whole of it is not
+// acceptable, its bare form is.
+func (d *Desk) takeIn(ctx context.Context) error {
+	for len(d.detection.pending) > 0 {
+		sig := d.detection.pending[0]
+		if _, err := d.Signal(ctx, sig); err != nil {
+			d.o.Log.Error("a signal was not taken in whole", "signal", sig.ID, "class", sig.Class, "error", err)
+			if _, err := d.Signal(ctx, bare(sig)); err != nil {
+				return err
+			}
 		}
+		d.detection.pending = d.detection.pending[1:]
 	}
 	return nil
 }
 
-// raise takes a signal in, however long the database is busy: the detector has counted the event
-// and would not raise the same signal again.
-func (d *Desk) raise(ctx context.Context, sig incident.Signal) error {
-	for wait := firstWait; ; wait = min(2*wait, mostWait) {
-		_, err := d.Signal(ctx, sig)
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return err // the next start shows the event to the detector again
-		case decided(err):
-			d.o.Log.Error("a signal was not taken in", "signal", sig.ID, "class", sig.Class, "error", err)
-			return nil
-		}
-		d.o.Log.Warn("a signal could not be taken in yet", "signal", sig.ID, "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
+// bare is a signal without what the senders of its events chose freely.
+func bare(sig incident.Signal) incident.Signal {
+	sig.Facets, sig.Events = nil, nil
+	sig.Subject = strings.ToValidUTF8(sig.Subject, "\uFFFD")
+	sig.Sentence = strings.ToValidUTF8(sig.Sentence, "\uFFFD")
+	if sig.From.Year() < 1970 {
+		sig.From = sig.At
 	}
+	return sig
 }
 
 func (d *Desk) saveDetector(ctx context.Context, at int64) error {
