@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -86,15 +85,6 @@ func Canonical(e *leaf.Event) ([]byte, error) {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
-
-// parseCanonical reads an event back from its canonical form.
-func parseCanonical(raw []byte) (leaf.Event, error) {
-	var e leaf.Event
-	if err := json.Unmarshal(raw, &e); err != nil {
-		return e, fmt.Errorf("accesslog: a stored event cannot be read: %w", err)
-	}
-	return e, nil
-}
 
 // object is a JSON object under construction: keys are written in the order of the calls.
 type object []byte

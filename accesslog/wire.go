@@ -328,6 +328,9 @@ func (w *Wire) check(src Source) error {
 	if !slices.Contains(outcomes, w.Outcome) {
 		return &invalid{"outcome", "is not one of ok, denied, error"}
 	}
+	if w.Merchant == "*" {
+		return &invalid{"merchant", "is *, which stands for all merchants"}
+	}
 	for _, f := range []struct {
 		name, value string
 		max         int

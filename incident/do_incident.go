@@ -373,7 +373,7 @@ func (w *work) note(c Note) (Reason, error) {
 }
 
 func (w *work) recordSwitch(c RecordSwitch) (Reason, error) {
-	if err := needID("merchant", c.Merchant); err != nil {
+	if err := needMerchant("merchant", c.Merchant); err != nil {
 		return "", err
 	}
 	if c.State != "on" && c.State != "off" {
@@ -430,7 +430,7 @@ func (w *work) recordScope(c RecordScope) (Reason, error) {
 }
 
 func (w *work) adjustScope(c AdjustScope) (Reason, error) {
-	if err := needID("merchant", c.Merchant); err != nil {
+	if err := needMerchant("merchant", c.Merchant); err != nil {
 		return "", err
 	}
 	if err := needText("reason", c.Reason, maxReason); err != nil {

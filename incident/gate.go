@@ -38,6 +38,45 @@ func Gates(p *policy.Program, s *State) []GateView {
 	return list
 }
 
+// Shut names the guarded commands that would be refused now: those that Gates lists with something
+// missing, in its order. What is missing is not worked out where one look shows that something is,
+// because a board asks this with every fact.
+func Shut(p *policy.Program, s *State) []string {
+	if !s.isOpened() {
+		return nil
+	}
+	guarded := func(command string) bool {
+		return slices.ContainsFunc(p.Gates, func(g policy.Gate) bool { return guardNames(command, g.Guards) })
+	}
+	var v policy.View
+	if len(p.Gates) > 0 { // nobody else reads it
+		v = view(p, s)
+	}
+	var shut []string
+	note := func(command string, closed bool) {
+		if closed {
+			shut = append(shut, command)
+		}
+	}
+	note("restore", !guarded("restore") && (s.Fix == nil || s.FixProof == nil) || len(restoreGate(p, s, &v, Actor{}).Missing) > 0)
+	note("close", s.Status != StatusDismissed && s.Review.PublishedAt.IsZero() || len(closeGate(p, s, &v, Actor{}).Missing) > 0)
+	note("publish", s.Assessment == nil || len(publishGate(p, s, &v, Actor{}).Missing) > 0)
+	seen := []string{"restore", "close", "publish"}
+	for _, g := range p.Gates {
+		command := g.Guards
+		if command == "notify" {
+			command = "send"
+		}
+		if slices.ContainsFunc(seen, func(x string) bool { return guardNames(x, g.Guards) }) {
+			continue
+		}
+		seen = append(seen, command)
+		_, missing := gateMissing(p, s, &v, Actor{}, g.Guards)
+		note(command, len(missing) > 0)
+	}
+	return shut
+}
+
 // guardNames reports whether a gate guards a command: policies say notify, the command is send.
 func guardNames(command, guards string) bool {
 	return command == guards || command == "send" && guards == "notify"

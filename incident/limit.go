@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -49,6 +50,18 @@ func needID(field, s string) error {
 	}
 	if strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
 		return invalid(field, "must not contain spaces or control characters")
+	}
+	return nil
+}
+
+// needMerchant checks a merchant's id. What an event may carry a command may name: an id with a
+// space in it must not keep a scope from being recorded.
+func needMerchant(field, s string) error {
+	if err := needText(field, s, maxID); err != nil {
+		return err
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return invalid(field, "must not contain control characters")
 	}
 	return nil
 }
@@ -122,7 +135,7 @@ func (c *RecordScope) check() error {
 	seen := make(map[string]bool, len(c.Merchants))
 	for i := range c.Merchants {
 		m := c.Merchants[i].Merchant
-		if err := needID("merchants.merchant", m); err != nil {
+		if err := needMerchant("merchants.merchant", m); err != nil {
 			return err
 		}
 		if seen[m] {

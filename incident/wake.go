@@ -28,7 +28,7 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 			duty     string
 			due, tgt int64
 		}
-		pages := map[pageSum]time.Time{}
+		var pages map[pageSum]time.Time
 		for _, d := range s.Duties {
 			if !d.owing() {
 				continue
@@ -41,13 +41,17 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 					next(&domain, ceil(at))
 				}
 			}
-			if len(d.Unknown) > 0 {
+			of := dutyOf(p, d.Duty)
+			if len(d.Unknown) > 0 || of == nil || len(of.Late) == 0 {
 				continue
 			}
 			k := pageSum{d.Duty, nano(d.Due), nano(d.Target)}
 			at, known := pages[k]
 			if !known {
-				at = nextPage(t, p, s, d)
+				at = nextPage(t, of, s, d)
+				if pages == nil {
+					pages = map[pageSum]time.Time{}
+				}
 				pages[k] = at
 			}
 			next(&domain, at)
@@ -65,11 +69,7 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 }
 
 // nextPage is the earliest page an instance may still call for.
-func nextPage(t *timer, p *policy.Program, s *State, d *DutyInstance) (next time.Time) {
-	of := dutyOf(p, d.Duty)
-	if of == nil {
-		return next
-	}
+func nextPage(t *timer, of *policy.Duty, s *State, d *DutyInstance) (next time.Time) {
 	for i, e := range of.Late {
 		c := t.page(d, i, e)
 		if c.at.IsZero() || s.Pages[c.id] != nil {

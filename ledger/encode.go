@@ -22,10 +22,13 @@ import (
 
 // Limits of a fact, in bytes of plain text.
 const (
-	MaxFact = 8 << 20 // header and all parts together
+	MaxFact = 32 << 20 // header and all parts together; a scope over 100,000 merchants fits
 	MaxPart = 64 << 10
 	maxName = 200 // a chain, kind or merchant
 )
+
+// ErrTooLarge says that a fact is larger than one may be.
+var ErrTooLarge = errors.New("too large")
 
 // saltSize is the number of random bytes before a part's text, so that a commitment to a short
 // text cannot be guessed.
@@ -99,12 +102,12 @@ func check(f *incident.Fact, chain string) error {
 			return fmt.Errorf("part %d of merchant %q has a negative index", i, p.Merchant)
 		}
 		if len(p.Body) > MaxPart {
-			return fmt.Errorf("part %d of merchant %q is %d bytes, the limit is %d", p.Index, p.Merchant, len(p.Body), MaxPart)
+			return fmt.Errorf("%w: part %d of merchant %q is %d bytes, the limit is %d", ErrTooLarge, p.Index, p.Merchant, len(p.Body), MaxPart)
 		}
 		size += len(p.Body)
 	}
 	if size > MaxFact {
-		return fmt.Errorf("it is %d bytes, the limit is %d", size, MaxFact)
+		return fmt.Errorf("%w: it is %d bytes, the limit is %d", ErrTooLarge, size, MaxFact)
 	}
 	return nil
 }
@@ -168,7 +171,7 @@ func encode(f *incident.Fact, id string, prev []byte, keys Keys) (Record, error)
 		return Record{}, err
 	}
 	if len(head) > MaxFact {
-		return Record{}, fmt.Errorf("its header is %d bytes, the limit is %d", len(head), MaxFact)
+		return Record{}, fmt.Errorf("%w: its header is %d bytes, the limit is %d", ErrTooLarge, len(head), MaxFact)
 	}
 	if f.Body != nil {
 		if f.Body, err = Canonical(f.Body); err != nil {
@@ -210,7 +213,7 @@ func seal(f *incident.Fact, keys Keys) ([]SealedPart, error) {
 			return nil, fmt.Errorf("part %d of merchant %q: %w", p.Index, p.Merchant, err)
 		}
 		if len(body) > MaxPart {
-			return nil, fmt.Errorf("part %d of merchant %q is %d bytes, the limit is %d", p.Index, p.Merchant, len(body), MaxPart)
+			return nil, fmt.Errorf("%w: part %d of merchant %q is %d bytes, the limit is %d", ErrTooLarge, p.Index, p.Merchant, len(body), MaxPart)
 		}
 		p.Body, p.Withheld = body, false
 		salted := make([]byte, saltSize+len(body))

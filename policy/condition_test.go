@@ -39,6 +39,7 @@ func condition(t testing.TB, src string) *policy.Condition {
 	p, diags := policy.Compile("p.yaml", []byte(completed(fmt.Sprintf(conditionPolicy, src))))
 	if p == nil {
 		t.Fatalf("%s: %s", src, policy.Format(diags, nil))
+		return nil
 	}
 	return p.Duties[1].When
 }

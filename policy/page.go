@@ -125,7 +125,6 @@ type pageWriter struct {
 	*compiler
 	out   []PageLine
 	shown map[string]bool
-	depth int
 }
 
 var refForm = regexp.MustCompile(`\{([^{}]*)\}`)

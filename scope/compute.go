@@ -44,7 +44,7 @@ func Compute(ctx context.Context, src Source, q Query, o Options) (Result, error
 		return Result{}, err
 	}
 	res := Result{Query: q}
-	note := []byte(o.Checkpoint)
+	var note []byte
 	var newest uint64
 	if res.Log, note, newest, err = src.Checkpoint(ctx); err != nil {
 		return Result{}, err

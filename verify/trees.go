@@ -191,13 +191,6 @@ func (t *tree) roots(sizes []uint64) map[uint64][]byte {
 	return out
 }
 
-func (c *checker) treeOf(origin string) *tree {
-	if origin == c.facts.origin {
-		return &c.facts
-	}
-	return &c.events
-}
-
 // earlier is a checkpoint that has to be a state of a log of the export.
 type earlier struct {
 	checkpoint

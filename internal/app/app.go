@@ -59,32 +59,38 @@ type App struct {
 }
 
 // New opens everything and starts nothing. What it opened before a failure is closed again.
-func New(ctx context.Context, o Options) (_ *App, err error) {
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
-	a := &App{o: o, failed: make(chan error, 4), ending: make(chan struct{})}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, a.close())
-		}
-	}()
-	if a.in, err = ReadFolder(o.Dir); err != nil {
+func New(ctx context.Context, o Options) (*App, error) {
+	in, err := ReadFolder(o.Dir)
+	if err != nil {
 		return nil, err
 	}
-	if a.cfg, err = LoadConfig(o.Dir, o.Config); err != nil {
+	cfg, err := LoadConfig(o.Dir, o.Config)
+	if err != nil {
 		return nil, err
 	}
 	if o.Listen != "" {
-		a.cfg.Listen = o.Listen
-		if err := a.cfg.check(); err != nil {
+		cfg.Listen = o.Listen
+		if err := cfg.check(); err != nil {
 			return nil, fmt.Errorf("--listen: %w", err)
 		}
 	}
-	if a.drill, err = openDrill(a.in); err != nil {
+	drill, err := openDrill(in)
+	if err != nil {
 		return nil, err
 	}
-	return a, a.open(ctx)
+	return assemble(ctx, o, in, cfg, drill)
+}
+
+// assemble opens what a server stands on; drill is nil but for a server that a drill greeted.
+func assemble(ctx context.Context, o Options, in Installation, cfg *Config, drill *Drill) (*App, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	a := &App{o: o, in: in, cfg: cfg, drill: drill, failed: make(chan error, 4), ending: make(chan struct{})}
+	if err := a.open(ctx); err != nil {
+		return nil, errors.Join(err, a.close())
+	}
+	return a, nil
 }
 
 // Env is the environment of the data folder: production, staging or drill.

@@ -93,15 +93,6 @@ const leastRounds = 3
 // series is what one side of a comparison measured, a value a round.
 type series = []float64
 
-// rounds runs f once to warm up and then n times, and returns the values.
-func rounds(ctx context.Context, o Options, n int, f func() (float64, error)) (series, error) {
-	all, err := alternate(ctx, o, n, f)
-	if err != nil {
-		return nil, err
-	}
-	return all[0], nil
-}
-
 // alternate runs each function once to warm up and then all of them in turn, n times. The sides of
 // a comparison meet the same moments of a machine that also does other things, so their ratio
 // holds where their figures waver. It ends early when the time to spend is up.

@@ -78,31 +78,38 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 		b.People, b.Merchants = s.Scopes[n-1].Customers, s.Scopes[n-1].Merchants
 	}
 	// A row is written with every command. It shows clocks that run and nothing of the others, so
-	// they are not asked why they do not.
-	rows := clockGroups{}
+	// they are not asked why they do not, and only the most urgent one is put into words.
+	recipients := make(map[clockGroup]int, len(p.Duties))
+	var first *incident.DutyInstance
 	for _, di := range s.Duties {
-		if running(di.State) {
-			rows.add(p, s.ID, di)
+		if !running(di.State) {
+			continue
 		}
-	}
-	for _, c := range rows {
-		if c.State == incident.DutyMissed {
+		g := groupOf(di)
+		if recipients[g]++; recipients[g] == 1 && di.State == incident.DutyMissed {
 			b.Missed++
 		}
-		if b.Next == nil || compareClocks(c, b.Next) < 0 {
-			b.Next = c
+		if first == nil || compareDuties(di, first) < 0 {
+			first = di
 		}
 	}
-	if b.Next != nil {
-		b.Next.Say = saySomething(p, b.Next)
-		b.MoreClocks = len(rows) - 1
-	}
-	if s.Status == incident.StatusOpen {
-		for _, g := range incident.Gates(p, s) {
-			if len(g.Missing) > 0 {
-				b.Closed = append(b.Closed, g.Command)
+	if first != nil {
+		next := clockGroups{}
+		for _, di := range s.Duties {
+			if n := recipients[groupOf(first)]; n == 1 {
+				next.add(p, s.ID, first)
+				break
+			}
+			if groupOf(di) == groupOf(first) {
+				next.add(p, s.ID, di)
 			}
 		}
+		b.Next = next[groupOf(first)]
+		b.Next.Say = saySomething(p, b.Next)
+		b.MoreClocks = len(recipients) - 1
+	}
+	if s.Status == incident.StatusOpen {
+		b.Closed = incident.Shut(p, s)
 	}
 	return b
 }

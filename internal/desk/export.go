@@ -31,7 +31,8 @@ func (d *Desk) Export(ctx context.Context, id string, who Caller, inc, recipient
 		return d.exported(ctx, inc, out)
 	}
 	gather := func() (evidence.Input, error) { return d.exportInput(ctx, inc) }
-	in, err := evidence.Input{}, error(nil)
+	var in evidence.Input
+	var err error
 	if d.o.Gathered != nil {
 		in, err = d.o.Gathered(ctx, inc, gather)
 	} else {

@@ -49,7 +49,6 @@ type child struct {
 	said  *tail
 
 	mu   sync.Mutex // one question at a time
-	next int
 	once sync.Once
 	end  error
 }

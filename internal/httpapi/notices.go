@@ -21,11 +21,6 @@ type previewInput struct {
 
 type previewOutput struct{ Body desk.Letter }
 
-type reviewInput struct {
-	ID     string `path:"id" maxLength:"64"`
-	Format string `query:"format" enum:"md,html,pdf" default:"md"`
-}
-
 type exportInput struct {
 	Recipient string `json:"recipient" minLength:"1" maxLength:"200" doc:"who gets the file; recorded in the chain of custody"`
 }

@@ -295,11 +295,11 @@ func (d *Document) draw(w *strings.Builder, l line, size, x, y float64) {
 		for i := 0; i < len(run.Glyphs); {
 			g := run.Glyphs[i]
 			n := 1
-			for i+n < len(run.Glyphs) && run.Glyphs[i+n].ClusterIndex == g.ClusterIndex {
+			for i+n < len(run.Glyphs) && run.Glyphs[i+n].TextIndex() == g.TextIndex() {
 				n++
 			}
-			from := min(max(g.ClusterIndex, 0), len(l.text))
-			to := min(from+g.RuneCount, len(l.text))
+			from := min(max(g.TextIndex(), 0), len(l.text))
+			to := min(from+g.RunesCount(), len(l.text))
 			text := string(l.text[from:to])
 			if form, ok := lamAlef[text]; ok && n == 1 {
 				text = form

@@ -44,7 +44,7 @@ const DefaultKind = "pii_access"
 const (
 	MaxClauses = 64
 	MaxValues  = 1000
-	maxValue   = 1024 // bytes
+	maxValue   = 2048 // bytes; no field of an event is longer, so that any can be asked for
 )
 
 // FieldError names the field of a query that is wrong and why. It never repeats the value.

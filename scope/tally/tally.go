@@ -72,6 +72,15 @@ func (e *Event) Exposes() bool {
 	return true
 }
 
+// What one row may hold. Whoever sends events chooses their stores, types and numbers; without a
+// bound one of them could make a scope too large or too great to be recorded, and nobody could be
+// told. A row whose list was cut is marked AtLeast; sums stop at MaxCount.
+const (
+	MaxStores = 100
+	MaxTypes  = 128
+	MaxCount  = 1<<53 - 1 // the largest integer that JSON keeps exactly
+)
+
 // Row is one merchant's share. Lists are sorted and never nil. It has the fields and the JSON of
 // incident.Exposure, which this package may not import.
 type Row struct {
@@ -120,7 +129,7 @@ func (t *Tally) Add(e *Event) {
 		t.rows[e.Merchant] = s
 	}
 	s.row.Events++
-	s.row.Records += e.Records
+	s.row.Records = plus(s.row.Records, e.Records)
 	if e.Records > int64(len(e.Customers)) {
 		s.row.AtLeast = true
 	}
@@ -157,15 +166,27 @@ func (t *Tally) Rows() []Row {
 func (s *sums) finish() Row {
 	r := s.row
 	r.Customers = int64(len(s.customers))
-	r.Stores, r.DataTypes = sorted(s.stores), sorted(s.types)
+	var some, few bool
+	r.Stores, some = sorted(s.stores, MaxStores)
+	r.DataTypes, few = sorted(s.types, MaxTypes)
+	r.AtLeast = r.AtLeast || some || few
 	r.First, r.Last = r.First.UTC(), r.Last.UTC()
 	return r
 }
 
-func sorted(m map[string]struct{}) []string {
+// sorted lists a set in order, and says whether it was cut.
+func sorted(m map[string]struct{}, most int) (list []string, cut bool) {
 	out := slices.AppendSeq(make([]string, 0, len(m)), maps.Keys(m))
 	slices.Sort(out)
-	return out
+	return out[:min(most, len(out))], len(out) > most
+}
+
+// plus adds two counts and stops at MaxCount.
+func plus(a, b int64) int64 {
+	if b > MaxCount-a {
+		return MaxCount
+	}
+	return a + b
 }
 
 // Totals is the sum over all events, those without a merchant too. Its Merchant is empty, and
@@ -177,9 +198,9 @@ func (t *Tally) Totals() Row {
 	for _, s := range t.rows {
 		r := s.row
 		total.Events += r.Events
-		total.Records += r.Records
+		total.Records = plus(total.Records, r.Records)
 		total.Customers += int64(len(s.customers))
-		total.AtLeast = total.AtLeast || r.AtLeast
+		total.AtLeast = total.AtLeast || r.AtLeast || len(s.stores) > MaxStores || len(s.types) > MaxTypes
 		if total.First.IsZero() || r.First.Before(total.First) {
 			total.First = r.First.UTC()
 		}
@@ -189,7 +210,8 @@ func (t *Tally) Totals() Row {
 		maps.Copy(types, s.types)
 		maps.Copy(stores, s.stores)
 	}
-	total.DataTypes, total.Stores = sorted(types), sorted(stores)
+	total.DataTypes, _ = sorted(types, MaxTypes)
+	total.Stores, _ = sorted(stores, MaxStores)
 	return total
 }
 
