@@ -317,6 +317,7 @@ func (r *run) startKiller(ctx context.Context) {
 	if r.o.Kills == 0 {
 		return
 	}
+	whole := ctx // the servers it starts outlive the killer
 	ctx, cancel := context.WithCancel(ctx)
 	var done sync.WaitGroup
 	r.killer = func() { cancel(); done.Wait() }
@@ -331,7 +332,7 @@ func (r *run) startKiller(ctx context.Context) {
 			case <-t.C:
 			}
 			r.tell.say("kill", "kill -9 of tocsin serve, number %d of %d; it is started again on the same folder", n+1, r.o.Kills)
-			if err := r.server.kill(ctx); err != nil {
+			if err := r.server.kill(whole); err != nil {
 				return // the conductor's next question reports it
 			}
 		}

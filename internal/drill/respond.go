@@ -238,6 +238,10 @@ func (r *run) rotate(ctx context.Context) error {
 		r.tell.say("system", "the policy names no action that rotates a secret")
 		return nil
 	}
+	// The policy asks for a snapshot first: rotating destroys traces.
+	if _, err := r.do(ctx, r.other(r.lead()), "snapshot", nil, "takes a snapshot of the evidence"); err != nil {
+		return err
+	}
 	_, err := r.contain(ctx, a, r.other(r.lead()), map[string]string{"secret": "SHOPIFY_WEBHOOK_SECRET"}, "", "it stood beside the stolen token")
 	return err
 }
