@@ -401,7 +401,7 @@ func (d decider) flip(c FlipSwitch) (incident.Decision, error) {
 	}
 	body, merchant := switchBody{State: c.State, All: true, Incident: c.Incident}, ""
 	if c.Merchant != "*" {
-		if err := checkID("merchant", c.Merchant); err != nil {
+		if err := checkMerchant("merchant", c.Merchant); err != nil {
 			return incident.Decision{}, err
 		}
 		body.All, merchant = false, c.Merchant
@@ -477,6 +477,18 @@ func checkID(field, id string) error {
 			continue
 		}
 		return invalid(field, "may hold letters, digits, and after the first character also _ - .")
+	}
+	return nil
+}
+
+// checkMerchant takes whatever id the directory may hold: a merchant that nobody can switch off
+// would be one that only the switch for everybody protects.
+func checkMerchant(field, id string) error {
+	switch {
+	case id == "" || len(id) > 128:
+		return invalid(field, "must have 1 to 128 bytes")
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, func(r rune) bool { return unicode.IsControl(r) || unicode.IsSpace(r) }):
+		return invalid(field, "holds a space or a control character")
 	}
 	return nil
 }

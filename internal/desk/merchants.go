@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
@@ -111,11 +113,12 @@ func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
 
 func merchantOf(get func(string) string) (m ledger.Merchant, field, reason string) {
 	m = ledger.Merchant{ID: get("merchant"), Name: get("name"), Phone: get("phone"), Language: get("language"), Zone: get("zone"), Country: strings.ToUpper(get("country"))}
-	if m.ID == "" || len(m.ID) > 128 || strings.ContainsAny(m.ID, " \t\r\n/") {
-		return m, "merchant", "has to be 1 to 128 characters without spaces or slashes"
+	if m.ID == "" || len(m.ID) > 128 || m.ID == "*" || !utf8.ValidString(m.ID) ||
+		strings.ContainsFunc(m.ID, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
+		return m, "merchant", "has to be 1 to 128 characters without spaces or slashes, and not *, which stands for all"
 	}
-	if len(m.Name) > 512 {
-		return m, "name", "is longer than 512 bytes"
+	if len(m.Name) > 512 || !utf8.ValidString(m.Name) {
+		return m, "name", "is longer than 512 bytes or not UTF-8"
 	}
 	if m.Zone != "" {
 		if _, err := time.LoadLocation(m.Zone); err != nil {

@@ -61,6 +61,9 @@ func (d *Desk) RecordScope(ctx context.Context, id string, who Caller, inc strin
 		DataTypes: res.DataTypes, First: res.First, Last: res.Last, Gaps: res.Gaps, Merchants: res.Rows, Reason: reason,
 	}
 	out, err := d.Submit(ctx, req)
+	if errors.Is(err, ledger.ErrTooLarge) {
+		err = fmt.Errorf("%w: query: the scope has %d merchants and does not fit into one fact: ask in parts, such as by day or by address", ErrInvalid, len(res.Rows))
+	}
 	return out, res, err
 }
 

@@ -47,7 +47,7 @@ type Imported struct {
 }
 
 type merchantsInput struct {
-	After string `query:"after" maxLength:"64" doc:"id of the last merchant of the page before"`
+	After string `query:"after" maxLength:"128" doc:"id of the last merchant of the page before"`
 	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200"`
 }
 

@@ -16,7 +16,7 @@ import (
 type previewInput struct {
 	ID     string `path:"id" maxLength:"64"`
 	Notice string `path:"notice" maxLength:"64"`
-	Party  string `query:"party" required:"true" maxLength:"64" doc:"the recipient: a merchant id, or a party of the policy"`
+	Party  string `query:"party" required:"true" maxLength:"200" doc:"the recipient: a merchant id, or a party of the policy"`
 }
 
 type previewOutput struct{ Body desk.Letter }

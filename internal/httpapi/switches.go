@@ -23,7 +23,7 @@ type switchesOutput struct{ Body SwitchSet }
 type flipInput struct {
 	Key  string `header:"Idempotency-Key" maxLength:"200"`
 	Body struct {
-		Merchant string `json:"merchant" minLength:"1" maxLength:"64" doc:"a merchant id, or * for everybody"`
+		Merchant string `json:"merchant" minLength:"1" maxLength:"128" doc:"a merchant id, or * for everybody"`
 		State    string `json:"state" enum:"on,off"`
 		Reason   string `json:"reason" minLength:"1" maxLength:"2000"`
 		Incident string `json:"incident,omitempty" maxLength:"64"`
