@@ -39,26 +39,36 @@ func (d *Desk) Board(ctx context.Context) ([]BoardRow, error) {
 	return rows, err
 }
 
-// boardRank orders the board: open before ended, then by the next instant that matters.
+// boardRank orders the board: open incidents before those that are over; the open ones by the next
+// instant that matters, the others with the newest end first.
 func boardRank(b BoardRow) string {
-	group, at := "1", b.Updated
-	if b.Status == incident.StatusOpen {
-		group = "0"
-		at = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
-		if b.Next != nil {
-			at = urgency(b.Next)
+	if b.Status != incident.StatusOpen {
+		end := b.Updated
+		for _, name := range []string{"closed", "dismissed"} {
+			if at, ok := b.Milestones[name]; ok {
+				end = at
+				break
+			}
 		}
+		return fmt.Sprintf("1%013d", lastMilli-end.UnixMilli())
 	}
-	return group + at.UTC().Format("2006-01-02T15:04:05.000")
+	at := time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+	if b.Next != nil {
+		at = urgency(b.Next.Due, b.Next.Target)
+	}
+	return "0" + at.UTC().Format("2006-01-02T15:04:05.000")
 }
 
+// lastMilli is the end of the time a rank can turn round: in the year 2286.
+const lastMilli = 9_999_999_999_999
+
 // urgency is the instant a clock is pressing towards: its limit, else its target.
-func urgency(c *ClockRow) time.Time {
+func urgency(due, target time.Time) time.Time {
 	switch {
-	case !c.Due.IsZero():
-		return c.Due
-	case !c.Target.IsZero():
-		return c.Target
+	case !due.IsZero():
+		return due
+	case !target.IsZero():
+		return target
 	}
 	return time.Date(9998, 1, 1, 0, 0, 0, 0, time.UTC)
 }
@@ -94,17 +104,10 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 		}
 	}
 	if first != nil {
-		next := clockGroups{}
-		for _, di := range s.Duties {
-			if n := recipients[groupOf(first)]; n == 1 {
-				next.add(p, s.ID, first)
-				break
-			}
-			if groupOf(di) == groupOf(first) {
-				next.add(p, s.ID, di)
-			}
+		b.Next = clockRow(p, s.ID, first)
+		if n := recipients[groupOf(first)]; n > 1 {
+			b.Next.Count, b.Next.Recipient = n, ""
 		}
-		b.Next = next[groupOf(first)]
 		b.Next.Say = saySomething(p, b.Next)
 		b.MoreClocks = len(recipients) - 1
 	}
@@ -156,39 +159,59 @@ type clockGroup struct {
 	due, target int64
 }
 
+// groupOf names the row that an instance belongs to. Instances with limits of their own are rows of
+// their own: day one of a running clock is shown as the earliest promise that still holds.
+func groupOf(di *incident.DutyInstance) clockGroup {
+	return clockGroup{di.Duty, di.State, di.Due.Unix(), di.Target.Unix()}
+}
+
 func (rows clockGroups) add(p *policy.Program, id string, di *incident.DutyInstance) {
-	// Day one of a running clock is shown as the earliest promise that still holds.
-	g := clockGroup{di.Duty, di.State, di.Due.Unix(), di.Target.Unix()}
+	g := groupOf(di)
 	row := rows[g]
 	if row == nil {
-		row = &ClockRow{
-			Incident: id, Duty: di.Duty, State: di.State, Due: di.Due, Target: di.Target,
-			Started: di.Started, Met: di.Met, Why: di.Why, Holder: dutyDecl(p, di.Duty).Who,
-		}
-		for _, name := range di.Unknown {
-			row.Missing = append(row.Missing, incident.Missing{
-				What: name + " is not decided", Do: "decide it: tocsin incident answer " + id + " " + strings.TrimPrefix(name, "fact."), Rule: di.Duty,
-			})
-		}
-		rows[g] = row
+		rows[g] = clockRow(p, id, di)
+		return
 	}
 	if di.Recipient != "" {
 		row.Count++
-		row.Recipient = di.Recipient
-		if row.Count > 1 {
-			row.Recipient = ""
-		}
+		row.Recipient = ""
 	}
 	if di.Met.After(row.Met) {
 		row.Met = di.Met
 	}
 }
 
+// clockRow is the row of one instance, not yet put into words.
+func clockRow(p *policy.Program, id string, di *incident.DutyInstance) *ClockRow {
+	row := &ClockRow{
+		Incident: id, Duty: di.Duty, State: di.State, Due: di.Due, Target: di.Target,
+		Started: di.Started, Met: di.Met, Why: di.Why, Holder: dutyDecl(p, di.Duty).Who, Recipient: di.Recipient,
+	}
+	if di.Recipient != "" {
+		row.Count = 1
+	}
+	for _, name := range di.Unknown {
+		row.Missing = append(row.Missing, incident.Missing{
+			What: name + " is not decided", Do: "decide it: tocsin incident answer " + id + " " + strings.TrimPrefix(name, "fact."), Rule: di.Duty,
+		})
+	}
+	return row
+}
+
 // compareClocks puts running clocks first, and the most urgent of them at the top.
 func compareClocks(a, b *ClockRow) int {
 	return cmp.Or(
 		-boolOrder(running(a.State), running(b.State)),
-		urgency(a).Compare(urgency(b)),
+		urgency(a.Due, a.Target).Compare(urgency(b.Due, b.Target)),
+		cmp.Compare(a.Duty, b.Duty),
+		cmp.Compare(string(a.State), string(b.State)),
+	)
+}
+
+// compareDuties is compareClocks for instances that run.
+func compareDuties(a, b *incident.DutyInstance) int {
+	return cmp.Or(
+		urgency(a.Due, a.Target).Compare(urgency(b.Due, b.Target)),
 		cmp.Compare(a.Duty, b.Duty),
 		cmp.Compare(string(a.State), string(b.State)),
 	)
@@ -227,7 +250,10 @@ func saySomething(p *policy.Program, c *ClockRow) string {
 		return "Work out who is affected"
 	case policy.Notify:
 		if decl.To == "merchants.affected" || decl.To == "merchants.all" {
-			if c.Count == 1 {
+			switch c.Count {
+			case 0:
+				return "Tell the merchants affected (scope not computed)"
+			case 1:
 				return "Tell 1 merchant"
 			}
 			return fmt.Sprintf("Tell %d merchants", c.Count)

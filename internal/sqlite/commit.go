@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tocsin-ir/tocsin/internal/groupcommit"
@@ -15,7 +16,39 @@ import (
 // take the connection between two groups.
 type group struct {
 	*sql.Tx
-	stmts statements
+	stmts *bound
+	heads *heads
+}
+
+// heads remembers where chains end, so that a command need not read it. What it says is true
+// because the lock on the data folder makes this process the only writer, and the committer, whose
+// goroutine alone uses it, the only one inside. Facts never become fewer.
+type heads struct {
+	durable map[string]ledger.Head
+	kept    map[string]ledger.Head // by commands of the group under way
+}
+
+// mostHeads bounds what is remembered; after that it starts afresh.
+const mostHeads = 10_000
+
+func (h *heads) get(chain string) (ledger.Head, bool) {
+	if head, ok := h.kept[chain]; ok {
+		return head, true
+	}
+	head, ok := h.durable[chain]
+	return head, ok
+}
+
+// settle says what became of the group under way. An error of a commit may mean either outcome, so
+// then nothing is known any more.
+func (h *heads) settle(committed bool) {
+	switch {
+	case !committed || len(h.durable)+len(h.kept) > mostHeads:
+		clear(h.durable)
+	default:
+		maps.Copy(h.durable, h.kept)
+	}
+	clear(h.kept)
 }
 
 func (s *Store) begin(ctx context.Context) (group, error) {
@@ -23,19 +56,29 @@ func (s *Store) begin(ctx context.Context) (group, error) {
 	if err != nil {
 		return group{}, fmt.Errorf("sqlite: %w", err)
 	}
-	return group{tx, s.writeStmts}, nil
+	clear(s.heads.kept)
+	return group{tx, bind(ctx, tx, s.writeStmts), s.heads}, nil
 }
 
 func (g group) run(ctx context.Context, query string) error {
-	_, err := g.stmts.exec(ctx, g.Tx, query)
+	_, err := g.stmts.exec(ctx, query)
 	return err
 }
 
 func (g group) Savepoint(ctx context.Context) error { return g.run(ctx, querySavepoint) }
 func (g group) Undo(ctx context.Context) error      { return g.run(ctx, queryUndo) }
 func (g group) Release(ctx context.Context) error   { return g.run(ctx, queryRelease) }
-func (g group) Commit(context.Context) error        { return g.Tx.Commit() }
-func (g group) Rollback(context.Context) error      { return g.Tx.Rollback() }
+
+func (g group) Commit(context.Context) error {
+	err := g.Tx.Commit()
+	g.heads.settle(err == nil)
+	return err
+}
+
+func (g group) Rollback(context.Context) error {
+	g.heads.settle(false)
+	return g.Tx.Rollback()
+}
 
 // Update runs fn in a write transaction and returns when its writes are durable. fn must not call
 // Update itself: there is one writer, and it would wait for itself.
@@ -48,12 +91,16 @@ func (s *Store) update(ctx context.Context, fn func(*tx) error) error {
 		return ledger.ErrReadOnly
 	}
 	err := s.commits.Do(ctx, func(ctx context.Context, g group) (*tx, error) {
-		t := &tx{reader: reader{ctx: ctx, tx: g.Tx, statements: g.stmts}, store: s}
+		t := &tx{reader: reader{ctx: ctx, statements: g.stmts}, tx: g.Tx, store: s}
 		defer func() { t.ended = true }()
 		if err := fn(t); err != nil {
 			return nil, err
 		}
-		return t, t.flushJobs()
+		if err := t.flushJobs(); err != nil {
+			return nil, err
+		}
+		maps.Copy(g.heads.kept, t.heads) // nothing undoes the savepoint after this but the end of the group
+		return t, nil
 	})
 	if errors.Is(err, groupcommit.ErrClosed) {
 		return fmt.Errorf("%w: it is closed", ledger.ErrReadOnly)

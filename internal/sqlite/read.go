@@ -50,8 +50,7 @@ func readQueries() []string {
 // reader reads inside one transaction, of either pool.
 type reader struct {
 	ctx        context.Context
-	tx         *sql.Tx
-	statements statements
+	statements *bound
 }
 
 // wrong says where a query failed, and turns an absent row into ErrNotFound.
@@ -63,12 +62,12 @@ func wrong(what string, err error) error {
 }
 
 func (r *reader) row(query string, args ...any) *sql.Row {
-	return r.statements.row(r.ctx, r.tx, query, args...)
+	return r.statements.row(r.ctx, query, args...)
 }
 
 // each calls scan for every row of a query.
 func (r *reader) each(what, query string, scan func(*sql.Rows) error, args ...any) error {
-	rows, err := r.statements.rows(r.ctx, r.tx, query, args...)
+	rows, err := r.statements.rows(r.ctx, query, args...)
 	if err != nil {
 		return wrong(what, err)
 	}

@@ -61,7 +61,8 @@ type Store struct {
 	writeStmts, readStmts statements
 
 	commits *groupcommit.Committer[group, *tx] // nil when read-only
-	jobs    *jobs                              // nil when read-only
+	heads   *heads
+	jobs    *jobs // nil when read-only
 
 	listen    sync.RWMutex
 	listeners []func(chains []string)
@@ -84,7 +85,7 @@ func Open(path string, opts Options) (*Store, error) {
 	if opts.StopGrace == 0 {
 		opts.StopGrace = 5 * time.Second
 	}
-	s := &Store{path: path, opts: opts}
+	s := &Store{path: path, opts: opts, heads: &heads{durable: map[string]ledger.Head{}, kept: map[string]ledger.Head{}}}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
@@ -214,7 +215,7 @@ func (s *Store) View(ctx context.Context, fn func(ledger.Reader) error) error {
 		return fmt.Errorf("sqlite: begin to read: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	return fn(&reader{ctx: ctx, tx: tx, statements: s.readStmts})
+	return fn(&reader{ctx: ctx, statements: bind(ctx, tx, s.readStmts)})
 }
 
 // Listen calls fn after each commit with the chains that grew.

@@ -34,6 +34,8 @@ func TestStore(t *testing.T) {
 
 func TestKilled(t *testing.T) { storetest.RunKilled(t, newPlace) } // promise: INV-3
 
+func TestSoakKilled(t *testing.T) { storetest.SoakKilled(t, newPlace) }
+
 func TestTheDataFolderHasOneOwner(t *testing.T) {
 	p := newPlace(t)
 	s, err := p.Open()

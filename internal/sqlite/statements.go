@@ -32,17 +32,39 @@ func (s statements) close() error {
 	return errors.Join(errs...)
 }
 
-// exec runs a prepared statement in a transaction.
-func (s statements) exec(ctx context.Context, tx *sql.Tx, query string, args ...any) (sql.Result, error) {
-	return tx.StmtContext(ctx, s[query]).ExecContext(ctx, args...)
+// bound is the statements of one transaction. Each is bound to it when it is first used and ends
+// with it.
+type bound struct {
+	ctx  context.Context
+	tx   *sql.Tx
+	all  statements
+	used map[string]*sql.Stmt
 }
 
-// row reads one row with a prepared statement in a transaction.
-func (s statements) row(ctx context.Context, tx *sql.Tx, query string, args ...any) *sql.Row {
-	return tx.StmtContext(ctx, s[query]).QueryRowContext(ctx, args...)
+func bind(ctx context.Context, tx *sql.Tx, all statements) *bound {
+	return &bound{ctx: ctx, tx: tx, all: all, used: map[string]*sql.Stmt{}}
 }
 
-// rows reads rows with a prepared statement in a transaction.
-func (s statements) rows(ctx context.Context, tx *sql.Tx, query string, args ...any) (*sql.Rows, error) {
-	return tx.StmtContext(ctx, s[query]).QueryContext(ctx, args...)
+func (b *bound) stmt(query string) *sql.Stmt {
+	s := b.used[query]
+	if s == nil {
+		s = b.tx.StmtContext(b.ctx, b.all[query])
+		b.used[query] = s
+	}
+	return s
+}
+
+// exec runs a prepared statement in the transaction.
+func (b *bound) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	return b.stmt(query).ExecContext(ctx, args...)
+}
+
+// row reads one row with a prepared statement in the transaction.
+func (b *bound) row(ctx context.Context, query string, args ...any) *sql.Row {
+	return b.stmt(query).QueryRowContext(ctx, args...)
+}
+
+// rows reads rows with a prepared statement in the transaction.
+func (b *bound) rows(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return b.stmt(query).QueryContext(ctx, args...)
 }

@@ -53,6 +53,7 @@ func writeQueries() []string {
 // after its function returned.
 type tx struct {
 	reader
+	tx     *sql.Tx
 	store  *Store
 	ended  bool
 	heads  map[string]ledger.Head // as this transaction has read or moved them; zero: empty chain
@@ -67,7 +68,7 @@ func (t *tx) exec(what, query string, args ...any) (sql.Result, error) {
 	if t.ended {
 		return nil, errEnded
 	}
-	result, err := t.statements.exec(t.ctx, t.tx, query, args...)
+	result, err := t.statements.exec(t.ctx, query, args...)
 	if err != nil {
 		return nil, wrong(what, err)
 	}
@@ -129,9 +130,12 @@ func (t *tx) head(chain string) (ledger.Head, error) {
 	if h, ok := t.heads[chain]; ok {
 		return h, nil
 	}
-	h, err := t.reader.Head(chain)
-	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
-		return ledger.Head{}, err
+	h, ok := t.store.heads.get(chain)
+	if !ok {
+		var err error
+		if h, err = t.reader.Head(chain); err != nil && !errors.Is(err, ledger.ErrNotFound) {
+			return ledger.Head{}, err
+		}
 	}
 	if t.heads == nil {
 		t.heads = map[string]ledger.Head{}
