@@ -42,10 +42,11 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Place { return newPlace(t) })
 }
 
-// promise: INV-3
-func TestKilled(t *testing.T) {
-	storetest.RunKilled(t, func(t *testing.T) storetest.AddressedPlace { return newPlace(t) })
-}
+func addressed(t *testing.T) storetest.AddressedPlace { return newPlace(t) }
+
+func TestKilled(t *testing.T) { storetest.RunKilled(t, addressed) } // promise: INV-3
+
+func TestSoakKilled(t *testing.T) { storetest.SoakKilled(t, addressed) }
 
 func TestAnAddressWithAPasswordIsRefused(t *testing.T) { // promise: PRO-12
 	for _, address := range []string{

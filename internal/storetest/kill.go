@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/internal/soaktest"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
 
@@ -129,13 +130,29 @@ func kill(t *testing.T, cmd *exec.Cmd) {
 
 // RunKilled runs the tests that kill a process with SIGKILL and look at what it left.
 func RunKilled(t *testing.T, place func(t *testing.T) AddressedPlace) {
-	t.Run("EveryAcknowledgedFactSurvivesKill", func(t *testing.T) { killedAppends(t, place(t)) })
+	t.Run("EveryAcknowledgedFactSurvivesKill", func(t *testing.T) { killedAppends(t, place(t), 1, 37, 150) })
 	t.Run("AJobOfAKilledProcessRunsAgainAtOnce", func(t *testing.T) { killedJob(t, place(t)) })
 }
 
-func killedAppends(t *testing.T, p AddressedPlace) {
+// SoakKilled kills as often as make soak has time for, each time after another number of commands.
+func SoakKilled(t *testing.T, place func(t *testing.T) AddressedPlace) {
+	s := soaktest.Start(t)
+	chance := s.Rand()
+	after := make([]int, s.Rounds(t, "kills of a process that appends", 40, 200))
+	for i := range after {
+		after[i] = 1 + chance.IntN(200)
+	}
+	killedAppends(t, place(t), after...)
+	for range s.Rounds(t, "kills of a process that runs a job", 10, 50) {
+		killedJob(t, place(t))
+	}
+}
+
+// killedAppends kills a process that appends, after it has acknowledged each of these numbers of
+// facts, and looks at what it left.
+func killedAppends(t *testing.T, p AddressedPlace, kills ...int) {
 	acknowledged := map[string]string{}
-	for _, after := range []int{1, 37, 150} {
+	for _, after := range kills {
 		cmd, lines := startChild(t, roleAppend, p)
 		for n := 0; n < after && lines.Scan(); n++ {
 			id, hash, _ := strings.Cut(lines.Text(), " ")
@@ -174,7 +191,7 @@ func killedAppends(t *testing.T, p AddressedPlace) {
 		})
 		shut(t, s)
 	}
-	t.Logf("%d facts were acknowledged before three kills", len(acknowledged))
+	t.Logf("%d facts were acknowledged before %d kills", len(acknowledged), len(kills))
 }
 
 func killedJob(t *testing.T, p AddressedPlace) {
