@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"sync"
 	"time"
 )
@@ -11,6 +12,7 @@ import (
 type again struct {
 	mu      sync.Mutex
 	waiting map[string]retry
+	first   time.Duration // the first wait; 0 is firstAgain
 }
 
 type retry struct {
@@ -35,7 +37,7 @@ func (a *again) later(chain string, now time.Time) {
 	r, ok := a.waiting[chain]
 	switch {
 	case !ok:
-		r.wait = firstAgain
+		r.wait = cmp.Or(a.first, firstAgain)
 	case r.at.After(now):
 		return // it is going to be looked at already
 	default:
