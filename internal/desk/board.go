@@ -243,7 +243,7 @@ func saySomething(p *policy.Program, c *ClockRow) string {
 	case policy.Contain:
 		return "Contain"
 	case policy.Decide:
-		return "Decide: " + strings.Join(decl.Of, " or ")
+		return decisionWords(decl.Of)
 	case policy.Assess:
 		return "Assess the cause and the risk"
 	case policy.Scope:
@@ -252,6 +252,9 @@ func saySomething(p *policy.Program, c *ClockRow) string {
 		if decl.To == "merchants.affected" || decl.To == "merchants.all" {
 			switch c.Count {
 			case 0:
+				if decl.To == "merchants.all" {
+					return "Tell every merchant"
+				}
 				return "Tell the merchants affected (scope not computed)"
 			case 1:
 				return "Tell 1 merchant"
@@ -269,6 +272,23 @@ func saySomething(p *policy.Program, c *ClockRow) string {
 		return "Send an update"
 	}
 	return strings.ReplaceAll(c.Duty, "_", " ")
+}
+
+// decisionWords asks for a decision by its verbs, such as "Confirm or dismiss".
+func decisionWords(milestones []string) string {
+	verbs := make([]string, len(milestones))
+	for i, name := range milestones {
+		verb, known := map[string]string{"acknowledged": "acknowledge", "confirmed": "confirm", "dismissed": "dismiss"}[name]
+		if !known {
+			return "Decide: " + strings.ReplaceAll(strings.Join(milestones, " or "), "_", " ")
+		}
+		verbs[i] = verb
+	}
+	text := strings.Join(verbs, " or ")
+	if text == "" {
+		return "Decide"
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func partyName(p *policy.Program, id string) string {

@@ -200,6 +200,13 @@ func (d *Desk) Ingest(ctx context.Context, key Key, batch, format string, body i
 // per minute, actor and kind so that a walk over ten thousand orders stays readable.
 func (d *Desk) eventLines(ctx context.Context, s *incident.State) ([]TimelineLine, error) {
 	from, to := scopeWindow(s)
+	lines, _, err := d.eventLinesBetween(ctx, s, from, to)
+	return lines, err
+}
+
+// eventLinesBetween is eventLines of a part of the incident's time. cut says that there were more
+// than maxEventLines: the latest are missing.
+func (d *Desk) eventLinesBetween(ctx context.Context, s *incident.State, from, to time.Time) (_ []TimelineLine, cut bool, _ error) {
 	var credentials []string
 	for _, sig := range s.Signals {
 		if kind, name, ok := strings.Cut(sig.Subject, ":"); ok && kind == "credential" && !slices.Contains(credentials, name) {
@@ -229,6 +236,7 @@ func (d *Desk) eventLines(ctx context.Context, s *incident.State) ([]TimelineLin
 			b := bundles[k]
 			if b == nil {
 				if len(bundles) >= maxEventLines {
+					cut = true
 					return errEnough
 				}
 				b = &bundle{first: e.Time, received: e.Received, id: e.ID, merchants: map[string]bool{}}
@@ -245,13 +253,19 @@ func (d *Desk) eventLines(ctx context.Context, s *incident.State) ([]TimelineLin
 	if len(credentials) > 0 {
 		f := accesslog.Filter{From: from, To: to, Kinds: []string{accesslog.PIIAccess}, Credentials: credentials, ByTime: true}
 		if err := d.o.Events.Select(ctx, f, take("event")); err != nil && !errors.Is(err, errEnough) {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	f := accesslog.Filter{From: from, To: to, Kinds: []string{accesslog.CloudAudit, accesslog.DBQuery, accesslog.ConfigChange}, ByTime: true, Limit: maxEventLines}
-	if err := d.o.Events.Select(ctx, f, take("log")); err != nil && !errors.Is(err, errEnough) {
-		return nil, err
+	logs, one := 0, take("log")
+	err := d.o.Events.Select(ctx, f, func(e accesslog.Event) error {
+		logs++
+		return one(e)
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, false, err
 	}
+	cut = cut || logs == maxEventLines
 	lines := make([]TimelineLine, 0, len(bundles))
 	for k, b := range bundles {
 		text := fmt.Sprintf("%s: %s, %s", k.who, k.what, count(b.events, "event"))
@@ -260,7 +274,7 @@ func (d *Desk) eventLines(ctx context.Context, s *incident.State) ([]TimelineLin
 		}
 		lines = append(lines, TimelineLine{ID: b.id, At: b.first, Recorded: b.received, Source: k.source, Kind: k.what, Principal: k.who, Text: text})
 	}
-	return lines, nil
+	return lines, cut, nil
 }
 
 // maxEventLines bounds what one timeline takes from the access log.
