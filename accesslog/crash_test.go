@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/internal/soaktest"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 )
 
@@ -92,6 +93,23 @@ func (s *site) openOrExit() {
 
 // promise: DET-1
 func TestKilledAtAnyInstantEveryAcknowledgedEventIsInTableAndLogOnce(t *testing.T) {
+	killed(t, 150, 850, 1550, 2250)
+}
+
+func TestSoakKilled(t *testing.T) {
+	s := soaktest.Start(t)
+	chance := s.Rand()
+	after := make([]int, s.Rounds(t, "kills of a process that takes events in", 30, 150))
+	for i := range after {
+		after[i] = 2 + chance.IntN(2500)
+	}
+	killed(t, after...)
+}
+
+// killed kills a process that takes events in, after it has acknowledged each of these numbers of
+// them, and looks at what is in the table and in the log.
+func killed(t *testing.T, kills ...int) {
+	t.Helper()
 	s := newSite(t)
 	s.close()
 	skey, vkey, err := note.GenerateKey(nil, "javabeanai/events")
@@ -109,8 +127,8 @@ func TestKilledAtAnyInstantEveryAcknowledgedEventIsInTableAndLogOnce(t *testing.
 		t.Fatal(err)
 	}
 	acked := map[string]bool{}
-	for run := range 4 {
-		for _, id := range killAfter(t, s.dir, fmt.Sprint(run), 150+700*run) {
+	for run, after := range kills {
+		for _, id := range killAfter(t, s.dir, fmt.Sprint(run), after) {
 			acked[id] = true
 		}
 	}

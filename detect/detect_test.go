@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/detect"
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/soaktest"
 	"pgregory.net/rapid"
 )
 
@@ -67,14 +67,6 @@ func poisson(r *rand.Rand, mean float64) int {
 	return n
 }
 
-// seeds is how many months are lived: few in every run, more when TOCSIN_SOAK is set.
-func seeds() uint64 {
-	if os.Getenv("TOCSIN_SOAK") != "" {
-		return 20
-	}
-	return 2
-}
-
 func run(d *detect.Detector, events []detect.Observation) (signals []incident.Signal) {
 	for _, o := range events {
 		signals = append(signals, d.Observe(o)...)
@@ -83,8 +75,18 @@ func run(d *detect.Detector, events []detect.Observation) (signals []incident.Si
 }
 
 // promise: DET-2
-func TestAMonthOfOrdinaryLifeRaisesNothing(t *testing.T) {
-	for seed := range seeds() {
+func TestAMonthOfOrdinaryLifeRaisesNothing(t *testing.T) { ordinaryMonths(t, 0, 1) }
+
+func TestSoakMonths(t *testing.T) {
+	s := soaktest.Start(t)
+	seeds := s.Seeds(t, s.Rounds(t, "months", 10, 100))
+	ordinaryMonths(t, seeds...)
+	walks(t, seeds...)
+}
+
+func ordinaryMonths(t *testing.T, seeds ...uint64) {
+	t.Helper()
+	for _, seed := range seeds {
 		for _, rate := range []float64{0.3, 1.5, 4} {
 			d := detect.New(detect.Options{})
 			for _, s := range run(d, month(seed, 31, rate)) {
@@ -115,8 +117,11 @@ func attack(from time.Time, merchants int, over time.Duration, perShop int) []de
 }
 
 // promise: DET-3
-func TestAWalkThroughTheShopsIsReportedOnceAndInTime(t *testing.T) {
-	for seed := range seeds() / 2 {
+func TestAWalkThroughTheShopsIsReportedOnceAndInTime(t *testing.T) { walks(t, 0) }
+
+func walks(t *testing.T, seeds ...uint64) {
+	t.Helper()
+	for _, seed := range seeds {
 		for _, rate := range []float64{0.3, 1.5, 4} {
 			for _, hour := range []int{3, 13, 20} {
 				begin := start.Add(30*24*time.Hour + time.Duration(hour)*time.Hour + 7*time.Minute)
