@@ -1,0 +1,159 @@
+package drill
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/drill/world"
+	"github.com/tocsin-ir/tocsin/policies"
+	"github.com/tocsin-ir/tocsin/scenarios"
+)
+
+// reduced is a drill over a short month, for tests that run many.
+func reduced(t *testing.T) Options {
+	t.Helper()
+	tocsin, verify := built(t)
+	return Options{Binary: tocsin, Verifier: verify, Policies: policies.FS, Seed: 7, Days: 8, People: 120, Dir: filepath.Join(t.TempDir(), "drill")}
+}
+
+func play(t *testing.T, o Options) Scorecard {
+	t.Helper()
+	var told bytes.Buffer
+	o.Out, o.Err = &told, &told
+	card, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, told.String())
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("\n" + told.String())
+		}
+	})
+	return card
+}
+
+// promise: NOT-1 CON-1 INV-1 REC-1
+func TestAPlainDrillKeepsEveryExpectation(t *testing.T) {
+	o := reduced(t)
+	o.Days, o.People = 31, 300
+	card := play(t, o)
+	if !card.OK {
+		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+	}
+	if card.Elapsed > 30 {
+		t.Errorf("it took %.1f s; a drill takes at most 30 s", card.Elapsed)
+	}
+	if card.Events < 15000 {
+		t.Errorf("%d accesses, want at least 15,000", card.Events)
+	}
+}
+
+func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
+	m, err := scenarios.Load("stolen-token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := reduced(t)
+	names := make([]string, 0, len(m.Sabotage))
+	for name := range m.Sabotage {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		t.Run(name, func(t *testing.T) {
+			o := o
+			o.Sabotage, o.Dir = name, filepath.Join(t.TempDir(), "drill")
+			card := play(t, o)
+			want := slices.Sorted(slices.Values(m.Sabotage[name]))
+			if got := slices.Sorted(slices.Values(card.Broken)); !slices.Equal(got, want) || card.OK {
+				t.Errorf("broken %v, want %v; ok %v", got, want, card.OK)
+			}
+		})
+	}
+}
+
+// The outcome of a drill whose server is killed three times is the one of the drill nobody
+// disturbed: the same milestones, duties, recipients, actions and verdicts.
+func TestKillsChangeNothingThatCounts(t *testing.T) {
+	o := reduced(t)
+	calm := play(t, o)
+	o.Kills, o.Dir = 3, filepath.Join(t.TempDir(), "killed")
+	card := play(t, o)
+	if !card.OK || card.Crash.Kills != 3 || card.Crash.Missed != 0 || card.Crash.Duplicated != 0 {
+		t.Errorf("ok %v, crash %+v, broken %v, findings %v", card.OK, card.Crash, card.Broken, card.Findings)
+	}
+	if a, b := string(calm.Canonical), string(card.Canonical); a != b {
+		t.Errorf("the outcome differs:\n%s\n%s", a, b)
+	}
+}
+
+// TestRealCloudRecordsStandInTheTimeline needs a folder of CloudTrail files, named by
+// TOCSIN_TEST_CLOUDTRAIL.
+func TestRealCloudRecordsStandInTheTimeline(t *testing.T) {
+	folder := os.Getenv("TOCSIN_TEST_CLOUDTRAIL")
+	if folder == "" {
+		t.Skip("TOCSIN_TEST_CLOUDTRAIL names no folder of CloudTrail files")
+	}
+	o := reduced(t)
+	o.Background = folder
+	if card := play(t, o); !card.OK {
+		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+	}
+}
+
+func TestAUsersOwnLogIsReplayed(t *testing.T) {
+	o := reduced(t)
+	dir := t.TempDir()
+	o.Events, o.Merchants, o.Truth = filepath.Join(dir, "log.ndjson"), filepath.Join(dir, "merchants.csv"), filepath.Join(dir, "truth.ndjson")
+	w := world.New(world.Options{Seed: 3, Merchants: 60, Start: firstDay, Days: 8})
+	var merchants, log, truth bytes.Buffer
+	if err := w.WriteCSV(&merchants); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	event := func(a world.Access, attack bool) {
+		n++
+		m, _ := w.Find(a.Merchant)
+		var subjects []map[string]string
+		for _, order := range m.Page(a.Page) {
+			subjects = append(subjects, map[string]string{"kind": "account", "id": order.Customer.ID})
+		}
+		id := fmt.Sprintf("mine-%d", n)
+		line, _ := json.Marshal(map[string]any{
+			"id": id, "time": a.At, "kind": "pii_access", "actor": map[string]string{"type": "service", "id": a.Actor}, "action": "read", "merchant": a.Merchant,
+			"credential": "tok_" + a.Credential, "subjects": subjects, "data_types": []string{"customer.email"}, "outcome": "ok", "source": map[string]string{"ip": a.IP, "user_agent": a.Agent},
+		})
+		log.Write(append(line, '\n'))
+		if attack {
+			fmt.Fprintf(&truth, `{"event":%q,"attack":"scan"}`+"\n", id)
+		}
+	}
+	for _, a := range w.Traffic(firstDay, firstDay.AddDate(0, 0, 8)) {
+		event(a, false)
+	}
+	for i := range 300 {
+		m := w.Merchants[i%60]
+		event(world.Access{At: firstDay.AddDate(0, 0, 8).Add(3*time.Hour + time.Duration(i)*time.Second), Credential: world.BackOffice, Actor: "nobody", IP: "203.0.113.200", Agent: "curl", Merchant: m.ID, Page: 1 + i/60%2}, true)
+	}
+	for name, b := range map[string]*bytes.Buffer{o.Events: &log, o.Merchants: &merchants, o.Truth: &truth} {
+		if err := os.WriteFile(name, b.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	card := play(t, o)
+	if !card.OK || card.Scope.Recall != 1 || card.Scope.Precision != 1 {
+		t.Errorf("broken %v, findings %v, scope %+v", card.Broken, card.Findings, card.Scope)
+	}
+	for _, p := range card.Promises {
+		if strings.HasPrefix(p.ID, "CON-1") && p.Got != scenarios.NotReached {
+			t.Errorf("%s is %s, and there is no application", p.ID, p.Got)
+		}
+	}
+}
