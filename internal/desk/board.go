@@ -313,10 +313,23 @@ func (d *Desk) Gates(ctx context.Context, id string) ([]GateRow, error) {
 	return rows, nil
 }
 
-// Rebuild makes every projection again from the facts.
+// Rebuild makes every projection again from the facts. What the detector has learned follows from
+// the events, and is kept when it can be read: learning it again would raise old alarms anew.
 func (d *Desk) Rebuild(ctx context.Context) error {
+	learned, err := d.learned(ctx)
+	if err != nil {
+		return err
+	}
 	states := map[string]*incident.State{}
-	err := d.o.Store.Rebuild(ctx, func(tx ledger.Tx, rec ledger.Record) error {
+	err = d.o.Store.Rebuild(ctx, func(tx ledger.Tx, rec ledger.Record) error {
+		if rec.Seq == 1 { // the first record, also when the transaction runs again
+			clear(states)
+			if learned.Body != nil {
+				if err := tx.PutRow(detectorProjection, learned); err != nil {
+					return err
+				}
+			}
+		}
 		f, err := ledger.Open(rec, d.o.Keys)
 		if err != nil {
 			return err

@@ -189,6 +189,8 @@ func (d *Desk) Submit(ctx context.Context, req Request) (Outcome, error) {
 		return Outcome{}, ErrReadOnly
 	case req.Incident == "" || req.Command == nil:
 		return Outcome{}, errors.New("desk: a request needs an incident and a command")
+	case req.Command.Name() == (incident.Open{}).Name():
+		return Outcome{}, fmt.Errorf("%w: an incident is opened under the next free id, not under one that is given", ErrInvalid)
 	case req.Incident == OrgChain:
 		// The organisation's chain has commands of its own.
 		return Outcome{}, fmt.Errorf("%w: there is no incident %q", ErrNotFound, req.Incident)
@@ -271,6 +273,10 @@ func jobOf(eff incident.Effect) ledger.Job {
 	return ledger.Job{Kind: string(eff.Kind), ID: eff.ID, Args: args, Chain: eff.Incident, Urgent: urgent}
 }
 
+// errUnreadable says that an incident's own facts or snapshot cannot be read, and not that the
+// database failed: the other incidents go on.
+var errUnreadable = errors.New("the incident cannot be read")
+
 // fold makes a state from the newest snapshot and the facts after it.
 func (d *Desk) fold(r ledger.Reader, chain string) (*incident.State, error) {
 	var s *incident.State
@@ -279,7 +285,7 @@ func (d *Desk) fold(r ledger.Reader, chain string) (*incident.State, error) {
 	case err == nil && engine == EngineVersion:
 		s = &incident.State{}
 		if err := json.Unmarshal(body, s); err != nil {
-			return nil, fmt.Errorf("desk: snapshot of %s: %w: rebuild the projections with tocsin rebuild", chain, err)
+			return nil, fmt.Errorf("desk: snapshot of %s: %w: %w: rebuild the projections with tocsin rebuild", chain, errUnreadable, err)
 		}
 	case err != nil && !errors.Is(err, ledger.ErrNotFound):
 		return nil, err
@@ -297,10 +303,10 @@ func (d *Desk) fold(r ledger.Reader, chain string) (*incident.State, error) {
 		for _, rec := range records {
 			f, err := ledger.Open(rec, d.o.Keys)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("desk: %w: %w", errUnreadable, err)
 			}
 			if s, err = incident.Fold(s, f); err != nil {
-				return nil, fmt.Errorf("desk: fact %s: %w", rec.ID, err)
+				return nil, fmt.Errorf("desk: fact %s: %w: %w", rec.ID, errUnreadable, err)
 			}
 			n = rec.N
 		}

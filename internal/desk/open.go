@@ -113,7 +113,7 @@ func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error)
 	var out Outcome
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		now := d.o.Clock.Now()
-		req := Request{ID: "signal/" + sig.ID, Incident: "", Command: incident.AddSignal{Signal: sig}, Caller: who}
+		req := Request{ID: "signal/" + sig.ID, Incident: "", Command: incident.AddSignal{Signal: sig}, Caller: who, asked: sig.ID}
 		memo, err := replay(tx, req)
 		if err != nil {
 			return err
@@ -153,6 +153,9 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal) (string, error) {
 	}
 	for _, row := range rows {
 		s, err := d.read(tx, row.Key)
+		if errors.Is(err, errUnreadable) {
+			continue // one incident that cannot be read must not keep alarms from being raised
+		}
 		if err != nil {
 			return "", err
 		}

@@ -108,25 +108,38 @@ func (d *Desk) reconcile(ctx context.Context) error {
 		return err
 	}
 	for _, id := range ids {
-		s, err := d.Incident(ctx, id)
-		if err != nil {
-			return err
+		err := d.reconcileOne(ctx, id)
+		if errors.Is(err, errUnreadable) {
+			d.o.Log.Error("an incident cannot be read and its clocks do not run", "incident", id, "error", err)
+			continue
 		}
-		for _, eff := range incident.InFlight(s) {
-			r := incident.ReportResult{Effect: eff, Outcome: incident.Uncertain, Code: "restart", At: time.Now().UTC()}
-			if _, err := d.Submit(ctx, Request{Incident: id, Command: r, Caller: worker("desk")}); err != nil {
-				return fmt.Errorf("desk: reconcile %s: %w", eff.ID, err)
-			}
-		}
-		if s, err = d.Incident(ctx, id); err != nil {
-			return err
-		}
-		err = d.o.Store.Update(ctx, func(tx ledger.Tx) error { return d.owe(tx, s, incident.Owed(s)) })
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (d *Desk) reconcileOne(ctx context.Context, id string) error {
+	s, err := d.Incident(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, eff := range incident.InFlight(s) {
+		// A crash before this commit: the next start reports it. After it: it is reported once.
+		r := incident.ReportResult{Effect: eff, Outcome: incident.Uncertain, Code: "restart", At: time.Now().UTC()}
+		if _, err := d.Submit(ctx, Request{Incident: id, Command: r, Caller: worker("desk")}); err != nil {
+			return fmt.Errorf("desk: reconcile %s: %w", eff.ID, err)
+		}
+	}
+	// A crash before this commit: the next start queues again. After it: the jobs are in the queue.
+	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+		s, err := d.read(tx, id)
+		if err != nil {
+			return err
+		}
+		return d.owe(tx, s, incident.Owed(s))
+	})
 }
 
 // openIncidents lists incidents that may still owe something. A closed one owes nothing, but its

@@ -39,6 +39,25 @@ type detectorState struct {
 	State []byte `json:"state"` // the detector's own encoding
 }
 
+// learned is the row of the detector's snapshot, or an empty one when there is none that can be read.
+func (d *Desk) learned(ctx context.Context) (row ledger.Row, err error) {
+	err = d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		row, err = r.Row(detectorProjection, "volume")
+		return err
+	})
+	if errors.Is(err, ledger.ErrNotFound) {
+		return ledger.Row{}, nil
+	}
+	if err != nil {
+		return row, err
+	}
+	var s detectorState
+	if json.Unmarshal(row.Body, &s) != nil || detect.New(detect.Options{}).Restore(s.State) != nil {
+		return ledger.Row{}, nil
+	}
+	return row, nil
+}
+
 func (d *Desk) startDetection(ctx context.Context) error {
 	d.detection.detector = detect.New(detect.Options{})
 	d.detection.more = make(chan struct{}, 1)
@@ -125,11 +144,18 @@ func (d *Desk) observe(e accesslog.Event) {
 func (d *Desk) takeIn(ctx context.Context) error {
 	for len(d.detection.pending) > 0 {
 		sig := d.detection.pending[0]
-		if _, err := d.Signal(ctx, sig); err != nil {
+		_, err := d.Signal(ctx, sig)
+		if decided(err) {
 			d.o.Log.Error("a signal was not taken in whole", "signal", sig.ID, "class", sig.Class, "error", err)
-			if _, err := d.Signal(ctx, bare(sig)); err != nil {
-				return err
-			}
+			_, err = d.Signal(ctx, bare(sig))
+		}
+		if decided(err) {
+			// Trying for ever would leave every later event unseen.
+			d.o.Log.Error("a signal was not taken in", "signal", sig.ID, "class", sig.Class, "error", err)
+			err = nil
+		}
+		if err != nil {
+			return err
 		}
 		d.detection.pending = d.detection.pending[1:]
 	}
