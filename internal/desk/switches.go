@@ -168,20 +168,31 @@ func (d *Desk) SwitchSeen(ctx context.Context, key, instance string, version int
 		d.switches.seen = map[string]SwitchSeen{}
 	}
 	id := key + "/" + instance
-	if _, known := d.switches.seen[id]; !known && len(d.switches.seen) >= mostInstances {
-		d.switches.forgetOldest()
+	if _, known := d.switches.seen[id]; !known {
+		d.switches.makeRoom(key)
 	}
 	d.switches.seen[id] = SwitchSeen{Instance: instance, Version: version, At: time.Now().UTC()}
 	return nil
 }
 
-// mostInstances is how many instances are remembered. Instances come and go under new names, so
-// the one that was heard of longest ago gives way.
-const mostInstances = 10_000
+// mostInstances is how many instances of one key are remembered. Instances come and go under new
+// names, so the one that was heard of longest ago gives way. A key that invents names fills its
+// own share and nobody else's.
+const mostInstances = 500
 
-// forgetOldest drops a tenth, so that a flood of new names costs little each. Its caller holds mu.
-func (b *switchBoard) forgetOldest() {
-	ids := slices.SortedFunc(maps.Keys(b.seen), func(x, y string) int { return b.seen[x].At.Compare(b.seen[y].At) })
+// makeRoom drops a tenth of a key's instances when there are too many, so that a flood of new
+// names costs little each. Its caller holds mu.
+func (b *switchBoard) makeRoom(key string) {
+	var ids []string
+	for id := range b.seen {
+		if strings.HasPrefix(id, key+"/") {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) < mostInstances {
+		return
+	}
+	slices.SortFunc(ids, func(x, y string) int { return b.seen[x].At.Compare(b.seen[y].At) })
 	for _, id := range ids[:len(ids)/10] {
 		delete(b.seen, id)
 	}

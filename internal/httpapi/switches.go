@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -159,7 +160,17 @@ func (a *API) stillPermits(ctx context.Context, bearer string) error {
 	return nil
 }
 
+// switchSet is the set as the caller may see it. A machine gets what it has to obey and no more:
+// which instances obey what is for people, and a list that one key can make long must not make the
+// set that every other key reads too large to be read.
 func switchSet(ctx context.Context, d Switchboard) (SwitchSet, error) {
 	version, all, err := d.Switches(ctx)
-	return SwitchSet{Version: version, Switches: full(all)}, err
+	set := SwitchSet{Version: version, Switches: full(all)}
+	if keyOf(ctx).ID != "" {
+		set.Switches = slices.Clone(set.Switches)
+		for i := range set.Switches {
+			set.Switches[i].Seen = nil
+		}
+	}
+	return set, err
 }
