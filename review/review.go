@@ -209,7 +209,8 @@ func (d *drafter) timeline() []Block {
 	}
 	out := []Block{{Rows: rows, Wide: []float64{2, 3, 2, 5}}}
 	lines := [][]string{{"When", "Who", "What"}}
-	for i, l := range d.Lines {
+	lines := condense(d.Lines)
+	for i, l := range lines {
 		if i == MaxLines {
 			break
 		}
@@ -218,7 +219,7 @@ func (d *drafter) timeline() []Block {
 	if len(lines) > 1 {
 		out = append(out, Block{Rows: lines, Wide: []float64{3, 2, 7}})
 	}
-	if more := len(d.Lines) - MaxLines; more > 0 {
+	if more := len(lines) - MaxLines; more > 0 {
 		out = append(out, Block{Note: true, Text: fmt.Sprintf("%d more lines are in the evidence export.", more)})
 	}
 	return out
