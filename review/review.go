@@ -209,8 +209,8 @@ func (d *drafter) timeline() []Block {
 	}
 	out := []Block{{Rows: rows, Wide: []float64{2, 3, 2, 5}}}
 	lines := [][]string{{"When", "Who", "What"}}
-	lines := condense(d.Lines)
-	for i, l := range lines {
+	story := condense(d.Lines)
+	for i, l := range story {
 		if i == MaxLines {
 			break
 		}
@@ -219,7 +219,7 @@ func (d *drafter) timeline() []Block {
 	if len(lines) > 1 {
 		out = append(out, Block{Rows: lines, Wide: []float64{3, 2, 7}})
 	}
-	if more := len(lines) - MaxLines; more > 0 {
+	if more := len(story) - MaxLines; more > 0 {
 		out = append(out, Block{Note: true, Text: fmt.Sprintf("%d more lines are in the evidence export.", more)})
 	}
 	return out
