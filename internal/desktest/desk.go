@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -141,6 +142,57 @@ func (d *Desk) OpenIncident(_ context.Context, id string, by desk.Caller, open i
 }
 
 func (d *Desk) Board(context.Context) ([]desk.BoardRow, error) { return d.Rows, nil }
+
+func (d *Desk) OpenBoard(_ context.Context, skip, limit int) (desk.BoardPage, error) {
+	var page desk.BoardPage
+	for _, r := range d.Rows {
+		if r.Status != incident.StatusOpen {
+			continue
+		}
+		page.Open++
+		page.Missed += r.Missed
+		page.People += r.People
+		if r.Next != nil {
+			page.Running += 1 + r.MoreClocks
+		}
+		if page.Open > skip && len(page.Rows) < limit {
+			page.Rows = append(page.Rows, r)
+		}
+	}
+	return page, nil
+}
+
+func (d *Desk) SettledBoard(_ context.Context, skip, limit int) ([]desk.BoardRow, bool, error) {
+	rows := slices.DeleteFunc(slices.Clone(d.Rows), func(r desk.BoardRow) bool { return r.Status == incident.StatusOpen })
+	rows = rows[min(skip, len(rows)):]
+	return rows[:min(limit, len(rows))], len(rows) > limit, nil
+}
+
+func (d *Desk) MerchantNames(_ context.Context, ids []string) (map[string]string, error) {
+	names := map[string]string{}
+	for _, m := range d.Known {
+		if slices.Contains(ids, m.ID) {
+			names[m.ID] = m.Name
+		}
+	}
+	return names, nil
+}
+
+// Newest gives the lines from their end; the From of a line is its id.
+func (d *Desk) Newest(_ context.Context, id, from string, limit int, sources []string) (lines []desk.LogLine, next string, err error) {
+	skip := from != ""
+	for _, l := range slices.Backward(d.Lines[id]) {
+		if skip && l.ID != from || len(sources) > 0 && !slices.Contains(sources, l.Source) {
+			continue
+		}
+		skip = false
+		if len(lines) == limit {
+			return lines, l.ID, nil
+		}
+		lines = append(lines, desk.LogLine{TimelineLine: l, Count: 1, From: l.ID})
+	}
+	return lines, "", nil
+}
 
 func (d *Desk) Incident(_ context.Context, id string) (*incident.State, error) {
 	if s := d.States[id]; s != nil {
