@@ -3,24 +3,31 @@ SHELL := /bin/bash
 GO    ?= go
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w
-PKGS  := ./...
 
-.PHONY: help build drill drill-all test test-deps check race unit drills soak vuln generate fmt pictures bench clean
+# What runs alone: whole drills and benchmarks want the machine for themselves, and the documents'
+# tests build programs. Everything else runs under the race detector.
+APART := /internal/drill$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$
+
+.PHONY: help build drill test test-deps check unit race rest drills soak vuln generate fmt bench clean
 
 help:
 	@printf '%s\n' \
 	  'make drill      build, then play a breach from first event to published review (about a minute)' \
 	  'make test       everything that has to hold before a change lands (up to 12 minutes)' \
+	  'make check      its quick part: format, vet, staticcheck, generated files' \
+	  'make unit       the tests without the race detector and without whole drills' \
 	  'make build      leaves bin/tocsin and bin/tocsin-verify' \
-	  'make soak       long runs: kills, seeds, sabotages (up to 60 minutes; SOAK=full for all)' \
+	  'make soak       long runs: kills, seeds, sabotages, fuzzing (up to 60 minutes; SOAK=full for all)' \
 	  'make bench      the figures of the README' \
+	  'make vuln       known vulnerabilities in what the programs call (asks vuln.go.dev)' \
 	  'make generate   regenerate templates and the test column of docs/promises.md'
 
 build:
 	@mkdir -p bin
-	@echo 'building bin/tocsin and bin/tocsin-verify (the first build takes a few minutes)'
+	@[ -x bin/tocsin ] || echo 'building bin/tocsin and bin/tocsin-verify: the first build fetches and compiles everything, which takes a few minutes'
 	@$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/tocsin ./cmd/tocsin-verify
 
+# make drill DRILL='--seed 9 --sabotage mail-drop-1' passes flags on.
 drill: build
 	@bin/tocsin drill $(DRILL)
 
@@ -32,31 +39,36 @@ check:
 	@bash scripts/check.sh
 
 unit: build
-	$(GO) test -timeout 10m $$($(GO) list $(PKGS) | grep -v /internal/drill$$)
+	$(GO) test -timeout 10m $$($(GO) list ./... | grep -v '/internal/drill$$')
 
 race:
-	CGO_ENABLED=1 $(GO) test -race -timeout 15m $$($(GO) list $(PKGS) | grep -v -e /internal/drill$$ -e /internal/bench$$)
+	CGO_ENABLED=1 $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -vE '$(APART)')
+
+rest:
+	$(GO) test -timeout 10m $$($(GO) list ./... | grep -E '$(APART)' | grep -v '/internal/drill$$')
 
 drills: build
-	$(GO) test -timeout 12m -count=1 ./internal/drill
+	$(GO) test -timeout 12m -count=1 -v ./internal/drill
 
-test: test-deps check build race drills
+test:
+	@MAKE='$(MAKE)' bash scripts/steps.sh test-deps check build race rest drills
 
-soak: build
-	SOAK=$(or $(SOAK),sample) $(GO) test -timeout 60m -count=1 -run 'Soak' -v ./internal/drill ./internal/storetest/... ./internal/sqlite ./internal/postgres ./accesslog
+soak: test-deps build
+	@bash scripts/soak.sh
 
 bench: build
 	@bin/tocsin bench all
 
+# The programs alone: what only the tests or the tools use does not reach a user.
 vuln:
-	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./cmd/...
 
 generate:
 	$(GO) tool templ generate
 	$(GO) test -count=1 -run TestEveryRowNamesTheTestsThatShowIt ./internal/docs -update
 
 fmt:
-	gofmt -w .
+	gofmt -w $$(git ls-files '*.go')
 
 clean:
 	rm -rf bin .drill

@@ -4,11 +4,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-need=()
 have() { command -v "$1" >/dev/null 2>&1; }
+for tool in go gcc node npm make git; do
+  have "$tool" || { echo "missing: $tool is assumed on the machine" >&2; exit 1; }
+done
+
+# A PostgreSQL that is named, answers on this machine, or can be started from its programs.
+postgresql() {
+  [ -n "${TOCSIN_TEST_POSTGRES:-}" ] || have initdb || ls /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb >/dev/null 2>&1 ||
+    (exec 3<>/dev/tcp/127.0.0.1/5432) 2>/dev/null
+}
+
+need=()
 have chromium || have chromium-browser || have google-chrome || need+=(chromium)
 have pdftotext || need+=(poppler-utils)
-have psql && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need+=(postgresql)
+postgresql || need+=(postgresql)
 
 if [ ${#need[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && have apt-get; then
@@ -22,11 +32,10 @@ if [ ${#need[@]} -gt 0 ]; then
   fi
 fi
 
-for tool in go gcc node npm make; do
-  have "$tool" || { echo "missing: $tool is assumed on the machine" >&2; exit 1; }
-done
 go mod download
-for lock in $(git ls-files '*package-lock.json'); do
+git ls-files --cached --others --exclude-standard -- '*package-lock.json' | while read -r lock; do
+  [ -f "$lock" ] || continue
   dir=$(dirname "$lock")
-  [ -d "$dir/node_modules" ] || (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --silent)
+  # npm writes this file last; one older than the lock belongs to other versions.
+  [ "$dir/node_modules/.package-lock.json" -nt "$lock" ] || (cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --silent)
 done
