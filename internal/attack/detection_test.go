@@ -51,3 +51,44 @@ func TestNobodySilencesTheDetectorByWhatEventsSay(t *testing.T) {
 		})
 	}
 }
+
+// Somebody who makes alarms by the hundred, from as many credentials or addresses, must not bury
+// the board: every clock of every incident would stand before the one that matters.
+func TestAStormOfAlarmsDoesNotBuryTheBoard(t *testing.T) {
+	s := serve(t, "")
+	s.open()
+	for round := range 3 {
+		var events []map[string]any
+		for c := range 15 {
+			for i := range 110 {
+				events = append(events, event(i, fmt.Sprintf("decoy_%d_%d", round, c), fmt.Sprintf("m_%d", i), nil))
+			}
+		}
+		s.send(events...)
+	}
+	s.send(thief()...)
+	var signals struct {
+		Signals []struct{ Subject string }
+	}
+	s.eventually("the real alarm is on an incident", func() bool {
+		for id := range s.incidents() {
+			s.must("viewer", "GET", "/v1/incidents/"+id, nil, &signals)
+			for _, g := range signals.Signals {
+				if g.Subject == "credential:tok_thief" {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	if n := len(s.incidents()); n > 25 {
+		t.Errorf("%d incidents stand on the board", n)
+	}
+}
+
+func thief() (events []map[string]any) {
+	for i := range 130 {
+		events = append(events, event(i, "tok_thief", fmt.Sprintf("m_%d", i), nil))
+	}
+	return events
+}

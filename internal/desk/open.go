@@ -124,7 +124,7 @@ func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error)
 			return nil
 		}
 		var refused *incident.Refusal
-		if s, err := d.openWith(tx, sig); err != nil {
+		if s, err := d.openWith(tx, sig, now); err != nil {
 			return err
 		} else if s != "" {
 			out, refused, err = d.decide(tx, Request{Incident: s, Command: incident.AddSignal{Signal: sig}, Caller: who, Causes: []string{sig.ID}}, now, nil)
@@ -145,12 +145,23 @@ func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error)
 	return out, err
 }
 
-// openWith finds the open incident that a signal belongs to.
-func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal) (string, error) {
+// A storm is more than stormAfter incidents of one class and app within stormWindow. Whoever can make
+// events can make alarms, from as many addresses as they like; the next ones join the newest
+// incident, where each is still a fact, instead of burying the board and what else stands on it.
+const (
+	stormAfter  = 20
+	stormWindow = time.Hour
+)
+
+// openWith finds the open incident that a signal belongs to: one about the same class and subject,
+// or in a storm the newest.
+func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (string, error) {
 	rows, err := tx.Rows(boardProjection, "0", "1", ledger.MaxRows)
 	if err != nil {
 		return "", err
 	}
+	var newest *incident.State
+	recent := 0
 	for _, row := range rows {
 		s, err := d.read(tx, row.Key)
 		if errors.Is(err, errUnreadable) {
@@ -163,10 +174,19 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal) (string, error) {
 			continue
 		}
 		for _, known := range s.Signals {
-			if known.Class == sig.Class && known.Subject == sig.Subject && sig.At.Sub(known.At).Abs() < signalWindow {
+			if known.Class == sig.Class && known.App == sig.App && known.Subject == sig.Subject && sig.At.Sub(known.At).Abs() < signalWindow {
 				return s.ID, nil
 			}
 		}
+		if len(s.Signals) > 0 && s.Signals[0].Class == sig.Class && s.Signals[0].App == sig.App && now.Sub(s.Opened) < stormWindow {
+			recent++
+			if newest == nil || s.Opened.After(newest.Opened) {
+				newest = s
+			}
+		}
+	}
+	if recent >= stormAfter {
+		return newest.ID, nil
 	}
 	return "", nil
 }
