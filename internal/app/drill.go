@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -113,9 +114,27 @@ type quieter interface {
 // runnable or in flight, and stops at every wake-up on its way.
 func (d *Drill) serve(ctx context.Context, q quieter) error {
 	defer d.close()
-	for d.in.Scan() {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// The pipe is read ahead, so that its end is noticed while the clock waits: a server whose
+	// conductor has died stops, whatever it was waiting for.
+	asks := make(chan []byte)
+	ended := make(chan error, 1)
+	go func() {
+		defer cancel()
+		defer close(asks)
+		for d.in.Scan() {
+			select {
+			case asks <- slices.Clone(d.in.Bytes()):
+			case <-ctx.Done():
+				return
+			}
+		}
+		ended <- d.in.Err()
+	}()
+	for line := range asks {
 		var ask drillAsk
-		if err := json.Unmarshal(d.in.Bytes(), &ask); err != nil {
+		if err := json.Unmarshal(line, &ask); err != nil {
 			return fmt.Errorf("drill pipe: %w", err)
 		}
 		answer := drillAnswer{ID: ask.ID}
@@ -127,7 +146,12 @@ func (d *Drill) serve(ctx context.Context, q quieter) error {
 			return err
 		}
 	}
-	return d.in.Err()
+	select {
+	case err := <-ended:
+		return err
+	default:
+		return nil
+	}
 }
 
 func (d *Drill) move(ctx context.Context, q quieter, to time.Time) error {
