@@ -47,9 +47,6 @@ func TestAPlainDrillKeepsEveryExpectation(t *testing.T) {
 	if !card.OK {
 		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
 	}
-	if card.Elapsed > 30 {
-		t.Errorf("it took %.1f s; a drill takes at most 30 s", card.Elapsed)
-	}
 	if card.Events < 15000 {
 		t.Errorf("%d accesses, want at least 15,000", card.Events)
 	}

@@ -1,0 +1,102 @@
+package drill
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/tocsin-ir/tocsin/internal/pgtest"
+	"github.com/tocsin-ir/tocsin/internal/soaktest"
+	"github.com/tocsin-ir/tocsin/scenarios"
+)
+
+// whole is the drill of make drill.
+func whole(t *testing.T) Options {
+	t.Helper()
+	o := reduced(t)
+	o.Days, o.People = 31, 300
+	return o
+}
+
+// TestADrillOnPostgreSQLKeepsEveryExpectation runs the drill with facts, jobs and projections in a
+// real PostgreSQL server, in a database of its own.
+func TestADrillOnPostgreSQLKeepsEveryExpectation(t *testing.T) {
+	o := reduced(t)
+	o.Store = pgtest.Database(t)
+	if card := play(t, o); !card.OK {
+		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+	}
+}
+
+// Fifty kills at random instants, over several drills: nothing that was acknowledged is lost,
+// nothing owed is missed, nothing is done twice outside the uncertain.
+func TestSoakKills(t *testing.T) {
+	s := soaktest.Start(t)
+	calm := play(t, whole(t))
+	const kills = 10
+	for i := range s.Rounds(t, "drills of ten kills", 5, 20) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			o := whole(t)
+			o.Kills, o.Dir = kills, filepath.Join(t.TempDir(), "killed")
+			card := play(t, o)
+			if !card.OK || card.Crash.Missed != 0 || card.Crash.Duplicated != 0 {
+				t.Errorf("ok %v, crash %+v, broken %v, findings %v", card.OK, card.Crash, card.Broken, card.Findings)
+			}
+			if string(calm.Canonical) != string(card.Canonical) {
+				t.Errorf("the outcome differs:\n%s\n%s", calm.Canonical, card.Canonical)
+			}
+		})
+	}
+}
+
+func TestSoakSeeds(t *testing.T) {
+	s := soaktest.Start(t)
+	n := 10
+	if s.Full() {
+		n = 50
+	}
+	for _, seed := range s.Seeds(t, n) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			o := whole(t)
+			o.Seed = seed
+			if card := play(t, o); !card.OK {
+				t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+			}
+		})
+	}
+}
+
+func TestSoakSabotagesOfTheWholeMonth(t *testing.T) {
+	s := soaktest.Start(t)
+	m, err := scenarios.Load("stolen-token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range s.Pick(t, "sabotages", 4, slices.Sorted(maps.Keys(m.Sabotage))) {
+		t.Run(name, func(t *testing.T) {
+			o := whole(t)
+			o.Sabotage = name
+			card := play(t, o)
+			want := slices.Sorted(slices.Values(m.Sabotage[name]))
+			if got := slices.Sorted(slices.Values(card.Broken)); !slices.Equal(got, want) || card.OK {
+				t.Errorf("broken %v, want %v; ok %v", got, want, card.OK)
+			}
+		})
+	}
+}
+
+func TestSoakPostgreSQLKilled(t *testing.T) {
+	s := soaktest.Start(t)
+	for i := range s.Rounds(t, "drills on PostgreSQL with five kills", 2, 10) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			o := whole(t)
+			o.Store, o.Kills = pgtest.Database(t), 5
+			card := play(t, o)
+			if !card.OK || card.Crash.Missed != 0 || card.Crash.Duplicated != 0 {
+				t.Errorf("ok %v, crash %+v, broken %v, findings %v", card.OK, card.Crash, card.Broken, card.Findings)
+			}
+		})
+	}
+}
