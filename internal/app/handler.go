@@ -2,10 +2,12 @@ package app
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -24,7 +26,7 @@ func (a *App) handler() http.Handler {
 		mux.Handle(path, api)
 	}
 	mux.Handle("/", pages)
-	return trust(prefixes(a.cfg.TrustedProxies), a.secure(), a.endable(mux))
+	return trust(prefixes(a.cfg.TrustedProxies), a.secure(), a.endable(patient(bodyTime, mux)))
 }
 
 func (a *App) publicURL() string {
@@ -58,6 +60,38 @@ func (a *App) endable(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
+}
+
+// bodyTime is how long a sender has for a request's body. Operations that take large ones give
+// more themselves.
+const bodyTime = 30 * time.Second
+
+// patient gives up on a body that does not come, so that a sender who trickles it, with or without
+// a token, does not keep a connection; and it lets work take its time once the body is there. The
+// library would let the same deadline end the request while it is being answered.
+func patient(limit time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Body != nil && r.Body != http.NoBody {
+			control := http.NewResponseController(w)
+			_ = control.SetReadDeadline(time.Now().Add(limit)) // a test's recorder has none
+			r.Body = &body{ReadCloser: r.Body, whole: func() { _ = control.SetReadDeadline(time.Time{}) }}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// body calls whole once it has been read to its end.
+type body struct {
+	io.ReadCloser
+	whole func()
+}
+
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.whole()
+	}
+	return n, err
 }
 
 // trust lets a named proxy say who the client is, and takes that word from nobody else: the
