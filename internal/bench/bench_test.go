@@ -51,3 +51,25 @@ func BenchmarkSubmit(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBoard renders the board of 1,000 incidents, for a profile.
+func BenchmarkBoard(b *testing.B) {
+	ctx := context.Background()
+	d, done, err := bare(filepath.Join(b.TempDir(), "desk"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	w, err := newWall(ctx, d, 1000)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := w.get(ctx, "/"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	w.server.Close()
+	if err := done(); err != nil {
+		b.Fatal(err)
+	}
+}
