@@ -32,10 +32,10 @@ const (
 
 const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--json] EXPORT
 
-  --key FILE    verifier key of the facts log, or both keys, one a line (as in keys.txt).
-                Get it from somewhere else than the export.
-  --since FILE  a checkpoint you kept: the signed text, its base64, or a mail that carries it.
-                May be given several times.
+  --key FILE    verifier key of the facts log, or both keys, one a line (as in
+                keys.txt). Get it from somewhere else than the export.
+  --since FILE  a checkpoint you kept: the signed text, its base64, or a mail
+                that carries it. May be given several times.
   --json        print the whole report as JSON
 
 exit status: 0 holds, 1 does not, 2 cannot be checked
@@ -165,7 +165,38 @@ func checkpoints(raw []byte) [][]byte {
 	if note, ok := unbase64(string(raw)); ok {
 		return [][]byte{note}
 	}
+	if found := notes(string(raw)); len(found) > 0 {
+		return found
+	}
 	return [][]byte{raw}
+}
+
+// notes finds the signed notes in a text that may hold several, with the line ends and blank lines
+// that copying and pasting leaves behind: a note is a paragraph and the paragraph of its signatures.
+func notes(text string) [][]byte {
+	var out [][]byte
+	above := ""
+	for paragraph := range strings.SplitSeq(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n") {
+		if paragraph = strings.Trim(paragraph, "\n"); paragraph == "" {
+			continue
+		}
+		if strings.HasPrefix(paragraph, "— ") && above != "" {
+			// The next note may follow its predecessor's signatures without a blank line.
+			signatures, rest := paragraph, ""
+			for i, line := range strings.Split(paragraph, "\n") {
+				if !strings.HasPrefix(line, "— ") {
+					lines := strings.Split(paragraph, "\n")
+					signatures, rest = strings.Join(lines[:i], "\n"), strings.Join(lines[i:], "\n")
+					break
+				}
+			}
+			out = append(out, []byte(above+"\n\n"+signatures+"\n"))
+			above = rest
+			continue
+		}
+		above = paragraph
+	}
+	return out
 }
 
 func unbase64(text string) ([]byte, bool) {

@@ -58,10 +58,22 @@ func TestACheckpointIsFoundInWhatAUserKept(t *testing.T) {
 	for name, kept := range map[string]string{
 		"the note": note,
 		"base64":   enc + "\n",
+		"pasted":   "\r\n" + strings.ReplaceAll(note, "\n", "\r\n") + "\r\n\r\n",
 		"a mail":   "From: a@example.com\r\nTocsin-Checkpoint: " + folded + "\r\nSubject: x\r\n\r\nbody\r\n",
 	} {
 		got := checkpoints([]byte(kept))
 		if len(got) != 1 || string(got[0]) != note {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+func TestSeveralCheckpointsMayBeKeptInOneFile(t *testing.T) {
+	facts := "org/facts\n2\nAAAA\n\n— org/facts AAAA\n"
+	events := "org/events\n7\nBBBB\n\n— org/events BBBB\n— witness CCCC\n"
+	for name, kept := range map[string]string{"one below the other": facts + events, "with a blank line": facts + "\n" + events} {
+		got := checkpoints([]byte(kept))
+		if len(got) != 2 || string(got[0]) != facts || string(got[1]) != events {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -199,23 +199,29 @@ func serve(cmd *cobra.Command, o app.Options) error {
 	if err := a.Start(ctx); err != nil {
 		return err
 	}
-	announce(cmd.OutOrStdout(), a)
-	err = a.Wait(ctx)
-	return errors.Join(err, a.Stop())
+	// The drill's server is asked over its pipe; nobody may be left to read its output.
+	if err := announce(cmd.OutOrStdout(), a); err != nil {
+		o.Log.Warn("where it listens could not be printed", "error", err)
+	}
+	return errors.Join(a.Wait(ctx), a.Stop())
 }
 
-func announce(w io.Writer, a *app.App) {
-	fmt.Fprintf(w, "tocsin listens on %s\n", a.URL())
+// announce is one write, so that whoever reads the output reads all of it or nothing.
+func announce(w io.Writer, a *app.App) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "tocsin listens on %s\n", a.URL())
 	if a.ReadOnly() {
-		fmt.Fprintln(w, "this is the folder of a finished drill: it is shown read-only")
+		b.WriteString("this is the folder of a finished drill: it is shown read-only\n")
 	}
 	if a.Link() != "" {
 		what := "sign in as owner, once:"
 		if a.ReadOnly() {
 			what = "read it, once:"
 		}
-		fmt.Fprintf(w, "%s %s\n", what, a.Link())
+		fmt.Fprintf(&b, "%s %s\n", what, a.Link())
 	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 func rebuildCommand() *cobra.Command {
