@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"net/netip"
@@ -67,31 +66,15 @@ func (a *App) endable(next http.Handler) http.Handler {
 const bodyTime = 30 * time.Second
 
 // patient gives up on a body that does not come, so that a sender who trickles it, with or without
-// a token, does not keep a connection; and it lets work take its time once the body is there. The
-// library would let the same deadline end the request while it is being answered.
+// a token, does not keep a connection. Once the body is there the work takes what time it needs:
+// the library clears the deadline.
 func patient(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body != nil && r.Body != http.NoBody {
-			control := http.NewResponseController(w)
-			_ = control.SetReadDeadline(time.Now().Add(limit)) // a test's recorder has none
-			r.Body = &body{ReadCloser: r.Body, whole: func() { _ = control.SetReadDeadline(time.Time{}) }}
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit)) // a test's recorder has none
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// body calls whole once it has been read to its end.
-type body struct {
-	io.ReadCloser
-	whole func()
-}
-
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.whole()
-	}
-	return n, err
 }
 
 // trust lets a named proxy say who the client is, and takes that word from nobody else: the
