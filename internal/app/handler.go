@@ -24,6 +24,9 @@ func (a *App) handler() http.Handler {
 	for _, path := range []string{"/v1/", "/healthz", "/openapi.json", "/openapi.yaml"} {
 		mux.Handle(path, api)
 	}
+	for _, door := range []string{"POST /signin", "POST /join"} {
+		mux.Handle(door, api.Paced(pages))
+	}
 	mux.Handle("/", pages)
 	return trust(prefixes(a.cfg.TrustedProxies), a.secure(), a.endable(patient(bodyTime, mux)))
 }

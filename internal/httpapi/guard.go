@@ -4,6 +4,8 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -170,12 +172,32 @@ func bearerOf(r *http.Request) (string, bool) {
 	return token, true
 }
 
+// addressOf is what a stranger is counted by: an IPv4 address, or the /64 an IPv6 address is in,
+// because whoever has one address of it has all of them.
 func addressOf(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Unmap().Is6() {
+		if p, err := a.WithZone("").Prefix(64); err == nil {
+			return p.String()
+		}
+	}
 	return host
+}
+
+// Paced counts requests by address before next sees them. It is for pages outside of the API that
+// take a secret from a stranger, so that guessing is slow at every door.
+func (a *API) Paced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait, ok := a.byAddress.allow(addressOf(r)); !ok {
+			w.Header().Set("Retry-After", strconv.Itoa(int(wait/time.Second)+1))
+			http.Error(w, "Too many attempts from your address: wait a moment and try again.", http.StatusTooManyRequests)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func tooMany(wait time.Duration) *Problem {
