@@ -770,7 +770,10 @@ func run(t *testing.T, at int, f fault, undisturbed string) result {
 func TestEveryWriteMayFailOrBeTheLast(t *testing.T) {
 	base := run(t, 0, "", "")
 	every := 1
-	if testing.Short() || raceEnabled {
+	switch {
+	case raceEnabled:
+		every = 25
+	case testing.Short():
 		every = 9
 	}
 	if *update {

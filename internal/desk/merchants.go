@@ -85,7 +85,12 @@ func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
 		}
 		var bad *csv.ParseError
 		if errors.As(err, &bad) {
-			rejected = append(rejected, Reject{Line: bad.StartLine, Reason: bad.Err.Error()})
+			reason := bad.Err.Error()
+			if bad.Line > bad.StartLine {
+				// A quote that is not closed takes in what follows, perhaps the rest of the file.
+				reason = fmt.Sprintf("a quote is not closed: lines %d to %d were not read", bad.StartLine, bad.Line)
+			}
+			rejected = append(rejected, Reject{Line: bad.StartLine, Reason: reason})
 			continue
 		}
 		if err != nil {
