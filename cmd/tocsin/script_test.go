@@ -1,14 +1,10 @@
 package main
 
 import (
-	"cmp"
-	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,10 +16,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tocsin-ir/tocsin/internal/drill/sink"
+	"github.com/tocsin-ir/tocsin/internal/pgtest"
 )
 
 // binaries builds the two programs once, as a user gets them.
@@ -33,6 +29,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	cmd := exec.Command("go", "build", "-o", dir+string(filepath.Separator), ".", "../tocsin-verify")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as released, also under the race detector
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
 	}
@@ -59,15 +56,25 @@ func bin(t testing.TB) string {
 
 // TestScripts plays the program as a user meets it: real processes, a real mail server, a real
 // application to contain, and nothing in between.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { scripts(t, "testdata/script", nil) }
+
+// TestScriptsOnPostgreSQL plays those that want a database, an empty one in DB.
+func TestScriptsOnPostgreSQL(t *testing.T) {
+	scripts(t, "testdata/postgres", map[string]string{"DB": pgtest.Database(t), "PGPASSWORD": os.Getenv("PGPASSWORD")})
+}
+
+func scripts(t *testing.T, folder string, variables map[string]string) {
 	dir := bin(t)
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 folder,
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("COLUMNS", "120")
+			for name, value := range variables {
+				env.Setenv(name, value)
+			}
 			// A socket's path has little room, and the folder of a script is deep.
 			short, err := os.MkdirTemp("", "tocsin-e2e-*")
 			if err != nil {
@@ -78,19 +85,9 @@ func TestScripts(t *testing.T) {
 			env.Defer(func() { os.RemoveAll(short) })
 			return nil
 		},
-		Condition: func(name string) (bool, error) {
-			if name != "postgres" {
-				return false, fmt.Errorf("there is no condition %s", name)
-			}
-			conn, err := pgx.Connect(context.Background(), postgresServer())
-			if err != nil {
-				return false, nil
-			}
-			return true, conn.Close(context.Background())
-		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe, "halt": cmdHalt, "exits": cmdExits, "get": cmdGet, "isjson": cmdIsJSON,
-			"until": cmdUntil, "fill": cmdFill, "mailserver": cmdMailServer, "application": cmdApplication, "database": cmdDatabase,
+			"until": cmdUntil, "fill": cmdFill, "mailserver": cmdMailServer, "application": cmdApplication,
 		},
 	})
 }
@@ -165,7 +162,7 @@ var servers sync.Map
 // environment is the environment of a script's programs.
 func environment(ts *testscript.TestScript) []string {
 	var env []string
-	for _, name := range []string{"PATH", "HOME", "TOCSIN_DATA", "COLUMNS", "TMPDIR"} {
+	for _, name := range []string{"PATH", "HOME", "TOCSIN_DATA", "COLUMNS", "TMPDIR", "PGPASSWORD"} {
 		env = append(env, name+"="+ts.Getenv(name))
 	}
 	return env
@@ -320,29 +317,4 @@ func cmdApplication(ts *testscript.TestScript, _ bool, _ []string) {
 	ts.Defer(s.Close)
 	ts.Setenv("APP", s.URL)
 	ts.Setenv("APPENV", env)
-}
-
-// postgresServer is the server to test with: TOCSIN_TEST_POSTGRES, or the local one.
-func postgresServer() string {
-	return cmp.Or(os.Getenv("TOCSIN_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable&connect_timeout=3")
-}
-
-// database makes a database for the script and sets DB to its address.
-func cmdDatabase(ts *testscript.TestScript, _ bool, _ []string) {
-	ctx := context.Background()
-	conn, err := pgx.Connect(ctx, postgresServer())
-	ts.Check(err)
-	name := "tocsin_test_" + strings.ToLower(rand.Text()[:12])
-	_, err = conn.Exec(ctx, "CREATE DATABASE "+name)
-	ts.Check(err)
-	ts.Defer(func() {
-		ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-		defer cancel()
-		conn.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
-		conn.Close(ctx)
-	})
-	u, err := url.Parse(postgresServer())
-	ts.Check(err)
-	u.Path = "/" + name
-	ts.Setenv("DB", u.String())
 }

@@ -173,6 +173,7 @@ func built(t *testing.T) (tocsin, verify string) {
 	if dir == "" {
 		dir = t.TempDir()
 		cmd := exec.Command("go", "build", "-o", dir, "../../cmd/tocsin", "../../cmd/tocsin-verify")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as released
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("build: %v\n%s", err, out)
 		}
