@@ -40,6 +40,9 @@ const (
 // happened.
 const keepFinished = time.Hour
 
+// cancelTime is the least time that a cancelled job has to end.
+const cancelTime = 5 * time.Second
+
 // Job is a job as River stores it. Only ID counts for being unique.
 type Job struct {
 	ID     string          `json:"id" river:"unique"`
@@ -212,7 +215,9 @@ func (r *Runner[TTx]) Stop() error {
 	if err == nil {
 		return nil
 	}
-	ctx, cancel = context.WithTimeout(context.Background(), r.opts.StopGrace)
+	// A short grace is for jobs that do not want to end; one that was cancelled has to get to the
+	// place where it notices.
+	ctx, cancel = context.WithTimeout(context.Background(), max(r.opts.StopGrace, cancelTime))
 	defer cancel()
 	if err := client.StopAndCancel(ctx); err != nil {
 		return fmt.Errorf("runner: a job did not end although it was cancelled: %w", err)
