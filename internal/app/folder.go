@@ -26,6 +26,11 @@ func CreateFolder(dir, env string, now time.Time) (Installation, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return Installation{}, err
 	}
+	// A folder that was there already may be open to others, and not every file in it is private by
+	// itself. A crash after this leaves a folder that is private and otherwise as it was.
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return Installation{}, err
+	}
 	in := Installation{ID: ulid.Make().String(), Created: now.UTC(), Env: env}
 	body, err := json.MarshalIndent(in, "", "  ")
 	if err != nil {
@@ -46,7 +51,8 @@ func CreateFolder(dir, env string, now time.Time) (Installation, error) {
 	return in, errors.Join(f.Sync(), f.Close())
 }
 
-// ReadFolder says what a data folder is.
+// ReadFolder says what a data folder is. It refuses one that others may enter, as the key folder in
+// it does.
 func ReadFolder(dir string) (Installation, error) {
 	body, err := os.ReadFile(filepath.Join(dir, installationFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -61,7 +67,11 @@ func ReadFolder(dir string) (Installation, error) {
 	}
 	switch in.Env {
 	case "production", "staging", "drill":
-		return in, nil
+		info, err := os.Stat(dir)
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			err = fmt.Errorf("others may enter the data folder %s (mode %04o): run chmod 700 %s", dir, info.Mode().Perm(), dir)
+		}
+		return in, err
 	}
 	return Installation{}, fmt.Errorf("%s: env: has to be production, staging or drill", filepath.Join(dir, installationFile))
 }
