@@ -214,7 +214,7 @@ func (s *target) send(events ...map[string]any) receipt {
 // eventually waits for a condition that the server reaches by itself.
 func (s *target) eventually(what string, ok func() bool) {
 	s.t.Helper()
-	for until := time.Now().Add(20 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(20 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(until) {
 			s.t.Fatalf("it did not come to this: %s", what)
 		}
