@@ -11,6 +11,8 @@ import (
 	"syscall"
 	_ "time/tzdata" // clocks are zones: the program must not depend on the machine having them
 
+	"github.com/spf13/cobra"
+
 	"github.com/tocsin-ir/tocsin/internal/cli"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
@@ -22,9 +24,12 @@ func main() {
 	os.Exit(code)
 }
 
-func run(ctx context.Context, args []string) int {
+func run(ctx context.Context, args []string) int { return cli.Run(ctx, rootCommand(), args) }
+
+// rootCommand is the program with all of its commands.
+func rootCommand() *cobra.Command {
 	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion, Policy: policyTool{}})
 	root.AddCommand(initCommand(), serveCommand(), rebuildCommand(), drillCommand(), drillProcessCommand(), benchCommand())
 	root.SetUsageFunc(usage)
-	return cli.Run(ctx, root, args)
+	return root
 }

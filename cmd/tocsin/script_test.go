@@ -152,7 +152,7 @@ func (p *process) halt(s syscall.Signal) (code int, err error) {
 }
 
 var (
-	address = regexp.MustCompile(`listens on (\S+)`)
+	address = regexp.MustCompile(`(?:listens on |"address":")([^\s"]+)`)
 	link    = regexp.MustCompile(`once: (\S+)`)
 )
 

@@ -200,14 +200,27 @@ func serve(cmd *cobra.Command, o app.Options) error {
 		return err
 	}
 	// The drill's server is asked over its pipe; nobody may be left to read its output.
-	if err := announce(cmd.OutOrStdout(), a); err != nil {
+	asJSON, _ := cmd.Flags().GetBool("json")
+	if err := announce(cmd.OutOrStdout(), a, asJSON); err != nil {
 		o.Log.Warn("where it listens could not be printed", "error", err)
 	}
 	return errors.Join(a.Wait(ctx), a.Stop())
 }
 
 // announce is one write, so that whoever reads the output reads all of it or nothing.
-func announce(w io.Writer, a *app.App) error {
+func announce(w io.Writer, a *app.App, asJSON bool) error {
+	if asJSON {
+		line, err := json.Marshal(struct {
+			Address  string `json:"address"`
+			ReadOnly bool   `json:"read_only"`
+			Link     string `json:"link,omitempty"`
+		}{a.URL(), a.ReadOnly(), a.Link()})
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(line, '\n'))
+		return err
+	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "tocsin listens on %s\n", a.URL())
 	if a.ReadOnly() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +14,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/tocsin-ir/tocsin/client"
 )
@@ -242,4 +246,76 @@ func TestTheServerStopsWithinTenSecondsWithStreamsOpen(t *testing.T) {
 	if err != nil || code != 0 || time.Since(began) > 8*time.Second {
 		t.Errorf("exit %d after %v: %v", code, time.Since(began), err)
 	}
+}
+
+// A check that waits for an answer that never comes is under way when the server is told to end.
+func TestTheServerStopsWithinTenSecondsWithWorkInFlight(t *testing.T) {
+	program, data := initialised(t)
+	asked := make(chan struct{}, 16)
+	released := make(chan struct{})
+	deaf := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case <-released:
+		case <-r.Context().Done():
+		}
+	}))
+	defer deaf.Close()
+	defer close(released)
+	config := filepath.Join(data, "tocsin.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := "checks:\n  orders_api: { type: http, method: GET, url: '" + deaf.URL + "/healthz', timeout: 1m }\nnetwork: { allow: [ 127.0.0.0/8 ] }\n"
+	if err := os.WriteFile(config, []byte(strings.Replace(string(text), "checks: {}\n", check, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := launch(program, filepath.Dir(data), os.Environ(), nil, "--data", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.halt(syscall.SIGKILL)
+	c := socketClient(t, data)
+	out, err := c.Open(t.Context(), map[string]any{"class": "unauthorized_access", "title": "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Command(t.Context(), out.Incident, "check", map[string]any{"checks": []string{"orders_api"}}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-asked:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the check was never run")
+	}
+	began := time.Now()
+	code, err := p.halt(syscall.SIGTERM)
+	if err != nil || code != 0 {
+		t.Errorf("exit %d after %v: %v", code, time.Since(began), err)
+	}
+}
+
+// Arguments are seen by every account of the machine: no command takes a secret as one.
+func TestNoCommandTakesASecretAsAnArgument(t *testing.T) { // promise: PRO-12
+	names := map[string]bool{"token-file": true, "secret": true} // a file, and the name of a stored secret
+	var walk func(*cobra.Command)
+	walk = func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			for _, word := range []string{"password", "token", "secret", "passphrase", "code", "credential-value", "private"} {
+				if strings.Contains(f.Name, word) && !names[f.Name] {
+					t.Errorf("%s --%s: is it a secret?", c.CommandPath(), f.Name)
+				}
+			}
+		})
+		for _, word := range []string{"CODE", "TOKEN", "SECRET", "PASSWORD", "LINK", "VALUE"} {
+			if slices.Contains(strings.Fields(c.Use), word) && c.Name() != "answer" {
+				t.Errorf("%s: is %s a secret?", c.UseLine(), word)
+			}
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(rootCommand())
 }

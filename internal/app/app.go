@@ -197,6 +197,9 @@ func (a *App) open(ctx context.Context) error {
 		o.Apps = append(o.Apps, app.ID)
 	}
 	if !a.readOnly() {
+		for _, lack := range unready(a.policy, connectors, switches, checks, o.Mail) {
+			a.o.Log.Warn("the policy promises what this configuration cannot do", "missing", lack)
+		}
 		o.Anchor = ledger.NewAnchorer(store, facts).Pass
 	}
 	if a.drill != nil {

@@ -306,3 +306,24 @@ func TestAFolderCannotChangeItsEnvironment(t *testing.T) { // promise: PRO-7
 		}
 	}
 }
+
+func TestWhatThePolicyPromisesAndTheConfigurationLacksIsSaidAtTheStart(t *testing.T) {
+	var log bytes.Buffer
+	dir := folder(t, "production", configuration+"connectors: { shop_switch: { type: switch } }\n")
+	a, err := New(t.Context(), Options{Dir: dir, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Stop()
+	for _, say := range []string{
+		"action revoke_token needs a connector named app_tokens: add it under connectors", "action rotate_secret needs a connector named app_secret",
+		"check orders_api is not configured: add it under checks", "duty tell_merchants needs mail", "duty tell_platform needs mail",
+	} {
+		if !strings.Contains(log.String(), say) {
+			t.Errorf("the log does not say %q:\n%s", say, log.String())
+		}
+	}
+	if got := strings.Count(log.String(), "level=WARN"); got != 5 {
+		t.Errorf("%d warnings:\n%s", got, log.String())
+	}
+}
