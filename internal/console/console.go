@@ -1,6 +1,6 @@
 // Package console is the server-rendered console: the board, the incident room, the notices and
-// the policy. Every page can be read and acted on without JavaScript; the one small script only
-// refreshes and counts down.
+// the policy. Every page can be read and acted on without JavaScript: htmx only refreshes what is
+// shown, and one small script of ours counts down and lists the keys.
 //
 // The package does not listen; it returns a handler. It decides nothing: it shows what the desk
 // says and hands it what a person submits.
@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"path"
 	"strings"
 	"time"
 
@@ -26,7 +27,8 @@ import (
 	"github.com/tocsin-ir/tocsin/scope"
 )
 
-//go:generate go tool templ generate
+// Generated at the root, as scripts/check.sh does: the paths in the generated files are the same then.
+//go:generate sh -c "cd ../.. && go tool templ generate"
 
 //go:embed static
 var static embed.FS
@@ -35,17 +37,20 @@ var static embed.FS
 type Incidents interface {
 	Submit(context.Context, desk.Request) (desk.Outcome, error)
 	OpenIncident(ctx context.Context, id string, by desk.Caller, open incident.Open) (desk.Outcome, error)
-	Board(context.Context) ([]desk.BoardRow, error)
+	OpenBoard(ctx context.Context, skip, limit int) (desk.BoardPage, error)
+	SettledBoard(ctx context.Context, skip, limit int) (rows []desk.BoardRow, more bool, err error)
 	Incident(ctx context.Context, id string) (*incident.State, error)
 	Clocks(ctx context.Context, id string) ([]desk.ClockRow, error)
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
+	Newest(ctx context.Context, id, from string, limit int, sources []string) (lines []desk.LogLine, next string, err error)
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
 	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
 	Scope(context.Context, scope.Query) (scope.Result, error)
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
 	Switches(context.Context) (version int64, all []desk.Switch, err error)
+	MerchantNames(ctx context.Context, ids []string) (map[string]string, error)
 }
 
 // People is what signing in and joining need.
@@ -70,8 +75,12 @@ type Options struct {
 	Organisation string           // the vendor's name
 	Env          string           // "drill" puts a striped band on every page
 	Ticking      bool             // domain time runs as the clock on the wall does: pages may count down
-	ReadOnly     bool             // say on every page that nothing can be changed
+	ReadOnly     bool             // the record of a finished drill: nothing can be changed
 	Secure       bool             // served over TLS: __Host- cookie and HSTS
+
+	// LastDrill says when a drill was last played against this policy and how it ended, if that is
+	// known. nil: it is not.
+	LastDrill func() (at time.Time, kept, ok bool)
 }
 
 // Console is the handler of the console.
@@ -104,15 +113,16 @@ func New(d Desk, opt Options) *Console {
 	c.public("GET /policy/rules", c.rulesPage)
 
 	c.page("GET /{$}", c.boardPage)
-	c.page("GET /open", c.openPage)
-	c.page("POST /open", c.open)
+	c.page("GET /settled", c.settledPage)
+	c.acting("GET /open", c.openPage)
+	c.acting("POST /open", c.open)
 	c.page("GET /incidents/{id}", c.roomPage)
 	c.page("GET /incidents/{id}/scope", c.scopePage)
 	c.page("POST /incidents/{id}/scope", c.recordScope)
-	c.page("GET /incidents/{id}/do/{command}", c.actPage)
-	c.page("POST /incidents/{id}/do/{command}", c.act)
+	c.acting("GET /incidents/{id}/do/{command}", c.actPage)
+	c.acting("POST /incidents/{id}/do/{command}", c.act)
 	c.page("GET /incidents/{id}/notices", c.noticesPage)
-	c.page("POST /incidents/{id}/notices", c.actOnNotice)
+	c.acting("POST /incidents/{id}/notices", c.actOnNotice)
 	c.public("GET /", func(w http.ResponseWriter, r *http.Request) error {
 		return desk.ErrNotFound
 	})
@@ -177,6 +187,24 @@ func (c *Console) page(pattern string, h handler) {
 	})
 }
 
+// acting registers a page that only those see who can act: nobody is shown a form that would be
+// refused for who they are.
+func (c *Console) acting(pattern string, h handler) {
+	c.page(pattern, func(w http.ResponseWriter, r *http.Request) error {
+		switch {
+		case c.opt.ReadOnly:
+			return desk.ErrReadOnly
+		case !mayAct(callerOf(r.Context())):
+			return errLooking
+		}
+		return h(w, r)
+	})
+}
+
+func mayAct(who desk.Caller) bool {
+	return who.Access == incident.Responder || who.Access == incident.Owner
+}
+
 // maxForm bounds a submitted form.
 const maxForm = 1 << 20
 
@@ -187,26 +215,41 @@ type frame struct {
 	Now          time.Time
 	Zone         *time.Location
 	Drill        bool
-	ReadOnly     bool
+	ReadOnly     bool   // a finished drill
+	Acts         bool   // the reader may change things
+	WhyNot       string // why not, when they are signed in
 	Ticking      bool
-	Live         bool // the page may refresh itself
+	Live         bool // the page refreshes itself
 	Who          desk.Caller
 	CSRF         string
-	CSS, JS      string
+	Assets       map[string]string
 	Here         string // which entry of the navigation is this page's
+	Self         string // this page's address
 }
 
 func (c *Console) frame(r *http.Request, title string) frame {
 	who, _ := r.Context().Value(sessionKey{}).(session)
 	f := frame{
 		Title: title, Organisation: c.opt.Organisation, Now: c.opt.Now(), Zone: time.UTC, Drill: c.opt.Env == "drill",
-		ReadOnly: c.opt.ReadOnly, Ticking: c.opt.Ticking, Who: who.Caller, CSRF: who.csrf,
-		CSS: c.assets["console.css"], JS: c.assets["console.js"],
+		ReadOnly: c.opt.ReadOnly, Ticking: c.opt.Ticking, Assets: c.assets, Self: r.URL.RequestURI(),
 	}
 	if p := c.desk.PolicyProgram(r.Context()); p != nil && p.Zone != nil {
 		f.Zone = p.Zone
 	}
+	f.signIn(who)
 	return f
+}
+
+// signIn puts the reader's name and what they may do on the page.
+func (f *frame) signIn(who session) {
+	f.Who, f.CSRF = who.Caller, who.csrf
+	f.Acts = !f.ReadOnly && mayAct(who.Caller)
+	switch {
+	case f.ReadOnly:
+		f.WhyNot = "This is the record of a finished drill: everything can be read and nothing changed."
+	case who.Principal != "" && !f.Acts:
+		f.WhyNot = "You can read everything and change nothing: your access is " + string(who.Access) + ". An owner can give you more."
+	}
 }
 
 // render writes a page. It is rendered whole before the first byte, so that an error in a template
@@ -251,6 +294,8 @@ type trouble struct {
 var (
 	errForged = errors.New("the form came from another site")
 	errStale  = errors.New("the form is old")
+
+	errLooking = errors.New("the account can only look")
 )
 
 func troubleOf(err error) *trouble {
@@ -272,6 +317,8 @@ func troubleOf(err error) *trouble {
 		return &trouble{Status: http.StatusUnauthorized, Title: "Not signed in", Text: "You are signed out, so nothing was done. Sign in, then go back: your browser keeps what you wrote."}
 	case errors.Is(err, desk.ErrReadOnly):
 		return &trouble{Status: http.StatusForbidden, Title: "Read-only", Text: "This installation only shows what happened; nothing can be changed here."}
+	case errors.Is(err, errLooking):
+		return &trouble{Status: http.StatusForbidden, Title: "Not allowed", Text: "Your access lets you read everything and change nothing. Ask an owner for the access of a responder."}
 	case errors.Is(err, desk.ErrForbidden):
 		return &trouble{Status: http.StatusForbidden, Title: "Not allowed", Text: sentence(err)}
 	case errors.Is(err, desk.ErrNotFound), errors.Is(err, ledger.ErrNotFound):
@@ -318,13 +365,10 @@ func (c *Console) serveStatic() {
 		if err != nil {
 			continue
 		}
-		path := "/static/" + digest(body) + "/" + e.Name()
-		kind := "text/css; charset=utf-8"
-		if strings.HasSuffix(e.Name(), ".js") {
-			kind = "text/javascript; charset=utf-8"
-		}
-		c.assets[e.Name()] = path
-		c.mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		at := "/static/" + digest(body) + "/" + e.Name()
+		kind := map[string]string{".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}[path.Ext(e.Name())] + "; charset=utf-8"
+		c.assets[e.Name()] = at
+		c.mux.HandleFunc("GET "+at, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", kind)
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 			_, _ = w.Write(body)

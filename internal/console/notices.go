@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/a-h/templ"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -22,10 +25,13 @@ type noticesView struct {
 	Notice  *incident.Notice // the one that is looked at
 	Ledger  []*incident.Delivery
 	Counts  []ledgerCount
-	More    int // rows of the ledger left out
+	Skip    int // rows of the ledger before this page
+	More    int // rows of the ledger after this page
 	Filter  string
 	Preview *desk.Letter
 	Party   string
+	Parties []option          // recipients that a preview can be of
+	Names   map[string]string // of recipients, by id
 	Signed  []string
 	Key     string
 	Trouble *trouble
@@ -75,8 +81,12 @@ type ledgerCount struct {
 	N     int
 }
 
-// ledgerRows is how many rows of the delivery ledger one page shows.
-const ledgerRows = 500
+const (
+	// ledgerRows is how many rows of the delivery ledger one page shows.
+	ledgerRows = 100
+	// mostParties is how many recipients one can choose between for a preview; another is found by id.
+	mostParties = 300
+)
 
 func (c *Console) noticesPage(w http.ResponseWriter, r *http.Request) error {
 	return c.showNotices(w, r, http.StatusOK, r.URL.Query(), nil)
@@ -111,11 +121,19 @@ func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, status int
 	duty := in.Get("duty")
 	if v.Notice != nil {
 		duty = v.Notice.Duty
+		v.Skip = skipOf(r)
 		v.fillLedger()
 		v.Signed = signatures(v.Notice.Approvals)
+		v.Frame.Live = v.Notice.State == incident.NoticeSending
+		if err := c.nameParties(r, look.Policy, &v); err != nil {
+			return err
+		}
 	}
 	v.Compose = compose(look.Policy, duty, v.Notice, in, t != nil && in.Get("do") == "draft")
-	if v.Party = strings.TrimSpace(in.Get("party")); v.Notice != nil && v.Party != "" && in.Get("do") != "resend" {
+	if v.Party = strings.TrimSpace(in.Get("party")); v.Party == "other" {
+		v.Party = strings.TrimSpace(in.Get("other"))
+	}
+	if v.Notice != nil && v.Party != "" && in.Get("do") != "resend" {
 		letter, err := c.desk.Preview(r.Context(), s.ID, v.Notice.ID, v.Party)
 		if err != nil {
 			if v.Trouble = troubleOf(err); v.Trouble.Status >= http.StatusInternalServerError {
@@ -198,10 +216,56 @@ func (v *noticesView) fillLedger() {
 		}
 		return cmp.Compare(a.Recipient, b.Recipient)
 	})
+	v.Ledger = v.Ledger[min(v.Skip, len(v.Ledger)):]
 	if len(v.Ledger) > ledgerRows {
 		v.More = len(v.Ledger) - ledgerRows
 		v.Ledger = v.Ledger[:ledgerRows]
 	}
+}
+
+// nameParties looks up who the notice goes to: those it has gone to, else those it would go to now.
+func (c *Console) nameParties(r *http.Request, p *policy.Program, v *noticesView) error {
+	var ids []string
+	for id := range v.Notice.Deliveries {
+		ids = append(ids, id)
+	}
+	if len(ids) == 0 {
+		ids = incident.Recipients(p, v.State, v.Notice.Duty)
+	}
+	slices.Sort(ids)
+	choice := ids[:min(len(ids), mostParties)]
+	ask := slices.Clone(choice)
+	for _, d := range v.Ledger {
+		ask = append(ask, d.Recipient)
+	}
+	slices.Sort(ask)
+	names, err := c.desk.MerchantNames(r.Context(), slices.Compact(ask))
+	if err != nil {
+		return err
+	}
+	for _, party := range p.Parties {
+		if _, merchant := names[party.ID]; !merchant && party.Name != "" {
+			names[party.ID] = party.Name
+		}
+	}
+	v.Names = names
+	for _, id := range choice {
+		o := option{id, id}
+		if names[id] != "" {
+			o.Text += " — " + isolated(names[id])
+		}
+		v.Parties = append(v.Parties, o)
+	}
+	return nil
+}
+
+// ledgerURL is a page of the ledger.
+func (v noticesView) ledgerURL(skip int) templ.SafeURL {
+	u := noticeURL(v.State.ID, "notice", v.Notice.ID)
+	if v.Filter != "" {
+		u += templ.SafeURL("&state=" + url.QueryEscape(v.Filter))
+	}
+	return u + templ.SafeURL("&skip="+strconv.Itoa(max(0, skip))+"#ledger")
 }
 
 // recipients is how many people a duty's notice goes to, as far as is known now.

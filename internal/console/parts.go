@@ -1,6 +1,7 @@
 package console
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -8,7 +9,7 @@ import (
 
 	"github.com/a-h/templ"
 
-	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
 const (
@@ -21,62 +22,67 @@ const (
 // moreActs are the commands that are always possible and seldom next.
 var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "assess", "snapshot", "sign", "waive", "review", "corrective", "publish", "close", "dismiss"}
 
-// waiting lists the commands that an incident's state suggests next, at most four.
-func waiting(s *incident.State) []string {
-	has := func(name string) bool { return s.Milestones[name] != nil }
-	var out []string
-	if s.Status != incident.StatusOpen {
-		return []string{"reopen"}
-	}
-	if !has("acknowledged") && !has("confirmed") {
-		out = append(out, "acknowledge")
-	}
-	if !has("confirmed") && !has("dismissed") {
-		out = append(out, "confirm", "dismiss")
-	}
-	if s.Roles["lead"] == "" {
-		out = append(out, "assign")
-	}
-	if has("confirmed") && s.Fix == nil {
-		out = append(out, "fix")
-	}
-	if s.Fix != nil && s.FixProof == nil {
-		out = append(out, "verify-fix")
-	}
-	if has("verified") && !has("restored") || s.FixProof != nil && !has("restored") {
-		out = append(out, "check", "restore")
-	}
-	if has("restored") && s.Assessment == nil {
-		out = append(out, "assess")
-	}
-	if has("restored") && !has("reviewed") {
-		out = append(out, "review", "publish")
-	}
-	if has("reviewed") {
-		out = append(out, "close")
-	}
-	return out[:min(len(out), 4)]
-}
+// incidentURL is the room of an incident.
+func incidentURL(id string) templ.SafeURL { return templ.SafeURL("/incidents/" + url.PathEscape(id)) }
+
+func urlPath(s string) string { return url.PathEscape(s) }
 
 // actURL is the page of a command.
 func actURL(id, command string) templ.SafeURL {
-	return templ.SafeURL("/incidents/" + url.PathEscape(id) + "/do/" + command)
+	return incidentURL(id) + templ.SafeURL("/do/"+command)
 }
 
 // noticeURL is the page of notices, with a choice.
 func noticeURL(id, key, value string) templ.SafeURL {
-	u := "/incidents/" + url.PathEscape(id) + "/notices"
+	u := incidentURL(id) + "/notices"
 	if key != "" {
-		u += "?" + key + "=" + url.QueryEscape(value)
+		u += templ.SafeURL("?" + key + "=" + url.QueryEscape(value))
 	}
-	return templ.SafeURL(u)
+	return u
 }
 
-func describedBy(n input) string {
+// htmxConfig turns off what the console does not use, and first of all whatever would want the
+// Content-Security-Policy to be weaker: htmx writes no styles and keeps no history. Attributes are
+// written as data-hx-, which HTML allows; an opened details element stays open when its page is
+// refreshed.
+const htmxConfig = `{"includeIndicatorCSS":false,"history":false,"prefix":"data-hx-","mode":"same-origin","defaultTimeout":8000,"extensions":"none","morphIgnore":["data-htmx-powered","open"]}`
+
+// described ties a field to its help text.
+func described(n input) templ.Attributes {
 	if n.Help == "" {
-		return "f-" + n.Name
+		return nil
 	}
-	return "h-" + n.Name
+	return templ.Attributes{"aria-describedby": "h-" + n.Name}
+}
+
+// rowsOf is how high a text field is: a reason is a sentence.
+func rowsOf(n input) string {
+	if n.Name == "reason" || n.Name == "target" {
+		return "2"
+	}
+	return "4"
+}
+
+// clockNote is what stands below a clock: when, why or why not, and whose it is.
+func clockNote(f frame, c desk.ClockRow) string {
+	var parts []string
+	if due := dueOf(c); !due.IsZero() {
+		by := "by "
+		if c.Due.IsZero() {
+			by = "aims for "
+		}
+		parts = append(parts, by+absolute(f, due))
+	}
+	if !c.Met.IsZero() {
+		parts = append(parts, "met "+absolute(f, c.Met))
+	}
+	if c.Why != "" {
+		parts = append(parts, c.Why)
+	}
+	if c.Holder != "" {
+		parts = append(parts, "held by "+word(c.Holder))
+	}
+	return strings.Join(parts, " · ")
 }
 
 func severityWord(s string) string {
@@ -86,35 +92,40 @@ func severityWord(s string) string {
 	return word(s)
 }
 
+// yesNo writes an answer as people say it.
+func yesNo(value any) string {
+	switch value {
+	case true:
+		return "yes"
+	case false:
+		return "no"
+	}
+	return fmt.Sprint(value)
+}
+
 func has(list []string, s string) bool { return slices.Contains(list, s) }
 
 func list(values []string) string { return strings.Join(values, ", ") }
 
-func rolesOf(s *incident.State) []option {
-	var out []option
-	for role, p := range s.Roles {
-		out = append(out, option{role, who(p)})
-	}
-	slices.SortFunc(out, func(a, b option) int { return strings.Compare(a.Value, b.Value) })
-	if len(out) == 0 {
-		out = append(out, option{"nobody yet", "assign a lead first"})
-	}
-	return out
+// isolated writes somebody's name where no element can stand, as in an option: marked so that a
+// name in another direction turns round nothing but itself, and without the marks that would.
+func isolated(name string) string {
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 || r == 0x200e || r == 0x200f || r == 0x061c {
+			return -1
+		}
+		return r
+	}, name)
+	return "\u2068" + name + "\u2069"
 }
 
-// someRecipients are recipients to try the preview with.
-func someRecipients(v noticesView) []string {
-	var out []string
-	for id := range v.Notice.Deliveries {
-		out = append(out, id)
+// names lists people's names.
+func names(list []string) string {
+	out := make([]string, len(list))
+	for i, name := range list {
+		out[i] = isolated(name)
 	}
-	if len(out) == 0 {
-		for id := range v.State.Exposures {
-			out = append(out, id)
-		}
-	}
-	slices.Sort(out)
-	return out[:min(len(out), 50)]
+	return strings.Join(out, ", ")
 }
 
 // recordButton says what recording does, with the numbers when they are known.

@@ -1,13 +1,13 @@
 package console
 
 import (
-	"bytes"
 	"cmp"
+	"html"
 	"net/http"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/yuin/goldmark"
 
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/policy"
@@ -15,39 +15,27 @@ import (
 
 // policyView is the public page.
 type policyView struct {
-	Frame  frame
-	Title  string
-	Hash   string
-	HTML   string // rendered from Markdown without raw HTML
-	Points desk.Checkpoints
+	Frame   frame
+	Program *policy.Program
+	HTML    string // the page as the policy renders it: everything in it is escaped there
+	Points  desk.Checkpoints
 }
 
-// markdown renders without raw HTML: goldmark leaves it out unless told otherwise, and drops
-// dangerous links.
-var markdown = goldmark.New()
+// ruleTag is how the policy's page prints the rule behind a sentence.
+var ruleTag = regexp.MustCompile(`<span class="rule"( id="[^"]*")?>([^<]*)</span>`)
 
-// pageText is the page's Markdown: a blank line between lines, except between items of one list.
-func pageText(p *policy.Program) string {
-	var b strings.Builder
-	inList := false
-	for i, l := range p.Page {
-		item := strings.HasPrefix(l.Text, "- ") || strings.HasPrefix(l.Text, "* ") || orderedItem(l.Text)
-		if i > 0 {
-			b.WriteString("\n")
-			if !(item && inList) {
-				b.WriteString("\n")
-			}
+// linkRules makes each rule a link to its row among the rules. What the pattern finds is escaped
+// text of the policy's own renderer and stays escaped.
+func linkRules(page string) string {
+	return ruleTag.ReplaceAllStringFunc(page, func(tag string) string {
+		m := ruleTag.FindStringSubmatch(tag)
+		text := html.UnescapeString(m[2])
+		anchor, _, _ := strings.Cut(text, " · ")
+		if strings.Contains(anchor, ", ") {
+			anchor, _, _ = strings.Cut(anchor, ", ")
 		}
-		b.WriteString(l.Text)
-		inList = item
-	}
-	b.WriteString("\n")
-	return b.String()
-}
-
-func orderedItem(s string) bool {
-	digits := strings.TrimLeft(s, "0123456789")
-	return len(digits) < len(s) && strings.HasPrefix(digits, ". ")
+		return `<a class="rule"` + m[1] + ` href="/policy/rules#` + html.EscapeString(url.QueryEscape(anchor)) + `">` + html.EscapeString(text) + `</a>`
+	})
 }
 
 func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) error {
@@ -55,11 +43,7 @@ func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return desk.ErrNotFound
 	}
-	var body bytes.Buffer
-	if err := markdown.Convert([]byte(pageText(p)), &body); err != nil {
-		return err
-	}
-	v := policyView{Frame: c.visitor(r, p.Title), Title: p.Title, Hash: p.Hash, HTML: body.String()}
+	v := policyView{Frame: c.visitor(r, p.Title), Program: p, HTML: linkRules(string(p.HTMLBody()))}
 	if points, err := c.desk.Checkpoints(r.Context()); err == nil {
 		v.Points = points
 	}
@@ -72,7 +56,7 @@ func (c *Console) policyMarkdown(w http.ResponseWriter, r *http.Request) error {
 		return desk.ErrNotFound
 	}
 	w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
-	_, _ = w.Write([]byte(pageText(p)))
+	_, _ = w.Write(p.Markdown())
 	return nil
 }
 
@@ -81,7 +65,7 @@ func (c *Console) visitor(r *http.Request, title string) frame {
 	f := c.frame(r, title)
 	f.Here = "policy"
 	if s, err := c.session(r); err == nil {
-		f.Who, f.CSRF = s.Caller, s.csrf
+		f.signIn(s)
 	}
 	return f
 }
@@ -89,7 +73,7 @@ func (c *Console) visitor(r *http.Request, title string) frame {
 // rulesView lists each promise with the rules that keep it.
 type rulesView struct {
 	Frame    frame
-	Title    string
+	Program  *policy.Program
 	Promises []promise
 	Unruled  []policy.PageLine // sentences that promise something no rule keeps
 }
@@ -103,6 +87,7 @@ type promise struct {
 type rule struct {
 	Kind, ID, Says, Clock string
 	Line                  int
+	Anchor                string // what a link to the rule leads to; "" on its further rows
 }
 
 func (c *Console) rulesPage(w http.ResponseWriter, r *http.Request) error {
@@ -115,7 +100,12 @@ func (c *Console) rulesPage(w http.ResponseWriter, r *http.Request) error {
 
 func rulesOf(f frame, p *policy.Program) rulesView {
 	by := map[string][]rule{}
+	var bare []rule // keeps no promise of the catalogue
 	add := func(promises []string, r rule) {
+		r.Anchor = r.ID
+		if len(promises) == 0 {
+			bare = append(bare, r)
+		}
 		for _, id := range promises {
 			by[id] = append(by[id], r)
 		}
@@ -135,6 +125,12 @@ func rulesOf(f frame, p *policy.Program) rulesView {
 		for _, need := range x.Need {
 			needs = append(needs, need.Say)
 		}
+		for _, sign := range x.Sign {
+			needs = append(needs, count(int64(sign.N), "signature", "signatures")+" of "+word(sign.Role))
+		}
+		if x.Attest != "" {
+			needs = append(needs, "its approver has attested: "+x.Attest)
+		}
 		add(x.Promise, rule{Kind: "gate", ID: x.ID, Says: word(x.Guards) + " is refused until: " + strings.Join(needs, "; "), Line: x.Pos.Line})
 	}
 	for _, x := range p.Actions {
@@ -143,11 +139,23 @@ func rulesOf(f frame, p *policy.Program) rulesView {
 	for _, x := range p.Phases {
 		add(x.Promise, rule{Kind: "phase", ID: x.ID, Says: x.Title, Line: x.Pos.Line})
 	}
-	v := rulesView{Frame: f, Title: p.Title}
+	v := rulesView{Frame: f, Program: p}
 	for id, rules := range by {
 		v.Promises = append(v.Promises, promise{ID: id, Rules: rules})
 	}
 	slices.SortFunc(v.Promises, func(a, b promise) int { return cmp.Compare(a.ID, b.ID) })
+	if len(bare) > 0 {
+		v.Promises = append(v.Promises, promise{Rules: bare})
+	}
+	anchored := map[string]bool{}
+	for _, p := range v.Promises {
+		for i := range p.Rules {
+			if anchored[p.Rules[i].ID] {
+				p.Rules[i].Anchor = ""
+			}
+			anchored[p.Rules[i].ID] = true
+		}
+	}
 	for _, l := range p.Page {
 		for _, id := range l.Promise {
 			if len(by[id]) == 0 {

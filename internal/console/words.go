@@ -215,13 +215,19 @@ var milestoneOrder = []string{"suspected", "detected", "acknowledged", "aware", 
 type step struct {
 	Name string
 	At   time.Time // zero: has not happened
+	Main bool
 }
 
-// steps lists the milestones to show: those that happened by time, then the main ones that did not.
-func steps(happened map[string]time.Time) []step {
+// mainSteps are the milestones that stand in the line before they have happened, and the only ones
+// in it on a phone.
+var mainSteps = []string{"confirmed", "contained", "scoped", "notified", "verified", "restored", "reviewed", "closed"}
+
+// steps lists the milestones to show: those that happened by time, then, while the incident is
+// open, the main ones that did not.
+func steps(happened map[string]time.Time, open bool) []step {
 	var out []step
 	for name, at := range happened {
-		out = append(out, step{Name: name, At: at})
+		out = append(out, step{Name: name, At: at, Main: slices.Contains(mainSteps, name) || name == "dismissed"})
 	}
 	slices.SortFunc(out, func(a, b step) int {
 		if c := a.At.Compare(b.At); c != 0 {
@@ -229,12 +235,12 @@ func steps(happened map[string]time.Time) []step {
 		}
 		return slices.Index(milestoneOrder, a.Name) - slices.Index(milestoneOrder, b.Name)
 	})
-	if _, over := happened["dismissed"]; over {
+	if _, over := happened["dismissed"]; over || !open {
 		return out
 	}
-	for _, name := range []string{"confirmed", "contained", "scoped", "notified", "verified", "restored", "reviewed", "closed"} {
+	for _, name := range mainSteps {
 		if _, ok := happened[name]; !ok {
-			out = append(out, step{Name: name})
+			out = append(out, step{Name: name, Main: true})
 		}
 	}
 	return out

@@ -35,6 +35,14 @@ var deliveryKinds = []incident.Kind{
 	incident.KindNoticeBounced, incident.KindNoticeUncertain,
 }
 
+// LineSource is the source of a line as Newest tells them apart.
+func LineSource(l TimelineLine) string {
+	if l.Source != SourceFact {
+		return l.Source
+	}
+	return sourceOf(l.Kind)
+}
+
 func sourceOf(kind string) string {
 	if slices.Contains(deliveryKinds, incident.Kind(kind)) {
 		return SourceDelivery

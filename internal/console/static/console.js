@@ -1,4 +1,5 @@
-// Refreshes what is shown and counts down. Every page works without it.
+// Counts down, lists the keys, and says when a page can no longer be refreshed. htmx does the
+// refreshing. Every page works without either.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -25,36 +26,38 @@
   };
   if ("tick" in root.dataset) setInterval(tick, 15000);
 
-  // A page is replaced only while nobody writes in it, has opened something in it or selects from it.
-  const busy = () => {
-    const at = document.activeElement;
-    return (at && at !== document.body && at.closest("main") && at.id !== "main") || String(getSelection()) !== "" ||
-      [...document.querySelectorAll("main textarea, main input[type=text]")].some((f) => f.value !== f.defaultValue) ||
-      document.querySelector("main details[open]");
-  };
-  const refresh = async () => {
-    if (document.hidden || busy()) return;
-    try {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "error" });
-      if (!answer.ok) return;
-      const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const main = next.querySelector("main");
-      if (main && !busy()) document.querySelector("main").replaceWith(main);
-    } catch { /* the next try is soon */ }
-  };
-  if ("live" in root.dataset && "tick" in root.dataset) setInterval(refresh, 15000);
+  // A page that has silently stopped is worse than none: say so, and since when.
+  const stale = document.getElementById("stale");
+  let fresh = new Date();
+  const old = (why) => { stale.textContent = `◐ Not refreshed since ${fresh.toLocaleTimeString()}: ${why}`; };
+  const polls = (e) => e.detail.ctx?.sourceEvent?.type === "every";
+  document.addEventListener("htmx:before:request", (e) => {
+    // Nothing moves under a reader who selects text, and a hidden page asks for nothing.
+    if (polls(e) && (document.hidden || String(getSelection()) !== "")) e.preventDefault();
+  });
+  document.addEventListener("htmx:before:response", (e) => {
+    const { response, request } = e.detail.ctx;
+    if (response.raw.ok && !response.raw.redirected) {
+      if (polls(e)) { fresh = new Date(); stale.textContent = ""; }
+      return;
+    }
+    e.preventDefault(); // an error page or the sign-in page does not belong inside this one
+    if (!polls(e)) location.href = request.action;
+    else old(response.raw.redirected ? "you are signed out. Reload the page to sign in." : `the server answers ${response.raw.status}.`);
+  });
+  document.addEventListener("htmx:error", (e) => { if (polls(e)) old("the server does not answer."); });
 
   document.getElementById("trouble")?.focus();
 
+  const door = (i) => document.querySelectorAll(".bar a")[i]?.click();
   const keys = { b: ["the board", () => { location.href = "/"; }],
     p: ["the policy", () => { location.href = "/policy"; }],
     n: ["write a note", () => document.getElementById("note")?.focus()],
     t: ["the timeline", () => document.getElementById("timeline")?.scrollIntoView()],
     "1": ["contain", () => door(0)], "2": ["scope", () => door(1)], "3": ["notify", () => door(2)], "4": ["restore", () => door(3)] };
-  const door = (i) => document.querySelectorAll(".bar a")[i]?.click();
   const list = () => {
-    const old = document.querySelector(".keys");
-    if (old) { old.remove(); return; }
+    const shown = document.querySelector(".keys");
+    if (shown) { shown.remove(); return; }
     const box = document.createElement("section");
     box.className = "keys";
     box.tabIndex = -1;
@@ -72,7 +75,7 @@
     box.focus();
   };
   document.addEventListener("keydown", (e) => {
-    if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select")) return;
+    if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest?.("input, textarea, select")) return;
     if (e.key === "?") { e.preventDefault(); list(); return; }
     if (e.key === "Escape") document.querySelector(".keys")?.remove();
     if (keys[e.key]) { e.preventDefault(); keys[e.key][1](); }

@@ -1,0 +1,111 @@
+package console
+
+import (
+	"crypto/rand"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// scopeView is the page that computes and records a scope.
+type scopeView struct {
+	Frame   frame
+	State   *incident.State
+	In      url.Values
+	Result  *scope.Result
+	Key     string
+	Trouble *trouble
+}
+
+func (c *Console) scopePage(w http.ResponseWriter, r *http.Request) error {
+	return c.showScope(w, r, http.StatusOK, nil, nil, nil)
+}
+
+func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, in url.Values, result *scope.Result, t *trouble) error {
+	state, err := c.desk.Incident(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Result: result, Key: rand.Text(), Trouble: t}
+	if in == nil {
+		v.In = url.Values{}
+		v.In.Set("from", state.Opened.Add(-24*time.Hour).In(v.Frame.Zone).Format("2006-01-02T15:04"))
+		if m := state.Milestones["suspected"]; m != nil {
+			v.In.Set("from", m.At.Add(-time.Hour).In(v.Frame.Zone).Format("2006-01-02T15:04"))
+		}
+		v.In.Set("to", v.Frame.Now.In(v.Frame.Zone).Format("2006-01-02T15:04"))
+		for _, s := range state.Signals {
+			if credential := s.Facets["credential"]; credential != "" {
+				v.In.Set("credential", credential)
+			}
+		}
+	}
+	return c.render(w, r, status, scopePage(v))
+}
+
+func (c *Console) recordScope(w http.ResponseWriter, r *http.Request) error {
+	id := r.PathValue("id")
+	err := checkForm(r)
+	var result *scope.Result
+	if err == nil {
+		var q scope.Query
+		if q, err = queryOf(r.PostForm, c.frame(r, "").Zone); err == nil {
+			if r.PostFormValue("do") == "record" {
+				if _, _, err = c.desk.RecordScope(r.Context(), requestID(r), callerOf(r.Context()), id, q, strings.TrimSpace(r.PostFormValue("reason"))); err == nil {
+					http.Redirect(w, r, "/incidents/"+url.PathEscape(id)+"#scope", http.StatusSeeOther)
+					return nil
+				}
+			} else {
+				var computed scope.Result
+				if computed, err = c.desk.Scope(r.Context(), q); err == nil {
+					result = &computed
+				}
+			}
+		}
+	}
+	if err != nil {
+		t := troubleOf(err)
+		if t.Status >= http.StatusInternalServerError {
+			c.opt.Log.ErrorContext(r.Context(), "scope failed", "error", err)
+		}
+		return c.showScope(w, r, t.Status, r.PostForm, nil, t)
+	}
+	return c.showScope(w, r, http.StatusOK, r.PostForm, result, nil)
+}
+
+// queryOf reads the scope form: lists are separated by commas or lines.
+func queryOf(in url.Values, zone *time.Location) (scope.Query, error) {
+	var err error
+	read := reader{in: in, loc: zone, err: &err}
+	list := func(name string) []string {
+		return strings.FieldsFunc(in.Get(name), func(r rune) bool { return r == ',' || r == '\n' || r == '\r' })
+	}
+	trim := func(values []string) []string {
+		var out []string
+		for _, v := range values {
+			if v = strings.TrimSpace(v); v != "" {
+				out = append(out, v)
+			}
+		}
+		return out
+	}
+	// A user agent may hold commas: one a line.
+	agents := func(name string) []string { return trim(strings.Split(in.Get(name), "\n")) }
+	q := scope.Query{From: read.time("from"), To: read.time("to")}
+	some := scope.Clause{Credential: trim(list("credential")), Actor: trim(list("actor")), IP: trim(list("ip")), Agent: agents("agent"),
+		Endpoint: trim(list("endpoint")), Merchant: trim(list("merchant")), DataType: trim(list("data_type"))}
+	if len(some.Credential)+len(some.Actor)+len(some.IP)+len(some.Agent)+len(some.Endpoint)+len(some.Merchant)+len(some.DataType) > 0 {
+		q.Any = []scope.Clause{some}
+	}
+	if ips := trim(list("not_ip")); len(ips) > 0 {
+		q.Not = append(q.Not, scope.Clause{IP: ips})
+	}
+	if a := agents("not_agent"); len(a) > 0 {
+		q.Not = append(q.Not, scope.Clause{Agent: a})
+	}
+	return q, err
+}
