@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"reflect"
 	"slices"
@@ -170,6 +173,64 @@ func TestAFinishedDrillIsReadOnly(t *testing.T) {
 	}
 	if _, err := New(t.Context(), Options{Dir: dir}); err != nil {
 		t.Errorf("a second reader: %v", err)
+	}
+}
+
+// The reader's link works in the console once; the pages are marked, and take nothing.
+func TestTheReaderOfADrillSignsInToTheConsole(t *testing.T) {
+	dir := folder(t, "drill", configuration)
+	finishedDrill(t, dir)
+	a, _ := start(t, Options{Dir: dir})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	ask := func(method, path string, form url.Values) (status int, body string) {
+		t.Helper()
+		q, err := http.NewRequestWithContext(t.Context(), method, a.URL()+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if method == http.MethodPost {
+			q.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			q.Header.Set("Origin", a.URL())
+		}
+		r, err := browser.Do(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		text, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.StatusCode, string(text)
+	}
+	if status, _ := ask(http.MethodGet, "/incidents/INC-1", nil); status == http.StatusOK {
+		t.Error("a stranger sees the incident")
+	}
+	form := url.Values{"code": {code(a.Link())}}
+	if status, body := ask(http.MethodPost, "/join", form); status >= 400 {
+		t.Fatalf("join: %d %s", status, body)
+	}
+	for _, path := range []string{"/", "/incidents/INC-1", "/incidents/INC-1/notices"} {
+		if status, body := ask(http.MethodGet, path, nil); status != http.StatusOK || !strings.Contains(body, `class="drill"`) || !strings.Contains(body, "finished drill") {
+			t.Errorf("%s: %d, not marked as a drill", path, status)
+		}
+	}
+	for _, command := range []string{"note", "confirm", "close"} {
+		if status, _ := ask(http.MethodPost, "/incidents/INC-1/"+command, url.Values{"text": {"x"}, "reason": {"x"}}); status < 400 {
+			t.Errorf("%s was taken: %d", command, status)
+		}
+	}
+	if s, err := local(t, dir).Timeline(t.Context(), "INC-1", "", 1000, "fact"); err != nil || len(s) == 0 {
+		t.Errorf("timeline: %v", err)
+	}
+	jar, _ = cookiejar.New(nil)
+	browser.Jar = jar
+	if status, _ := ask(http.MethodPost, "/join", form); status < 400 {
+		t.Errorf("the link worked twice: %d", status)
 	}
 }
 

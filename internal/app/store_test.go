@@ -1,54 +1,30 @@
 package app
 
 import (
-	"cmp"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tocsin-ir/tocsin/internal/pgtest"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
 
 // database is a PostgreSQL database of its own for one test, dropped after it.
 func database(t *testing.T) (address string, conn *pgx.Conn) {
 	t.Helper()
-	server := cmp.Or(os.Getenv("TOCSIN_TEST_POSTGRES"), "postgres://postgres@127.0.0.1:5432/test?sslmode=disable&connect_timeout=3")
-	admin, err := pgx.Connect(t.Context(), server)
+	address = pgtest.Database(t)
+	conn, err := pgx.Connect(t.Context(), address)
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("no PostgreSQL to test with: %v", err)
-		}
-		t.Skipf("no PostgreSQL to test with: set TOCSIN_TEST_POSTGRES, or start one on 127.0.0.1:5432: %v", err)
-	}
-	name := "tocsin_test_" + strings.ToLower(rand.Text()[:12])
-	ctx := t.Context()
-	if _, err := admin.Exec(ctx, "CREATE DATABASE "+name); err != nil {
-		t.Skipf("this account may not create databases: %v", err)
-	}
-	config := admin.Config().Copy()
-	config.Database = name
-	if conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second) // the test's own has ended
-		defer cancel()
-		conn.Close(ctx)
-		if _, err := admin.Exec(ctx, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)"); err != nil {
-			t.Errorf("drop %s: %v", name, err)
-		}
-		admin.Close(ctx)
-	})
-	parts := strings.SplitN(server, "/test", 2)
-	return parts[0] + "/" + name + parts[1], conn
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
+	return address, conn
 }
 
 func schemas(t *testing.T, conn *pgx.Conn) []string {
