@@ -3,7 +3,6 @@ package desk
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -28,9 +27,9 @@ func (d *Desk) Board(ctx context.Context) ([]BoardRow, error) {
 			return err
 		}
 		for _, row := range found {
-			var b BoardRow
-			if err := json.Unmarshal(row.Body, &b); err != nil {
-				return fmt.Errorf("desk: board row %s: %w: run tocsin rebuild", row.Key, err)
+			b, err := d.decodeBoardRow(row)
+			if err != nil {
+				return err
 			}
 			rows = append(rows, b)
 		}

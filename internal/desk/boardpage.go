@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,12 +18,12 @@ type BoardPage struct {
 	People  int64 // customer accounts in the newest scopes, an upper bound on people
 }
 
-// boardSums is the part of a row that is added up.
-type boardSums struct {
-	Next       *struct{} `json:"next"`
-	MoreClocks int       `json:"more_clocks"`
-	Missed     int       `json:"missed"`
-	People     int64     `json:"people"`
+// decodedRow is a row of the projection, and what its text says. Most rows are as they were when
+// the board was looked at the last time, and comparing text is cheaper than reading it. Rows are
+// shared between readers: nobody may change one.
+type decodedRow struct {
+	body []byte
+	row  BoardRow
 }
 
 // OpenBoard returns the open incidents after the first skip, at most limit of them, the most urgent
@@ -35,24 +36,17 @@ func (d *Desk) OpenBoard(ctx context.Context, skip, limit int) (BoardPage, error
 	}
 	page.Open = len(found)
 	for i, row := range found {
-		var sums boardSums
-		if i >= skip && i < skip+limit {
-			b, err := decodeBoardRow(row)
-			if err != nil {
-				return page, err
-			}
-			page.Rows = append(page.Rows, b)
-			sums = boardSums{MoreClocks: b.MoreClocks, Missed: b.Missed, People: b.People}
-			if b.Next != nil {
-				sums.Next = &struct{}{}
-			}
-		} else if err := json.Unmarshal(row.Body, &sums); err != nil {
-			return page, damagedRow(row, err)
+		b, err := d.decodeBoardRow(row)
+		if err != nil {
+			return page, err
 		}
-		page.Missed += sums.Missed
-		page.People += sums.People
-		if sums.Next != nil {
-			page.Running += 1 + sums.MoreClocks
+		if i >= skip && i < skip+limit {
+			page.Rows = append(page.Rows, b)
+		}
+		page.Missed += b.Missed
+		page.People += b.People
+		if b.Next != nil {
+			page.Running += 1 + b.MoreClocks
 		}
 	}
 	return page, nil
@@ -70,7 +64,7 @@ func (d *Desk) SettledBoard(ctx context.Context, skip, limit int) (rows []BoardR
 		found = found[:limit]
 	}
 	for _, row := range found {
-		b, err := decodeBoardRow(row)
+		b, err := d.decodeBoardRow(row)
 		if err != nil {
 			return nil, false, err
 		}
@@ -87,14 +81,14 @@ func (d *Desk) boardRows(ctx context.Context, from, to string, limit int) (found
 	return found, err
 }
 
-func decodeBoardRow(row ledger.Row) (BoardRow, error) {
+func (d *Desk) decodeBoardRow(row ledger.Row) (BoardRow, error) {
+	if known, ok := d.board.get(row.Key); ok && bytes.Equal(known.body, row.Body) {
+		return known.row, nil
+	}
 	var b BoardRow
 	if err := json.Unmarshal(row.Body, &b); err != nil {
-		return b, damagedRow(row, err)
+		return b, fmt.Errorf("desk: board row %s: %w: run tocsin rebuild", row.Key, err)
 	}
+	d.board.put(row.Key, decodedRow{row.Body, b})
 	return b, nil
-}
-
-func damagedRow(row ledger.Row, err error) error {
-	return fmt.Errorf("desk: board row %s: %w: run tocsin rebuild", row.Key, err)
 }

@@ -111,6 +111,7 @@ type Desk struct {
 
 	deciding *cache[*entry]          // by chain; used inside Update only
 	reading  *cache[*incident.State] // by incident; immutable once stored
+	board    *cache[decodedRow]      // by incident
 
 	mu       sync.Mutex
 	orgState *org.State        // immutable once stored; guarded by mu
@@ -151,6 +152,7 @@ func New(o Options) (*Desk, error) {
 		programs:  map[string]*policy.Program{},
 		deciding:  newCache[*entry](cacheSize),
 		reading:   newCache[*incident.State](cacheSize),
+		board:     newCache[decodedRow](ledger.MaxRows),
 		guests:    map[string]Caller{},
 		life:      context.Background(),
 		tickerHup: make(chan struct{}, 1),
