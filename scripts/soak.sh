@@ -39,7 +39,7 @@ packages() {
 
 for dir in $(packages Fuzz); do
   for target in $(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/^func //'); do
-    step "fuzz $dir $target" $((fuzz + 150)) "go test -timeout \$LIMIT -run '^\$' -fuzz '^$target\$' -fuzztime ${fuzz}s -fuzzminimizetime 10s ./$dir"
+    step "fuzz $dir $target" $((fuzz + 300)) "go test -timeout \$LIMIT -run '^\$' -fuzz '^$target\$' -fuzztime ${fuzz}s -fuzzminimizetime 10s ./$dir"
   done
 done
 for dir in $(packages TestSoak | grep -v '^internal/drill$') $(packages TestSoak | grep '^internal/drill$'); do
