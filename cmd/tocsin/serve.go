@@ -89,8 +89,8 @@ connectors:
 checks: {}
 `
 
-// make writes the configuration first under another name and reads it back, so that a value that
-// does not fit is refused before there is a folder that cannot be served.
+// make reads the configuration back before anything is written, so that a value that does not fit
+// is refused before there is a folder that cannot be served.
 func (n newFolder) make(now time.Time) error {
 	file := filepath.Join(n.dir, "tocsin.yaml")
 	if _, err := os.Stat(file); err == nil {
@@ -108,27 +108,41 @@ func (n newFolder) make(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// A crash between these leaves a folder without tocsin.yaml: init says so and can be run again
-	// once installation.json is removed.
+	// tocsin.yaml is written last: a crash before it leaves a folder that init finishes, and whatever
+	// is there by then is left as it is.
 	if _, err := app.CreateFolder(n.dir, "production", now); err != nil {
-		return err
+		if in, rerr := app.ReadFolder(n.dir); rerr != nil || in.Env != "production" {
+			return err
+		}
 	}
 	if err := os.MkdirAll(filepath.Join(n.dir, "policies"), 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(n.dir, "policies", "policy.yaml"), source, 0o600); err != nil {
+	if err := writeNew(filepath.Join(n.dir, "policies", "policy.yaml"), source); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return os.WriteFile(file, config, 0o600)
+	return writeNew(file, config)
+}
+
+// writeNew writes a file that must not be there yet.
+func writeNew(name string, body []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(body)
+	return errors.Join(err, f.Sync(), f.Close())
 }
 
 // quoted is text as YAML reads it back unchanged: JSON strings are YAML.
 func quoted(text string) string {
-	b, err := json.Marshal(text)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(text) != nil {
 		return `""` // text always encodes
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func serveCommand() *cobra.Command {
