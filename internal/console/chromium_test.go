@@ -33,8 +33,8 @@ func absent(t *testing.T, what string) {
 	t.Skip(what)
 }
 
-// phone is a Chromium of 320 px width on a console of its own, with the owner signed in.
-func phone(t *testing.T, width int64) (ctx context.Context, address string, d *desktest.Desk) {
+// browserOf is a Chromium whose window has a width, such as a phone's.
+func browserOf(t *testing.T, width int64) context.Context {
 	t.Helper()
 	path := ""
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -45,14 +45,6 @@ func phone(t *testing.T, width int64) (ctx context.Context, address string, d *d
 	}
 	if path == "" {
 		absent(t, "Chromium is not installed: apt-get install chromium")
-	}
-	d, token := desktest.New(now)
-	fill(d)
-	server := httptest.NewServer(console.New(d, console.Options{Now: func() time.Time { return now }, Organisation: "PickAndPack", Env: "drill"}))
-	t.Cleanup(server.Close)
-	at, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WindowSize(int(width), 640))
@@ -66,10 +58,23 @@ func phone(t *testing.T, width int64) (ctx context.Context, address string, d *d
 			t.Log(err)
 		}
 	})
-	if err := chromedp.Run(ctx, network.SetCookie("tocsin", token).WithDomain(at.Hostname()).WithPath("/").WithHTTPOnly(true),
-		emulation.SetDeviceMetricsOverride(width, 640, 2, width < 700)); err != nil {
+	run(t, ctx, emulation.SetDeviceMetricsOverride(width, 640, 2, width < 700))
+	return ctx
+}
+
+// phone is a Chromium on a console of its own, with the owner signed in.
+func phone(t *testing.T, width int64) (ctx context.Context, address string, d *desktest.Desk) {
+	t.Helper()
+	d, token := desktest.New(now)
+	fill(d)
+	server := httptest.NewServer(console.New(d, console.Options{Now: func() time.Time { return now }, Organisation: "PickAndPack", Env: "drill"}))
+	t.Cleanup(server.Close)
+	at, err := url.Parse(server.URL)
+	if err != nil {
 		t.Fatal(err)
 	}
+	ctx = browserOf(t, width)
+	run(t, ctx, network.SetCookie("tocsin", token).WithDomain(at.Hostname()).WithPath("/").WithHTTPOnly(true))
 	return ctx, server.URL, d
 }
 

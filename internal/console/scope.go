@@ -37,7 +37,7 @@ func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, 
 		if m := state.Milestones["suspected"]; m != nil {
 			v.In.Set("from", m.At.Add(-time.Hour).In(v.Frame.Zone).Format("2006-01-02T15:04"))
 		}
-		v.In.Set("to", v.Frame.Now.In(v.Frame.Zone).Format("2006-01-02T15:04"))
+		v.In.Set("to", v.Frame.Now.Add(time.Minute).In(v.Frame.Zone).Format("2006-01-02T15:04")) // the minute that runs is in it
 		for _, s := range state.Signals {
 			if credential := s.Facets["credential"]; credential != "" {
 				v.In.Set("credential", credential)

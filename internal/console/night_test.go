@@ -1,0 +1,252 @@
+package console_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/internal/app"
+	"github.com/tocsin-ir/tocsin/policies"
+)
+
+// leaky is the vendor's application: one token is stolen, and it can revoke it.
+type leaky struct {
+	revoked atomic.Bool
+	token   string
+	admin   string
+}
+
+func (l *leaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "); {
+	case r.URL.Path == "/session" && (bearer != l.token || l.revoked.Load()):
+		w.WriteHeader(http.StatusUnauthorized)
+	case r.URL.Path == "/session":
+		w.WriteHeader(http.StatusOK)
+	case r.URL.Path == "/admin/tokens/revoke" && bearer == l.admin:
+		l.revoked.Store(true)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		w.WriteHeader(http.StatusForbidden)
+	}
+}
+
+const nightConfig = `organisation: { id: example, name: Example }
+listen: 127.0.0.1:0
+apps: [ { id: example_app, name: Example } ]
+policy: policies/policy.yaml
+network: { allow: [ 127.0.0.0/8 ] }
+connectors:
+  app_tokens:
+    type: http.revoke
+    revoke: { method: POST, url: "APP/admin/tokens/revoke", header: { Authorization: "Bearer ${secret:app_admin}" }, body: '{"credential":"${target.credential}"}', expect: [ 204 ] }
+    probe: { method: GET, url: "APP/session", header: { Authorization: "Bearer ${secret}" }, refused: [ 401 ], within: 1s }
+`
+
+// night is a real server with an owner, two responders and a token that reads too much.
+func night(t *testing.T) (address string, lena, omar string, victim *leaky) {
+	t.Helper()
+	victim = &leaky{token: "app_stolen", admin: "adm_secret"}
+	shop := httptest.NewServer(victim)
+	t.Cleanup(shop.Close)
+	dir, err := os.MkdirTemp("", "tocsin-night-*") // a socket's path has little room
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = app.CreateFolder(dir, "production", time.Now())
+	must(err)
+	source, err := policies.FS.ReadFile("pickandpack.yaml")
+	must(err)
+	must(os.Mkdir(filepath.Join(dir, "policies"), 0o700))
+	must(os.WriteFile(filepath.Join(dir, "policies", "policy.yaml"), source, 0o600))
+	must(os.WriteFile(filepath.Join(dir, "tocsin.yaml"), []byte(strings.ReplaceAll(nightConfig, "APP", shop.URL)), 0o600))
+	server, err := app.New(t.Context(), app.Options{Dir: dir})
+	must(err)
+	must(server.Start(context.WithoutCancel(t.Context())))
+	t.Cleanup(func() {
+		if err := server.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	local, err := client.New("unix://" + filepath.Join(dir, "tocsin.sock"))
+	must(err)
+	must(local.PutSecret(t.Context(), "app_admin", []byte(victim.admin)))
+	must(local.PutSecret(t.Context(), "stolen_token", []byte(victim.token)))
+	lena, _, err = local.Invite(t.Context(), "lena", "Lena", "responder", []string{"lead", "engineer"})
+	must(err)
+	omar, _, err = local.Invite(t.Context(), "omar", "Omar", "responder", []string{"lead", "comms"})
+	must(err)
+	_, key, err := local.NewMachineKey(t.Context(), "ingest", "app", "example_app")
+	must(err)
+	door, err := client.New(server.URL(), client.WithToken(key))
+	must(err)
+	var events strings.Builder
+	for i := range 300 {
+		line, err := json.Marshal(map[string]any{
+			"id": fmt.Sprint("ev_", i), "time": time.Now().Add(time.Duration(i-310) * time.Second), "kind": "pii_access", "app": "example_app",
+			"actor": map[string]string{"type": "service", "id": "example_app"}, "outcome": "ok", "purpose": "orders",
+			"credential": "tok_9f", "action": "list", "endpoint": "/orders", "merchant": fmt.Sprint("m_", i%150), "store": fmt.Sprint("s_", i%150),
+			"subjects": []map[string]any{{"kind": "account", "id": fmt.Sprint(i)}}, "data_types": []string{"customer.email"}, "records": 1,
+			"source": map[string]any{"ip": "203.0.113.9", "user_agent": "curl/8"},
+		})
+		must(err)
+		events.Write(append(line, '\n'))
+	}
+	receipt, err := door.Ingest(t.Context(), "night", "native", []byte(events.String()))
+	must(err)
+	if receipt.Accepted != 300 {
+		t.Fatalf("%d events were let in, %d rejected: %+v", receipt.Accepted, len(receipt.Rejected), receipt.Rejected[:min(1, len(receipt.Rejected))])
+	}
+	for wait := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		board, err := local.Board(t.Context())
+		must(err)
+		if len(board) == 1 {
+			return server.URL(), lena, omar, victim
+		}
+		if time.Now().After(wait) {
+			t.Fatalf("%d incidents were opened by the detectors", len(board))
+		}
+	}
+}
+
+// hand is somebody's hand on a phone; it counts what it does.
+type hand struct {
+	t       *testing.T
+	ctx     context.Context
+	name    string
+	taps    int
+	strokes int
+}
+
+// tap touches the middle of an element and waits for the page it leads to, when it leads to one.
+func (h *hand) tap(selector string) {
+	h.t.Helper()
+	h.taps++
+	var at struct{ X, Y, Width, Height float64 }
+	run(h.t, h.ctx, chromedp.WaitVisible(selector, chromedp.ByQuery),
+		chromedp.Evaluate(`(() => { const e = document.querySelector(`+quote(selector)+`); e.scrollIntoView({block: "center", behavior: "instant"}); const r = e.getBoundingClientRect();
+			return {x: r.x + r.width / 2, y: r.y + r.height / 2, width: r.width, height: r.height}; })()`, &at))
+	if at.Height < 24 {
+		h.t.Errorf("%s is %v px high: too small for a thumb", selector, at.Height)
+	}
+	var hit bool
+	run(h.t, h.ctx, chromedp.Evaluate(fmt.Sprintf(`(() => { const e = document.querySelector(%s), x = document.elementFromPoint(%v, %v); return e.contains(x) || x?.contains(e); })()`, quote(selector), at.X, at.Y), &hit))
+	if !hit {
+		h.t.Fatalf("%s: something lies over %s", h.name, selector)
+	}
+	point := []*input.TouchPoint{{X: at.X, Y: at.Y}}
+	run(h.t, h.ctx, input.DispatchTouchEvent(input.TouchStart, point), input.DispatchTouchEvent(input.TouchEnd, []*input.TouchPoint{}))
+}
+
+// write taps a field and types into it.
+func (h *hand) write(selector, text string) {
+	h.t.Helper()
+	h.tap(selector)
+	h.strokes += len(text)
+	run(h.t, h.ctx, chromedp.KeyEvent(text))
+}
+
+// follow taps what leads to a page that has the second selector.
+func (h *hand) follow(selector, then string) {
+	h.t.Helper()
+	h.tap(selector)
+	run(h.t, h.ctx, chromedp.WaitReady(then, chromedp.ByQuery))
+}
+
+// joined opens a phone of its own with an invitation.
+func joined(t *testing.T, address, link, name string) *hand {
+	ctx := browserOf(t, 390)
+	_, code, _ := strings.Cut(link, "code=")
+	h := &hand{t: t, ctx: ctx, name: name}
+	run(t, ctx, emulation.SetTouchEmulationEnabled(true), chromedp.Navigate(address+"/join?code="+code))
+	h.follow("form.form button", "#token")
+	run(t, ctx, chromedp.Navigate(address+"/"))
+	h.taps = 0
+	return h
+}
+
+// From the board that wakes somebody at night to a token that is proven dead, on a phone, by touch:
+// acknowledge, answer what the policy asks, confirm, find out who is affected, plan, and have a
+// second person approve. The server, its detectors, its desk and its connector are the real ones.
+//
+// promise: CON-1
+func TestFromTheAlarmToContainedOnAPhone(t *testing.T) {
+	address, lenaLink, omarLink, victim := night(t)
+	lena, omar := joined(t, address, lenaLink, "lena"), joined(t, address, omarLink, "omar")
+	began := time.Now()
+	room := "#timeline"
+
+	lena.follow(".incident a.title", room)
+	lena.follow(`a.button[href$="/do/acknowledge"]`, "form.form")
+	lena.follow("form.form button", room)
+	for range 3 { // personal data, data of Shopify, exposed: yes stands first
+		lena.follow(`a.button[href*="/do/answer"]`, "#f-value")
+		lena.write("#f-reason", "orders with addresses were read")
+		lena.follow("form.form button", room)
+	}
+	lena.follow(`a.button[href$="/do/confirm"]`, "#f-reason")
+	lena.write("#f-reason", "300 orders in five minutes")
+	lena.follow("form.form button", room)
+
+	lena.follow(`a.button[href$="/scope"]`, "#f-credential")
+	lena.follow(`button[value="record"]`, room)
+	var scope string
+	run(t, lena.ctx, chromedp.Text(`section[aria-labelledby="scope"]`, &scope, chromedp.ByQuery))
+	if !strings.Contains(scope, "150 merchants") || !strings.Contains(scope, "300 customer accounts") {
+		t.Errorf("the scope says %q", scope)
+	}
+
+	lena.follow(`a.button[href*="/do/plan"]`, "#f-secret")
+	lena.tap("#f-secret")
+	run(t, lena.ctx, chromedp.KeyEvent("stolen"), chromedp.KeyEvent(kb.Enter))
+	lena.write("#f-reason", "it is in strange hands")
+	lena.follow(`form.form button`, "#ACT-1")
+	if victim.revoked.Load() {
+		t.Fatal("the token was revoked by a plan")
+	}
+
+	omar.follow(".incident a.title", room)
+	omar.follow(`a.button[href*="/do/approve"]`, "button.danger")
+	omar.follow("button.danger", room)
+
+	// Lena's phone lies on the table: her page finds out by itself.
+	ctx, cancel := context.WithTimeout(lena.ctx, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Run(ctx, chromedp.WaitReady("#ACT-1 .sign.met", chromedp.ByQuery)); err != nil {
+		var text string
+		run(t, lena.ctx, chromedp.Text("#ACT-1", &text, chromedp.ByQuery))
+		t.Fatalf("the action is not proven on the page: %v: %s", err, text)
+	}
+	if !victim.revoked.Load() {
+		t.Error("proven, and the token works")
+	}
+	var bar string
+	run(t, lena.ctx, chromedp.Text(".bar a", &bar, chromedp.ByQuery))
+	if !strings.Contains(bar, "contained") {
+		t.Errorf("the bar says %q", bar)
+	}
+	t.Logf("from the board to proven: %d taps and %d letters by lena, %d taps by omar, %v by machine", lena.taps, lena.strokes, omar.taps, time.Since(began).Round(time.Second))
+	if lena.taps > 26 || omar.taps > 3 {
+		t.Errorf("%d and %d taps: somebody tired has to get through with 26 and 3", lena.taps, omar.taps)
+	}
+}
