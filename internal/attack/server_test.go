@@ -58,20 +58,10 @@ func serve(t *testing.T, more string) *target {
 			t.Fatal(err)
 		}
 	}
-	a, err := app.New(t.Context(), app.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := a.Start(context.WithoutCancel(t.Context())); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := a.Stop(); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
-	s := &target{t: t, app: a, dir: dir, token: map[string]string{}}
-	_, code, _ := strings.Cut(a.Link(), "code=")
+	s := &target{t: t, dir: dir, token: map[string]string{}}
+	s.start()
+	t.Cleanup(s.stop)
+	_, code, _ := strings.Cut(s.app.Link(), "code=")
 	s.token["owner"] = s.join(code)
 	for name, access := range map[string]string{"responder": "responder", "second": "responder", "viewer": "viewer"} {
 		s.token[name] = s.join(s.invite(name, access))
@@ -87,6 +77,29 @@ func serve(t *testing.T, more string) *target {
 	}
 	s.merchants("m_1", "m_2")
 	return s
+}
+
+func (s *target) start() {
+	s.t.Helper()
+	a, err := app.New(context.WithoutCancel(s.t.Context()), app.Options{Dir: s.dir})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.app = a
+	if err := a.Start(context.WithoutCancel(s.t.Context())); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *target) stop() {
+	s.t.Helper()
+	if s.app == nil {
+		return
+	}
+	if err := s.app.Stop(); err != nil {
+		s.t.Errorf("stop: %v", err)
+	}
+	s.app = nil
 }
 
 func (s *target) invite(id, access string) (code string) {

@@ -92,6 +92,9 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 	if err := d.anchorAll(ctx); err != nil {
 		return evidence.Input{}, err
 	}
+	if err := d.complete(ctx); err != nil {
+		return evidence.Input{}, err
+	}
 	if _, _, err := d.o.Events.Sealed(ctx); err != nil {
 		return evidence.Input{}, err
 	}
@@ -127,6 +130,34 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 	return in, err
 }
 
+// complete refuses to export from a database that holds fewer facts than the log. A chain whose
+// newest facts were deleted is a valid chain, and no leaf of the log says which chain it belongs
+// to: who checks the export could not notice. We can, because each fact is in the log once and was
+// in the database before.
+func (d *Desk) complete(ctx context.Context) error {
+	_, leaves, err := d.o.FactLog.Checkpoint(ctx) // before the facts are counted: both only grow
+	if err != nil {
+		return err
+	}
+	facts := uint64(0)
+	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
+		for after := ""; ; {
+			heads, err := r.Heads(after, 1000)
+			if err != nil || len(heads) == 0 {
+				return err
+			}
+			for _, h := range heads {
+				facts += uint64(h.N)
+				after = h.Chain
+			}
+		}
+	})
+	if err == nil && facts < leaves {
+		err = fmt.Errorf("desk: the log holds %d facts and the database %d: facts were deleted or an older database was put back: nothing is exported from it", leaves, facts)
+	}
+	return err
+}
+
 // anchorAll waits until every fact that is durable now is in the facts log.
 func (d *Desk) anchorAll(ctx context.Context) error {
 	if d.o.Anchor == nil {
@@ -150,11 +181,26 @@ func (d *Desk) exportFacts(ctx context.Context, inc string) (facts []evidence.Fa
 		}
 	}
 	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
+		head, err := r.Head(inc)
+		if err != nil {
+			return err
+		}
+		var last []ledger.Record
 		for n := 0; ; {
 			records, err := r.Records(inc, n, 500)
-			if err != nil || len(records) == 0 {
+			if err != nil {
 				return err
 			}
+			if len(records) == 0 {
+				if n != head.N {
+					return fmt.Errorf("desk: chain %s has %d facts and its head says %d: nothing is exported from it", inc, n, head.N)
+				}
+				return nil
+			}
+			if err := ledger.VerifyChain(append(last, records...)); err != nil {
+				return fmt.Errorf("desk: %w: nothing is exported from it", err)
+			}
+			last = records[len(records)-1:]
 			for _, rec := range records {
 				f, err := ledger.Open(rec, d.o.Keys)
 				if err != nil {
