@@ -22,7 +22,7 @@ import (
 )
 
 // initialised makes a data folder with the program itself, under a short path.
-func initialised(t *testing.T) (program, dir string) {
+func initialised(t *testing.T) (program, data string) {
 	t.Helper()
 	program = filepath.Join(bin(t), "tocsin")
 	dir, err := os.MkdirTemp("", "tocsin-serve-*")
@@ -30,7 +30,7 @@ func initialised(t *testing.T) (program, dir string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	data := filepath.Join(dir, "data")
+	data = filepath.Join(dir, "data")
 	if out, err := exec.Command(program, "init", "--data", data).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v: %s", err, out)
 	}
