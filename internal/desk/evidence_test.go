@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/detect"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -103,19 +105,23 @@ func TestAnAttackInTheEventsOpensOneIncident(t *testing.T) {
 
 func TestARebuildKeepsWhatDetectionHasLearned(t *testing.T) {
 	s, _ := onDisk(t)
-	if err := s.startDetection(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	s.open()
-	s.must(s.saveDetector(t.Context(), 7))
+	learned := func(body string) {
+		s.must(s.store.Update(t.Context(), func(tx ledger.Tx) error {
+			return tx.PutRow(detectorProjection, ledger.Row{Key: "volume", Body: []byte(body)})
+		}))
+	}
+	state, err := detect.New(detect.Options{}).Snapshot()
+	s.must(err)
+	body, err := json.Marshal(detectorState{Seq: 7, State: state})
+	s.must(err)
+	learned(string(body))
 	s.must(s.Rebuild(t.Context()))
 	row, err := s.learned(t.Context())
 	if err != nil || row.Body == nil {
 		t.Fatalf("it is gone: %v", err)
 	}
-	s.must(s.store.Update(t.Context(), func(tx ledger.Tx) error {
-		return tx.PutRow(detectorProjection, ledger.Row{Key: "volume", Body: []byte(`{"seq":"x"}`)})
-	}))
+	learned(`{"seq":"x"}`)
 	s.must(s.Rebuild(t.Context()))
 	if row, err := s.learned(t.Context()); err != nil || row.Body != nil {
 		t.Errorf("a snapshot nobody can read survived a rebuild: %v", err)
