@@ -267,8 +267,12 @@ func (c *checker) readManifest() error {
 	return nil
 }
 
-// strict decodes one JSON value and refuses fields that the form does not have.
+// strict decodes one JSON value and refuses fields that the form does not have, and names that
+// another reader would take for something else.
 func strict(raw []byte, v any) error {
+	if err := unambiguous(raw); err != nil {
+		return err
+	}
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
@@ -278,6 +282,55 @@ func strict(raw []byte, v any) error {
 		return errors.New("there is text after the value")
 	}
 	return nil
+}
+
+// unambiguous refuses objects with two names that are the same, or the same but for upper and lower
+// case. The standard decoder takes the last of them and other readers the first or the exact one: an
+// export could show a person other facts than those that were checked. Attributes of events are
+// the sender's and are shown, never read.
+func unambiguous(raw []byte) error {
+	type level struct {
+		names map[string]bool // nil: an array
+		name  bool            // a name comes next
+		free  bool            // inside attributes
+	}
+	var open []level
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.UseNumber()
+	free := false // the next value is attributes
+	for {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		top := len(open) - 1
+		if text, ok := token.(string); ok && top >= 0 && open[top].names != nil && open[top].name {
+			folded := strings.ToLower(strings.ToUpper(text))
+			if open[top].names[folded] && !(open[top].free && !open[top].names[text+"\x00"]) {
+				return errors.New("a name stands there twice")
+			}
+			open[top].names[folded], open[top].names[text+"\x00"] = true, true
+			open[top].name = false
+			free = open[top].free || text == "attributes"
+			continue
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, level{names: map[string]bool{}, name: true, free: free})
+			continue
+		case json.Delim('['):
+			open = append(open, level{free: free})
+			continue
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:top]
+		}
+		if top = len(open) - 1; top >= 0 { // a value has ended
+			open[top].name, free = true, open[top].free
+		}
+	}
 }
 
 // lines cuts an NDJSON file and calls fn with each line and its number. Every line ends in \n.

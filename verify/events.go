@@ -169,7 +169,7 @@ func (c *checker) checkScopes() error {
 		}
 		c.report.Scopes++
 		var s scopeFile
-		if err := json.Unmarshal(raw, &s); err != nil {
+		if unambiguous(raw) != nil || json.Unmarshal(raw, &s) != nil {
 			c.find(CodeScope, name, "it is not a scope")
 			continue
 		}
