@@ -138,7 +138,15 @@ func (d *Desk) Clocks(ctx context.Context, id string) ([]ClockRow, error) {
 func clockRows(p *policy.Program, s *incident.State) []ClockRow {
 	rows := clockGroups{}
 	clocks := incident.Clocks(p, s)
+	named := map[string]bool{} // duties that have recipients by name
 	for i := range clocks {
+		named[clocks[i].Duty] = named[clocks[i].Duty] || clocks[i].Recipient != ""
+	}
+	for i := range clocks {
+		// The clock that stood for merchants nobody knew yet is over once they have clocks of their own.
+		if c := &clocks[i]; c.Recipient == "" && c.State == incident.DutyNot && named[c.Duty] {
+			continue
+		}
 		rows.add(p, s.ID, &clocks[i])
 	}
 	list := make([]ClockRow, 0, len(rows))
