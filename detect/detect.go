@@ -17,6 +17,7 @@ package detect
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -80,10 +81,11 @@ const (
 // Bounds of what is kept of one credential.
 const (
 	bucket     = 15 * time.Second
-	maxSet     = 50_000 // members of a distinct count; beyond it the count stands still, far over any limit
-	maxSources = 64     // addresses, and agents, that are remembered
-	maxSource  = 256    // bytes of an address or an agent
-	maxEvents  = 50     // ids a signal names
+	maxSet     = 50_000  // members of a distinct count; beyond it the count stands still, far over any limit
+	maxSources = 64      // addresses, and agents, that are remembered
+	maxSource  = 256     // bytes of an address or an agent
+	maxEvents  = 50      // ids a signal names
+	maxAmount  = 1 << 40 // of records or bytes that one event counts for: far over any limit, and no sum overflows
 )
 
 func (o Options) withDefaults() Options {
@@ -167,7 +169,14 @@ func (d *Detector) Observe(o Observation) []incident.Signal {
 	return d.judge(p, o)
 }
 
-// forget drops the least recently used tenth when there are too many credentials.
+// appOf is the app in a key of known.
+func appOf(key string) string {
+	app, _, _ := strings.Cut(key, "\x00")
+	return app
+}
+
+// forget drops the least recently used tenth of the app with the most credentials when there are
+// too many: an app that invents credentials loses its own past and no other app's.
 func (d *Detector) forget() {
 	if len(d.known) <= d.o.MaxCredentials {
 		return
@@ -176,9 +185,19 @@ func (d *Detector) forget() {
 		key  string
 		last int64
 	}
-	all := make([]entry, 0, len(d.known))
+	count := map[string]int{}
+	most := ""
+	for k := range d.known {
+		app := appOf(k)
+		if count[app]++; count[app] > count[most] || count[app] == count[most] && app < most {
+			most = app
+		}
+	}
+	all := make([]entry, 0, count[most])
 	for k, p := range d.known {
-		all = append(all, entry{k, p.Now})
+		if appOf(k) == most {
+			all = append(all, entry{k, p.Now})
+		}
 	}
 	slices.SortFunc(all, func(a, b entry) int { return cmp.Or(cmp.Compare(a.last, b.last), cmp.Compare(a.key, b.key)) })
 	for _, e := range all[:max(1, len(all)/10)] {

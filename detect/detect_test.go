@@ -355,3 +355,30 @@ func TestALongAgentIsCutBetweenCharacters(t *testing.T) {
 		t.Errorf("new_agents is %q, want the agent up to the character that does not fit", fresh)
 	}
 }
+
+// The past of one app's credentials is not washed out by another app that invents credentials:
+// without a past a thief is judged against the cap, which is far higher.
+func TestAFloodOfCredentialsOfOneAppLeavesTheOthersTheirPast(t *testing.T) {
+	d := detect.New(detect.Options{MaxCredentials: 500})
+	quiet(d, 5)
+	for i := range 2000 {
+		d.Observe(detect.Observation{ID: fmt.Sprint("flood", i), Time: start.Add(5 * 24 * time.Hour), App: "other", Credential: fmt.Sprint("c", i), Merchant: "m"})
+	}
+	if found := burst(d, start.Add(5*24*time.Hour+9*time.Hour), 60, "after"); len(found) == 0 {
+		t.Error("a walk through 60 shops raised nothing after the flood")
+	}
+}
+
+// Numbers so large that their sum would turn negative are unusual, not unseen.
+func TestNumbersThatWouldOverflowAreReported(t *testing.T) {
+	d := detect.New(detect.Options{})
+	quiet(d, 5)
+	var found []incident.Signal
+	for i := range 3000 {
+		o := detect.Observation{ID: fmt.Sprint("o", i), Time: start.Add(5*24*time.Hour + 9*time.Hour), App: "shop", Credential: "tok", Merchant: "m_1", Bytes: 1<<53 - 1, Records: 1<<53 - 1, IP: "198.51.100.1", Agent: "w"}
+		found = append(found, d.Observe(o)...)
+	}
+	if len(found) != 1 || strings.Contains(found[0].Sentence, "-") {
+		t.Errorf("signals %+v", found)
+	}
+}

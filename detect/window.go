@@ -65,6 +65,7 @@ func (s *sum) add(n, at int64) {
 	if n <= 0 {
 		return
 	}
+	n = min(n, maxAmount)
 	s.Per[at] += n
 	s.Total += n
 }
