@@ -105,6 +105,7 @@ type Options struct {
 	Burst     int           // default 100
 	MaxIngest int64         // bytes of one ingest request as sent, default 64 MiB
 	Ingesting int           // ingest requests at one time, default 8; the next one is answered 429
+	Streams   int           // streams of switches one token may hold open, default 500; the next one is answered 429
 	Heartbeat time.Duration // between comments on an idle stream, default 15 s
 	Program   string        // version of the program, for /healthz and the OpenAPI description
 }
@@ -125,6 +126,9 @@ func (o Options) withDefaults() Options {
 	if o.Ingesting <= 0 {
 		o.Ingesting = 8
 	}
+	if o.Streams <= 0 {
+		o.Streams = 500
+	}
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = 15 * time.Second
 	}
@@ -141,6 +145,7 @@ type API struct {
 	byAddress *limits
 	press     *mint.Press
 	ingest    chan struct{} // a slot per ingest request in flight
+	streams   counts        // streams in flight by token
 }
 
 // New makes the API over a desk.

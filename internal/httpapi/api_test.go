@@ -445,6 +445,49 @@ func TestSwitchStreamSendsTheSetNowAndAfterEachFlip(t *testing.T) {
 	}
 }
 
+// One stolen key cannot take every connection; what it gave back it may take again.
+func TestStreamsOfOneTokenAreLimited(t *testing.T) {
+	f := start(t, httpapi.Options{Streams: 2})
+	open := func(token string) (status int, end func()) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		r, err := http.NewRequestWithContext(ctx, "GET", f.url+"/v1/switches/stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, func() { cancel(); resp.Body.Close() }
+	}
+	_, first := open(f.switchKey)
+	_, second := open(f.switchKey)
+	defer second()
+	status, third := open(f.switchKey)
+	defer third()
+	if status != http.StatusTooManyRequests {
+		t.Errorf("the third of two: %d", status)
+	}
+	status, other := open(f.responder)
+	defer other()
+	if status != http.StatusOK {
+		t.Errorf("another token's first: %d", status)
+	}
+	first()
+	for until := time.Now().Add(10 * time.Second); ; {
+		status, again := open(f.switchKey)
+		again()
+		if status == http.StatusOK {
+			return
+		}
+		if time.Now().After(until) {
+			t.Fatalf("after one ended: %d", status)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // promise: INV-3
 func TestExportIsAFileForTheOneWhoAsked(t *testing.T) {
 	f := start(t, httpapi.Options{})

@@ -207,6 +207,32 @@ func tooMany(wait time.Duration) *Problem {
 	}
 }
 
+// counts counts what is in flight by token. The zero value is ready to use.
+type counts struct {
+	mu sync.Mutex
+	by map[string]int // guarded by mu; never zero
+}
+
+// enter counts one more of who; when there are most already it reports false. leave takes it back.
+func (c *counts) enter(who string, most int) (leave func(), ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.by[who] >= most {
+		return nil, false
+	}
+	if c.by == nil {
+		c.by = map[string]int{}
+	}
+	c.by[who]++
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.by[who]--; c.by[who] == 0 {
+			delete(c.by, who)
+		}
+	}, true
+}
+
 // maxLimiters bounds the memory an attacker can make the limiter use by changing tokens.
 const maxLimiters = 4096
 

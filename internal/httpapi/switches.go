@@ -84,6 +84,13 @@ func (a *API) registerSwitches(d Switchboard) {
 // connection connects again and has everything: there is nothing to catch up on.
 func (a *API) streamSwitches(w http.ResponseWriter, r *http.Request, d Switchboard) error {
 	ctx := r.Context()
+	// A stream keeps a connection: one stolen key must not take all of them.
+	who, _ := ctx.Value(identityKey{}).(desk.Identity)
+	leave, ok := a.streams.enter(tokenOf(who), a.opt.Streams)
+	if !ok {
+		return desk.ErrBusy
+	}
+	defer leave()
 	changed := d.WatchSwitches(ctx) // before the first read, so that no flip falls in between
 	set, err := switchSet(ctx, d)
 	if err != nil {
