@@ -44,7 +44,7 @@ var readTree = sync.OnceValues(func() ([]file, error) {
 			return nil
 		}
 		info, err := d.Info()
-		if err != nil || !info.Mode().IsRegular() || info.Size() > maxRead {
+		if err != nil || !info.Mode().IsRegular() || info.Size() > maxRead || d.Name() == ".git" { // a work tree's
 			return nil
 		}
 		b, err := os.ReadFile(p)
