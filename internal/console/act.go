@@ -45,7 +45,7 @@ type person struct {
 
 // input is one field of a form.
 type input struct {
-	Name, Label, Help, Kind string // Kind: text, area, select, time, check, hidden
+	Name, Label, Help, Kind string // Kind: text, area, select, time, check, fixed
 	Options                 []option
 	Value                   string
 	Optional                bool
@@ -135,10 +135,19 @@ func times(s *incident.State) map[string]time.Time {
 	return out
 }
 
-func actionField(v view, _ url.Values) []input {
+// actionField asks for the action, of those in a state the command can be given in. One that the
+// link named stands there and is not asked for again.
+func actionField(v view, in url.Values, states ...incident.ActionState) []input {
 	var all []option
 	for _, a := range v.State.Actions {
-		all = append(all, option{a.ID, a.ID + " — " + word(a.Decl) + " " + targetText(a.Target) + " (" + word(string(a.State)) + ")"})
+		if !slices.Contains(states, a.State) {
+			continue
+		}
+		o := option{a.ID, a.ID + " — " + word(a.Decl) + " " + targetText(a.Target)}
+		if a.ID == in.Get("action") {
+			return []input{{Name: "action", Label: "Action", Kind: "fixed", Options: []option{o}}}
+		}
+		all = append(all, o)
 	}
 	return []input{{Name: "action", Label: "Action", Kind: "select", Options: all}}
 }

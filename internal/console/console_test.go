@@ -308,7 +308,7 @@ func TestRefusalListsWhatIsMissingWithLinksAndKeepsTheText(t *testing.T) {
 func TestIrreversibleActsShowTheirPlan(t *testing.T) {
 	b := signedIn(t, console.Options{})
 	for path, wants := range map[string][]string{
-		"/incidents/INC-1/do/approve?action=ACT-2":        {"Approve ACT-2: revoke 214 tokens of acme-app", "stops sync for 214 merchants", "merchants sign in again"},
+		"/incidents/INC-1/do/approve?action=ACT-2":        {"Approve ACT-2: revoke token credential ", "Revoke 214 tokens of acme-app", "stops sync for 214 merchants", "merchants sign in again"},
 		"/incidents/INC-1/do/dismiss":                     {"Dismiss INC-1 as a false alarm", "Stops the clock: Tell 214 merchants"},
 		"/incidents/INC-1/do/confirm":                     {"Starts the clock of tell merchants: 72h after confirmed"},
 		"/incidents/INC-1/do/restore":                     {"The gate is closed", "the fix is not verified"},

@@ -120,7 +120,7 @@ func actionForms(register func(form)) {
 		},
 		Button: says("Show the plan for {id}")})
 	register(form{Command: "approve", Title: "Approve an action", Explain: "Your signature. When the policy's signatures are complete it is done at once.", Danger: true,
-		Fields: actionField,
+		Fields: func(v view, in url.Values) []input { return actionField(v, in, incident.ActionPlanned) },
 		Plan: func(v view, in url.Values) []string {
 			a := actionOf(v.State, in.Get("action"))
 			if a == nil {
@@ -137,22 +137,23 @@ func actionForms(register func(form)) {
 		},
 		Button: func(v view, in url.Values) string {
 			if a := actionOf(v.State, in.Get("action")); a != nil {
-				if len(a.Steps) > 0 {
-					return "Approve " + a.ID + ": " + lowerFirst(a.Steps[0])
-				}
 				return "Approve " + a.ID + ": " + word(a.Decl) + " " + targetText(a.Target)
 			}
 			return "Approve the action"
 		},
 		Make: func(r reader) incident.Command { return incident.ApproveAction{Action: r.text("action")} }})
 	register(form{Command: "cancel", Title: "Cancel an action", Explain: "Withdraw a planned action that has not been applied.",
-		Fields: func(v view, _ url.Values) []input { return append(actionField(v, nil), reasonField()) },
+		Fields: func(v view, in url.Values) []input {
+			return append(actionField(v, in, incident.ActionPlanned), reasonField())
+		},
 		Button: func(v view, in url.Values) string { return "Cancel " + in.Get("action") },
 		Make: func(r reader) incident.Command {
 			return incident.CancelAction{Action: r.text("action"), Reason: r.text("reason")}
 		}})
 	register(form{Command: "undo", Title: "Undo an action", Explain: "Undo an action that was applied.", Danger: true,
-		Fields: func(v view, _ url.Values) []input { return append(actionField(v, nil), reasonField()) },
+		Fields: func(v view, in url.Values) []input {
+			return append(actionField(v, in, incident.ActionApplied, incident.ActionProven, incident.ActionUnproven, incident.ActionUncertain, incident.ActionFailed), reasonField())
+		},
 		Plan: func(v view, in url.Values) []string {
 			if a := actionOf(v.State, in.Get("action")); a != nil && a.UndoText != "" {
 				return []string{a.UndoText}

@@ -171,6 +171,7 @@ func (h *hand) follow(selector, then string) {
 	h.t.Helper()
 	h.tap(selector)
 	run(h.t, h.ctx, chromedp.WaitReady(then, chromedp.ByQuery))
+	picture(h.t, h.ctx, fmt.Sprintf("night-%s-%02d", h.name, h.taps))
 }
 
 // joined opens a phone of its own with an invitation.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,6 +20,11 @@ type scopeView struct {
 	Result  *scope.Result
 	Key     string
 	Trouble *trouble
+}
+
+// narrowed reports whether one of the fields that are folded away is filled in.
+func (v scopeView) narrowed() bool {
+	return slices.ContainsFunc([]string{"actor", "ip", "agent", "not_agent", "endpoint", "merchant", "data_type"}, func(name string) bool { return v.In.Get(name) != "" })
 }
 
 func (c *Console) scopePage(w http.ResponseWriter, r *http.Request) error {
