@@ -271,6 +271,10 @@ func (c *checker) checkSince() error {
 		list = append(list, earlier{cp, "", fmt.Sprintf("kept checkpoint %d", i+1)})
 	}
 	for _, e := range c.consistent(list) {
+		if e.size == 0 {
+			continue // every log was empty once: that proves nothing
+		}
+		c.sinceFacts = c.sinceFacts || e.origin == c.facts.origin
 		c.report.Against = append(c.report.Against, fmt.Sprintf("%s %d", e.origin, e.size))
 	}
 	return nil

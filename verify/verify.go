@@ -141,6 +141,8 @@ type checker struct {
 	events   tree
 	chain    []fact
 	shown    []shownEvent
+
+	sinceFacts bool // a kept checkpoint of the facts log is a state of it
 }
 
 // maxFindings bounds a report: after so many nobody reads on.
@@ -179,7 +181,12 @@ func (c *checker) verdict() string {
 	case len(r.Findings) > 0:
 		return fmt.Sprintf("NOT verified: %d findings", len(r.Findings))
 	case len(r.Against) > 0:
-		return "verified against " + strings.Join(r.Against, " and ")
+		verdict := "verified against " + strings.Join(r.Against, " and ")
+		if !c.sinceFacts {
+			// A checkpoint of the accesses says nothing about what was decided.
+			verdict += "; " + c.facts.origin + " internally consistent only"
+		}
+		return verdict
 	}
 	return "internally consistent only"
 }
