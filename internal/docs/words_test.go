@@ -17,6 +17,9 @@ var machine = []*regexp.Regexp{
 
 func TestNoFileNamesAPlaceOnOneMachine(t *testing.T) {
 	for _, f := range tree(t) {
+		if f.name == ".ci/run" {
+			continue // CI says for itself what lies beside its checkout
+		}
 		for _, m := range machine {
 			if at := m.FindStringIndex(f.text); at != nil {
 				t.Errorf("%s:%d: names %q, which exists on one machine only", f.name, lineOf([]byte(f.text), at[0]), strings.TrimSpace(f.text[at[0]:at[1]]))
