@@ -260,3 +260,47 @@ func TestRoomOnAPhone(t *testing.T) {
 
 // awaited waits for the promise an expression gives.
 func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }
+
+// A refresh keeps what somebody is in the middle of, asks nothing of the Content-Security-Policy,
+// and when it fails the page says since when it is old.
+func TestRefreshDisturbsNobody(t *testing.T) {
+	ctx, address, _ := phone(t, 390)
+	var note, focus, stale, again string
+	var open, violations float64
+	refresh := chromedp.Evaluate(`new Promise(done => {
+		document.addEventListener("htmx:finally:request", () => setTimeout(() => done(true)), {once: true});
+		document.getElementById("live").dispatchEvent(new Event("every"));
+	})`, nil, awaited)
+	run(t, ctx, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady("main"),
+		chromedp.Evaluate(`window.violations = 0; document.addEventListener("securitypolicyviolation", () => window.violations++)`, nil),
+		chromedp.Evaluate(`document.querySelector("aside details").open = true`, nil),
+		chromedp.Focus("#note"), chromedp.KeyEvent("half a no"), chromedp.Evaluate(`document.querySelector(".next .say").textContent = "changed"`, nil),
+		refresh, chromedp.KeyEvent("te"),
+		chromedp.Value("#note", &note), chromedp.Evaluate(`document.activeElement.id`, &focus),
+		chromedp.Evaluate(`document.querySelectorAll("aside details[open]").length`, &open),
+		chromedp.Text(".next .say", &again), chromedp.Evaluate(`window.violations`, &violations))
+	if note != "half a note" || focus != "note" || open != 1 || violations != 0 {
+		t.Errorf("after a refresh the note is %q, the focus on %q, %v details open, %v violations", note, focus, open, violations)
+	}
+	if again == "changed" {
+		t.Error("nothing was refreshed")
+	}
+	run(t, ctx, network.ClearBrowserCookies(), refresh, chromedp.Text("#stale", &stale), chromedp.Value("#note", &note))
+	if !strings.Contains(stale, "Not refreshed since") || !strings.Contains(stale, "signed out") || note != "half a note" {
+		t.Errorf("a page that cannot refresh says %q and keeps %q", stale, note)
+	}
+}
+
+// Another recipient is shown without leaving the page.
+func TestPreviewWithoutReload(t *testing.T) {
+	ctx, address, _ := phone(t, 390)
+	var letter string
+	var same bool
+	run(t, ctx, chromedp.Navigate(address+"/incidents/INC-1/notices?notice=NTC-1"), chromedp.WaitReady("main"),
+		chromedp.Evaluate(`window.same = true`, nil),
+		chromedp.Evaluate(`(() => { const s = document.getElementById("party"); s.value = "m_4"; s.dispatchEvent(new Event("change", {bubbles: true})); })()`, nil),
+		chromedp.WaitReady("#letter article"), chromedp.Text("#letter", &letter), chromedp.Evaluate(`window.same === true`, &same))
+	if !same || !strings.Contains(letter, "4 of your customers are concerned") {
+		t.Errorf("reloaded: %v; %s", !same, letter)
+	}
+}
