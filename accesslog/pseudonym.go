@@ -8,6 +8,7 @@ import (
 	"hash"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // TokenLen is the length of a pseudonym in bytes.
@@ -35,8 +36,13 @@ type looker interface {
 // an HMAC costs more than finishing one.
 type pseudonyms struct {
 	keys  Keys
-	pools sync.Map // merchant → *sync.Pool of hash.Hash
+	pools sync.Map     // merchant → *sync.Pool of hash.Hash
+	held  atomic.Int64 // pools, about
 }
+
+// maxPools bounds the keyed hashes that are kept; beyond it they start over. A sender that invents
+// merchants costs disk, as every event does, and not memory.
+const maxPools = 20_000
 
 // token is HMAC-SHA256(merchant's key, kind 0x00 identifier), cut to 16 bytes. Kind is part of the
 // input so that account 7 and telephone 7 are not the same person.
@@ -46,6 +52,10 @@ func (p *pseudonyms) token(merchant, kind, normal string) (string, error) {
 		key, err := p.keys.Key("pseudonym", merchant)
 		if err != nil {
 			return "", fmt.Errorf("accesslog: pseudonym key of a merchant: %w", err)
+		}
+		if p.held.Add(1) > maxPools {
+			p.pools.Clear()
+			p.held.Store(1)
 		}
 		v, _ = p.pools.LoadOrStore(merchant, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
 	}

@@ -69,6 +69,7 @@ type Options struct {
 	Calm           time.Duration // how long it has to be usual again before it is reported again; default 30 min
 	Familiar       time.Duration // an address or agent seen for longer is not new; default 24 h
 	MaxCredentials int           // the least recently used are forgotten beyond it; default 10,000
+	MaxMembers     int           // events, customers and merchants in all windows together; default 2,000,000, some 200 MB
 	Limits         [metrics]Limit
 }
 
@@ -84,6 +85,7 @@ const (
 	maxSet     = 50_000  // members of a distinct count; beyond it the count stands still, far over any limit
 	maxSources = 64      // addresses, and agents, that are remembered
 	maxSource  = 256     // bytes of an address or an agent
+	shedEvery  = 10_000  // events between two looks at MaxMembers
 	maxEvents  = 50      // ids a signal names
 	maxAmount  = 1 << 40 // of records or bytes that one event counts for: far over any limit, and no sum overflows
 )
@@ -102,6 +104,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxCredentials <= 0 {
 		o.MaxCredentials = 10_000
+	}
+	if o.MaxMembers <= 0 {
+		o.MaxMembers = 2_000_000
 	}
 	for m, l := range [metrics]Limit{
 		Merchants: {Floor: 20, Factor: 1, Spread: 4, Steady: 7, Cap: 100},
@@ -158,7 +163,9 @@ func (d *Detector) Observe(o Observation) []incident.Signal {
 	}
 	switch d.take(p, o) {
 	case taken:
-		d.stats.Seen++
+		if d.stats.Seen++; d.stats.Seen%shedEvery == 0 {
+			d.shed()
+		}
 	case duplicate:
 		d.stats.Duplicate++
 		return nil
@@ -175,12 +182,29 @@ func appOf(key string) string {
 	return app
 }
 
-// forget drops the least recently used tenth of the app with the most credentials when there are
-// too many: an app that invents credentials loses its own past and no other app's.
-func (d *Detector) forget() {
-	if len(d.known) <= d.o.MaxCredentials {
-		return
+// shed bounds what the windows of all credentials hold together.
+func (d *Detector) shed() {
+	for {
+		members := 0
+		for _, p := range d.known {
+			members += len(p.IDs.Last) + len(p.Customers.Last) + len(p.Merchants.Last)
+		}
+		if members <= d.o.MaxMembers || len(d.known) <= 1 {
+			return
+		}
+		d.forgetTenth()
 	}
+}
+
+func (d *Detector) forget() {
+	if len(d.known) > d.o.MaxCredentials {
+		d.forgetTenth()
+	}
+}
+
+// forgetTenth drops the least recently used tenth of the app with the most credentials: an app
+// that invents credentials loses its own past and no other app's.
+func (d *Detector) forgetTenth() {
 	type entry struct {
 		key  string
 		last int64

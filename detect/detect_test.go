@@ -382,3 +382,14 @@ func TestNumbersThatWouldOverflowAreReported(t *testing.T) {
 		t.Errorf("signals %+v", found)
 	}
 }
+
+// Many credentials with much in their windows are bounded together, not only each by itself.
+func TestTheWindowsOfAllCredentialsAreBoundedTogether(t *testing.T) {
+	d := detect.New(detect.Options{MaxMembers: 30_000})
+	for i := range 60_000 {
+		d.Observe(detect.Observation{ID: fmt.Sprint(i), Time: start, App: "shop", Credential: fmt.Sprint("c", i/500), Merchant: fmt.Sprint("m", i)})
+	}
+	if forgotten := d.Stats().Forgotten; forgotten < 60 {
+		t.Errorf("%d of 120 credentials were forgotten: their windows hold more than is allowed", forgotten)
+	}
+}

@@ -33,6 +33,10 @@ const Size = 32
 // maxName bounds a purpose, an id or a signer's name in bytes.
 const maxName = 200
 
+// maxCached bounds the keys that are held in memory: whoever sends events may invent merchants
+// without end, and each has a key.
+const maxCached = 50_000
+
 // fileName is the name of the database of symmetric keys inside the folder.
 const fileName = "keys.db"
 
@@ -203,6 +207,9 @@ func (r *Ring) load(s slot) ([Size]byte, error) {
 		return [Size]byte{}, fmt.Errorf("keyring: key %s/%s has %d bytes, want %d", s.purpose, s.id, len(stored), Size)
 	}
 	key := [Size]byte(stored)
+	if len(r.keys) >= maxCached {
+		clear(r.keys) // they are read again as they are needed
+	}
 	r.keys[s] = key
 	return key, nil
 }
