@@ -273,6 +273,9 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 	switch f.Command {
 	case "plan":
 		next, err = c.plan(r, id)
+	case "switch":
+		in := reader{in: r.PostForm}
+		err = c.desk.FlipSwitch(r.Context(), requestID(r), callerOf(r.Context()), in.text("merchant"), in.text("state"), in.text("reason"), id)
 	case "snapshot":
 		_, err = c.desk.Snapshot(r.Context(), requestID(r), callerOf(r.Context()), id)
 	default:

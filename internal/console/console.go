@@ -50,6 +50,7 @@ type Incidents interface {
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
 	Switches(context.Context) (version int64, all []desk.Switch, err error)
+	FlipSwitch(ctx context.Context, id string, by desk.Caller, merchant, state, reason, incident string) error
 	MerchantNames(ctx context.Context, ids []string) (map[string]string, error)
 }
 

@@ -17,6 +17,7 @@ func commandForms() map[string]form {
 	actionForms(register)
 	recoveryForms(register)
 	evidenceForms(register)
+	register(switchForm())
 	return all
 }
 
@@ -164,6 +165,20 @@ func actionForms(register func(form)) {
 		Make: func(r reader) incident.Command {
 			return incident.UndoActionCmd{Action: r.text("action"), Reason: r.text("reason")}
 		}})
+}
+
+// switchForm turns a kill switch. It is no command of the incident: the organisation keeps switches.
+func switchForm() form {
+	return form{Command: "switch", Title: "Turn a switch", Explain: "The application obeys at once, for one merchant or for everybody. Nobody else has to approve it.", Danger: true,
+		Fields: func(view, url.Values) []input {
+			return []input{{Name: "merchant", Label: "Merchant", Kind: "text", Help: "The id, such as m_214, or * for everybody."},
+				{Name: "state", Label: "What", Kind: "select", Options: []option{{"off", "Turn off"}, {"on", "Turn on"}}}, reasonField()}
+		},
+		Plan: func(v view, _ url.Values) []string {
+			return []string{"Every running instance of the application that listens is told at once",
+				"What " + v.State.ID + " turned off stays off until service is restored"}
+		},
+		Button: says("Turn the switch for {id}")}
 }
 
 func recoveryForms(register func(form)) {

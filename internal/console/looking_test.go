@@ -286,3 +286,17 @@ func TestTimelineChoicesStayInItsLinks(t *testing.T) {
 		t.Error("a page that begins at a line shows others, or moves under the reader")
 	}
 }
+
+// A switch is turned from the room, and the room then shows it.
+func TestSwitchIsTurnedFromTheRoom(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	got := b.submit("/incidents/INC-1/do/switch", "/incidents/INC-1/do/switch", url.Values{"merchant": {" m_3 "}, "state": {"off"}, "reason": {"its orders are read"}})
+	if got.status != http.StatusSeeOther {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	for _, path := range []string{"/", "/incidents/INC-1"} {
+		if page := b.get(path).body; !strings.Contains(page, "<code>m_3</code>") || !strings.Contains(page, "its orders are read") {
+			t.Errorf("%s does not show the switch", path)
+		}
+	}
+}

@@ -20,7 +20,7 @@ const (
 )
 
 // moreActs are the commands that are always possible and seldom next.
-var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "assess", "snapshot", "sign", "waive", "review", "corrective", "publish", "close", "dismiss"}
+var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "assess", "snapshot", "switch", "sign", "waive", "review", "corrective", "publish", "close", "dismiss"}
 
 // incidentURL is the room of an incident.
 func incidentURL(id string) templ.SafeURL { return templ.SafeURL("/incidents/" + url.PathEscape(id)) }
