@@ -100,7 +100,7 @@ type Desk interface {
 type Options struct {
 	Log       *slog.Logger  // default: discard
 	PublicURL string        // without a trailing slash; invitation links begin with it. Default: the request's own host
-	Listen    string        // host:port of the console, for links made over the socket when PublicURL is empty
+	Own       string        // address of the console, such as http://127.0.0.1:8080, for links made over the socket when PublicURL is empty
 	Rate      float64       // requests per second of one token, default 50
 	Burst     int           // default 100
 	MaxIngest int64         // bytes of one ingest request as sent, default 64 MiB

@@ -264,11 +264,10 @@ func (a *API) joinLink(in *inviteInput, code mint.Secret) string {
 		if in.tls {
 			scheme = "https"
 		}
-		host := in.host
-		if host == socketHost && a.opt.Listen != "" {
-			host = a.opt.Listen
+		base = scheme + "://" + in.host
+		if in.host == socketHost && a.opt.Own != "" {
+			base = a.opt.Own
 		}
-		base = scheme + "://" + host
 	}
 	return base + "/join?code=" + url.QueryEscape(code.Reveal())
 }
