@@ -119,3 +119,57 @@ func TestAStoreOpenedForReadingAnswersAndWritesNothing(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+// A question of many clauses that no index can narrow reads the events once, not once for each.
+func TestBroadClausesAreReadInOnePass(t *testing.T) {
+	s := newSite(t)
+	s.take(t, line("a", noon, "")+"\n"+line("b", noon, ""))
+	q := tally.Query{From: noon.Add(-time.Hour), To: noon.Add(time.Hour), Kind: accesslog.PIIAccess}
+	for range 64 {
+		q.Any = append(q.Any, tally.Clause{IP: []string{"0.0.0.0/0"}})
+	}
+	_, _, size, err := s.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := s.Scan(t.Context(), q, size, func(*tally.Event) error { return nil })
+	if err != nil || n != 2 {
+		t.Errorf("%d events were read, %v; there are 2", n, err)
+	}
+}
+
+// Questions about everything, however many, leave the detector its turn.
+func TestQuestionsDoNotKeepTheDetectorWaiting(t *testing.T) {
+	s := newSite(t)
+	s.take(t, line("a", noon, ""))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	entered, ended := make(chan struct{}, 8), make(chan struct{})
+	for range 8 {
+		go func() {
+			_ = s.Select(ctx, accesslog.Filter{}, func(accesslog.Event) error {
+				entered <- struct{}{}
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			ended <- struct{}{}
+		}()
+	}
+	<-entered
+	<-entered
+	for range 20 {
+		soon, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		events, err := s.EventsAfter(soon, 0, 10)
+		stop()
+		if err != nil || len(events) != 1 {
+			t.Fatalf("%d events, %v", len(events), err)
+		}
+	}
+	if n := len(entered); n > 0 {
+		t.Errorf("%d questions are read at a time", 2+n)
+	}
+	cancel()
+	for range 8 {
+		<-ended
+	}
+}

@@ -34,6 +34,12 @@ type Filter struct {
 
 // Select calls fn with every event that matches. An error from fn ends it and is returned.
 func (s *Store) Select(ctx context.Context, f Filter, fn func(Event) error) error {
+	select {
+	case s.questions <- struct{}{}:
+		defer func() { <-s.questions }()
+	case <-ctx.Done():
+		return fmt.Errorf("accesslog: wait for earlier questions: %w", ctx.Err())
+	}
 	where, args, none, err := s.where(ctx, f)
 	if err != nil || none {
 		return err

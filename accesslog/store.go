@@ -32,6 +32,13 @@ type Log interface {
 	Await(ctx context.Context, size uint64) (note []byte, have uint64, err error)
 }
 
+// maxReaders is how many connections read at a time, and maxQuestions how many of them people's
+// questions may take: the detector and the sealer never wait behind a question about everything.
+const (
+	maxReaders   = 4
+	maxQuestions = 2
+)
+
 // Options is what a store stands on.
 type Options struct {
 	Dir  string           // data folder; the database is Dir/events.db
@@ -60,6 +67,7 @@ type Store struct {
 	pseudonyms pseudonyms
 	names      *names
 	sources    sources
+	questions  chan struct{} // a slot for each Select under way
 
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue
@@ -95,7 +103,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	s := &Store{
 		o: o, log: o.Logger, pseudonyms: pseudonyms{keys: o.Keys}, names: newNames(),
-		queue: make(chan *batch, 256), more: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		questions: make(chan struct{}, maxQuestions),
+		queue:     make(chan *batch, 256), more: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -156,7 +165,7 @@ func (s *Store) openDB(ctx context.Context) error {
 	if s.dict, err = sql.Open("sqlite", readOnly); err != nil {
 		return fmt.Errorf("accesslog: open %s: %w", path, err)
 	}
-	s.read.SetMaxOpenConns(4)
+	s.read.SetMaxOpenConns(maxReaders)
 	s.dict.SetMaxOpenConns(2)
 	return nil
 }
