@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +38,14 @@ func (a *app) clocksCommand() *cobra.Command {
 	}}
 }
 
+// dueOf is when a clock is due: its limit, or what it aims for where it has none.
+func dueOf(c client.Clock) time.Time {
+	if c.Due.IsZero() {
+		return c.Target
+	}
+	return c.Due
+}
+
 // marks are the shapes beside the words of a state, as in the console.
 var marks = map[string]string{"running": "●", "provisional": "●", "at_risk": "◐", "missed": "✕", "met": "✓", "met_late": "✕", "waiting": "○"}
 
@@ -47,11 +56,7 @@ func (a *app) printClocks(w io.Writer, clocks []client.Clock, withIncident bool)
 		if mark == "" {
 			mark = "–"
 		}
-		due := c.Due
-		if due.IsZero() {
-			due = c.Target
-		}
-		row := []string{mark + " " + strings.ReplaceAll(c.State, "_", " "), c.Say, a.when(due), c.Holder}
+		row := []string{mark + " " + strings.ReplaceAll(c.State, "_", " "), c.Say, a.when(dueOf(c)), c.Holder}
 		if withIncident {
 			row = append([]string{c.Incident}, row...)
 		}
@@ -125,7 +130,7 @@ func (a *app) notifyCommands() *cobra.Command {
 	var items []string
 	draft := &cobra.Command{Use: "draft INCIDENT", Short: "Write or rewrite the notice of a duty", Args: exactly("INCIDENT")}
 	draft.Flags().StringVar(&duty, "duty", "", "duty of the policy, such as tell_merchants")
-	draft.Flags().StringVar(&notice, "notice", "", "an existing draft to change, such as NTC-1")
+	draft.Flags().StringVar(&notice, "notice", "", "an existing draft to change, such as NTC-1; what is not given stays as it is")
 	draft.Flags().StringVar(&subject, "subject", "", "subject line")
 	draft.Flags().StringArrayVar(&items, "content", nil, "content item as ID=TEXT or ID=@FILE (repeat for more)")
 	draft.RunE = func(c *cobra.Command, args []string) error {

@@ -78,7 +78,7 @@ var verbs = []verb{
 	{use: "sign GATE", command: "sign", short: "Sign a gate that asks for signatures", args: []string{"gate"}},
 	{use: "reopen", command: "reopen", short: "Open a dismissed or closed incident again", flags: []field{why}},
 	{use: "draft DUTY", command: "draft", short: "Write or rewrite the notice of a duty", args: []string{"duty"}, flags: []field{
-		{flag: "notice", name: "notice", help: "an existing draft to change, such as NTC-1"}, {flag: "subject", name: "subject", help: "subject line"},
+		{flag: "notice", name: "notice", help: "an existing draft to change, such as NTC-1; what is not given stays as it is"}, {flag: "subject", name: "subject", help: "subject line"},
 		{flag: "content", name: "content", help: "content item as ID=TEXT or ID=@FILE (repeat for more)", kind: "map"}}},
 	{use: "approve-notice NOTICE", command: "approve-notice", short: "Sign a notice", args: []string{"notice"},
 		flags: []field{{flag: "attest", name: "attest", help: "attest that it says only what is known", kind: "bool"}}},
@@ -265,10 +265,15 @@ func (a *app) stdin(limit int64) (string, error) {
 }
 
 // command gives a command and prints what came of it.
-func (a *app) command(c *cobra.Command, incident, name string, body any) error {
+func (a *app) command(c *cobra.Command, incident, name string, body map[string]any) error {
 	server, err := a.connect()
 	if err != nil {
 		return err
+	}
+	if name == "draft" {
+		if err := redraft(a.context(c), server, incident, body); err != nil {
+			return err
+		}
 	}
 	out, err := server.Command(a.context(c), incident, name, body)
 	if err != nil {
@@ -355,7 +360,7 @@ func (a *app) listCommand() *cobra.Command {
 				next, due := "—", "—"
 				if r.Next != nil {
 					next = r.Next.Say
-					due = a.when(r.Next.Due)
+					due = a.when(dueOf(*r.Next))
 				}
 				table = append(table, []string{r.ID, r.Severity, r.Status, r.Title, next, due})
 			}

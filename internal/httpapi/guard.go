@@ -148,8 +148,16 @@ func permits(id desk.Identity, needs who) *Problem {
 	}
 	return &Problem{
 		Status: http.StatusForbidden, Reason: "not_allowed", Detail: "this needs another kind of access",
-		Missing: []incident.Missing{{What: "the token is not of a " + string(needs), Do: "use a token that is, or ask an owner"}},
+		Missing: []incident.Missing{{What: "the token is not that of " + article(needs), Do: "use one that is, or ask an owner"}},
 	}
+}
+
+// article puts the indefinite article before who.
+func article(w who) string {
+	if strings.ContainsRune("aeiou", rune(w[0])) {
+		return "an " + string(w)
+	}
+	return "a " + string(w)
 }
 
 // tokenOf names the token or key of an identity.
