@@ -173,13 +173,6 @@ func targetText(t map[string]string) string {
 	return strings.Join(keys, ", ")
 }
 
-func lowerFirst(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToLower(s[:1]) + s[1:]
-}
-
 // actView is the page of one command.
 type actView struct {
 	Frame   frame
