@@ -358,6 +358,11 @@ func (w *work) assign(c Assign) (Reason, error) {
 		if w.base.Roles[c.Role] == c.Person {
 			return ReasonNothingChanged, nil
 		}
+		// A role that nobody holds anyone may take: somebody has to begin. One that is held is not
+		// taken away by whoever would like to decide in its place.
+		if holder := w.base.Roles[c.Role]; holder != "" && holder != w.ctx.Actor.Principal && !w.leads() {
+			return "", w.refuseLead("taking a role from another person")
+		}
 		w.fact(KindAssigned, AssignedBody{Role: c.Role, Person: c.Person})
 		return ReasonAssigned, nil
 	}
