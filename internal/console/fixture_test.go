@@ -51,7 +51,7 @@ func fill(d *desktest.Desk) {
 	s.Actions = []*incident.Action{
 		{ID: "ACT-1", Decl: "revoke_token", Target: map[string]string{"credential": "tok_9f"}, State: incident.ActionProven, PlannedBy: "person:lena",
 			Approvals: []incident.Signed{{By: "person:omar", Role: "lead"}}, Proof: "old token refused with 401", ProvenAt: now.Add(-14 * time.Minute), UndoText: "issue a new token"},
-		{ID: "ACT-2", Decl: "revoke_token", Target: map[string]string{"credential": hostile}, State: incident.ActionPlanned, PlannedBy: "person:lena",
+		{ID: "ACT-2", Decl: "revoke_token", Target: map[string]string{"credential": hostile}, State: incident.ActionPlanned, PlannedBy: "person:omar",
 			Steps: []string{"Revoke 214 tokens of acme-app"}, Blast: "stops sync for 214 merchants, about 3 orders a minute", UndoText: "merchants sign in again"},
 	}
 	s.Scopes = []incident.ScopeVersion{{N: 1, Merchants: 214, Customers: 18211, Events: 90210, AtLeast: true, By: "person:lena", At: now.Add(-5 * time.Minute), Digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", Size: 120,

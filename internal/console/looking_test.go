@@ -300,3 +300,15 @@ func TestSwitchIsTurnedFromTheRoom(t *testing.T) {
 		}
 	}
 }
+
+// Who planned an action is not sent to a signature that would be refused.
+func TestThePlannerIsNotAskedToApprove(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	if page := b.get("/incidents/INC-1").body; !strings.Contains(page, "/do/approve?action=ACT-2") {
+		t.Error("another responder is not led to the approval")
+	}
+	b.desk.States["INC-1"].Actions[1].PlannedBy = "person:lena"
+	if page := b.get("/incidents/INC-1").body; strings.Contains(page, "/do/approve?action=ACT-2") || !strings.Contains(page, "Somebody else has to approve it") {
+		t.Error("the planner is led to an approval that would be refused")
+	}
+}

@@ -106,7 +106,7 @@ func (c *Console) roomPage(w http.ResponseWriter, r *http.Request) error {
 	if state.Status == incident.StatusOpen {
 		v.Gates = gates // of an incident that is over, nothing waits behind a gate
 	}
-	v.Roles, v.Questions, v.Waiting = rolesOf(look), questionsOf(look), waiting(look)
+	v.Roles, v.Questions, v.Waiting = rolesOf(look), questionsOf(look), waiting(look, v.Frame.Who.Principal)
 	v.Bar = bar(v.Frame, state, v.Gates)
 	return c.render(w, r, http.StatusOK, roomPage(v))
 }
@@ -233,6 +233,9 @@ func containItem(f frame, s *incident.State) barItem {
 			open++
 			if f.Acts && s.Status == incident.StatusOpen {
 				item.Href = base + "/do/approve?action=" + url.QueryEscape(a.ID)
+			}
+			if a.PlannedBy == f.Who.Principal {
+				item.Href = base + "#" + url.PathEscape(a.ID)
 			}
 			item.State, item.Class = a.ID+" waits for approval", "risk"
 		case incident.ActionUnproven, incident.ActionFailed, incident.ActionUncertain:
@@ -387,7 +390,7 @@ func questionsOf(v view) []question {
 }
 
 // waiting lists the steps that an incident's state suggests next, the most pressing first.
-func waiting(v view) []todo {
+func waiting(v view, reader incident.Principal) []todo {
 	s := v.State
 	base := "/incidents/" + url.PathEscape(s.ID)
 	var out []todo
@@ -412,7 +415,11 @@ func waiting(v view) []todo {
 		do("dismiss")
 	}
 	for _, a := range s.Actions {
-		if a.State == incident.ActionPlanned {
+		switch {
+		case a.State != incident.ActionPlanned:
+		case a.PlannedBy == reader:
+			add(a.ID+" waits for somebody else's approval", "#"+a.ID)
+		default:
 			add("Approve "+a.ID+" or cancel it", "/do/approve?action="+url.QueryEscape(a.ID))
 		}
 	}
