@@ -192,7 +192,7 @@ func (c *Console) fillStory(r *http.Request, v *roomView) error {
 			last = l.ID
 			continue
 		}
-		if k := len(v.Lines) - 1; k >= 0 && v.Lines[k].Text == l.Text && v.Lines[k].Kind == l.Kind && v.Lines[k].Principal == l.Principal {
+		if k := len(v.Lines) - 1; k >= 0 && l.Source == desk.SourceFact && v.Lines[k].Text == l.Text && v.Lines[k].Kind == l.Kind && v.Lines[k].Principal == l.Principal {
 			v.Lines[k].Count++
 			last = l.ID
 			continue
