@@ -182,6 +182,8 @@ func (d *Detector) signal(p *past, o Observation, class string, over []Metric, v
 		s.Sentence += fmt.Sprintf("; with %d days of history it is allowed %d", b.Days, b.Limit[Denied])
 	case !b.Own:
 		s.Sentence += fmt.Sprintf("; with %d days of history it is allowed %d of %d", b.Days, b.Limit[Customers], b.Limit[Merchants])
+	case class == DeniedAccess && b.Base[Denied] == 0, class != DeniedAccess && b.Base[Customers] == 0 && b.Base[Merchants] == 0:
+		s.Sentence += "; usually none at this hour"
 	case class == DeniedAccess:
 		s.Sentence += fmt.Sprintf("; usually at most %d at this hour", b.Base[Denied])
 	default:
