@@ -268,9 +268,10 @@ func (v noticesView) ledgerURL(skip int) templ.SafeURL {
 	return u + templ.SafeURL("&skip="+strconv.Itoa(max(0, skip))+"#ledger")
 }
 
-// recipients is how many people a duty's notice goes to, as far as is known now.
+// recipients is how many people a duty's notice goes to, as far as is known now. A clock keeps the
+// number it last had, also when a newer scope left nobody.
 func (v noticesView) recipients() string {
-	if v.Notice == nil {
+	if v.Notice == nil || len(v.Parties) == 0 {
 		return "nobody yet"
 	}
 	if n := len(v.Notice.Deliveries); n > 0 {
