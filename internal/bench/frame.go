@@ -220,7 +220,9 @@ func WriteTable(w io.Writer, results []Result) error {
 		base, ratio := "-", "-"
 		if r.Baseline != nil {
 			base = fmt.Sprintf("%s %s", number(r.Baseline.Value), r.Baseline.Name)
-			ratio = fmt.Sprintf("%.1f times %s", r.Ratio, map[bool]string{true: "better", false: "worse"}[r.Ratio >= 1])
+			if ratio = fmt.Sprintf("%.1f times better", r.Ratio); r.Ratio < 1 {
+				ratio = fmt.Sprintf("%.1f times worse", 1/r.Ratio)
+			}
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s to %s\t%s\t%s\n", r.Name, number(r.Value), r.Unit, number(r.Low), number(r.High), base, ratio)
 	}
