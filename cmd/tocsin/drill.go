@@ -28,7 +28,7 @@ func drillCommand() *cobra.Command {
 				return err
 			}
 			o.JSON, _ = cmd.Flags().GetBool("json")
-			o.Out, o.Err, o.Policies = cmd.OutOrStdout(), cmd.ErrOrStderr(), policies.FS
+			o.In, o.Out, o.Err, o.Policies = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), policies.FS
 			if s, err := os.Stderr.Stat(); err == nil {
 				o.Terminal = s.Mode()&os.ModeCharDevice != 0
 			}
@@ -53,6 +53,8 @@ func drillCommand() *cobra.Command {
 	f.StringVar(&o.Events, "events", "", "replay this log (NDJSON `FILE`) instead of the generated one")
 	f.StringVar(&o.Merchants, "merchants", "", "merchants of that log (CSV `FILE`)")
 	f.StringVar(&o.Truth, "truth", "", "what of it was the attack (NDJSON `FILE`)")
+	f.BoolVar(&o.Interactive, "interactive", false, "you respond, in the console and at the command line; scored afterwards")
+	f.BoolVar(&o.Hints, "hints", false, "with --interactive: say what comes next")
 	f.StringVar(&o.Dir, "keep", "", "`DIR` to leave the drill in (default .drill/last)")
 	return cmd
 }

@@ -35,26 +35,29 @@ const (
 
 // Options says which drill to run. The zero value, given an output, is the drill of `make drill`.
 type Options struct {
-	Policy     string // id of a shipped policy, or a file; default pickandpack
-	Scenario   string // default stolen-token
-	Seed       uint64 // default 7
-	Sabotage   string // name of the organ to break; "" for none
-	Kills      int    // how often to kill -9 the server at random instants
-	Store      string // URL of a PostgreSQL store without a password; "" for the embedded one
-	Background string // folder of real CloudTrail files to stand in the timeline; "" for a generated log
-	Events     string // a log of the user's own, replayed instead of the generated month and attack
-	Merchants  string // its merchants, CSV
-	Truth      string // which of its events were the attack, NDJSON; optional
-	Dir        string // data folder to make; default .drill/last
-	JSON       bool   // the scorecard alone, as JSON
-	Days       int    // days of ordinary traffic; default 31, fewer in tests
-	People     int    // merchants in the generated directory; default 300
-	Out        io.Writer
-	Err        io.Writer // progress; nil for none
-	Terminal   bool      // Err is a terminal that can redraw a line
-	Binary     string    // the tocsin program; default this one
-	Verifier   string    // tocsin-verify; default beside Binary
-	Policies   fs.FS     // the shipped policies, ID.yaml
+	Policy      string    // id of a shipped policy, or a file; default pickandpack
+	Scenario    string    // default stolen-token
+	Seed        uint64    // default 7
+	Sabotage    string    // name of the organ to break; "" for none
+	Kills       int       // how often to kill -9 the server at random instants
+	Store       string    // URL of a PostgreSQL store without a password; "" for the embedded one
+	Background  string    // folder of real CloudTrail files to stand in the timeline; "" for a generated log
+	Events      string    // a log of the user's own, replayed instead of the generated month and attack
+	Merchants   string    // its merchants, CSV
+	Truth       string    // which of its events were the attack, NDJSON; optional
+	Dir         string    // data folder to make; default .drill/last
+	Interactive bool      // the person at the keyboard responds instead of the script
+	Hints       bool      // with Interactive: say what comes next
+	In          io.Reader // what the person at the keyboard types
+	JSON        bool      // the scorecard alone, as JSON
+	Days        int       // days of ordinary traffic; default 31, fewer in tests
+	People      int       // merchants in the generated directory; default 300
+	Out         io.Writer
+	Err         io.Writer // progress; nil for none
+	Terminal    bool      // Err is a terminal that can redraw a line
+	Binary      string    // the tocsin program; default this one
+	Verifier    string    // tocsin-verify; default beside Binary
+	Policies    fs.FS     // the shipped policies, ID.yaml
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -100,6 +103,12 @@ func (o Options) withDefaults() (Options, error) {
 	if (o.Events == "") != (o.Merchants == "") {
 		return o, errors.New("drill: --events and --merchants go together")
 	}
+	if o.Interactive && (o.In == nil || o.Events != "" || o.Kills > 0) {
+		return o, errors.New("drill: --interactive needs a keyboard, and goes neither with --events nor with --kills")
+	}
+	if o.Hints && !o.Interactive {
+		return o, errors.New("drill: --hints goes with --interactive")
+	}
 	if o.Kills < 0 || o.Kills > 1000 {
 		return o, fmt.Errorf("drill: %d kills: 0 to 1000 are possible", o.Kills)
 	}
@@ -109,6 +118,9 @@ func (o Options) withDefaults() (Options, error) {
 // limit is how long a drill may take before everything is stopped, in real time. A drill that ends
 // in order takes at most 30 s; kills and restarts may add to that.
 const limit = 4 * time.Minute
+
+// limitInteractive is the same where people respond.
+const limitInteractive = 8 * time.Hour
 
 // run is one drill under way.
 type run struct {
@@ -166,7 +178,11 @@ func Run(ctx context.Context, o Options) (Scorecard, error) {
 	if err != nil {
 		return Scorecard{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	bound := limit
+	if o.Interactive {
+		bound = limitInteractive
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	r := &run{
 		o: o, began: time.Now(), tell: newTeller(o), ids: map[string]string{}, acked: map[string]people.FactRef{}, ingest: map[string]people.Token{},
@@ -215,6 +231,15 @@ func (r *run) play(ctx context.Context) (Scorecard, error) {
 	r.startKiller(ctx)
 	if err := r.attack(ctx); err != nil {
 		return Scorecard{}, fmt.Errorf("drill: the night: %w", err)
+	}
+	if r.o.Interactive {
+		if err := r.handOver(ctx); err != nil {
+			return Scorecard{}, fmt.Errorf("drill: your response: %w", err)
+		}
+		if err := r.endOfHandOver(ctx); err != nil {
+			return Scorecard{}, fmt.Errorf("drill: the end: %w", err)
+		}
+		return r.verdict(ctx)
 	}
 	if err := r.respond(ctx); err != nil {
 		return Scorecard{}, fmt.Errorf("drill: the response: %w", err)
