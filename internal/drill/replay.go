@@ -117,7 +117,7 @@ func (r *run) answerReplay(ctx context.Context, events []logged, attack map[stri
 		for _, sig := range s.Signals {
 			if c := sig.Facets["credential"]; c != "" {
 				q.Any = append(q.Any, scope.Clause{Credential: []string{c}})
-				q.From, q.To = sig.From, sig.To.Add(time.Second)
+				q.From = sig.From // until the end of the log: the alarm is where it was noticed, not where it ended
 			}
 		}
 	}

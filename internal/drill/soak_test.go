@@ -44,6 +44,9 @@ func TestSoakKills(t *testing.T) {
 			if !card.OK || card.Crash.Missed != 0 || card.Crash.Duplicated != 0 {
 				t.Errorf("ok %v, crash %+v, broken %v, findings %v", card.OK, card.Crash, card.Broken, card.Findings)
 			}
+			if card.Crash.Kills != kills {
+				t.Errorf("%d kills, want %d", card.Crash.Kills, kills)
+			}
 			if string(calm.Canonical) != string(card.Canonical) {
 				t.Errorf("the outcome differs:\n%s\n%s", calm.Canonical, card.Canonical)
 			}
