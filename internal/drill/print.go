@@ -19,13 +19,14 @@ type teller struct {
 	card     io.Writer // the scorecard
 	terminal bool
 	json     bool
+	blind    bool // a replay without truth: there is nothing to compare a scope with
 	clock    time.Time
 	open     bool // a progress line stands unfinished
 	last     time.Time
 }
 
 func newTeller(o Options) *teller {
-	return &teller{out: o.Err, card: o.Out, terminal: o.Terminal, json: o.JSON}
+	return &teller{out: o.Err, card: o.Out, terminal: o.Terminal, json: o.JSON, blind: o.Events != "" && o.Truth == ""}
 }
 
 func (t *teller) now(at time.Time) {
@@ -113,7 +114,11 @@ func (t *teller) scorecard(c Scorecard, command string) {
 		fmt.Fprintf(w, "%s%-7s %-14s %-14s %-22s %-10s %-8s %s\n", mark, p.ID, p.Expected, p.Got, span(p), p.Clock, p.Trigger, printable(proof))
 	}
 	fmt.Fprintf(w, "\n%d further promises are not made by this policy. A star marks what was not as expected.\n", hidden)
-	fmt.Fprintf(w, "scope     precision %.3f, recall %.3f; %d merchants, %d customer accounts\n", c.Scope.Precision, c.Scope.Recall, c.Scope.Merchants, c.Scope.Customers)
+	judged := fmt.Sprintf("precision %.3f, recall %.3f", c.Scope.Precision, c.Scope.Recall)
+	if t.blind {
+		judged = "not judged, because no truth was given"
+	}
+	fmt.Fprintf(w, "scope     %s; %d merchants, %d customer accounts\n", judged, c.Scope.Merchants, c.Scope.Customers)
 	fmt.Fprintf(w, "evidence  verified %v, %d of %d alterations found, witnessed %v\n", c.Evidence.Verified, c.Evidence.TamperFound, c.Evidence.TamperTrials, c.Evidence.Witnessed)
 	fmt.Fprintf(w, "crash     %d kills: %d missed, %d duplicated, %d uncertain\n", c.Crash.Kills, c.Crash.Missed, c.Crash.Duplicated, c.Crash.Uncertain)
 	fmt.Fprintf(w, "drill     %d accesses, %.1f s\n", c.Events, c.Elapsed)
