@@ -18,7 +18,7 @@ func withDuty(t *testing.T, d policy.Duty) *world {
 func TestACadenceBeginsAgainEachTimeItWasMetUntilItsEnd(t *testing.T) {
 	w := withDuty(t, policy.Duty{ID: "keep_informed", Do: policy.Announce, To: "merchants.affected",
 		Due:   []policy.Clock{{Kind: "after", Span: limit(1), Anchor: after("confirmed")}},
-		Every: &calendar.Span{Target: hours(2), Limit: hours(4)}, Until: "resolved", Content: []string{"what_happened"}, Approve: []string{"lead"}})
+		Every: &policy.Cadence{Span: calendar.Span{Target: hours(2), Limit: hours(4)}}, Until: &policy.Anchor{Names: []string{"resolved"}}, Content: []string{"what_happened"}, Approve: []string{"lead"}})
 	w.confirmed()
 	w.must(lena, scopeOf("d1", "m_1"), ReasonScopeRecorded)
 	w.noticeSent("keep_informed")

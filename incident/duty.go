@@ -183,8 +183,9 @@ func (r *ruling) judge(j *judgement, recipient string, merchant bool) {
 		return
 	}
 	var until bool
-	if d.Until != "" {
-		until = s.has(d.Until)
+	if d.Until != nil {
+		name, _ := anchor(s, d.Until.Names, d.Until.All, recipient)
+		until = name != ""
 	}
 	clk := r.clocks(recipient, prev)
 	verdict := r.verdict(recipient, merchant)
@@ -258,7 +259,7 @@ func (r *ruling) step(j *judgement, cur, prev *DutyInstance, body DutyBody, clk 
 	case until:
 		b := cur.body(DutyStopped)
 		b.Cause, b.Recipient = "until", body.Recipient
-		j.add(KindDutyStopped, b, "until "+r.d.Until+", which has happened", name, now)
+		j.add(KindDutyStopped, b, "until "+strings.Join(r.d.Until.Names, " or ")+", which has happened", name, now)
 	case no:
 		body.State, body.Unknown, body.Cause = DutyNot, nil, "condition"
 		body.Anchor, body.Started, body.Target, body.Due = cur.Anchor, cur.Started, cur.Target, cur.Due
@@ -295,12 +296,12 @@ func (r *ruling) round(recipient string) (n int, prev, cur *DutyInstance) {
 
 func (r *ruling) clocks(recipient string, prev *DutyInstance) clockAt {
 	if prev != nil {
-		c := clockAt{anchor: r.d.ID + ".met", started: prev.Met, anchored: true, text: "every " + r.d.Every.String() + " after the last"}
-		if r.d.Every.Target != nil {
-			c.target = r.w.timer.add(prev.Met, *r.d.Every.Target)
+		c := clockAt{anchor: r.d.ID + ".met", started: prev.Met, anchored: true, text: "every " + r.d.Every.Span.String() + " after the last"}
+		if r.d.Every.Span.Target != nil {
+			c.target = r.w.timer.add(prev.Met, *r.d.Every.Span.Target)
 		}
-		if r.d.Every.Limit != nil {
-			c.due = r.w.timer.add(prev.Met, *r.d.Every.Limit)
+		if r.d.Every.Span.Limit != nil {
+			c.due = r.w.timer.add(prev.Met, *r.d.Every.Span.Limit)
 		}
 		return c
 	}

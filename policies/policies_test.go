@@ -194,7 +194,7 @@ func TestServiceReturnsOnlyWhenProven(t *testing.T) {
 // promise: REV-4
 func TestThePolicyItselfIsReadEveryYear(t *testing.T) {
 	d := duty(t, pickandpack(t), "reread_policy")
-	if d.For != "programme" || d.Do != policy.ReRead || d.Every == nil || *d.Every.Limit != (calendar.Length{N: 1, Unit: calendar.Year}) {
+	if d.For != "programme" || d.Do != policy.ReRead || d.Every == nil || *d.Every.Span.Limit != (calendar.Length{N: 1, Unit: calendar.Year}) {
 		t.Errorf("the duty is %+v", d)
 	}
 }

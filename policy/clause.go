@@ -23,9 +23,9 @@ func (p *Program) clause(d Duty) string {
 	}
 	s += " " + p.dues(d)
 	if len(d.Due) > 0 && d.Every != nil {
-		s += ", and then " + everyWords(*d.Every)
-		if d.Until != "" {
-			s += " until " + p.reached(d.Until)
+		s += ", and then " + everyWords(d.Every.Span)
+		if d.Until != nil {
+			s += " until " + p.reached(d.Until.Names[0])
 		}
 	}
 	if d.When != nil {

@@ -251,7 +251,7 @@ func (p *Program) instant(n string) string {
 // dues writes all clocks of a duty: the earliest runs.
 func (p *Program) dues(d Duty) string {
 	if len(d.Due) == 0 && d.Every != nil {
-		return "at least " + everyWords(*d.Every)
+		return "at least " + everyWords(d.Every.Span)
 	}
 	if len(d.Due) > 0 && d.Due[0].When != nil {
 		return p.tabled(d)

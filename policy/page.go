@@ -373,7 +373,7 @@ func (w *pageWriter) dutyReference(id, part string, line *PageLine) (string, boo
 		says = w.p.dues(d)
 	case "every":
 		if d.Every != nil {
-			says = everyWords(*d.Every)
+			says = everyWords(d.Every.Span)
 		}
 	case "content":
 		says = contentWords(d.Content)

@@ -37,12 +37,15 @@ type Program struct {
 	Starts   string          // the milestone a clock starts at when it names none
 
 	Severities []Level // worst first
+	Scales     []Scale // further axes beside the severity, such as the maturity of the evidence
 	Classes    []Class
+	Events     []EventDecl // what happens to the programme and not to an incident
 	Facts      []FactDecl
 	Milestones []MilestoneDecl // a policy's own, beside the universal ones
 	Parties    []Party
 	Roles      []Role
 	Duties     []Duty
+	Tables     []Table // as written; Duties hold what they come to
 	Gates      []Gate
 	Actions    []ActionDecl
 	Checks     []CheckDecl
@@ -51,6 +54,37 @@ type Program struct {
 	Review     []string // ids of the parts a review must have
 	Contact    Contact
 	Page       []PageLine
+
+	// Open are texts that somebody still has to fill in: "[company name]", "?". They compile, are
+	// warned about, and show as open.
+	Open []Placeholder
+
+	// Laws answers for clocks that are written "as law"; nil: no catalogue is at hand, and such a
+	// clock runs promptly and says so. It is part of what a decision depended on: facts carry its
+	// version.
+	Laws Laws
+}
+
+// Scale is an ordered axis of the policy's own, worst first. It is set by people, never derived,
+// unless its levels carry conditions.
+type Scale struct {
+	ID, Means string
+	Levels    []Level
+	Pos       Pos
+}
+
+// EventDecl is something that happens to the programme: a subprocessor is added, the law changes,
+// a report comes in. A duty "for: each ID" exists once for each time it is recorded.
+type EventDecl struct {
+	ID, Means string
+	Promise   []string
+	Pos       Pos
+}
+
+// Placeholder is a text that is still open.
+type Placeholder struct {
+	Text string
+	Pos  Pos
 }
 
 // Level is one level of the severity scale. A level with a condition is proposed when the
@@ -71,10 +105,12 @@ type Class struct {
 
 // FactDecl is a judgement that conditions may read. Until it is answered it is unknown.
 type FactDecl struct {
-	ID, Type string // Type is bool, int or string
-	Ask, By  string // the question, and the role it is put to
-	Say      string // the words a condition prints as
-	Presume  *bool  // what the page assumes until it is answered; never what the engine assumes
+	ID, Type string   // Type is bool, int, string or choice
+	Values   []string // of a choice: what may be answered
+	Ask, By  string   // the question, and the role it is put to
+	Due      []Clock  // when it has to be answered: the duty ask_ID; without one, promptly after Starts
+	Say      string   // the words a condition prints as
+	Presume  *bool    // what the page assumes until it is answered; never what the engine assumes
 	Pos      Pos
 }
 
@@ -87,13 +123,17 @@ type MilestoneDecl struct {
 
 // Party is somebody who can be told: a group of recipients and the channels that reach them.
 type Party struct {
-	ID       string
-	Affected bool     // the selector .affected resolves to the merchants in scope
-	All      bool     // the selector .all resolves to every merchant
-	Address  []string // fixed addresses, in order of preference, for a platform or an authority
-	Via      []string // channels; email is the only one so far
-	Name     string   // how the page names the party
-	Pos      Pos
+	ID        string
+	Affected  bool     // the selector .affected resolves to the merchants in scope
+	All       bool     // the selector .all resolves to every merchant
+	Broadcast bool     // told all at once, by publishing: a status page, the press
+	Kind      string   // what law calls it: controller, authority, individuals, platform, insurer, police, media, …; "" where no law asks
+	Address   []string // fixed addresses, in order of preference, for a platform or an authority
+	Via       []string // channels, the first by default
+	Fallback  []string // channels to turn to, in order, when there is no address or it bounced
+	Contract  string   // where each merchant's own terms stand; "" is the directory's contract_hours
+	Name      string   // how the page names the party
+	Pos       Pos
 }
 
 // Role is held by people. Holder "?" means still open: it compiles and is warned about.
@@ -119,6 +159,9 @@ const (
 	Review   Verb = "review"  // the milestone reviewed
 	ReRead   Verb = "review_policy"
 	Announce Verb = "update"
+	Answer   Verb = "answer"  // the fact of Duty.Of is answered
+	Reach    Verb = "reach"   // every milestone of Duty.Of; for acts that have no verb of their own
+	Perform  Verb = "perform" // somebody records that Duty.Task is done, with a note
 )
 
 // Duty is an obligation with a clock.
@@ -126,39 +169,93 @@ type Duty struct {
 	ID      string
 	Who     string // role
 	Do      Verb
-	For     string   // "incident" (default) or "programme"
-	Of      []string // Decide: the milestones that settle it
-	To      string   // "merchants.affected", a party id, or "" when nobody is told
+	For     string   // "incident" (default), "programme", or "each": once for each Each that is recorded
+	Each    string   // the event, for "each"
+	Of      []string // Decide: the milestones that settle it; Reach: the milestones; Answer: the fact
+	Task    string   // Perform: what is to be done, as the page says it
+	To      string   // "merchants.affected", a party id, or "" when nobody is told; "DUTY.to" is resolved by the compiler
+	Via     []string // channels, where they differ from the party's
 	When    *Condition
-	Due     []Clock // the earliest runs
-	Every   *calendar.Span
-	Until   string
+	Unless  *Condition // stands the duty down while it is proved true; unknown does not
+	Due     []Clock    // the earliest runs
+	Floor   []Clock    // not before: the last of them counts; nil: none
+	Every   *Cadence
+	Until   *Anchor  // ends the cadence; nil: never
 	Content []string // ids of content items a notice must carry
 	Approve []string // roles that must sign, one signature each, distinct people
 	Late    []Escalation
 	Promise []string
 	Say     string // the clause the page prints for this duty
+	Asked   bool   // the compiler made it, to have a fact answered
 	Pos     Pos
 
 	never []reference // levels at which a table says none, for the page
 }
 
+// Cadence says how often a duty recurs: a length since it was last done, or once in each calendar
+// period in the policy's zone. Cells of a table give other lengths at some levels.
+type Cadence struct {
+	Span   calendar.Span
+	Period string // day, week, month, quarter or year: once in each, until its end; "" for Span
+	Cells  []CadenceCell
+	Text   string // as written
+	Pos    Pos
+}
+
+// CadenceCell is the cadence at one level. None: not repeated there.
+type CadenceCell struct {
+	When *Condition
+	Span calendar.Span
+	None bool
+	Cell Cell
+}
+
+// Table is a table of clocks as the policy wrote it, for the page and for explaining.
+type Table struct {
+	By   string // severity, class, the id of a scale, or fact.ID
+	Rows []TableRow
+	Pos  Pos
+}
+
+// TableRow is one level of a table: duty id to what the cell says.
+type TableRow struct {
+	Level string
+	Cells []TableCell
+	Pos   Pos
+}
+
+// TableCell is one cell as written: "1h..2h business", "none".
+type TableCell struct {
+	Duty, Text string
+	Pos        Pos
+}
+
+// Cell names the cell a clock came from; the zero value is no cell. Table and Row index
+// Program.Tables.
+type Cell struct {
+	By, Level string
+	Pos       Pos
+}
+
 // Clock says how long after which instant a duty is due.
 type Clock struct {
 	Kind   string        // "after", "before", "by", "law", "contract" or "open"
-	Span   calendar.Span // for after and before
+	Span   calendar.Span // for after and before; for law and contract what stands behind it when none is known
 	Anchor Anchor
 	Text   string     // as written, for messages and for the page
 	Prompt bool       // the span came from "promptly": a target the policy sets, no number promised
 	When   *Condition // nil: always; else a table's cell, which counts only where this is not false
+	None   bool       // of a cell: not due at this level
+	Cell   Cell       // the table's cell it came from
 	Pos    Pos
 }
 
 // Anchor is an instant a clock counts from: a milestone, or another duty's started, met or missed.
 // Of several names, Any takes the first to happen and All the last.
 type Anchor struct {
-	Names []string // "confirmed", "tell_merchants.met", …
+	Names []string // "confirmed", "tell_merchants.met", "applies", …
 	All   bool
+	End   string // day, week, month, quarter or year: the end of the one it falls in, in the policy's zone; "" for the instant itself
 }
 
 // Escalation pages a role when a duty is still unmet this long before (negative) or after its limit.
@@ -171,13 +268,21 @@ type Escalation struct {
 // exactly those that are not satisfied. Unknown is shut.
 type Gate struct {
 	ID        string
-	Guards    string // restore, close, notify, rotate
+	Guards    string     // restore, close, notify, rotate, dismiss, lower (a severity), publish, or the id of an action
+	When      *Condition // the gate stands only while this is not proved false; nil: always
 	Need      []*Condition
 	Sign      []Signature
-	Attest    string
-	Otherwise string // what a reader of the refusal is told beside the list
+	Attest    string    // what whoever gives the command declares, for a rule that no machine can test
+	Override  *Override // how it may be passed although shut; nil: never
+	Otherwise string    // what a reader of the refusal is told beside the list
 	Promise   []string
 	Pos       Pos
+}
+
+// Override lets a shut gate be passed: with these signatures, and with what Record names recorded.
+type Override struct {
+	Sign   []Signature
+	Record string // "reason"
 }
 
 // Signature asks for N distinct people who hold Role.
@@ -268,6 +373,23 @@ type View struct {
 	Actions   []ActionView
 	Review    ReviewView
 	Recipient *RecipientView // nil outside per-recipient conditions
+
+	Scales map[string]string   // levels that are set, by scale; absent is unknown
+	Duties map[string]DutyView // what conditions may read of duties beside their instants
+
+	// Passed says whether an instant has been reached, for the one function that reads the time:
+	// passed('4h after confirmed'). The engine answers from the same arithmetic as its clocks and
+	// wakes at the turning point. nil: unknown.
+	Passed func(Clock) (passed, known bool)
+}
+
+// DutyView is what conditions may read of one duty: of the recipient's own instance where there is
+// one, else of the duty as a whole.
+type DutyView struct {
+	OpenItems  int64  // content items that its notices have left open: staged notice
+	Recipients int64  // to whom it is owed or was
+	Told       int64  // of them, who was told
+	Delivery   string // of this recipient: owed, trying, accepted, bounced, uncertain, no_address or ""
 }
 
 // ScopeView is what conditions see of the newest scope.
@@ -295,6 +417,9 @@ type ReviewView struct {
 // RecipientView is one recipient of a duty.
 type RecipientView struct {
 	Merchant, Country, Language string
+	Region, Zone                string // ISO 3166-2 region; IANA zone; "" is unknown
+	Contract                    *bool  // the directory knows a term of notice; nil: unknown
+	Exposure                    string // shown, possible or ruled_out; "" is unknown
 	Customers, Records          int64
 	DataTypes                   []string
 }

@@ -155,11 +155,11 @@ func (c *compiler) dutyDue(l fields, d *Duty) {
 		case err != nil:
 			c.parseError(e.pos, "bad-clock", err)
 		case c.business(e.pos, span):
-			d.Every = &span
+			d.Every = &Cadence{Span: span, Text: e.s, Pos: c.pos(e.pos)}
 		}
 	}
 	if u := l.text("until"); u.s != "" {
-		d.Until = u.s
+		d.Until = &Anchor{Names: []string{u.s}}
 		c.anchors = append(c.anchors, reference{u.s, u.pos})
 		if !l.has("every") {
 			c.errorf(l.at("until"), "unknown-key", "write every: 1d as well", "until ends what is repeated; this duty has no every")
