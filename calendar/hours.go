@@ -82,13 +82,27 @@ func (h Hours) in(zone *time.Location) Hours {
 // period is one opening as two instants; close is exclusive.
 type period struct{ open, close time.Time }
 
+// shut reports whether date is a holiday.
+func (h Hours) shut(date time.Time) bool {
+	if len(h.Holidays) == 0 && len(h.Regions) == 0 {
+		return false
+	}
+	day := date.Format(time.DateOnly)
+	if h.Holidays[day] {
+		return true
+	}
+	for _, region := range h.Regions {
+		if regions[region] != nil && holidaysOf(region, date.Year())[day] {
+			return true
+		}
+	}
+	return false
+}
+
 // periods are the openings of a local date, in order, merged where they touch.
 func (h Hours) periods(date time.Time) []period {
-	if h.Holidays[date.Format(time.DateOnly)] {
-		return nil
-	}
 	week := h.Week[date.Weekday()]
-	if len(week) == 0 {
+	if len(week) == 0 || h.shut(date) {
 		return nil
 	}
 	var out []period

@@ -118,11 +118,8 @@ func ParseSpan(s string) (Span, error) {
 // ParsePeriod reads what may stand behind every: a span, or a calendar period (day, week, month,
 // quarter or year).
 func ParsePeriod(s string) (Span, error) {
-	periods := map[string]Length{
-		"day": {N: 1, Unit: Day}, "week": {N: 1, Unit: Week}, "month": {N: 1, Unit: Month},
-		"quarter": {N: 3, Unit: Month}, "year": {N: 1, Unit: Year},
-	}
-	if l, ok := periods[strings.TrimSpace(s)]; ok {
+	if p := Period(strings.TrimSpace(s)); p.Known() {
+		l := p.Length()
 		return Span{Limit: &l}, nil
 	}
 	return ParseSpan(s)

@@ -44,6 +44,7 @@ type Hours struct {
 	Zone     *time.Location
 	Week     [7][]Interval   // indexed by time.Weekday
 	Holidays map[string]bool // local dates, 2006-01-02, on which the place is shut
+	Regions  []string        // calendars of public holidays, such as DE-BE, on which it is shut as well
 }
 
 // Interval is a part of a local day, in minutes after local midnight; Close is exclusive.
