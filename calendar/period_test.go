@@ -73,8 +73,8 @@ func TestHolidaysByName(t *testing.T) {
 		{"DE-BE", "2026-03-08", true}, {"DE-BY", "2026-03-08", false}, {"DE-BY", "2026-01-06", true}, {"DE-BE", "2026-01-06", false},
 		{"DE", "2026-04-03", true}, {"DE", "2028-04-14", true}, // Good Friday moves
 		{"US", "2026-07-03", true}, {"US", "2026-11-26", true}, // the Friday on which a Saturday's holiday is kept; Thanksgiving
-		{"GB", "2026-12-28", true},                             // Boxing Day on a Saturday is kept on the Monday
-		{"US", "2021-12-31", true},                             // New Year's Day of 2022 was a Saturday, kept in the old year
+		{"GB", "2026-12-28", true}, // Boxing Day on a Saturday is kept on the Monday
+		{"US", "2021-12-31", true}, // New Year's Day of 2022 was a Saturday, kept in the old year
 		{"XX", "2026-12-25", false}, {"DE", "soon", false},
 	} {
 		if got := calendar.Holiday(tt.region, tt.date); got != tt.want {
