@@ -28,7 +28,7 @@ func run(ctx context.Context, args []string) int { return cli.Run(ctx, rootComma
 
 // rootCommand is the program with all of its commands.
 func rootCommand() *cobra.Command {
-	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion, Policy: policyTool{}})
+	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion})
 	root.AddCommand(initCommand(), serveCommand(), rebuildCommand(), drillCommand(), drillProcessCommand(), benchCommand())
 	root.SetUsageFunc(usage)
 	return root

@@ -19,7 +19,6 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/app"
 	"github.com/tocsin-ir/tocsin/internal/cli"
 	"github.com/tocsin-ir/tocsin/policies"
-	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // refused ends a command with the exit code that fits: 3 when something it needs is not there to
@@ -282,23 +281,4 @@ func rebuildCommand() *cobra.Command {
 	storeFlag(cmd, &o.Store)
 	cmd.Flags().StringVar(&o.Config, "config", "", "configuration `FILE` (default DATA/tocsin.yaml)")
 	return cmd
-}
-
-// policyTool gives the command line the policy language.
-type policyTool struct{}
-
-func (policyTool) Check(file string, src []byte) (string, bool) {
-	_, diags := policy.Compile(file, src)
-	return strings.TrimRight(policy.Format(diags, src), "\n"), !policy.HasErrors(diags)
-}
-
-func (policyTool) Page(file string, src []byte, format string) ([]byte, error) {
-	p, diags := policy.Compile(file, src)
-	if policy.HasErrors(diags) {
-		return nil, errors.New(policy.Format(diags, src))
-	}
-	if format == "md" {
-		return p.Markdown(), nil
-	}
-	return p.HTML(), nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // Deps is what the commands need of the world.
@@ -27,15 +28,7 @@ type Deps struct {
 	Now      func() time.Time    // for "in 41 h 12 min"; default time.Now
 	Getenv   func(string) string // default os.Getenv
 	Version  string              // of the program
-	Policy   PolicyTool          // nil: tocsin policy says that it is not part of this program
-}
-
-// PolicyTool is what `tocsin policy` needs of the policy language.
-type PolicyTool interface {
-	// Check compiles a policy and reports its diagnostics as text; ok is false when one is an error.
-	Check(file string, src []byte) (report string, ok bool)
-	// Page renders the public page as html or md. A policy with errors gives an error that has the report.
-	Page(file string, src []byte, format string) ([]byte, error)
+	Laws     policy.Laws         // what clocks "as law" mean; nil: they run promptly and say so
 }
 
 // The exit codes.

@@ -30,26 +30,9 @@ var now = time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"tocsin": func() {
-		deps := cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: func() time.Time { return now }, Version: "test", Policy: fakePolicy{}}
+		deps := cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: func() time.Time { return now }, Version: "test"}
 		os.Exit(cli.Run(context.Background(), cli.New(deps), os.Args[1:]))
 	}})
-}
-
-// fakePolicy says that a policy is broken when it says so itself.
-type fakePolicy struct{}
-
-func (fakePolicy) Check(file string, src []byte) (string, bool) {
-	if strings.Contains(string(src), "broken") {
-		return file + ":1:1: error: this policy is broken", false
-	}
-	return "", true
-}
-
-func (p fakePolicy) Page(file string, src []byte, format string) ([]byte, error) {
-	if report, ok := p.Check(file, src); !ok {
-		return nil, errors.New(report)
-	}
-	return []byte("# Policy as " + format + "\n"), nil
 }
 
 // TestScripts runs each script against a server of its own. The scripts get SERVER, the data folder
