@@ -28,7 +28,7 @@ var layers = [][]string{
 	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "scope"},
 	{"internal/runner"},
 	{"accesslog", "org", "ledger"},
-	{"detect", "verify"},
+	{"detect", "verify", "rehearsal"},
 	{"scope/tally"},
 	{"leaf", "incident"},
 	{"policy"},
@@ -49,7 +49,7 @@ var alone = []string{"killswitch", "piilog", "client", "internal/judge"}
 var testsOnly = []string{"internal/arrows", "internal/docs", "internal/attack"}
 
 // pure packages never read a clock, a file, a socket or a database.
-var pure = []string{"calendar", "policy", "incident", "org", "detect", "leaf"}
+var pure = []string{"calendar", "policy", "incident", "org", "detect", "leaf", "rehearsal"}
 
 var impure = []string{"os", "net", "net/http", "database/sql", "os/exec", "syscall", "io/ioutil", "crypto/rand", "math/rand", "math/rand/v2"}
 

@@ -1,0 +1,273 @@
+package rehearsal_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/tocsin-ir/tocsin/policies"
+	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/rehearsal"
+)
+
+var update = flag.Bool("update", false, "write what is found to the files of testdata")
+
+// TestExplain reads testdata/explain/*.txtar. A file holds a policy (policy.yaml, or a line "policy
+// ID" of a shipped one in its comment) and cases NAME.facts with NAME.want. A want has lines
+//
+//	at INSTANT
+//	DUTY[/RECIPIENT][#ROUND] STATE [due INSTANT] [target INSTANT] [met INSTANT] [missed INSTANT] [atonce INSTANT] [unknown A,B]
+//	why DUTY[/RECIPIENT][#ROUND] WORDS that its reason contains
+//	there DUTY[/RECIPIENT] WORDS that the due time in the recipient's zone contains
+//	cell DUTY WORDS that one of its cells contains
+//	absent DUTY[/RECIPIENT]
+//	question FACT N
+//	first FACT: the question that decides most
+//	severity LEVEL
+//	error WORDS: reading or playing the facts fails with them
+//
+// Instants are RFC 3339; what a line does not name is not compared.
+func TestExplain(t *testing.T) {
+	files, err := filepath.Glob("testdata/explain/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	cases := 0
+	for _, file := range files {
+		a, err := txtar.ParseFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := map[string][]byte{}
+		for _, f := range a.Files {
+			parts[f.Name] = f.Data
+		}
+		p := programOf(t, file, string(a.Comment), parts["policy.yaml"])
+		for _, f := range a.Files {
+			name, isWant := strings.CutSuffix(f.Name, ".want")
+			if !isWant {
+				continue
+			}
+			cases++
+			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar")+"/"+name, func(t *testing.T) {
+				facts, ok := parts[name+".facts"]
+				if !ok {
+					facts, ok = parts["facts"]
+				}
+				if !ok {
+					t.Fatalf("there is no %s.facts", name)
+				}
+				expect(t, p, facts, string(f.Data))
+			})
+		}
+	}
+	t.Logf("%d cases", cases)
+}
+
+func programOf(t *testing.T, file, comment string, src []byte) *policy.Program {
+	t.Helper()
+	for line := range strings.Lines(comment) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "policy "); ok {
+			shipped, err := policies.FS.ReadFile(id + ".yaml")
+			if err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			src = shipped
+		}
+	}
+	p, diags := policy.Compile(file, src)
+	if p == nil {
+		t.Fatalf("%s: the policy does not compile:\n%v", file, diags)
+	}
+	return p
+}
+
+func expect(t *testing.T, p *policy.Program, facts []byte, want string) {
+	var at time.Time
+	var got *rehearsal.Answer
+	var failed error
+	for line := range strings.Lines(want) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "at "); ok {
+			at = instant(t, rest)
+			got, failed = explain(p, facts, at)
+			continue
+		}
+		if words, ok := strings.CutPrefix(line, "error "); ok {
+			if at.IsZero() {
+				_, failed = explain(p, facts, time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC))
+			}
+			if failed == nil || !strings.Contains(failed.Error(), words) {
+				t.Errorf("error %v, want one with %q", failed, words)
+			}
+			continue
+		}
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		if got == nil {
+			t.Fatalf("%q stands before the first at", line)
+		}
+		if problem := check(got, line); problem != "" {
+			var b bytes.Buffer
+			_ = got.Write(&b, time.UTC)
+			t.Errorf("at %s: %s: %s\n%s", at.Format(time.RFC3339), line, problem, b.String())
+		}
+	}
+}
+
+func explain(p *policy.Program, facts []byte, at time.Time) (*rehearsal.Answer, error) {
+	story, err := rehearsal.Read("facts", facts, p)
+	if err != nil {
+		return nil, err
+	}
+	return rehearsal.Explain(p, story, at)
+}
+
+func instant(t *testing.T, s string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, strings.TrimSpace(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// find gives the instance DUTY[/RECIPIENT][#ROUND].
+func find(a *rehearsal.Answer, name string) *rehearsal.Duty {
+	for _, list := range [][]rehearsal.Duty{a.Duties, a.Excluded} {
+		for i := range list {
+			d := &list[i]
+			id := d.Duty
+			if d.Recipient != "" {
+				id += "/" + d.Recipient
+			}
+			if id == name && d.Round <= 1 || id+fmt.Sprintf("#%d", max(1, d.Round)) == name {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+func check(a *rehearsal.Answer, line string) string {
+	verb, rest, _ := strings.Cut(line, " ")
+	name, words, _ := strings.Cut(rest, " ")
+	switch verb {
+	case "severity":
+		if a.Severity != rest {
+			return "the severity is " + a.Severity
+		}
+		return ""
+	case "first":
+		if len(a.Questions) == 0 || a.Questions[0].Fact != rest {
+			return fmt.Sprintf("the first question is %v", a.Questions)
+		}
+		return ""
+	case "question":
+		for _, q := range a.Questions {
+			if q.Fact == name && fmt.Sprint(q.Decides) == words {
+				return ""
+			}
+		}
+		return fmt.Sprintf("the questions are %v", a.Questions)
+	case "absent":
+		if d := find(a, rest); d != nil {
+			return "it is there, " + string(d.State)
+		}
+		return ""
+	case "why", "there", "cell":
+		d := find(a, name)
+		if d == nil {
+			return "there is no such instance"
+		}
+		text := d.Why
+		if verb == "there" {
+			text = d.DueThere
+		} else if verb == "cell" {
+			text = strings.Join(d.Cells, "\n")
+		}
+		if !strings.Contains(text, words) {
+			return "it says " + text
+		}
+		return ""
+	}
+	d := find(a, verb)
+	if d == nil {
+		return "there is no such instance"
+	}
+	fields := strings.Fields(rest)
+	if len(fields) == 0 || string(d.State) != fields[0] {
+		return "its state is " + string(d.State)
+	}
+	for i := 1; i+1 < len(fields); i += 2 {
+		got := ""
+		switch at := (map[string]time.Time{"due": d.Due, "target": d.Target, "met": d.Met, "missed": d.Missed, "atonce": d.AtOnce, "started": d.Started, "earliest": d.Earliest}[fields[i]]); {
+		case fields[i] == "unknown":
+			got = strings.Join(d.Unknown, ",")
+		case at.IsZero():
+			got = "never"
+		default:
+			got = at.UTC().Format(time.RFC3339)
+		}
+		if got != fields[i+1] {
+			return fields[i] + " is " + got
+		}
+	}
+	if len(fields)%2 == 0 {
+		return "the line ends with a word that has no value"
+	}
+	return ""
+}
+
+func TestAStoryAndItsDrawingTellWhatTheClocksDid(t *testing.T) {
+	src, err := policies.FS.ReadFile("pickandpack.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := policy.Compile("pickandpack.yaml", src)
+	facts, err := os.ReadFile("testdata/night.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	story, err := rehearsal.Read("night.yaml", facts, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rehearsal.New(p, story)
+	if err := r.To(time.Date(2026, 12, 10, 0, 0, 0, 0, time.UTC)); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := r.WriteStory(&b); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/night.txt", b.Bytes())
+	golden(t, "testdata/night.svg", []byte(r.SVG()))
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs; go test ./rehearsal -update writes it anew. Got:\n%s", file, got)
+	}
+}

@@ -1,0 +1,131 @@
+package rehearsal
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+)
+
+// stamp writes an instant in a zone, with the zone.
+func stamp(t time.Time, zone *time.Location) string {
+	if zone == nil {
+		zone = time.UTC
+	}
+	return t.In(zone).Format("Mon 2 Jan 2006 15:04 MST")
+}
+
+// Write puts an answer in plain words. Instances of one duty that say the same are one line.
+func (a *Answer) Write(w io.Writer, zone *time.Location) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s at %s: %s, class %s", a.Policy, stamp(a.At, zone), a.Status, a.Class)
+	if a.Severity != "" {
+		fmt.Fprintf(&b, ", severity %s", a.Severity)
+	}
+	b.WriteString("\n")
+	for _, m := range a.Milestones {
+		fmt.Fprintf(&b, "  %-14s %s\n", m.Milestone, stamp(m.At, zone))
+	}
+	section(&b, "\nDue, or done\n", a.Duties)
+	section(&b, "\nNot due, and why\n", a.Excluded)
+	open := slices.DeleteFunc(slices.Clone(a.Questions), func(q Question) bool { return q.Decides == 0 })
+	if len(open) > 0 {
+		b.WriteString("\nWhat is not known yet; the first decides most\n")
+		for _, q := range open {
+			fmt.Fprintf(&b, "  %s (%s, asked of %s): decides %d, of %s\n", q.Ask, q.Fact, q.By, q.Decides, strings.Join(q.Duties, ", "))
+		}
+	}
+	if len(a.Shut) > 0 {
+		fmt.Fprintf(&b, "\nRefused now: %s\n", strings.Join(a.Shut, ", "))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func section(b *strings.Builder, title string, list []Duty) {
+	if len(list) == 0 {
+		return
+	}
+	b.WriteString(title)
+	for i := 0; i < len(list); {
+		d := list[i]
+		n := 1
+		for i+n < len(list) && alike(d, list[i+n]) {
+			n++
+		}
+		whom := ""
+		switch {
+		case n > 1:
+			whom = fmt.Sprintf(" to %d recipients", n)
+		case d.Recipient != "":
+			whom = " to " + d.Recipient
+		}
+		if d.Round > 1 {
+			whom += fmt.Sprintf(", time %d", d.Round)
+		}
+		fmt.Fprintf(b, "  %-11s %s%s", d.State, d.Duty, whom)
+		switch {
+		case !d.Met.IsZero():
+			fmt.Fprintf(b, ", met %s", d.Met.UTC().Format(time.RFC3339))
+		case d.DueThere != "":
+			fmt.Fprintf(b, ", due %s", d.DueThere)
+		case !d.Target.IsZero():
+			fmt.Fprintf(b, ", aimed for %s", d.Target.UTC().Format(time.RFC3339))
+		}
+		if !d.Missed.IsZero() {
+			fmt.Fprintf(b, ", limit passed %s", d.Missed.UTC().Format(time.RFC3339))
+		}
+		fmt.Fprintf(b, "\n              %s\n", d.Why)
+		for _, c := range d.Cells {
+			fmt.Fprintf(b, "              table by %s\n", c)
+		}
+		i += n
+	}
+}
+
+// alike reports whether two instances are told in one line.
+func alike(a, b Duty) bool {
+	return a.Duty == b.Duty && a.State == b.State && a.Due.Equal(b.Due) && a.DueThere == b.DueThere && a.Target.Equal(b.Target) &&
+		a.Met.Equal(b.Met) && a.Missed.Equal(b.Missed) && a.Why == b.Why && a.Round == b.Round && a.Recipient != "" && b.Recipient != ""
+}
+
+// WriteStory puts the whole life of a rehearsed incident in plain words, one line for each thing
+// that happened or that the clocks decided.
+func (r *Run) WriteStory(w io.Writer) error {
+	var b strings.Builder
+	zone := r.p.Zone
+	for _, step := range r.steps {
+		at := stamp(step.At, zone)
+		if step.What != "" {
+			fmt.Fprintf(&b, "%s  %s\n", at, step.What)
+		}
+		if step.Refused != "" {
+			fmt.Fprintf(&b, "%s    refused: %s\n", at, step.Refused)
+		}
+		for _, l := range step.Lines {
+			if l.Principal == author && step.What != "" {
+				continue // it is what the line above says
+			}
+			fmt.Fprintf(&b, "%s    %s\n", at, l.Text)
+		}
+	}
+	var met, late, missed, owed int
+	for _, d := range incident.Clocks(r.p, r.s) {
+		switch d.State {
+		case incident.DutyMet:
+			met++
+		case incident.DutyMetLate:
+			late++
+		case incident.DutyMissed:
+			missed++
+		case incident.DutyRunning, incident.DutyProvisional, incident.DutyAtRisk:
+			owed++
+		}
+	}
+	fmt.Fprintf(&b, "\nat the end: %d met, %d met late, %d missed, %d still owed\n", met, late, missed, owed)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
