@@ -23,14 +23,14 @@ var layers = [][]string{
 	{"internal/app", "internal/cli", "internal/drill/*"},
 	{"internal/console", "internal/httpapi"},
 	{"internal/desk"},
-	{"contain/*", "notify/*", "probe", "review", "evidence", "scenarios", "policies"},
+	{"contain/*", "notify/*", "probe", "review", "evidence", "scenarios", "policies", "regimes"},
 	{"contain", "notify", "review/pdf"},
 	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "scope"},
 	{"internal/runner"},
 	{"accesslog", "org", "ledger"},
 	{"detect", "verify", "rehearsal"},
 	{"scope/tally"},
-	{"leaf", "incident"},
+	{"leaf", "incident", "regime"},
 	{"policy"},
 	{"calendar"},
 	{"internal/groupcommit", "internal/mint"},
@@ -49,7 +49,7 @@ var alone = []string{"killswitch", "piilog", "client", "internal/judge"}
 var testsOnly = []string{"internal/arrows", "internal/docs", "internal/attack"}
 
 // pure packages never read a clock, a file, a socket or a database.
-var pure = []string{"calendar", "policy", "incident", "org", "detect", "leaf", "rehearsal"}
+var pure = []string{"calendar", "policy", "incident", "org", "detect", "leaf", "regime", "rehearsal"}
 
 var impure = []string{"os", "net", "net/http", "database/sql", "os/exec", "syscall", "io/ioutil", "crypto/rand", "math/rand", "math/rand/v2"}
 
