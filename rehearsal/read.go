@@ -60,10 +60,7 @@ func (r *reader) root(n *yaml.Node) {
 		}
 	}
 	if r.st.opened.IsZero() {
-		if len(r.errs) == 0 {
-			r.fail(n, "nothing says when it begins; write opened: 2026-11-22T03:02:00Z, or milestones: { detected: … }")
-		}
-		return
+		r.fail(n, "nothing says when it begins; write opened: 2026-11-22T03:02:00Z, or milestones: { detected: … }")
 	}
 	if milestones["detected"].IsZero() {
 		milestones["detected"] = r.st.opened

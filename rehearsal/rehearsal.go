@@ -70,13 +70,18 @@ func (r *Run) To(until time.Time) error {
 	return r.wake(until)
 }
 
+// Last is the instant of the last happening of the file.
+func (r *Run) Last() time.Time {
+	if n := len(r.story.happen); n > 0 {
+		return r.story.happen[n-1].at
+	}
+	return r.story.opened
+}
+
 // End is the last instant at which anything is still to happen: the last happening, or the last
 // limit or target that runs then, whichever is later.
 func (r *Run) End() time.Time {
-	end := r.now
-	if n := len(r.story.happen); n > 0 {
-		end = later(end, r.story.happen[n-1].at)
-	}
+	end := later(r.now, r.Last())
 	for _, d := range incident.Clocks(r.p, r.s) {
 		if d.Met.IsZero() {
 			end = later(end, later(d.Target, d.Due))
