@@ -256,7 +256,10 @@ func (r *run) tellPlatform(ctx context.Context) error {
 	if err != nil || id == "" {
 		return err
 	}
-	return r.sendOut(ctx, id, "the platform")
+	if err := r.sendOut(ctx, id, "the platform"); err != nil {
+		return err
+	}
+	return r.unsure(ctx, id)
 }
 
 func (r *run) writer() *people.Person {
@@ -305,6 +308,40 @@ func (r *run) sendNotice(ctx context.Context) error {
 		return err
 	}
 	return r.bounced(ctx, id)
+}
+
+// unsure decides what the system leaves to a person: mail of which nobody can say whether it left,
+// because the server died twice while sending it. It goes out again, with the same Message-ID. A
+// further death can leave it open again, so the person looks once more, and not for ever.
+func (r *run) unsure(ctx context.Context, id string) error {
+	for range 3 {
+		s, err := r.state(ctx)
+		if err != nil {
+			return err
+		}
+		again := 0
+		for _, n := range s.Notices {
+			if n.ID != id {
+				continue
+			}
+			for who, d := range n.Deliveries {
+				if d.State != incident.DeliveryUncertain {
+					continue
+				}
+				again++
+				if _, err := r.do(ctx, r.writer(), "resend", map[string]string{"notice": id, "party": who, "reason": "nobody can say whether it left"}, "has %s sent to %s again, because nobody can say whether it left", id, who); err != nil {
+					return err
+				}
+			}
+		}
+		if again == 0 {
+			return nil
+		}
+		if err := r.settle(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sendOut sends a notice and waits until every delivery is settled.
