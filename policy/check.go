@@ -26,25 +26,22 @@ func (c *compiler) references() {
 	for _, a := range c.p.Actions {
 		actions = append(actions, a.ID)
 	}
-	for _, ref := range c.roleRefs {
-		if !slices.Contains(roles, ref.name) {
-			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, roles, declareHint("roles", roles)), "there is no role %s", short(ref.name))
-		}
-	}
+	c.undeclaredRoles(roles)
 	all := slices.Concat(milestones, instants)
 	for _, ref := range c.anchors {
 		if slices.Contains(all, ref.name) {
 			continue
 		}
 		if duty, _, dotted := strings.Cut(ref.name, "."); dotted {
-			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, instants, "an instant of a duty is "+short(duty)+".started, .met or .missed"), "there is no instant %s", short(ref.name))
+			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, instants, "instants of a duty are "+short(duty)+".applies, .started, .met, .late, .missed and .waived"), "there is no instant %s", short(ref.name))
 			continue
 		}
 		c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, all, "declare it under milestones"), "there is no milestone %s", short(ref.name))
 	}
-	for _, ref := range c.checkRefs {
-		if !slices.Contains(checks, ref.name) {
-			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, checks, declareHint("checks", checks)), "there is no check %s", short(ref.name))
+	c.undeclaredChecks(checks)
+	for _, ref := range c.guardRefs {
+		if all := slices.Concat(guarded, actions); ref.name != "" && !slices.Contains(all, ref.name) {
+			c.errorf(ref.pos, "bad-value", didYouMean(ref.name, all, "gates guard "+list(guarded, "and")+", or the id of an action"), "no gate can guard %s", short(ref.name))
 		}
 	}
 	for _, id := range sortedKeys(c.wait) {
@@ -52,6 +49,38 @@ func (c *compiler) references() {
 			if t.s != "snapshot" && !slices.Contains(actions, t.s) {
 				c.errorf(t.pos, "unknown-reference", didYouMean(t.s, append(actions, "snapshot"), declareHint("actions", actions)), "there is no action %s", short(t.s))
 			}
+		}
+	}
+}
+
+// undeclaredRoles reports misspelt roles. What resembles no declared role is taken for one that is
+// still open: it is added, and warned about, as a role without a holder is.
+func (c *compiler) undeclaredRoles(roles []string) {
+	for _, ref := range c.roleRefs {
+		near := nearest(ref.name, roles)
+		switch {
+		case slices.ContainsFunc(c.p.Roles, func(r Role) bool { return r.ID == ref.name }):
+		case near != "" || !idForm.MatchString(ref.name):
+			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, roles, declareHint("roles", roles)), "there is no role %s", short(ref.name))
+		default:
+			c.warnf(ref.pos, "undeclared-role", "write roles: { "+ref.name+": { does: … } }", "the role %s is declared nowhere: it stands open", ref.name)
+			c.p.Roles = append(c.p.Roles, Role{ID: ref.name, Does: "still to be described", Holder: "?", Pos: c.pos(ref.pos)})
+		}
+	}
+}
+
+// undeclaredChecks does the same of the checks that actions are confirmed by: undeclared, such a
+// check is the proof that the connector makes itself.
+func (c *compiler) undeclaredChecks(checks []string) {
+	for _, ref := range c.checkRefs {
+		near := nearest(ref.name, checks)
+		switch {
+		case slices.ContainsFunc(slices.Concat(c.p.Checks, c.p.Proofs), func(k CheckDecl) bool { return k.ID == ref.name }):
+		case near != "" || !idForm.MatchString(ref.name):
+			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, checks, declareHint("checks", checks)), "there is no check %s", short(ref.name))
+		default:
+			c.warnf(ref.pos, "undeclared-check", "write checks: { "+ref.name+": { probe: connector, means: … } }", "the check %s is declared nowhere: the connector's own proof is meant", ref.name)
+			c.p.Proofs = append(c.p.Proofs, CheckDecl{ID: ref.name, Probe: "connector", Means: spaced(ref.name), Pos: c.pos(ref.pos)})
 		}
 	}
 }

@@ -24,8 +24,12 @@ func (c *compiler) clock(t text) (Clock, bool) {
 		c.errorf(t.pos, "bad-clock", clockHint, "a clock is empty")
 		return k, false
 	case word == "as":
-		c.errorf(t.pos, "not-yet", "write the length and the start: 72h after aware", "%q: clocks of laws and contracts are not run yet", short(s))
-		return k, false
+		return c.imported(t, s, k)
+	case isPlaceholder(s):
+		// Somebody still has to say: it is shown as open, and runs promptly so that it is not lost.
+		target := c.p.Promptly
+		k.Kind, k.Prompt, k.Span.Target, k.Anchor = "after", true, &target, Anchor{Names: []string{c.starting()}}
+		return k, true
 	case strings.Contains(s, ","):
 		c.errorf(t.pos, "bad-clock", "several clocks are a list: [72h after confirmed, 5d after detected]", "%q is not one clock", short(s))
 		return k, false
@@ -33,7 +37,7 @@ func (c *compiler) clock(t text) (Clock, bool) {
 		k.Kind = "open"
 		rest := strings.TrimSpace(strings.TrimPrefix(s, "open"))
 		if rest == "" {
-			k.Anchor = Anchor{Names: []string{c.p.Starts}}
+			k.Anchor = Anchor{Names: []string{c.starting()}}
 			return k, true
 		}
 		anchor, ok := strings.CutPrefix(rest, "after ")
@@ -61,8 +65,8 @@ func (c *compiler) clock(t text) (Clock, bool) {
 	if k.Kind == "" {
 		// Without after or before it starts where the policy's clocks start.
 		k.Kind = "after"
-		k.Anchor = Anchor{Names: []string{c.p.Starts}}
-		if ok {
+		k.Anchor, k.From = Anchor{Names: []string{c.starting()}}, true
+		if ok && c.start == "" {
 			c.warnf(t.pos, "no-start", fmt.Sprintf("write %s after %s", k.Text, c.p.Starts), "%q names no start: it counts from %s", short(s), c.p.Starts)
 		}
 		return k, ok
@@ -129,22 +133,77 @@ func (c *compiler) parseError(pos Pos, code string, err error) {
 	c.errorf(pos, code, "", "%v", err)
 }
 
-// anchor reads "A", "A or B" or "A and B", which stands offset bytes into t.
+// imported reads a clock that stands elsewhere: as law, as contract, or as contract after ANCHOR.
+func (c *compiler) imported(t text, s string, k Clock) (Clock, bool) {
+	words := strings.Fields(s)
+	target := c.p.Promptly
+	k.Span.Target = &target
+	switch {
+	case len(words) > 1 && (words[1] == "law" || words[1] == "contract"):
+		k.Kind = words[1]
+	default:
+		c.errorf(t.pos, "bad-clock", "write as law, or as contract", "%q does not say where the clock stands", short(s))
+		return k, false
+	}
+	switch {
+	case len(words) == 2:
+		return k, true
+	case k.Kind == "law":
+		c.errorf(t.pos, "bad-clock", "write as law alone", "%q: a law says itself from when its clock counts", short(s))
+		return k, false
+	case words[2] != "after" || len(words) == 3:
+		c.errorf(t.pos, "bad-clock", "write as contract, or as contract after confirmed", "%q is not a clock of a contract", short(s))
+		return k, false
+	}
+	anchor := strings.TrimSpace(s[strings.Index(s, " after ")+len(" after "):])
+	var ok bool
+	k.Anchor, ok = c.anchor(t, strings.LastIndex(t.s, anchor), anchor)
+	return k, ok
+}
+
+// anchor reads "A", "A or B", "A and B" or "end of month of A", which stands offset bytes into t.
 func (c *compiler) anchor(t text, offset int, s string) (Anchor, bool) {
-	offset = max(0, offset)
+	offset = min(max(0, offset), len(t.s))
 	var a Anchor
 	words := strings.Fields(s)
 	if len(words) == 0 {
 		c.errorf(t.pos, "bad-clock", "name a milestone, such as detected or confirmed", "%q does not say after what", short(t.s))
 		return a, false
 	}
+	place := func(w string) Pos { // of the next word w
+		at := strings.Index(t.s[offset:], w)
+		if at < 0 {
+			return t.pos
+		}
+		offset += at
+		pos := c.inside(t, 0, t.s, 1, len([]rune(t.s[:offset])))
+		offset += len(w)
+		return pos
+	}
 	if words[0] == "end" {
-		c.errorf(t.pos, "not-yet", "write a length after a milestone", "%q: ends of days and weeks are not counted yet", short(t.s))
-		return a, false
+		place("end")
+		if len(words) < 3 || words[1] != "of" {
+			c.errorf(t.pos, "bad-clock", "write end of month of confirmed", "%q does not say the end of what", short(t.s))
+			return a, false
+		}
+		pos := place(words[2])
+		if a.End = words[2]; !calendar.Period(a.End).Known() {
+			c.errorf(pos, "bad-clock", didYouMean(a.End, []string{"day", "week", "month", "quarter", "year"}, "periods are day, week, month, quarter and year"), "%q: %s is no period", short(t.s), short(a.End))
+			return a, false
+		}
+		switch {
+		case len(words) == 3:
+			a.Names = []string{c.starting()}
+			return a, true
+		case len(words) == 4 || words[3] != "of":
+			c.errorf(t.pos, "bad-clock", "write end of "+a.End+" of confirmed", "%q does not say the end of which %s", short(t.s), a.End)
+			return a, false
+		}
+		words = words[4:]
 	}
 	join := ""
-	ok := true
 	for i, w := range words {
+		pos := place(w)
 		if i%2 == 1 {
 			switch {
 			case w != "or" && w != "and":
@@ -157,25 +216,18 @@ func (c *compiler) anchor(t text, offset int, s string) (Anchor, bool) {
 			join = w
 			continue
 		}
-		at := strings.Index(t.s[min(offset, len(t.s)):], w)
-		pos := t.pos
-		if at >= 0 {
-			pos = c.inside(t, 0, t.s, 1, len([]rune(t.s[:min(offset, len(t.s))+at])))
+		name := strings.TrimPrefix(w, "duty.")
+		a.Names = append(a.Names, name)
+		if name != "applies" {
+			c.anchors = append(c.anchors, reference{name, pos})
 		}
-		if w == "applies" || strings.HasSuffix(w, ".applies") || strings.HasSuffix(w, ".late") || strings.HasSuffix(w, ".waived") {
-			c.errorf(pos, "not-yet", "an instant of a duty is DUTY.started, DUTY.met or DUTY.missed", "%s: clocks cannot count from this yet", short(w))
-			ok = false
-			continue
-		}
-		a.Names = append(a.Names, w)
-		c.anchors = append(c.anchors, reference{w, pos})
 	}
 	if len(words)%2 == 0 {
 		c.errorf(t.pos, "bad-clock", "", "%q ends with %q", short(t.s), words[len(words)-1])
 		return a, false
 	}
 	a.All = join == "and"
-	return a, ok && len(a.Names) > 0
+	return a, len(a.Names) > 0
 }
 
 // phrase writes a clock for a page: "within 72 hours of confirming it".

@@ -8,6 +8,17 @@ type Condition struct {
 	Pos    Pos
 	eval   func(View) Verdict
 	reads  []string
+	passes []Clock
+}
+
+// Passes lists the clocks that the condition asks passed('…') of, in the order of the alphabet: the
+// condition may change at their limits and at nothing else that time alone brings. It must not be
+// changed.
+func (c *Condition) Passes() []Clock {
+	if c == nil {
+		return nil
+	}
+	return c.passes
 }
 
 // Reads lists the names the condition may read, such as fact.personal_data, in the order of the

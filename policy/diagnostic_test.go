@@ -110,7 +110,7 @@ func TestFormatLetsNoPolicyWriteToTheTerminal(t *testing.T) {
 }
 
 func TestEverythingIsReportedAtOnce(t *testing.T) {
-	src := completed("titel: x\nduties:\n  a: { who: nobody, do: contain, due: soon after detected }\n  b: { who: lead, do: contain, due: 4h after detectd }\ncolour: red\n")
+	src := completed("titel: x\nduties:\n  a: { who: laed, do: contain, due: soon after detected }\n  b: { who: lead, do: contain, due: 4h after detectd }\ncolour: red\n")
 	_, diags := policy.Compile("p.yaml", []byte(src))
 	var codes []string
 	for _, d := range diags {

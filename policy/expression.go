@@ -3,7 +3,9 @@ package policy
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -20,32 +22,30 @@ const (
 	maxCost       = 100_000
 )
 
-// expressions compiles the conditions of one policy. All of them share one environment.
+// expressions compiles the conditions of one policy. All of them share one environment, in which
+// only the names that they read are declared.
 type expressions struct {
-	r     *reader
-	names names
-	env   *cel.Env
+	r       *reader
+	p       *Program
+	names   names
+	env     *cel.Env
+	used    map[string]*name
+	done    map[string]*Condition // by text and context: what a table says forty times is compiled once
+	passing func(t text) (Clock, bool)
 }
 
-func newExpressions(r *reader, ns names) (*expressions, error) {
+// base is the environment of every policy: the functions and types, without a name.
+var base = sync.OnceValues(func() (*cel.Env, error) {
 	registry, err := types.NewRegistry()
 	if err != nil {
 		return nil, err
 	}
-	opts := []cel.EnvOption{
+	return cel.NewCustomEnv(
 		cel.StdLib(), cel.ClearMacros(), cel.Macros(cel.AllMacro, cel.ExistsMacro, cel.ExistsOneMacro, cel.FilterMacro),
 		cel.CustomTypeProvider(objectProvider{registry}), cel.CustomTypeAdapter(registry),
 		cel.EnableMacroCallTracking(), cel.ParserExpressionSizeLimit(maxExpression), cel.ParserRecursionLimit(maxNesting),
-	}
-	for _, id := range sortedKeys(ns) {
-		opts = append(opts, cel.Variable(id, ns[id].typ))
-	}
-	env, err := cel.NewCustomEnv(opts...)
-	if err != nil {
-		return nil, err
-	}
-	return &expressions{r: r, names: ns, env: env}, nil
-}
+	)
+})
 
 // context says which names make sense where a condition stands.
 type context struct {
@@ -54,167 +54,134 @@ type context struct {
 	no        string // a name that would be circular here
 }
 
-// compile makes a Condition from a text; nil after an error that it has reported.
-func (x *expressions) compile(t text, in context) *Condition {
-	return x.compileAt(t, 0, t.s, in)
+// wanted is a condition that has been read and is not yet compiled: its names are known only when
+// the whole policy is read.
+type wanted struct {
+	text   text
+	offset int
+	src    string
+	in     context
+	set    func(*Condition)
+
+	parsed *cel.Ast
+	at     func(id int64) Pos
 }
 
-// compileAll makes one Condition for each top-level conjunct of a text.
-func (x *expressions) compileAll(t text, in context) []*Condition {
-	var out []*Condition
-	for _, part := range conjuncts(t.s) {
-		if c := x.compileAt(t, part.offset, part.s, in); c != nil {
-			out = append(out, c)
+func (w *wanted) key() string {
+	return w.src + "\x00" + w.in.what + "\x00" + w.in.no + "\x00" + strconv.FormatBool(w.in.recipient)
+}
+
+// compileWanted compiles conditions in two steps. The first reads them and finds the names they
+// use; the second types them in an environment of just those names.
+func (x *expressions) compileWanted(all []*wanted) error {
+	first := map[string]bool{}
+	var good []*wanted
+	for _, w := range all {
+		if first[w.key()] || x.read(w) {
+			first[w.key()] = true
+			good = append(good, w)
 		}
 	}
-	return out
+	env, err := base()
+	if err != nil {
+		return err
+	}
+	var vars []cel.EnvOption
+	for _, id := range sortedKeys(x.used) {
+		vars = append(vars, cel.Variable(id, x.used[id].typ))
+	}
+	if x.env, err = env.Extend(vars...); err != nil {
+		return err
+	}
+	for _, w := range good {
+		c := x.done[w.key()]
+		if c == nil {
+			if w.parsed == nil {
+				continue // the same text was refused elsewhere, and said so
+			}
+			if c = x.finish(w); c == nil {
+				continue
+			}
+			x.done[w.key()] = c
+		} else {
+			again := *c
+			c = &again
+		}
+		c.Pos = x.r.inside(w.text, w.offset, w.src, 1, 0)
+		c.Pos.File = x.r.file
+		w.set(c)
+	}
+	return nil
 }
 
-// compileAt compiles src, which stands offset bytes into t.
-func (x *expressions) compileAt(t text, offset int, src string, in context) *Condition {
-	r := x.r
-	if strings.TrimSpace(src) == "" {
+// read parses a condition and checks that every name it reads is declared; false after an error
+// that it has reported.
+func (x *expressions) read(w *wanted) bool {
+	r, t, in := x.r, w.text, w.in
+	if strings.TrimSpace(w.src) == "" {
 		r.errorf(t.pos, "bad-condition", "", "%s is empty", in.what)
-		return nil
+		return false
 	}
-	if len(src) > maxExpression {
+	if len(w.src) > maxExpression {
 		r.errorf(t.pos, "bad-condition", "", "%s has more than %d characters", in.what, maxExpression)
-		return nil
+		return false
 	}
-	parsed, issues := x.env.Parse(src)
+	env, err := base()
+	if err != nil {
+		r.errorf(t.pos, "internal", "", "the condition language could not be set up: %v", err)
+		return false
+	}
+	parsed, issues := env.Parse(w.src)
 	if issues.Err() != nil {
 		e := issues.Errors()[0]
 		message := strings.TrimPrefix(e.Message, "Syntax error: ")
-		r.errorf(r.inside(t, offset, src, e.Location.Line(), e.Location.Column()), "bad-condition", syntaxHint(src, message), "%s cannot be read: %s", in.what, message)
-		return nil
+		r.errorf(r.inside(t, w.offset, w.src, e.Location.Line(), e.Location.Column()), "bad-condition", syntaxHint(w.src, message), "%s cannot be read: %s", in.what, message)
+		return false
 	}
+	w.parsed = parsed
 	tree := parsed.NativeRep()
-	at := func(id int64) Pos {
+	w.at = func(id int64) Pos {
 		loc := tree.SourceInfo().GetStartLocation(id)
-		return r.inside(t, offset, src, loc.Line(), loc.Column())
+		return r.inside(t, w.offset, w.src, loc.Line(), loc.Column())
 	}
-	if !x.declared(tree.Expr(), nil, at, in) {
-		return nil
-	}
-	checked, issues := x.env.Check(parsed)
+	n := namer{expressions: x, fresh: ast.MaxID(tree), info: tree.SourceInfo(), at: w.at, in: in, make: ast.NewExprFactory()}
+	return n.declared(tree.Expr(), nil)
+}
+
+// finish types and plans a condition that has been read; nil after an error that it has reported.
+func (x *expressions) finish(w *wanted) *Condition {
+	r, in := x.r, w.in
+	checked, issues := x.env.Check(w.parsed)
 	if issues.Err() != nil {
 		for _, e := range issues.Errors() {
 			message, hint := checkMessage(e.Message)
-			r.errorf(r.inside(t, offset, src, e.Location.Line(), e.Location.Column()), "bad-condition", hint, "%s does not fit: %s", in.what, message)
+			r.errorf(r.inside(w.text, w.offset, w.src, e.Location.Line(), e.Location.Column()), "bad-condition", hint, "%s does not fit: %s", in.what, message)
 		}
 		return nil
 	}
 	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) {
-		r.errorf(r.inside(t, offset, src, 1, 0), "bad-condition", "compare it with something, such as == or > 0", "%s is true or false; this is %s", in.what, typeWords(out))
+		r.errorf(r.inside(w.text, w.offset, w.src, 1, 0), "bad-condition", "compare it with something, such as == or > 0", "%s is true or false; this is %s", in.what, typeWords(out))
 		return nil
 	}
-	tree = checked.NativeRep()
-	at = func(id int64) Pos {
+	tree := checked.NativeRep()
+	at := func(id int64) Pos {
 		loc := tree.SourceInfo().GetStartLocation(id)
-		return r.inside(t, offset, src, loc.Line(), loc.Column())
+		return r.inside(w.text, w.offset, w.src, loc.Line(), loc.Column())
 	}
 	if !x.sensible(tree, at) {
 		return nil
 	}
-	program, err := x.env.Program(checked, cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval), cel.CostLimit(maxCost))
-	if err != nil {
-		r.errorf(t.pos, "bad-condition", "", "%s cannot be planned: %v", in.what, err)
-		return nil
-	}
-	e := &evaluator{program: program, say: x.say(tree)}
-	for _, id := range x.reads(tree) {
-		e.reads = append(e.reads, x.names[id])
-	}
-	pos := r.inside(t, offset, src, 1, 0)
-	pos.File = r.file
-	return &Condition{Source: src, Say: e.say, Pos: pos, eval: e.eval, reads: x.reads(tree)}
-}
-
-// declared reports names that the policy does not declare. It runs before CEL's own check, whose
-// messages name neither the place nor what was meant.
-func (x *expressions) declared(e ast.Expr, local []string, at func(int64) Pos, in context) bool {
-	switch e.Kind() {
-	case ast.IdentKind, ast.SelectKind:
-		path, root := chain(e)
-		if root == nil {
-			return x.declared(e.AsSelect().Operand(), local, at, in)
-		}
-		if slices.Contains(local, path[0]) || strings.HasPrefix(path[0], "@") {
-			return true
-		}
-		return x.known(path, at(root.ID()), in)
-	case ast.CallKind:
-		ok := true
-		call := e.AsCall()
-		if call.IsMemberFunction() {
-			ok = x.declared(call.Target(), local, at, in)
-		}
-		for _, a := range call.Args() {
-			ok = x.declared(a, local, at, in) && ok
-		}
-		return ok
-	case ast.ListKind:
-		ok := true
-		for _, item := range e.AsList().Elements() {
-			ok = x.declared(item, local, at, in) && ok
-		}
-		return ok
-	case ast.ComprehensionKind:
-		c := e.AsComprehension()
-		ok := x.declared(c.IterRange(), local, at, in)
-		local = append(slices.Clip(local), c.IterVar(), c.IterVar2(), c.AccuVar())
-		return x.declared(c.LoopStep(), local, at, in) && ok
-	}
-	return true
-}
-
-// known reports whether the start of a dotted path is a declared name that may be read here.
-func (x *expressions) known(path []string, pos Pos, in context) bool {
-	for i := len(path); i > 0; i-- {
-		id := strings.Join(path[:i], ".")
-		if _, ok := x.names[id]; !ok {
-			continue
-		}
-		switch {
-		case id == in.no:
-			x.r.errorf(pos, "bad-condition", "", "%s cannot read %s: it decides it", in.what, id)
-			return false
-		case path[0] == "recipient" && !in.recipient:
-			x.r.errorf(pos, "bad-condition", "only the condition of a duty that tells a party reads its recipients", "%s cannot read %s: there is no recipient", in.what, id)
-			return false
-		}
-		return true
-	}
-	id := strings.Join(path, ".")
-	if path[0] == "now" || path[0] == "passed" {
-		x.r.errorf(pos, "bad-condition", "give the duty a clock instead", "a condition cannot read %s", path[0])
-		return false
-	}
-	var candidates []string
-	for n := range x.names {
-		if root, _, dotted := strings.Cut(n, "."); !dotted || root == path[0] || len(path) == 1 {
-			candidates = append(candidates, n)
+	e := &evaluator{env: x.env, checked: checked, say: x.say(tree)}
+	reads := x.reads(tree)
+	c := &Condition{Source: w.src, Say: e.say, eval: e.eval, reads: reads}
+	for _, id := range reads {
+		n := x.used[id]
+		e.reads = append(e.reads, n)
+		if n.clock != nil {
+			c.passes = append(c.passes, *n.clock)
 		}
 	}
-	hint := didYouMean(id, candidates, "")
-	if hint == "" {
-		hint = didYouMean(id, sortedKeys(x.names), "")
-	}
-	for n := range x.names { // personal_data for fact.personal_data
-		if _, last, dotted := strings.Cut(n, "."); dotted && hint == "" && last == id {
-			hint = "did you mean " + n + "?"
-		}
-	}
-	if hint == "" {
-		roots := map[string]bool{}
-		for n := range x.names {
-			root, _, _ := strings.Cut(n, ".")
-			roots[root] = true
-		}
-		hint = "names begin with " + list(sortedKeys(roots), "or")
-	}
-	x.r.errorf(pos, "unknown-name", hint, "nothing is called %s", id)
-	return false
+	return c
 }
 
 // chain is a dotted name, outermost last; root is nil where something else than a name is selected from.
@@ -232,8 +199,8 @@ func chain(e ast.Expr) (path []string, root ast.Expr) {
 	return path, e
 }
 
-// sensible reports comparisons that can never be what was meant: a class that does not exist, a
-// severity by the order of the alphabet.
+// sensible reports comparisons that can never be what was meant, such as with a class that does not
+// exist.
 func (x *expressions) sensible(tree *ast.AST, at func(int64) Pos) bool {
 	ok := true
 	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
@@ -242,13 +209,6 @@ func (x *expressions) sensible(tree *ast.AST, at func(int64) Pos) bool {
 		}
 		op, a, b := e.AsCall().FunctionName(), e.AsCall().Args()[0], e.AsCall().Args()[1]
 		switch op {
-		case operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
-			for _, side := range []ast.Expr{a, b} {
-				if side.Kind() == ast.IdentKind && side.AsIdent() == "severity" {
-					x.r.errorf(at(side.ID()), "not-yet", "write severity in ['…', '…']", "severity has no order in a condition yet")
-					ok = false
-				}
-			}
 		case operators.Equals, operators.NotEquals:
 			ok = x.oneOf(a, b, at) && x.oneOf(b, a, at) && ok
 		case operators.In:
@@ -273,8 +233,8 @@ func (x *expressions) oneOf(e, constant ast.Expr, at func(int64) Pos) bool {
 	}
 	values, what := []string(nil), ""
 	switch {
-	case e.Kind() == ast.IdentKind && x.names[e.AsIdent()] != nil && x.names[e.AsIdent()].what != "":
-		n := x.names[e.AsIdent()]
+	case e.Kind() == ast.IdentKind && x.used[e.AsIdent()] != nil && x.used[e.AsIdent()].what != "":
+		n := x.used[e.AsIdent()]
 		values, what = n.values, n.what
 	case e.Kind() == ast.SelectKind && e.AsSelect().FieldName() == "state":
 		values, what = actionStates, "state of an action"
@@ -292,7 +252,7 @@ func (x *expressions) oneOf(e, constant ast.Expr, at func(int64) Pos) bool {
 func (x *expressions) reads(tree *ast.AST) []string {
 	seen := map[string]bool{}
 	ast.PostOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
-		if e.Kind() == ast.IdentKind && x.names[e.AsIdent()] != nil {
+		if e.Kind() == ast.IdentKind && x.used[e.AsIdent()] != nil {
 			seen[e.AsIdent()] = true
 		}
 	}))
@@ -350,11 +310,22 @@ func typeWords(t *cel.Type) string {
 	return t.String()
 }
 
-// evaluator runs one planned condition.
+// evaluator runs one condition. It is planned when it is first asked: most policies that are read
+// are only checked.
 type evaluator struct {
-	program cel.Program
+	env     *cel.Env
+	checked *cel.Ast
 	reads   []*name
 	say     string
+
+	once    sync.Once
+	program cel.Program
+	broken  error
+}
+
+func (e *evaluator) plan() {
+	e.program, e.broken = e.env.Program(e.checked, cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval), cel.CostLimit(maxCost))
+	e.env, e.checked = nil, nil
 }
 
 // activation is what one evaluation reads. Names that are unknown are patterns, which is how CEL
@@ -389,6 +360,10 @@ func (e *evaluator) eval(v View) Verdict {
 		} else {
 			a.unknowns = append(a.unknowns, n.pattern)
 		}
+	}
+	e.once.Do(e.plan)
+	if e.broken != nil {
+		return Verdict{Value: Unknown, Why: "it could not be decided whether " + e.say + ": " + oneLine(e.broken.Error())}
 	}
 	out, _, err := e.program.Eval(a)
 	if err != nil {

@@ -40,7 +40,10 @@ var been = map[string]string{
 var actionStates = []string{"planned", "approved", "applied", "proven", "unproven", "failed", "uncertain", "undoing", "undone", "cancelled"}
 
 // dutyInstants are the instants of a duty that clocks and conditions may name.
-var dutyInstants = []string{"started", "met", "missed"}
+var dutyInstants = []string{"applies", "started", "met", "late", "missed", "waived"}
+
+// deliveries are the values X.delivery may have; they are the engine's.
+var deliveries = []string{"owed", "trying", "accepted", "bounced", "uncertain", "no_address"}
 
 // name is something a condition may read: its type, how it is read from a View (ok is false while
 // it is unknown), and how it prints.
@@ -53,6 +56,7 @@ type name struct {
 	values  []string // the texts it can be, where they are known
 	what    string   // of the values: "class", "severity level"
 	private bool     // a free text: reasons never print its value
+	clock   *Clock   // of passed('…')
 }
 
 // names are all the names the conditions of one policy may read.
@@ -79,14 +83,25 @@ func conditionNames(p *Program) names {
 	for _, l := range p.Severities {
 		severity.values = append(severity.values, l.ID)
 	}
+	for _, sc := range p.Scales {
+		id := sc.ID
+		n := add("scale."+id, cel.StringType, "the "+spaced(id), func(v *View) (any, bool) { return v.Scales[id], v.Scales[id] != "" })
+		n.what = "level of " + id
+		for _, l := range sc.Levels {
+			n.values = append(n.values, l.ID)
+		}
+	}
 	for _, f := range p.Facts {
 		id, say, kind := f.ID, f.Say, f.Type
-		typ := map[string]*cel.Type{"bool": cel.BoolType, "int": cel.IntType, "string": cel.StringType}[kind]
+		typ := map[string]*cel.Type{"bool": cel.BoolType, "int": cel.IntType, "string": cel.StringType, "choice": cel.StringType}[kind]
 		if typ == nil {
 			typ = cel.BoolType // the declaration itself has been reported
 		}
 		n := add("fact."+id, typ, say, func(v *View) (any, bool) { return answered(v.Facts[id], kind) })
 		n.private = kind == "string"
+		if kind == "choice" {
+			n.values, n.what = f.Values, "answer to "+id
+		}
 	}
 	strs := types.DefaultTypeAdapter
 	scope := func(get func(s *ScopeView) any) func(v *View) (any, bool) {
@@ -141,6 +156,16 @@ func conditionNames(p *Program) names {
 	add("recipient.merchant", cel.StringType, "the recipient", recipient(func(r *RecipientView) (any, bool) { return r.Merchant, r.Merchant != "" }))
 	add("recipient.country", cel.StringType, "the recipient's country", recipient(func(r *RecipientView) (any, bool) { return r.Country, r.Country != "" }))
 	add("recipient.language", cel.StringType, "the recipient's language", recipient(func(r *RecipientView) (any, bool) { return r.Language, r.Language != "" }))
+	add("recipient.region", cel.StringType, "the recipient's region", recipient(func(r *RecipientView) (any, bool) { return r.Region, r.Region != "" }))
+	add("recipient.zone", cel.StringType, "the recipient's time zone", recipient(func(r *RecipientView) (any, bool) { return r.Zone, r.Zone != "" }))
+	add("recipient.contract", cel.BoolType, "the recipient's contract has a term of notice", recipient(func(r *RecipientView) (any, bool) {
+		if r.Contract == nil {
+			return nil, false
+		}
+		return *r.Contract, true
+	}))
+	exposure := add("recipient.exposure", cel.StringType, "the recipient's exposure", recipient(func(r *RecipientView) (any, bool) { return r.Exposure, r.Exposure != "" }))
+	exposure.values, exposure.what = []string{"shown", "possible", "ruled_out"}, "exposure"
 	add("recipient.customers", cel.IntType, "the number of the recipient's customers affected", recipient(func(r *RecipientView) (any, bool) { return r.Customers, true }))
 	add("recipient.records", cel.IntType, "the number of the recipient's records affected", recipient(func(r *RecipientView) (any, bool) { return r.Records, true }))
 	add("recipient.data_types", cel.ListType(cel.StringType), "the recipient's affected data", recipient(func(r *RecipientView) (any, bool) {
@@ -156,11 +181,32 @@ func conditionNames(p *Program) names {
 		add("milestone."+m.ID, cel.BoolType, "the incident is "+spaced(m.ID), happened(m.ID))
 	}
 	for _, d := range p.Duties {
-		for _, at := range dutyInstants {
-			add("duty."+d.ID+"."+at, cel.BoolType, "the duty to "+spaced(d.ID)+" is "+at, happened(d.ID+"."+at))
-		}
+		p.dutyNames(d.ID, add, happened)
 	}
 	return ns
+}
+
+// dutyNames declares what conditions may read of one duty.
+func (p *Program) dutyNames(id string, add func(string, *cel.Type, string, func(*View) (any, bool)) *name, happened func(string) func(*View) (any, bool)) {
+	for _, at := range dutyInstants {
+		says := map[string]string{
+			"applies": "applies", "started": "has begun", "met": "is met", "late": "is late", "missed": "is missed", "waived": "was waived",
+		}[at]
+		add("duty."+id+"."+at, cel.BoolType, "the duty to "+spaced(id)+" "+says, happened(id+"."+at))
+	}
+	count := func(get func(DutyView) int64) func(v *View) (any, bool) {
+		return func(v *View) (any, bool) {
+			d, ok := v.Duties[id]
+			return get(d), ok
+		}
+	}
+	add("duty."+id+".open_items", cel.IntType, "the number of items that the notices of "+spaced(id)+" left open", count(func(d DutyView) int64 { return d.OpenItems }))
+	add("duty."+id+".recipients", cel.IntType, "the number of recipients of "+spaced(id), count(func(d DutyView) int64 { return d.Recipients }))
+	add("duty."+id+".told", cel.IntType, "the number of recipients told by "+spaced(id), count(func(d DutyView) int64 { return d.Told }))
+	delivery := add("duty."+id+".delivery", cel.StringType, "the delivery of the notice of "+spaced(id), func(v *View) (any, bool) {
+		return v.Duties[id].Delivery, v.Duties[id].Delivery != ""
+	})
+	delivery.values, delivery.what = deliveries, "outcome of a delivery"
 }
 
 // answered converts a recorded judgement to its declared type. What does not fit is unknown: an
@@ -170,7 +216,7 @@ func answered(v any, kind string) (any, bool) {
 	case bool:
 		return a, kind == "bool"
 	case string:
-		return a, kind == "string"
+		return a, kind == "string" || kind == "choice"
 	case int64:
 		return a, kind == "int"
 	case int:

@@ -27,7 +27,7 @@ func (c *compiler) proses(n *yaml.Node, what string) []prose {
 	var out []prose
 	for _, item := range items {
 		if deref(item).Kind == yaml.MappingNode {
-			l := c.fields(item, what, "text", "promise")
+			l := c.fields(item, "a line of the page")
 			out = append(out, prose{l.need("text", `"We …"`), c.promise(l)})
 			continue
 		}
@@ -59,6 +59,7 @@ func (c *compiler) page(f fields) {
 			w.line(prose{text: text{s: s, pos: f.pos}})
 		}
 	}
+	w.rest()
 	c.p.Page = w.out
 	for _, id := range sortedKeys(c.ids) {
 		r := c.ids[id]

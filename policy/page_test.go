@@ -80,7 +80,7 @@ page: [ "We act {duties.stop.due}." ]
 		return texts
 	}
 	for severity, want := range map[string]string{
-		"high": "promptly..2h after detected or suspected", "low": "", "": "promptly..2h after detected or suspected; 8h after detected or suspected",
+		"high": "promptly..2h after detected or suspected", "low": "none", "": "promptly..2h after detected or suspected; none; 8h after detected or suspected",
 	} {
 		if got := strings.Join(counts(severity), "; "); got != want {
 			t.Errorf("at severity %q the clocks are %q, want %q", severity, got, want)

@@ -244,6 +244,7 @@ type Clock struct {
 	Anchor Anchor
 	Text   string     // as written, for messages and for the page
 	Prompt bool       // the span came from "promptly": a target the policy sets, no number promised
+	From   bool       // the policy names no start: Anchor is Program.Starts, or applies outside an incident
 	When   *Condition // nil: always; else a table's cell, which counts only where this is not false
 	None   bool       // of a cell: not due at this level
 	Cell   Cell       // the table's cell it came from

@@ -11,13 +11,90 @@ import (
 // cell is one entry of a table: what a duty's clock is at one level.
 type cell struct {
 	by, level string
-	text      text
+	is        string // the condition that the level holds
+	pos       Pos
+	due       []text // a length or a whole clock; none
+	every     text
+	bare      bool // one text: the cadence of a duty that is repeated
+	none      bool
 }
 
-// tables reads clocks by severity or class into the duties they fill. A cell is the length of the
-// duty's own clocks at its level; none means that the duty is not due there. Where no cell says
-// otherwise the duty's own length holds.
+// axis is what a table goes by: its levels, and the condition that one of them holds.
+type axis struct {
+	levels []string
+	name   string // as conditions call it
+	quoted bool   // levels are texts
+}
+
+func (a axis) is(level string) string {
+	if !a.quoted {
+		level = map[string]string{"true": "true", "false": "false"}[level]
+		return a.name + " == " + level
+	}
+	return a.name + " == '" + level + "'"
+}
+
+func (a axis) none(levels []string) string {
+	if !a.quoted {
+		return "!(" + a.name + " in [" + strings.Join(levels, ", ") + "])"
+	}
+	return "!(" + a.name + " in ['" + strings.Join(levels, "', '") + "'])"
+}
+
+// axis finds what a table may go by: severity, class, a scale, or a fact of a few answers.
+func (p *Program) axis(by string) (axis, bool) {
+	ids := func(levels []Level) (out []string) {
+		for _, l := range levels {
+			out = append(out, l.ID)
+		}
+		return out
+	}
+	switch by {
+	case "severity":
+		return axis{ids(p.Severities), by, true}, true
+	case "class":
+		a := axis{nil, by, true}
+		for _, k := range p.Classes {
+			a.levels = append(a.levels, k.ID)
+		}
+		return a, true
+	}
+	for _, s := range p.Scales {
+		if by == s.ID || by == "scale."+s.ID {
+			return axis{ids(s.Levels), "scale." + s.ID, true}, true
+		}
+	}
+	for _, f := range p.Facts {
+		switch {
+		case by != "fact."+f.ID && by != f.ID:
+		case f.Type == "bool":
+			return axis{[]string{"true", "false"}, "fact." + f.ID, false}, true
+		case f.Type == "choice":
+			return axis{f.Values, "fact." + f.ID, true}, true
+		}
+	}
+	return axis{}, false
+}
+
+// axes lists what a table may go by.
+func (p *Program) axes() []string {
+	out := []string{"severity", "class"}
+	for _, s := range p.Scales {
+		out = append(out, s.ID)
+	}
+	for _, f := range p.Facts {
+		if f.Type == "bool" || f.Type == "choice" {
+			out = append(out, "fact."+f.ID)
+		}
+	}
+	return out
+}
+
+// tables reads clocks by severity, class, another scale or a fact into the duties they fill. A bare
+// cell is the cadence of a duty that is repeated, and else the length of its clocks at that level;
+// none means that the duty is not due there. Where no cell says otherwise the duty's own clock holds.
 func (c *compiler) tables(f fields) {
+	c.tabled = map[string][]cell{}
 	node := deref(f.vals["tables"])
 	if node == nil {
 		return
@@ -26,108 +103,226 @@ func (c *compiler) tables(f fields) {
 		c.errorf(nodePos(node), "wrong-type", "begin each table with - by: severity", "tables is a list; this is %s", kindOf(node))
 		return
 	}
-	cells := map[string][]cell{}
 	for _, item := range node.Content {
-		c.table(item, cells)
+		c.table(item)
 	}
 	for i := range c.p.Duties {
-		if own := cells[c.p.Duties[i].ID]; len(own) > 0 {
+		if own := c.tabled[c.p.Duties[i].ID]; len(own) > 0 {
 			c.fill(&c.p.Duties[i], own)
 		}
 	}
 }
 
-func (c *compiler) table(item *yaml.Node, cells map[string][]cell) {
-	by, levels := text{}, []string(nil)
+func (c *compiler) table(item *yaml.Node) {
+	by := text{}
 	entries := c.entries(item, "a table")
 	for _, e := range entries {
 		if e.key == "by" {
 			by, _ = c.text(e.val, "a table: by")
 		}
 	}
-	switch by.s {
-	case "severity":
-		for _, l := range c.p.Severities {
-			levels = append(levels, l.ID)
-		}
-	case "class":
-		for _, k := range c.p.Classes {
-			levels = append(levels, k.ID)
-		}
-	case "":
+	if by.s == "" {
 		c.errorf(nodePos(item), "missing-key", "write by: severity", "a table does not say by what")
 		return
-	default:
-		c.errorf(by.pos, "not-yet", "write by: severity, or by: class", "tables by %s are not run yet", short(by.s))
+	}
+	on, ok := c.p.axis(by.s)
+	if !ok {
+		c.errorf(by.pos, "unknown-reference", didYouMean(by.s, c.p.axes(), "tables go by "+list(c.p.axes(), "or")), "no table can go by %s", short(by.s))
 		return
 	}
 	var duties []string
 	for _, d := range c.p.Duties {
 		duties = append(duties, d.ID)
 	}
+	t := Table{By: strings.TrimPrefix(on.name, "scale."), Pos: c.pos(nodePos(item))}
 	for _, row := range entries {
 		if row.key == "by" {
 			continue
 		}
-		if !slices.Contains(levels, row.key) {
-			c.errorf(row.pos, "unknown-reference", didYouMean(row.key, levels, declaredHint(levels)), "there is no %s %s", by.s, short(row.key))
+		if !slices.Contains(on.levels, row.key) {
+			c.errorf(row.pos, "unknown-reference", didYouMean(row.key, on.levels, declaredHint(on.levels)), "there is no %s %s", t.By, short(row.key))
 			continue
 		}
+		r := TableRow{Level: row.key, Pos: c.pos(row.pos)}
 		for _, e := range c.entries(row.val, "a row of a table") {
 			if !slices.Contains(duties, e.key) {
 				c.errorf(e.pos, "unknown-reference", didYouMean(e.key, duties, declareHint("duties", duties)), "there is no duty %s", short(e.key))
 				continue
 			}
-			t, ok := c.text(e.val, "a cell of a table")
+			cl, says, ok := c.cell(e)
 			if !ok {
 				continue
 			}
-			if other := cells[e.key]; len(other) > 0 && other[0].by != by.s || slices.ContainsFunc(other, func(o cell) bool { return o.level == row.key }) {
+			cl.by, cl.level, cl.is = t.By, row.key, on.is(row.key)
+			if other := c.tabled[e.key]; len(other) > 0 && other[0].by != cl.by || slices.ContainsFunc(other, func(o cell) bool { return o.level == row.key }) {
 				c.errorf(e.pos, "duplicate-value", "one table fills a duty", "another table fills %s already", e.key)
 				continue
 			}
-			cells[e.key] = append(cells[e.key], cell{by.s, row.key, t})
+			c.tabled[e.key] = append(c.tabled[e.key], cl)
+			r.Cells = append(r.Cells, TableCell{Duty: e.key, Text: says, Pos: c.pos(cl.pos)})
 		}
+		t.Rows = append(t.Rows, r)
 	}
+	c.p.Tables = append(c.p.Tables, t)
+}
+
+// cell reads one cell: a text, a list of clocks, or a mapping of due and every.
+func (c *compiler) cell(e entry) (cl cell, says string, ok bool) {
+	cl.pos = nodePos(e.val)
+	if d := deref(e.val); d != nil && d.Kind == yaml.MappingNode {
+		l := c.fields(e.val, "a cell of a table")
+		cl.due, cl.every = l.texts("due"), l.text("every")
+		if !l.has("due") && !l.has("every") {
+			c.errorf(cl.pos, "missing-key", "write due, every, or both", "the cell of %s says nothing", e.key)
+			return cl, "", false
+		}
+		if l.has("every") {
+			says = ", every " + cl.every.s
+		}
+	} else if cl.due = c.texts(e.val, "a cell of a table"); len(cl.due) == 0 {
+		return cl, "", false
+	} else {
+		cl.bare = len(cl.due) == 1
+	}
+	var due []string
+	for _, t := range cl.due {
+		due = append(due, strings.Join(strings.Fields(t.s), " "))
+	}
+	cl.none = len(due) == 1 && due[0] == "none"
+	return cl, strings.TrimPrefix(strings.Join(due, " or ")+says, ", "), true
 }
 
 // fill puts the cells of a duty into its clocks: one clock for each, which counts only at its
 // level, and the duty's own clocks everywhere else.
 func (c *compiler) fill(d *Duty, cells []cell) {
-	if d.Every != nil {
-		c.errorf(cells[0].text.pos, "not-yet", "give the duty one every for all levels", "tables: %s is repeated; how often cannot depend on a level yet", d.ID)
-		return
-	}
+	on, _ := c.p.axis(cells[0].by)
 	own := slices.Clone(d.Due)
-	levels := make([]string, len(cells))
 	var filled []Clock
-	for i, cl := range cells {
-		levels[i] = cl.level
-		if strings.TrimSpace(cl.text.s) == "none" {
-			d.never = append(d.never, reference{cl.by + " " + cl.level, cl.text.pos})
-			continue
-		}
-		k := Clock{}
-		if !c.span(cl.text, cl.text.s, &k) {
-			continue
-		}
-		for _, base := range own {
-			if base.Kind != "after" && base.Kind != "before" {
-				c.errorf(cl.text.pos, "bad-clock", "write due: 72h after confirmed", "the clock %q of %s has no length a table could fill", base.Text, d.ID)
-				return
+	var clocked []string // levels at which a cell says the due
+	for _, cl := range cells {
+		from := Cell{By: cl.by, Level: cl.level, Pos: c.pos(cl.pos)}
+		due := cl.due
+		if d.Every != nil {
+			// A bare cell says how often; a mapping may say both.
+			every := cl.every
+			if cl.bare {
+				every, due = due[0], nil
 			}
-			at := base
-			at.Span, at.Prompt, at.Pos = k.Span, k.Prompt, c.pos(cl.text.pos)
-			at.Text = fmt.Sprintf("%s %s %s", strings.TrimSpace(cl.text.s), base.Kind, strings.Join(base.Anchor.Names, joint(base.Anchor)))
-			filled = append(filled, at)
-			c.only(d.ID, len(filled)-1, text{s: cl.by + " == '" + cl.level + "'", pos: cl.text.pos})
+			if every.s != "" && !c.recur(d, cl, every, from) {
+				continue
+			}
+		} else if cl.every.s != "" {
+			c.errorf(cl.every.pos, "unknown-key", "write every in the duty as well, for the other levels", "the duty %s is not repeated", d.ID)
+			continue
+		}
+		if cl.none {
+			d.never = append(d.never, reference{cl.by + " " + cl.level, cl.pos})
+			k := Clock{Kind: "after", None: true, Text: "none", Cell: from, Pos: from.Pos}
+			if len(own) > 0 {
+				k.Anchor = own[0].Anchor
+			}
+			filled = append(filled, k)
+			clocked = append(clocked, cl.level)
+			c.only(d.ID, len(filled)-1, text{s: cl.is, pos: cl.pos})
+			continue
+		}
+		for _, t := range due {
+			before := len(filled)
+			if filled = append(filled, c.celled(d, own, t)...); len(filled) > before {
+				clocked = append(clocked, cl.level)
+			}
+			for i := before; i < len(filled); i++ {
+				filled[i].Cell, filled[i].Pos = from, c.pos(t.pos)
+				c.only(d.ID, i, text{s: cl.is, pos: cl.pos})
+			}
 		}
 	}
 	for _, base := range own {
 		filled = append(filled, base)
-		c.only(d.ID, len(filled)-1, text{s: "!(" + cells[0].by + " in ['" + strings.Join(levels, "', '") + "'])", pos: base.Pos})
+		if len(clocked) > 0 {
+			c.only(d.ID, len(filled)-1, text{s: on.none(clocked), pos: base.Pos})
+		}
 	}
 	d.Due = filled
+}
+
+// celled is what a cell makes of a duty's own clocks: their length where it writes a length, and
+// clocks of its own where it writes those.
+func (c *compiler) celled(d *Duty, own []Clock, t text) []Clock {
+	s := " " + strings.Join(strings.Fields(t.s), " ") + " "
+	if strings.Contains(s, " after ") || strings.Contains(s, " before ") || strings.HasPrefix(s, " by ") || strings.HasPrefix(s, " as ") || strings.HasPrefix(s, " open ") {
+		k, ok := c.clock(t)
+		if !ok {
+			return nil
+		}
+		if k.Kind == "law" || k.Kind == "contract" && len(k.Anchor.Names) == 0 {
+			k.Anchor = Anchor{Names: []string{c.starting()}}
+			if len(own) > 0 {
+				k.Anchor = own[0].Anchor
+			}
+		}
+		return []Clock{k}
+	}
+	k := Clock{}
+	if !c.span(t, t.s, &k) {
+		return nil
+	}
+	if len(own) == 0 {
+		if bare, ok := c.clock(t); ok { // which says where it counts from
+			return []Clock{bare}
+		}
+		return nil
+	}
+	var out []Clock
+	for _, base := range own {
+		if base.Kind != "after" && base.Kind != "before" {
+			if len(own) == 1 {
+				c.errorf(t.pos, "bad-clock", "write due: 72h after confirmed", "the clock %q of %s has no length a table could fill", base.Text, d.ID)
+				return nil
+			}
+			out = append(out, base) // what a law or a contract says holds at every level
+			continue
+		}
+		at := base
+		at.Span, at.Prompt = k.Span, k.Prompt
+		at.Text = fmt.Sprintf("%s %s %s", strings.TrimSpace(t.s), base.Kind, base.Anchor.text())
+		out = append(out, at)
+	}
+	return out
+}
+
+// recur puts a cell into the cadence of a duty.
+func (c *compiler) recur(d *Duty, cl cell, every text, from Cell) bool {
+	out := CadenceCell{Cell: from}
+	if strings.TrimSpace(every.s) == "none" {
+		out.None = true
+	} else {
+		own := c.cadence(every)
+		if own == nil {
+			return false
+		}
+		out.Span = own.Span
+	}
+	i := len(d.Every.Cells)
+	d.Every.Cells = append(d.Every.Cells, out)
+	id := d.ID
+	c.want(text{s: cl.is, pos: cl.pos}, context{what: "the level of a table"}, func(cond *Condition) {
+		for k := range c.p.Duties {
+			if c.p.Duties[k].ID == id {
+				c.p.Duties[k].Every.Cells[i].When = cond
+			}
+		}
+	})
+	return true
+}
+
+// text writes an anchor as a policy does.
+func (a Anchor) text() string {
+	s := strings.Join(a.Names, joint(a))
+	if a.End != "" {
+		s = "end of " + a.End + " of " + s
+	}
+	return s
 }
 
 func joint(a Anchor) string {
@@ -139,10 +334,10 @@ func joint(a Anchor) string {
 
 // only has the condition of one clock compiled later.
 func (c *compiler) only(duty string, clock int, t text) {
-	c.later = append(c.later, func() {
+	c.want(t, context{what: "the level of a table"}, func(cond *Condition) {
 		for i := range c.p.Duties {
 			if c.p.Duties[i].ID == duty {
-				c.p.Duties[i].Due[clock].When = c.x.compile(t, context{what: "the level of a table"})
+				c.p.Duties[i].Due[clock].When = cond
 			}
 		}
 	})
@@ -153,8 +348,8 @@ func (c *compiler) only(duty string, clock int, t text) {
 func (p *Program) tabled(d Duty) string {
 	var parts, otherwise []string
 	for _, k := range d.Due {
-		if k.When == nil {
-			continue // its condition was reported
+		if k.When == nil || k.None {
+			continue // its condition was reported, or it is named below
 		}
 		if strings.HasPrefix(k.When.Source, "!(") {
 			otherwise = append(otherwise, p.phrase(k))
@@ -164,7 +359,18 @@ func (p *Program) tabled(d Duty) string {
 	}
 	for _, n := range d.never {
 		by, level, _ := strings.Cut(n.name, " ")
-		parts = append(parts, "not at all where "+map[string]string{"severity": "the severity", "class": "the class of the incident"}[by]+" is "+spaced(level))
+		parts = append(parts, "not at all where "+axisWords(by)+" is "+spaced(level))
+	}
+	if len(otherwise) == 0 {
+		return list(parts, "and")
 	}
 	return strings.Join(parts, ", ") + ", and otherwise " + list(otherwise, "or")
+}
+
+// axisWords is what a table goes by, as a sentence says it.
+func axisWords(by string) string {
+	if by == "class" {
+		return "the class of the incident"
+	}
+	return "the " + spaced(strings.TrimPrefix(by, "fact."))
 }

@@ -15,7 +15,7 @@ import (
 // say writes a condition in words: as the page prints it and as a refusal names it. What has no
 // words of its own is shown as it was written.
 func (x *expressions) say(tree *ast.AST) string {
-	s := sayer{names: x.names, info: tree.SourceInfo()}
+	s := sayer{names: x.used, info: tree.SourceInfo()}
 	return s.words(tree.Expr())
 }
 

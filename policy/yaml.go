@@ -297,29 +297,19 @@ type fields struct {
 	keys map[string]Pos
 }
 
-// notYet names keys of the whole language that this version does not run, by what they belong to.
-// They are refused, so that nothing a policy says is silently dropped.
-var notYet = map[string][]string{
-	"the policy": {"imports", "regimes"},
-	"time":       {"hours"},
-	"scales":     {},
-	"a fact":     {"due", "late"},
-	"a party":    {"fallback", "contract", "broadcast"},
-	"a duty":     {"unless", "not_before", "fallback", "templates"},
-	"a gate":     {"override", "before", "not"},
-	"an action":  {"expires", "undo"},
-	"a phase":    {"gate", "due", "when"},
-}
-
-// fields reads a mapping with the given keys, and reports the others.
+// fields reads a mapping with the keys of its shape, or with the given ones, and reports the others.
 func (r *reader) fields(n *yaml.Node, what string, known ...string) fields {
+	if len(known) == 0 {
+		known = keysOf(what)
+	}
 	f := fields{r: r, what: what, pos: nodePos(n), vals: map[string]*yaml.Node{}, keys: map[string]Pos{}}
 	for _, e := range r.entries(n, what) {
+		key := spelling(what, e.key)
 		switch {
-		case slices.Contains(known, e.key):
-			f.vals[e.key], f.keys[e.key] = e.val, e.pos
-		case slices.Contains(notYet[what], e.key):
-			r.errorf(e.pos, "not-yet", "remove it: a policy must not promise what is not run", "%s has no %s yet: this version does not run it", what, e.key)
+		case slices.Contains(known, key) && f.vals[key] != nil:
+			r.errorf(e.pos, "duplicate-key", "remove one of the two", "%s has %s twice", what, key)
+		case slices.Contains(known, key):
+			f.vals[key], f.keys[key] = e.val, e.pos
 		default:
 			r.errorf(e.pos, "unknown-key", didYouMean(e.key, known, "keys are "+list(slices.Sorted(slices.Values(known)), "and")), "%s has no key %s", what, short(e.key))
 		}
