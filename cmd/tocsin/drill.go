@@ -75,8 +75,7 @@ func drillProcessCommand() *cobra.Command {
 }
 
 func benchCommand() *cobra.Command {
-	var full bool
-	var dir string
+	var o bench.Options
 	cmd := &cobra.Command{
 		Use:   "bench NAME",
 		Short: "Measure, beside what you would use instead",
@@ -94,7 +93,7 @@ func benchCommand() *cobra.Command {
 				if !asJSON {
 					fmt.Fprintf(cmd.ErrOrStderr(), "measuring %s: %s\n", b.Name, b.Says)
 				}
-				results, err := bench.Measure(cmd.Context(), b, bench.Options{Full: full, Dir: dir})
+				results, err := bench.Measure(cmd.Context(), b, o)
 				if err != nil {
 					return refused(fmt.Errorf("%s: %w", b.Name, err))
 				}
@@ -106,7 +105,9 @@ func benchCommand() *cobra.Command {
 			return bench.WriteTable(cmd.OutOrStdout(), all)
 		},
 	}
-	cmd.Flags().BoolVar(&full, "full", false, "run the large rows too")
-	cmd.Flags().StringVar(&dir, "dir", "", "folder on the disk to measure; the run's files are removed (default: the system's folder for temporary files)")
+	cmd.Flags().BoolVar(&o.Full, "full", false, "run the large rows too")
+	cmd.Flags().StringVar(&o.Dir, "dir", "", "folder on the disk to measure; the run's files are removed (default: the system's folder for temporary files)")
+	cmd.Flags().StringVar(&o.NAB, "nab", "", "detect: folder with data/ and labels/ in the form of the Numenta benchmark, to be scored")
+	cmd.Flags().StringVar(&o.ThresholdFrom, "threshold-from", "", "detect: such a folder that fixes the threshold (default: the one that is scored)")
 	return cmd
 }

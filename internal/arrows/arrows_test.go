@@ -29,6 +29,7 @@ var layers = [][]string{
 	{"internal/runner"},
 	{"accesslog", "org", "ledger"},
 	{"detect", "verify", "rehearsal"},
+	{"detect/*"},
 	{"scope/tally"},
 	{"leaf", "incident", "regime"},
 	{"policy"},
@@ -49,7 +50,7 @@ var alone = []string{"killswitch", "piilog", "client", "internal/judge"}
 var testsOnly = []string{"internal/arrows", "internal/docs", "internal/attack"}
 
 // pure packages never read a clock, a file, a socket or a database.
-var pure = []string{"calendar", "policy", "incident", "org", "detect", "leaf", "regime", "rehearsal"}
+var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/metric", "detect/nab", "leaf", "regime", "rehearsal"}
 
 var impure = []string{"os", "net", "net/http", "database/sql", "os/exec", "syscall", "io/ioutil", "crypto/rand", "math/rand", "math/rand/v2"}
 

@@ -41,9 +41,13 @@ type Baseline struct {
 
 // Options say how much to run and where.
 type Options struct {
-	Full  bool          // large rows too
-	Short bool          // a small share of the work, to show that a benchmark runs; its figures mean little
-	Dir   string        // where Measure makes the folder of a run, "" for the system's; and that folder itself in Run
+	Full  bool   // large rows too
+	Short bool   // a small share of the work, to show that a benchmark runs; its figures mean little
+	Dir   string // where Measure makes the folder of a run, "" for the system's; and that folder itself in Run
+	// Corpora of the benchmark detect in the form of the Numenta benchmark: the one that is scored,
+	// and the one that fixes the threshold, "" for the same.
+	NAB, ThresholdFrom string
+
 	Spend time.Duration // what the rounds of one benchmark may take together; 0: as long as they need
 }
 
@@ -68,6 +72,7 @@ func All() []Benchmark {
 		{"submit", "durable commands per second at 1 and 64 callers, beside one insert per transaction", submit},
 		{"ingest", "access events per second up to the durable answer, into the store and over HTTP, beside an indexed table", ingest},
 		{"scope", "who is affected: one credential over a month of a drill's size", scopes},
+		{"detect", "what the detectors find, how soon and at what cost, in planted attacks and in metrics", detection},
 		{"console", "pages with 1,000 incidents on the board", consolePages},
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,12 +18,13 @@ import (
 func TestEveryBenchmarkGivesItsFiguresAndLeavesNothingBehind(t *testing.T) {
 	want := map[string][]string{
 		"engine": {"tick", "fold"}, "submit": {"submit-1", "submit-64"}, "ingest": {"ingest", "ingest-http"},
-		"scope": {"scope"}, "console": {"page-p50", "page-p99"},
+		"scope": {"scope"}, "detect": {"nab-standard", "nab-low-fp", "nab-low-fn", "nab-leave-one-out"}, "console": {"page-p50", "page-p99"},
 	}
+	corpus := smallCorpus(t)
 	for _, b := range All() {
 		t.Run(b.Name, func(t *testing.T) {
 			dir := t.TempDir()
-			results, err := Measure(t.Context(), b, Options{Short: true, Dir: dir})
+			results, err := Measure(t.Context(), b, Options{Short: true, Dir: dir, NAB: corpus})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,5 +127,69 @@ func TestAnUnknownBenchmarkIsRefusedWithTheNamesThereAre(t *testing.T) {
 	_, err := Find("speed")
 	if err == nil || !strings.Contains(err.Error(), "console, engine, ingest, scope, submit") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// smallCorpus is two folders in the form of the Numenta benchmark, each with a spike.
+func smallCorpus(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	labels := map[string][][2]string{}
+	at := func(row int) string {
+		return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(row) * time.Hour).Format(time.DateTime)
+	}
+	for k, folder := range []string{"a", "b"} {
+		var b strings.Builder
+		b.WriteString("timestamp,value\n")
+		spike := 250 + 30*k
+		for i := range 400 {
+			v := i % (5 + k)
+			if i == spike {
+				v = 90
+			}
+			fmt.Fprintf(&b, "%s,%d\n", at(i), v)
+		}
+		labels[folder+"/x.csv"] = [][2]string{{at(spike-10) + ".000000", at(spike+10) + ".000000"}}
+		put(t, filepath.Join(dir, "data", folder, "x.csv"), []byte(b.String()))
+	}
+	text, err := json.Marshal(labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dir, "labels", "combined_windows.json"), text)
+	return dir
+}
+
+func put(t *testing.T, file string, b []byte) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheThresholdComesFromTheCorpusThatIsNamed(t *testing.T) {
+	dir := smallCorpus(t)
+	b, err := Find("detect")
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := nabFigures(t.Context(), Options{NAB: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := nabFigures(t.Context(), Options{NAB: dir, ThresholdFrom: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same[0].Value != other[0].Value || !strings.Contains(other[0].Notes, "--threshold-from") {
+		t.Errorf("%+v, and with the same corpus as --threshold-from %+v", same[0], other[0])
+	}
+	for _, o := range []Options{{NAB: t.TempDir()}, {ThresholdFrom: dir}, {NAB: dir, ThresholdFrom: filepath.Join(dir, "none")}} {
+		if _, err := Measure(t.Context(), b[0], o); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%+v: %v", o, err)
+		}
 	}
 }
