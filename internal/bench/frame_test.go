@@ -125,7 +125,7 @@ func TestABenchmarkThatHangsIsStoppedAndCleanedUp(t *testing.T) {
 
 func TestAnUnknownBenchmarkIsRefusedWithTheNamesThereAre(t *testing.T) {
 	_, err := Find("speed")
-	if err == nil || !strings.Contains(err.Error(), "console, engine, ingest, scope, submit") {
+	if err == nil || !strings.Contains(err.Error(), "console, detect, engine, ingest, scope, submit") {
 		t.Errorf("got %v", err)
 	}
 }
