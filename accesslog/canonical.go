@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/gowebpki/jcs"
 
@@ -16,7 +14,22 @@ import (
 // what is hashed, sealed and disclosed; docs/design/leaf.md describes it. Strings must be valid
 // UTF-8 and attributes, when there are any, a JSON value.
 func Canonical(e *leaf.Event) ([]byte, error) {
-	b := make(object, 0, 512)
+	with := *e
+	if len(e.Attributes) > 0 {
+		// Only attributes can nest or hold numbers, so only they need the general canonicaliser.
+		canonical, err := jcs.Transform(e.Attributes)
+		if err != nil {
+			return nil, fmt.Errorf("accesslog: attributes have no canonical form")
+		}
+		with.Attributes = canonical
+	}
+	return appendCanonical(make([]byte, 0, 512), &with, stamp(e.Received)), nil
+}
+
+// appendCanonical appends the canonical form of an event whose attributes are canonical already.
+// received is the stamp of its time of arrival, which a whole batch shares.
+func appendCanonical(to []byte, e *leaf.Event, received string) []byte {
+	b := object(to)
 	b = append(b, '{')
 	b.text("action", e.Action)
 	if e.Actor != (leaf.Actor{}) {
@@ -27,13 +40,8 @@ func Canonical(e *leaf.Event) ([]byte, error) {
 	}
 	b.text("app", e.App)
 	if len(e.Attributes) > 0 {
-		// Only attributes can nest or hold numbers, so only they need the general canonicaliser.
-		canonical, err := jcs.Transform(e.Attributes)
-		if err != nil {
-			return nil, fmt.Errorf("accesslog: attributes have no canonical form")
-		}
 		b.key("attributes")
-		b = append(b, canonical...)
+		b = append(b, e.Attributes...)
 	}
 	b.number("bytes", e.Bytes)
 	b.text("claimed", e.Claimed)
@@ -58,7 +66,7 @@ func Canonical(e *leaf.Event) ([]byte, error) {
 	b.text("merchant", e.Merchant)
 	b.text("outcome", e.Outcome)
 	b.text("purpose", e.Purpose)
-	b.always("received", stamp(e.Received))
+	b.always("received", received)
 	b.number("records", e.Records)
 	b.text("session", e.Session)
 	b.flag("skewed", e.Skewed)
@@ -80,8 +88,11 @@ func Canonical(e *leaf.Event) ([]byte, error) {
 		}
 		b = append(b, ']')
 	}
-	b.always("time", stamp(e.Time))
-	return append(b, '}'), nil
+	b.text("supplied", e.Supplied)
+	b.key("time")
+	b = append(b, '"')
+	b = e.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+	return append(b, '"', '}')
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
@@ -160,14 +171,4 @@ func appendString(b []byte, s string) []byte {
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')
-}
-
-// clean reports whether s may stand in a plain field: valid UTF-8 without control characters.
-func clean(s string) bool {
-	for _, r := range s {
-		if r == utf8.RuneError || unicode.IsControl(r) {
-			return false
-		}
-	}
-	return true
 }

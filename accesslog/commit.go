@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -141,7 +142,7 @@ type seenID struct {
 }
 
 const eventColumns = `seq, idh, id, time, received, source, kind, app, env, actor_type, actor, credential, session,
-	action, endpoint, purpose, merchant, store, subjects, data_types, records, bytes, outcome, ip, agent, flags`
+	action, endpoint, purpose, merchant, store, subjects, data_types, records, bytes, outcome, ip, agent, flags, supplied`
 
 func (c *committer) prepare() error {
 	var err error
@@ -149,7 +150,7 @@ func (c *committer) prepare() error {
 		return err
 	}
 	c.seen = map[seenID]bool{}
-	c.insert, err = c.tx.Prepare(`INSERT INTO event (` + eventColumns + `) VALUES (` + strings.TrimSuffix(strings.Repeat("?,", 26), ",") + `)`)
+	c.insert, err = c.tx.Prepare(`INSERT INTO event (` + eventColumns + `) VALUES (` + strings.TrimSuffix(strings.Repeat("?,", 27), ",") + `)`)
 	return err
 }
 
@@ -183,8 +184,8 @@ func (c *committer) batch(b *batch) (Receipt, error) {
 	}
 	for i := range b.arrivals {
 		a := &b.arrivals[i]
-		id := seenID{source, a.event.ID}
-		if known[a.event.ID] || c.seen[id] {
+		id := seenID{source, a.id}
+		if known[a.id] || c.seen[id] {
 			receipt.Duplicates++
 			continue
 		}
@@ -217,7 +218,7 @@ func (c *committer) known(source int64, b *batch) (map[string]bool, error) {
 		run := b.arrivals[from:min(from+dedupRun, len(b.arrivals))]
 		args := make([]any, 0, len(run)+2)
 		for i := range run {
-			args = append(args, idHash(run[i].event.ID))
+			args = append(args, idHash(run[i].id))
 		}
 		args = append(args, source, since)
 		rows, err := c.tx.Query(`SELECT id FROM event WHERE idh IN (`+strings.TrimSuffix(strings.Repeat("?,", len(run)), ",")+
@@ -241,18 +242,14 @@ func (c *committer) known(source int64, b *batch) (map[string]bool, error) {
 
 // event inserts one event and puts it into the spool.
 func (c *committer) event(source int64, a *arrival) error {
-	e := &a.event
-	types := []byte("[]")
-	if len(e.DataTypes) > 0 {
-		var err error
-		if types, err = json.Marshal(e.DataTypes); err != nil {
-			return err
-		}
+	e, err := eventOf(a.canonical)
+	if err != nil {
+		return err
 	}
 	var ids [14]int64
 	for i, v := range [...]string{
 		e.Kind, e.App, e.Env, e.ActorType, e.ActorID, e.Credential, e.Action, e.Endpoint, e.Purpose,
-		e.Merchant, e.Store, string(types), e.Outcome, e.IP,
+		e.Merchant, e.Store, typesText(e.DataTypes), e.Outcome, e.IP,
 	} {
 		var err error
 		if ids[i], err = c.names.id(v); err != nil {
@@ -260,6 +257,10 @@ func (c *committer) event(source int64, a *arrival) error {
 		}
 	}
 	agent, err := c.names.id(e.Agent)
+	if err != nil {
+		return err
+	}
+	supplied, err := c.names.id(e.Supplied)
 	if err != nil {
 		return err
 	}
@@ -273,13 +274,13 @@ func (c *committer) event(source int64, a *arrival) error {
 	e.Seq = int64(c.next)
 	a.seq = c.next
 	_, err = c.insert.Exec(e.Seq, idHash(e.ID), e.ID, e.Time.UnixNano(), e.Received.UnixNano(), source, ids[0], ids[1], ids[2],
-		ids[3], ids[4], ids[5], e.Session, ids[6], ids[7], ids[8], ids[9], ids[10], a.customer, ids[11], e.Records, e.Bytes,
-		ids[12], ids[13], agent, flags)
+		ids[3], ids[4], ids[5], e.Session, ids[6], ids[7], ids[8], ids[9], ids[10], append([]byte{}, slices.Concat(e.Subjects...)...), ids[11], e.Records, e.Bytes,
+		ids[12], ids[13], agent, flags, supplied)
 	if err != nil {
 		return err
 	}
 	c.next++
-	c.events = append(c.events, *e)
+	c.events = append(c.events, e)
 	c.pulses[pulse{source, ids[0], slotOf(e.Time)}]++
 	if t, ok := c.newest[source]; !ok || e.Time.After(t) {
 		c.newest[source] = e.Time

@@ -1,12 +1,12 @@
 package accesslog
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,9 +14,11 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
 
-	"github.com/tocsin-ir/tocsin/leaf"
+	"github.com/tocsin-ir/tocsin/accesslog/format"
 )
 
 // Receipt is the answer to a batch. Accepted events are durable.
@@ -24,6 +26,8 @@ type Receipt struct {
 	Accepted   int      `json:"accepted"`
 	Duplicates int      `json:"duplicates"`
 	Rejected   []Reject `json:"rejected"`
+	Skipped    int      `json:"skipped,omitempty"`        // entries that are no access events and not wrong either
+	Unchecked  int      `json:"unchecked,omitempty"`      // accepted or duplicates, and older than the seven days over which ids are compared
 	Ignored    []string `json:"ignored_fields,omitempty"` // fields no event has, dropped; at most 20 names
 }
 
@@ -40,8 +44,7 @@ const maxQueued = 200_000
 // arrival is an event on its way into the store. Seq is given by the committer.
 type arrival struct {
 	member
-	event    Event
-	customer []byte // pseudonyms that count, one after another
+	id string
 }
 
 // batch is one Ingest call as the committer sees it.
@@ -60,29 +63,38 @@ type answer struct {
 }
 
 // Ingest takes a batch of events in and returns once the accepted ones are durable. A batch that
-// came before under the same key within 24 hours is answered as duplicates, whatever it holds;
-// an empty key is no key. Formats are auto, native and cloudtrail. An error means that nothing of
-// the batch was taken, with one exception: after ctx is done it may have been.
-func (s *Store) Ingest(ctx context.Context, src Source, batchKey, format string, body io.Reader) (Receipt, error) {
+// came before under the same key within 24 hours is answered as duplicates, whatever it holds; an
+// empty key is no key. Formats are those of package format. An error means that nothing of the
+// batch was taken, with one exception: after ctx is done it may have been.
+func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, body io.Reader) (Receipt, error) {
 	if s.o.ReadOnly {
 		return Receipt{}, ErrReadOnly
 	}
-	if len(batchKey) > maxName || !clean(batchKey) || src.Name == "" || len(src.Name) > maxName || !clean(src.Name) {
+	if len(batchKey) > format.MaxName || !format.Clean(batchKey) || src.Name == "" || len(src.Name) > format.MaxName || !format.Clean(src.Name) {
 		return Receipt{}, errors.New("accesslog: the batch key or the source's name is too long or not text")
 	}
-	raw, err := readBody(body)
-	if err != nil {
+	if src.Supplied != "" && !digest.MatchString(src.Supplied) {
+		return Receipt{}, fmt.Errorf("%w: the digest of what is supplied later is not of the form sha256:HEX", ErrFormat)
+	}
+	buf := bodies.Get().(*bytes.Buffer)
+	defer giveBack(buf)
+	buf.Reset()
+	if err := readBody(buf, body); err != nil {
 		return Receipt{}, err
 	}
-	pieces, format, err := split(raw, format)
+	cut, err := format.Cut(buf.Bytes(), form, MaxBatch)
 	if err != nil {
-		return Receipt{}, err
+		var most *format.TooMany
+		if errors.As(err, &most) {
+			return Receipt{}, ErrTooLarge
+		}
+		return Receipt{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	b := &batch{source: src.Name, key: batchKey, received: s.o.Now().UTC(), answer: make(chan answer, 1)}
-	if b.receipt.Rejected = []Reject{}; len(pieces) == 0 {
+	if b.receipt.Rejected = []Reject{}; cut.Len() == 0 {
 		return b.receipt, nil
 	}
-	if err := s.decode(b, src, format, pieces); err != nil {
+	if err := s.decode(b, src, cut); err != nil {
 		return Receipt{}, err
 	}
 	if err := s.send(ctx, b); err != nil {
@@ -93,6 +105,15 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, format string,
 		return a.receipt, a.err
 	case <-ctx.Done():
 		return Receipt{}, fmt.Errorf("accesslog: wait for the disk: %w", ctx.Err())
+	}
+}
+
+// bodies are buffers for what was sent; a large one is not kept.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+func giveBack(b *bytes.Buffer) {
+	if b.Cap() <= 1<<20 {
+		bodies.Put(b)
 	}
 }
 
@@ -119,118 +140,93 @@ func (s *Store) send(ctx context.Context, b *batch) error {
 	}
 }
 
-// decode turns the pieces of a batch into arrivals and rejects.
-func (s *Store) decode(b *batch, src Source, format string, pieces []piece) error {
-	idBase := batchBase(src.Name, b.key)
-	unknown := func(name string) {
-		if len(b.receipt.Ignored) < 20 && safeName.MatchString(name) && !slices.Contains(b.receipt.Ignored, name) {
-			b.receipt.Ignored = append(b.receipt.Ignored, name)
+// decode turns the entries of a batch into arrivals and rejects.
+func (s *Store) decode(b *batch, src Source, cut *format.Batch) error {
+	a := admissions.Get().(*admission)
+	defer admissions.Put(a)
+	a.s, a.src, a.received, a.stamp = s, src, b.received, stamp(b.received)
+	a.newest, a.idBase, a.fresh, a.wait = s.sources.at(src.Name), batchBase(src.Name, b.key), map[string]bool{}, true
+	a.decoder.Reset(cut, func(name string) {
+		if len(b.receipt.Ignored) < 20 && format.SafeName(name) && !slices.Contains(b.receipt.Ignored, name) {
+			b.receipt.Ignored = append(b.receipt.Ignored, strings.Clone(name))
 		}
-	}
-	wires, err := s.decodeAll(b, format, pieces, unknown)
-	if err != nil {
-		return err
-	}
-	b.arrivals = make([]arrival, 0, len(pieces))
-	for i, w := range wires {
-		if w == nil {
-			continue
-		}
-		e, err := s.admit(w, src)
-		if err == nil {
-			err = s.place(b, e, idBase, pieces[i].offset)
-		}
-		if err := b.reject(pieces[i].line, err); err != nil {
+	})
+	d := draft{arrivals: make([]arrival, cut.Len()), buf: make([]byte, 0, cut.Len()*360)}
+	put := make([]int, 0)
+	for i := range cut.Len() {
+		if err := s.take(a, &d, b, cut, i); errors.Is(err, errNewMerchant) {
+			put = append(put, i)
+		} else if err != nil {
 			return err
 		}
 	}
+	// Keys of merchants that are new are made together, in one durable write, and their events
+	// read once more. A crash after this leaves keys that nothing was hashed with yet; they are used
+	// when the batch comes again.
+	if err := s.pseudonyms.prepare(slices.Sorted(maps.Keys(a.fresh))); err != nil {
+		return err
+	}
+	a.wait = false
+	for _, i := range put {
+		if err := s.take(a, &d, b, cut, i); err != nil {
+			return err
+		}
+	}
+	b.arrivals = d.finish()
+	s.sources.advance(src.Name, a.newest)
 	slices.SortStableFunc(b.receipt.Rejected, func(x, y Reject) int { return x.Line - y.Line })
 	return nil
 }
 
-// decodeAll reads the events of a batch and makes the keys of merchants that are new. A piece
-// that cannot be read is nil in the result and among the rejects.
-func (s *Store) decodeAll(b *batch, format string, pieces []piece, unknown func(string)) ([]*Wire, error) {
-	wires := make([]*Wire, len(pieces))
-	fresh := map[string]bool{}
-	for i, p := range pieces {
-		w, err := decodeOne(p, format, unknown)
-		if err := b.reject(p.line, err); err != nil {
-			return nil, err
-		}
-		if wires[i] = w; w != nil && len(w.Subjects) > 0 && len(w.Merchant) <= maxName && clean(w.Merchant) && !s.pseudonyms.known(w.Merchant) {
-			fresh[w.Merchant] = true
-		}
-	}
-	// A crash after this leaves keys that nothing was hashed with yet; they are used when the
-	// batch comes again.
-	return wires, s.pseudonyms.prepare(slices.Sorted(maps.Keys(fresh)))
+// draft collects the stored forms of a batch in one piece of memory.
+type draft struct {
+	arrivals []arrival // by entry; without an id: none
+	spans    [][2]int
+	buf      []byte
 }
 
-// reject notes what is wrong with an event; any other error is returned.
-func (b *batch) reject(line int, err error) error {
+// take reads one entry. The error is errNewMerchant or one that refuses the whole batch.
+func (s *Store) take(a *admission, d *draft, b *batch, cut *format.Batch, i int) error {
+	w, err := a.decoder.Decode(i)
+	var id string
+	var at time.Time
+	n := len(d.buf)
+	if err == nil {
+		d.buf, id, at, err = a.admit(d.buf, w, cut.Offset(i))
+	}
 	var bad *invalid
-	if errors.As(err, &bad) {
-		b.receipt.Rejected = append(b.receipt.Rejected, Reject{line, bad.field, bad.reason})
+	var skip *format.Skip
+	switch {
+	case err == nil:
+		d.arrivals[i] = arrival{member: member{time: at}, id: strings.Clone(id)}
+		if d.spans == nil {
+			d.spans = make([][2]int, len(d.arrivals))
+		}
+		d.spans[i] = [2]int{n, len(d.buf)}
+		if at.Before(b.received.Add(-keepIDs)) {
+			b.receipt.Unchecked++
+		}
+		return nil
+	case errors.As(err, &skip):
+		b.receipt.Skipped++
+		return nil
+	case errors.As(err, &bad):
+		b.receipt.Rejected = append(b.receipt.Rejected, Reject{cut.Line(i), bad.Field, bad.Reason})
 		return nil
 	}
 	return err
 }
 
-func decodeOne(p piece, format string, unknown func(string)) (*Wire, error) {
-	if len(p.raw) > maxWireEvent {
-		return nil, &invalid{"event", fmt.Sprintf("is larger than %d KiB as sent", maxWireEvent>>10)}
-	}
-	if format == FormatCloudTrail {
-		return decodeCloudTrail(p.raw)
-	}
-	return decodeNative(p.raw, unknown)
-}
-
-// place gives an event its times and its id and appends it to the batch.
-func (s *Store) place(b *batch, e *leaf.Event, idBase []byte, offset int) error {
-	e.Received = b.received
-	if e.Time.Sub(b.received) > skewBeyond {
-		e.Claimed, e.Time, e.Skewed = stamp(e.Time), b.received, true
-	}
-	e.Late = s.sources.observe(b.source, e.Time)
-	if e.ID == "" {
-		e.ID = madeID(idBase, offset)
-	}
-	canonical, err := Canonical(e)
-	if err != nil {
-		return &invalid{"attributes", "hold a number that has no exact form"}
-	}
-	if len(canonical) > MaxEvent {
-		return &invalid{"event", fmt.Sprintf("is larger than %d KiB after normalisation: name fewer subjects and give the number in records", MaxEvent>>10)}
-	}
-	a := arrival{member: member{time: e.Time, canonical: canonical}, customer: customersOf(e.Subjects)}
-	a.event = Event{
-		ID: e.ID, Time: e.Time, Received: e.Received, Source: b.source, Kind: e.Kind, App: e.App, Env: e.Env,
-		ActorType: e.Actor.Type, ActorID: e.Actor.ID, Credential: e.Credential, Session: e.Session, Action: e.Action,
-		Endpoint: e.Endpoint, Purpose: e.Purpose, Merchant: e.Merchant, Store: e.Store, Subjects: chunks(a.customer),
-		DataTypes: e.DataTypes, Records: e.Records, Bytes: e.Bytes, Outcome: e.Outcome, IP: e.Source.IP,
-		Agent: e.Source.UserAgent, Late: e.Late, Skewed: e.Skewed,
-	}
-	b.arrivals = append(b.arrivals, a)
-	return nil
-}
-
-// customersOf is the pseudonyms that count as customers, one after another; see tally.Customers.
-func customersOf(list []leaf.Subject) []byte {
-	for _, kind := range subjects {
-		var out []byte
-		for _, s := range list {
-			if s.Kind == kind {
-				token, _ := hex.DecodeString(s.Token) // our own encoding
-				out = append(out, token...)
-			}
-		}
-		if len(out) > 0 {
-			return out
+// finish gives the arrivals their bytes, in the order of the entries.
+func (d *draft) finish() []arrival {
+	out := d.arrivals[:0]
+	for i := range d.arrivals {
+		if a := d.arrivals[i]; a.id != "" {
+			a.canonical = d.buf[d.spans[i][0]:d.spans[i][1]:d.spans[i][1]]
+			out = append(out, a)
 		}
 	}
-	return []byte{}
+	return out
 }
 
 func chunks(tokens []byte) [][]byte {

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -40,6 +41,9 @@ type pseudonyms struct {
 	held  atomic.Int64 // pools, about
 }
 
+// noMerchant is the id of the key for what belongs to no merchant. No merchant can be called so.
+const noMerchant = "*"
+
 // maxPools bounds the keyed hashes that are kept; beyond it they start over. A sender that invents
 // merchants costs disk, as every event does, and not memory.
 const maxPools = 20_000
@@ -49,7 +53,8 @@ const maxPools = 20_000
 func (p *pseudonyms) token(merchant, kind, normal string) (string, error) {
 	v, ok := p.pools.Load(merchant)
 	if !ok {
-		key, err := p.keys.Key("pseudonym", merchant)
+		merchant = strings.Clone(merchant) // it is kept, and the caller's may be part of a buffer
+		key, err := p.keys.Key("pseudonym", cmp.Or(merchant, noMerchant))
 		if err != nil {
 			return "", fmt.Errorf("accesslog: pseudonym key of a merchant: %w", err)
 		}

@@ -130,11 +130,11 @@ type rowReader struct {
 func (r *rowReader) read(rows *sql.Rows) (Event, error) {
 	var e Event
 	var hash, at, received, flags int64
-	var source, kind, app, env, actorType, actor, credential, action, endpoint, purpose, merchant, store, types, outcome, ip, agent int64
+	var source, kind, app, env, actorType, actor, credential, action, endpoint, purpose, merchant, store, types, outcome, ip, agent, supplied int64
 	var tokens []byte
 	if err := rows.Scan(&e.Seq, &hash, &e.ID, &at, &received, &source, &kind, &app, &env, &actorType, &actor, &credential,
 		&e.Session, &action, &endpoint, &purpose, &merchant, &store, &tokens, &types, &e.Records, &e.Bytes, &outcome, &ip,
-		&agent, &flags); err != nil {
+		&agent, &flags, &supplied); err != nil {
 		return e, fmt.Errorf("accesslog: read %s: %w", fileName, err)
 	}
 	e.Time, e.Received = time.Unix(0, at).UTC(), time.Unix(0, received).UTC()
@@ -147,7 +147,7 @@ func (r *rowReader) read(rows *sql.Rows) (Event, error) {
 	}{
 		{&e.Source, source}, {&e.Kind, kind}, {&e.App, app}, {&e.Env, env}, {&e.ActorType, actorType}, {&e.ActorID, actor},
 		{&e.Credential, credential}, {&e.Action, action}, {&e.Endpoint, endpoint}, {&e.Purpose, purpose},
-		{&e.Merchant, merchant}, {&e.Store, store}, {&e.Outcome, outcome}, {&e.IP, ip}, {&e.Agent, agent},
+		{&e.Merchant, merchant}, {&e.Store, store}, {&e.Outcome, outcome}, {&e.IP, ip}, {&e.Agent, agent}, {&e.Supplied, supplied},
 	} {
 		if *f.to, err = r.s.nameOf(r.ctx, f.id); err != nil {
 			return e, err

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS event (
 	outcome    INTEGER NOT NULL,
 	ip         INTEGER NOT NULL,
 	agent      INTEGER NOT NULL,
-	flags      INTEGER NOT NULL     -- 1 late, 2 skewed
+	flags      INTEGER NOT NULL,    -- 1 late, 2 skewed
+	supplied   INTEGER NOT NULL     -- digest of the file it was supplied in later; the empty name: logged live
 );
 CREATE INDEX IF NOT EXISTS event_id         ON event (idh);
 CREATE INDEX IF NOT EXISTS event_time       ON event (time);

@@ -1,24 +1,70 @@
 package accesslog
 
 import (
-	"bytes"
-	"encoding/json"
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
+	"unicode/utf16"
+
+	"github.com/gowebpki/jcs"
+	"github.com/valyala/fastjson"
 )
 
-// The scrubber takes identifiers out of free text: e-mail addresses, payment card numbers and
-// telephone numbers. It is a safety net under the rule that identifiers belong into subjects; it
-// would rather lose a long number than keep a card.
+// The scrubber takes identifiers out of free text: e-mail addresses, payment card numbers,
+// telephone numbers, and what the operator's own patterns match. It is a safety net under the rule
+// that identifiers belong into subjects; it would rather lose a long number than keep a card. What
+// it cannot see stands in docs/privacy.md.
 var (
 	emailPattern = regexp.MustCompile(`[\pL\pN._%+'-]+(?:@|%40)[\pL\pN-]+(?:\.[\pL\pN-]+)+`)
 	cardPattern  = regexp.MustCompile(`\d(?:[ -]?\d){12,18}`)
 	phonePattern = regexp.MustCompile(`(?:\+|%2B)\d(?:[ ().-]{0,2}\d){7,14}|\(\d{3}\) ?\d{3}[ .-]\d{4}|\b\d{3}[ -]\d{3}[ -]\d{4}\b`)
 )
 
-// scrub replaces identifiers by what they were. Text without an @ or a run of digits, which is
+// Pattern is an operator's own: what it matches is replaced by [Name].
+type Pattern struct {
+	Name   string // letters, digits and underscores
+	Regexp string // RE2; it must not match the empty text
+}
+
+// maxPatterns bounds what every event pays for.
+const maxPatterns = 16
+
+type scrubber struct {
+	own  []*regexp.Regexp
+	into []string
+}
+
+var patternName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+func newScrubber(list []Pattern) (*scrubber, error) {
+	if len(list) > maxPatterns {
+		return nil, fmt.Errorf("accesslog: %d patterns to scrub by: at most %d, because every event pays for each", len(list), maxPatterns)
+	}
+	s := &scrubber{}
+	for _, p := range list {
+		if !patternName.MatchString(p.Name) {
+			return nil, fmt.Errorf("accesslog: the name of a pattern to scrub by is not of the form iban or customer_no")
+		}
+		re, err := regexp.Compile(p.Regexp)
+		if err != nil {
+			return nil, fmt.Errorf("accesslog: pattern %s to scrub by: %w", p.Name, err)
+		}
+		if re.MatchString("") {
+			return nil, fmt.Errorf("accesslog: pattern %s to scrub by matches the empty text, and so everything", p.Name)
+		}
+		s.own, s.into = append(s.own, re), append(s.into, "["+p.Name+"]")
+	}
+	return s, nil
+}
+
+// text replaces identifiers by what they were. Text without an @ or a run of digits, which is
 // nearly all of it, is returned at once.
-func scrub(s string) string {
+func (c *scrubber) text(s string) string {
 	digits, at := 0, false
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
@@ -42,6 +88,9 @@ func scrub(s string) string {
 	if digits >= 8 {
 		s = phonePattern.ReplaceAllString(s, "[phone]")
 	}
+	for i, re := range c.own {
+		s = re.ReplaceAllString(s, c.into[i])
+	}
 	return s
 }
 
@@ -64,40 +113,102 @@ func luhn(s string) bool {
 	return n >= 13 && sum%10 == 0
 }
 
-// scrubJSON scrubs every string of a JSON value, the keys of objects too, and numbers that are
-// long enough to be a card or a telephone number are taken as text.
-func scrubJSON(raw json.RawMessage) (json.RawMessage, error) {
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	return json.Marshal(scrubValue(v))
-}
+var errNumber = errors.New("a number has no exact form")
 
-func scrubValue(v any) any {
-	switch v := v.(type) {
-	case string:
-		return scrub(strings.ToValidUTF8(v, "\uFFFD"))
-	case json.Number:
-		if len(v) > 8 {
-			if s := scrub(v.String()); s != v.String() {
-				return s
+// value appends the RFC 8785 form of a JSON value with every text in it scrubbed, names too.
+// Numbers that could be a card or a telephone number, or are too long to be exact, become text.
+func (c *scrubber) value(b []byte, v *fastjson.Value) ([]byte, error) {
+	switch v.Type() {
+	case fastjson.TypeString:
+		raw, _ := v.StringBytes()
+		return appendString(b, c.text(strings.ToValidUTF8(string(raw), "\uFFFD"))), nil
+	case fastjson.TypeNumber:
+		return c.number(b, v.String())
+	case fastjson.TypeTrue:
+		return append(b, "true"...), nil
+	case fastjson.TypeFalse:
+		return append(b, "false"...), nil
+	case fastjson.TypeArray:
+		list, _ := v.Array()
+		b = append(b, '[')
+		for i, x := range list {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			var err error
+			if b, err = c.value(b, x); err != nil {
+				return b, err
 			}
 		}
-		return v
-	case []any:
-		for i := range v {
-			v[i] = scrubValue(v[i])
-		}
-		return v
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, x := range v {
-			out[scrub(k)] = scrubValue(x)
-		}
-		return out
+		return append(b, ']'), nil
+	case fastjson.TypeObject:
+		return c.object(b, v)
 	}
-	return v
+	return append(b, "null"...), nil
+}
+
+func (c *scrubber) number(b []byte, text string) ([]byte, error) {
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsInf(f, 0) || math.IsNaN(f) {
+		return b, errNumber
+	}
+	if len(text) > 8 {
+		whole := strings.IndexFunc(text, func(r rune) bool { return (r < '0' || r > '9') && r != '-' }) < 0
+		if s := c.text(text); s != text || whole && math.Abs(f) >= 1<<53 {
+			return appendString(b, s), nil
+		}
+	}
+	s, err := jcs.NumberToJSON(f)
+	if err != nil {
+		return b, errNumber
+	}
+	return append(b, s...), nil
+}
+
+type pair struct {
+	name  string
+	value *fastjson.Value
+}
+
+// object writes names in the order of RFC 8785. Of equal names the last one counts; names that
+// only scrubbing made equal are told apart by a number, so that nothing is lost.
+func (c *scrubber) object(b []byte, v *fastjson.Value) ([]byte, error) {
+	o, _ := v.Object()
+	sent, names := map[string]int{}, map[string]bool{}
+	var list []pair
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		raw := strings.ToValidUTF8(string(key), "\uFFFD")
+		if i, ok := sent[raw]; ok {
+			list[i].value = v
+			return
+		}
+		name := c.text(raw)
+		for n := 2; names[name]; n++ {
+			name = fmt.Sprintf("%s %d", c.text(raw), n)
+		}
+		names[name], sent[raw] = true, len(list)
+		list = append(list, pair{name, v})
+	})
+	slices.SortFunc(list, func(x, y pair) int { return compareUTF16(x.name, y.name) })
+	b = append(b, '{')
+	for i, p := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(appendString(b, p.name), ':')
+		var err error
+		if b, err = c.value(b, p.value); err != nil {
+			return b, err
+		}
+	}
+	return append(b, '}'), nil
+}
+
+// compareUTF16 orders names as RFC 8785 does, by UTF-16 code units. Bytes give the same order
+// unless there are characters beyond the basic plane.
+func compareUTF16(x, y string) int {
+	if c := strings.Compare(x, y); c == 0 || !strings.ContainsFunc(x+y, func(r rune) bool { return r > 0xFFFF }) {
+		return c
+	}
+	return slices.CompareFunc(utf16.Encode([]rune(x)), utf16.Encode([]rune(y)), cmp.Compare[uint16])
 }

@@ -5,11 +5,15 @@ import (
 	"time"
 )
 
-// Source is who sends a batch: an ingest key.
+// Source is who sends a batch: an ingest key, and how the batch came.
 type Source struct {
 	Name string // of the key; shown as the source of its events
 	App  string // events must be this app's, and are when they name none; "" lets them name any
 	Env  string // of events that name none; default the installation's
+
+	// Supplied is the digest of the file a batch is part of, "sha256:…", when its events were not
+	// logged live but supplied later, as after a breach. Every one of them carries it.
+	Supplied string
 }
 
 // Thresholds at the door.
@@ -33,18 +37,23 @@ func (s *sources) load(name string, newest time.Time) {
 	s.newest[name] = newest
 }
 
-// observe notes an event's time and reports whether it is late.
-func (s *sources) observe(name string, t time.Time) bool {
+// at returns the time of a source's newest event; zero when it never sent one.
+func (s *sources) at(name string) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest[name]
+}
+
+// advance notes the time of an event of a source.
+func (s *sources) advance(name string, t time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.newest == nil {
 		s.newest = map[string]time.Time{}
 	}
-	newest, ok := s.newest[name]
-	if !ok || t.After(newest) {
+	if t.After(s.newest[name]) {
 		s.newest[name] = t
 	}
-	return ok && newest.Sub(t) > lateAfter
 }
 
 // slotLen is the width of a pulse.

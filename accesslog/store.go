@@ -47,6 +47,7 @@ type Options struct {
 	Now  func() time.Time // domain time
 	Env  string           // of events that name none
 
+	Scrub    []Pattern     // what the scrubber replaces beside e-mail addresses, cards and telephone numbers
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
 	ReadOnly bool          // nothing is written: no ingest, no sealing
 	Logger   *slog.Logger  // default: nothing is logged
@@ -65,6 +66,7 @@ type Store struct {
 	read       *sql.DB
 	dict       *sql.DB // for single names while rows of read are open; never held while waiting
 	pseudonyms pseudonyms
+	scrub      *scrubber
 	names      *names
 	sources    sources
 	questions  chan struct{} // a slot for each Select under way
@@ -108,6 +110,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if s.scrub, err = newScrubber(o.Scrub); err != nil {
+		return nil, err
 	}
 	s.cond = sync.NewCond(&s.mu)
 	if err := s.openDB(ctx); err != nil {

@@ -196,6 +196,9 @@ type Receipt struct {
 	Accepted   int      `json:"accepted"`
 	Duplicates int      `json:"duplicates"`
 	Rejected   []Reject `json:"rejected"`
+	Skipped    int      `json:"skipped,omitempty"`        // entries that are no access events and not wrong either
+	Unchecked  int      `json:"unchecked,omitempty"`      // older than the seven days over which ids are compared
+	Ignored    []string `json:"ignored_fields,omitempty"` // fields that no event has; they were dropped
 }
 
 // Imported says what came of an import.
@@ -404,8 +407,17 @@ func (c *Client) FlipSwitch(ctx context.Context, merchant, state, reason, incide
 // takes in one request. The same batch key sent again counts as duplicates, so a lost answer is
 // repeated by sending the same bytes with the same key.
 func (c *Client) Ingest(ctx context.Context, batch, format string, body []byte) (Receipt, error) {
+	return c.Supply(ctx, "", batch, format, body)
+}
+
+// Supply is Ingest of a part of a file whose events were not logged live: each of them carries the
+// file's digest, "sha256:HEX". An empty digest is that of no file.
+func (c *Client) Supply(ctx context.Context, digest, batch, format string, body []byte) (Receipt, error) {
 	header := http.Header{}
 	header.Set("Tocsin-Batch", batch)
+	if digest != "" {
+		header.Set("Tocsin-Supplied", digest)
+	}
 	answer, err := c.send(ctx, request{method: http.MethodPost, path: at("events") + "?format=" + url.QueryEscape(format),
 		body: body, contentType: "application/x-ndjson", header: header})
 	if err != nil {

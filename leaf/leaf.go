@@ -139,6 +139,7 @@ type Event struct {
 	Source     Origin          `json:"source,omitzero"`
 	Store      string          `json:"store,omitempty"`
 	Subjects   []Subject       `json:"subjects,omitempty"`
+	Supplied   string          `json:"supplied,omitempty"` // "sha256:…" of the file, when it was not logged live but supplied later
 	Time       time.Time       `json:"time"`
 }
 

@@ -2,133 +2,333 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
 
+	"github.com/tocsin-ir/tocsin/accesslog/format"
+	"github.com/tocsin-ir/tocsin/accesslog/mapping"
 	"github.com/tocsin-ir/tocsin/client"
 )
 
+// The size of one ingest request.
 const (
-	chunkBytes = 4 << 20  // of one ingest request
-	maxFile    = 64 << 20 // of a file that is one JSON document and cannot be cut at line ends
+	chunkBytes   = 4 << 20
+	chunkEntries = 5000
 )
 
+// maxListed is how many rejects are printed one by one; all of them are counted.
+const maxListed = 1000
+
 func (a *app) ingestCommand() *cobra.Command {
-	var format string
+	var named, position string
+	var follow, live bool
 	c := &cobra.Command{Use: "ingest FILE|-", Short: "Send access events; answered when they are durable", Args: exactly("FILE or -")}
-	c.Flags().StringVar(&format, "format", "auto", "auto, native, ocsf, otlp, cloudtrail, gcp, access, pgaudit or shopify")
+	c.Long = `Send access events, or a log that they can be read from; answered when they are durable.
+
+A FILE is marked as supplied later, with its digest, on every one of its events, unless --live says that it is what
+was logged as it happened. With --follow the file is read as it grows; --position FILE remembers how far, so that a
+restart sends nothing twice and leaves nothing out.`
+	c.Flags().StringVar(&named, "format", format.Auto, strings.Join(format.Names(), ", ")+", or a mapping file (.yaml)")
+	c.Flags().BoolVar(&follow, "follow", false, "go on as the file grows, over rotations too")
+	c.Flags().StringVar(&position, "position", "", "with --follow: file that remembers how far it came")
+	c.Flags().BoolVar(&live, "live", false, "the file was logged as it happened and is not supplied later")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		server, err := a.connect()
-		if err != nil {
+		in := &ingestion{app: a, ctx: a.context(c), named: named, total: client.Receipt{Rejected: []client.Reject{}}}
+		if strings.HasSuffix(named, ".yaml") || strings.HasSuffix(named, ".yml") {
+			text, err := os.ReadFile(named)
+			if err != nil {
+				return &failure{text: err.Error(), hint: "name a mapping file, or one of " + strings.Join(format.Names(), ", ")}
+			}
+			if in.mapping, err = mapping.Parse(named, text); err != nil {
+				return &failure{text: err.Error()}
+			}
+		} else if !slices.Contains(format.Names(), named) {
+			return &failure{text: "there is no format " + named, hint: "it is one of " + strings.Join(format.Names(), ", ") + ", or a mapping file that ends in .yaml"}
+		}
+		var err error
+		if in.server, err = a.connect(); err != nil {
 			return err
 		}
-		in := a.deps.In
-		if args[0] != "-" {
-			f, err := os.Open(args[0])
-			if err != nil {
-				return &failure{text: err.Error(), hint: "name a file of events, or - for standard input"}
+		if follow {
+			if args[0] == "-" {
+				return &failure{text: "standard input cannot be followed", hint: "name a file, or leave --follow out: standard input is read to its end"}
 			}
-			defer f.Close()
-			in = f
+			return in.done(in.follow(args[0], position))
 		}
-		total := client.Receipt{Rejected: []client.Reject{}}
-		line, sent := 0, int64(0)
-		err = chunks(in, func(body []byte, count int) error {
-			// The key is made of place and content, so sending the same file again adds nothing.
-			sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s", sent, body))
-			receipt, err := server.Ingest(a.context(c), "cli-"+hex.EncodeToString(sum[:16]), format, body)
-			if err != nil {
-				return err
-			}
-			total.Accepted += receipt.Accepted
-			total.Duplicates += receipt.Duplicates
-			for _, r := range receipt.Rejected {
-				r.Line += line
-				total.Rejected = append(total.Rejected, r)
-			}
-			line += count
-			sent += int64(len(body))
-			if !a.asJSON {
-				fmt.Fprintf(a.deps.Err, "%s taken in, %s sent\n", plural(int64(total.Accepted), "event", "events"), plural(sent, "byte", "bytes"))
-			}
-			return nil
-		})
-		if err != nil {
-			if total.Accepted > 0 {
-				fmt.Fprintf(a.deps.Err, "%s were taken in before this; sending the same file again adds only the rest\n", plural(int64(total.Accepted), "event", "events"))
-			}
-			return err
+		if args[0] == "-" {
+			return in.done(in.stream(a.deps.In))
 		}
-		err = a.show(total, func(w io.Writer) {
-			fmt.Fprintf(w, "%s accepted, %s, %s rejected\n", plural(int64(total.Accepted), "event", "events"),
-				plural(int64(total.Duplicates), "duplicate", "duplicates"), number(int64(len(total.Rejected))))
-			printRejects(w, total.Rejected)
-		})
-		if err == nil && len(total.Rejected) > 0 {
-			return &ExitError{Code: ExitRefused}
-		}
-		return err
+		return in.done(in.file(args[0], live))
 	}
 	return c
 }
 
-// chunks cuts a stream of lines into requests at line ends. A stream that begins as one JSON
-// document (an array, or CloudTrail's object over several lines) is sent whole.
-func chunks(in io.Reader, send func(body []byte, lines int) error) error {
-	r := bufio.NewReaderSize(in, 1<<20)
-	start, err := r.Peek(1)
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
+// ingestion is one run of the command.
+type ingestion struct {
+	app     *app
+	ctx     context.Context
+	server  *client.Client
+	named   string
+	mapping *mapping.Mapping
+	digest  string // of what is supplied later
+
+	total    client.Receipt
+	rejected int   // all of them
+	sent     int64 // bytes of entries
+	size     int64 // of the file; 0: unknown
+	begun    time.Time
+}
+
+// file sends a file from its beginning to its end.
+func (in *ingestion) file(path string, live bool) error {
+	f, err := os.Open(path)
 	if err != nil {
-		return &failure{text: "the events cannot be read"}
+		return &failure{text: err.Error(), hint: "name a file of events, or - for standard input"}
 	}
-	if start[0] == '[' {
-		return whole(r, nil, send)
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return &failure{text: err.Error()}
 	}
-	var body []byte
-	count := 0
+	if !live {
+		if !info.Mode().IsRegular() {
+			return &failure{text: path + " is no regular file, so it has no digest to be marked with", hint: "say --live, or write it to a file first"}
+		}
+		sum := sha256.New()
+		if _, err := io.Copy(sum, f); err != nil {
+			return &failure{text: err.Error()}
+		}
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return &failure{text: err.Error()}
+		}
+		in.digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
+	}
+	in.size = info.Size()
+	unpacked, err := unpacked(f)
+	if err != nil {
+		return &failure{text: path + " is damaged: " + err.Error()}
+	}
+	if unpacked != nil {
+		in.size = 0
+		return in.stream(unpacked)
+	}
+	return in.stream(f)
+}
+
+// unpacked is what a gzip or zstd file holds; nil for any other, which is back at its beginning.
+func unpacked(f *os.File) (io.Reader, error) {
+	magic := make([]byte, 4)
+	n, _ := io.ReadFull(f, magic)
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	switch {
+	case n >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
+		return gzip.NewReader(bufio.NewReader(f))
+	case n == 4 && bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		return z, nil // it lives as long as the command
+	}
+	return nil, nil
+}
+
+// stream sends entries until the end of what they are read from.
+func (in *ingestion) stream(r io.Reader) error {
+	entries, err := in.entries(r)
+	if err != nil {
+		return err
+	}
+	p := &parcel{header: entries.Header()}
 	for {
-		line, err := r.ReadBytes('\n')
-		if len(line) > 1<<20 || count == 0 && len(line) < 3 && len(line) > 0 && line[0] == '{' {
-			return whole(r, append(body, line...), send)
-		}
-		if len(body) > 0 && len(body)+len(line) > chunkBytes {
-			if err := send(body, count); err != nil {
-				return err
-			}
-			body, count = nil, 0
-		}
-		body = append(body, line...)
-		if len(line) > 0 {
-			count++
-		}
+		e, err := entries.Next()
 		if errors.Is(err, io.EOF) {
-			if len(body) == 0 {
-				return nil
-			}
-			return send(body, count)
+			return in.send(p, entries.Format())
 		}
 		if err != nil {
-			return &failure{text: "the events cannot be read to their end"}
+			return &failure{text: "the events cannot be read to their end: " + err.Error()}
 		}
+		if p.full(e) {
+			if err := in.send(p, entries.Format()); err != nil {
+				return err
+			}
+		}
+		p.add(e)
 	}
 }
 
-func whole(r io.Reader, begun []byte, send func([]byte, int) error) error {
-	rest, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+// entries begins to read a stream.
+func (in *ingestion) entries(r io.Reader) (*format.Reader, error) {
+	named := in.named
+	if in.mapping != nil {
+		named = format.Native // one a line, whatever is in it
+	}
+	entries, err := format.NewReader(r, named)
 	if err != nil {
-		return &failure{text: "the events cannot be read to their end"}
+		return nil, &failure{text: "the events cannot be read: " + err.Error()}
 	}
-	body := append(begun, rest...)
-	if len(body) > maxFile {
-		return &failure{text: "the file is one JSON document larger than 64 MiB", hint: "write one event a line, then any size goes"}
+	return entries, nil
+}
+
+// parcel is what one request carries.
+type parcel struct {
+	header []byte // of CSV
+	from   int64  // offset of its first entry
+	end    int64
+	raws   [][]byte
+	lines  []int // on which each of them stands in the file
+	bytes  int
+}
+
+func (p *parcel) full(e format.Entry) bool {
+	return len(p.raws) > 0 && (p.bytes+len(e.Raw) > chunkBytes || len(p.raws) >= chunkEntries)
+}
+
+func (p *parcel) add(e format.Entry) {
+	if len(p.raws) == 0 {
+		p.from = e.Offset
 	}
-	return send(body, 1)
+	p.raws, p.lines = append(p.raws, e.Raw), append(p.lines, e.Line)
+	p.bytes += len(e.Raw) + 1
+	p.end = e.End
+}
+
+// body is the request, with the line in the file of each of the body's lines that begin an entry.
+func (in *ingestion) body(p *parcel) (body []byte, lines map[int]int) {
+	var b bytes.Buffer
+	lines, line := map[int]int{}, 1
+	if p.header != nil {
+		b.Write(p.header)
+		b.WriteByte('\n')
+		line += 1 + bytes.Count(p.header, []byte{'\n'})
+	}
+	for i, raw := range p.raws {
+		if in.mapping != nil {
+			native, bad := in.mapping.Event(raw)
+			if bad != nil {
+				in.reject(client.Reject{Line: p.lines[i], Field: bad.Field, Reason: bad.Reason})
+				continue
+			}
+			if raw = native; raw == nil {
+				in.total.Skipped++
+				continue
+			}
+		}
+		lines[line] = p.lines[i]
+		b.Write(raw)
+		b.WriteByte('\n')
+		line += 1 + bytes.Count(raw, []byte{'\n'})
+	}
+	return b.Bytes(), lines
+}
+
+func (in *ingestion) reject(r client.Reject) {
+	if in.rejected++; len(in.total.Rejected) < maxListed {
+		in.total.Rejected = append(in.total.Rejected, r)
+	}
+}
+
+// send sends a parcel, as often as the server asks for it to be sent again, and empties it. The key
+// is made of place and content, so sending the same file again adds nothing.
+func (in *ingestion) send(p *parcel, name string) error {
+	if len(p.raws) == 0 {
+		return nil
+	}
+	if in.begun.IsZero() {
+		in.begun = time.Now()
+	}
+	if in.mapping != nil {
+		name = format.Native
+	}
+	body, lines := in.body(p)
+	if len(lines) > 0 {
+		sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s", p.from, body))
+		receipt, err := in.server.Supply(in.ctx, in.digest, "cli-"+hex.EncodeToString(sum[:16]), name, body)
+		if err != nil {
+			return err
+		}
+		in.total.Accepted += receipt.Accepted
+		in.total.Duplicates += receipt.Duplicates
+		in.total.Skipped += receipt.Skipped
+		in.total.Unchecked += receipt.Unchecked
+		for _, r := range receipt.Rejected {
+			if line, ok := lines[r.Line]; ok {
+				r.Line = line
+			}
+			in.reject(r)
+		}
+		for _, name := range receipt.Ignored {
+			if !slices.Contains(in.total.Ignored, name) {
+				in.total.Ignored = append(in.total.Ignored, name)
+			}
+		}
+	}
+	in.sent += int64(p.bytes)
+	in.progress()
+	*p = parcel{header: p.header}
+	return nil
+}
+
+// progress says on standard error how far it is.
+func (in *ingestion) progress() {
+	if in.app.asJSON {
+		return
+	}
+	part := ""
+	if in.size > 0 {
+		part = fmt.Sprintf(" of %s (%d %%)", plural(in.size, "byte", "bytes"), min(100, in.sent*100/in.size))
+	}
+	rate := float64(in.total.Accepted+in.total.Duplicates) / max(time.Since(in.begun).Seconds(), 0.001)
+	fmt.Fprintf(in.app.deps.Err, "%s taken in, %s sent%s, %.0f events a second\n", plural(int64(in.total.Accepted), "event", "events"), plural(in.sent, "byte", "bytes"), part, rate)
+}
+
+// done prints what came of it.
+func (in *ingestion) done(err error) error {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		if in.total.Accepted > 0 {
+			fmt.Fprintf(in.app.deps.Err, "%s were taken in before this; sending the same file again adds only the rest\n", plural(int64(in.total.Accepted), "event", "events"))
+		}
+		return err
+	}
+	slices.SortStableFunc(in.total.Rejected, func(x, y client.Reject) int { return x.Line - y.Line })
+	err = in.app.show(in.total, func(w io.Writer) {
+		fmt.Fprintf(w, "%s accepted, %s, %s rejected", plural(int64(in.total.Accepted), "event", "events"),
+			plural(int64(in.total.Duplicates), "duplicate", "duplicates"), number(int64(in.rejected)))
+		if in.total.Skipped > 0 {
+			fmt.Fprintf(w, ", %s skipped: they are no access events", number(int64(in.total.Skipped)))
+		}
+		fmt.Fprintln(w)
+		if in.digest != "" {
+			fmt.Fprintf(w, "marked as supplied later, in the file %s\n", in.digest)
+		}
+		if in.total.Unchecked > 0 {
+			fmt.Fprintf(w, "%s older than seven days: whether they came before was checked against the last seven days only\n", plural(int64(in.total.Unchecked), "event is", "events are"))
+		}
+		if len(in.total.Ignored) > 0 {
+			fmt.Fprintf(w, "fields that no event has were dropped: %s\n", strings.Join(in.total.Ignored, ", "))
+		}
+		printRejects(w, in.total.Rejected)
+		if more := in.rejected - len(in.total.Rejected); more > 0 {
+			fmt.Fprintf(w, "and %s more\n", number(int64(more)))
+		}
+	})
+	if err == nil && in.rejected > 0 {
+		return &ExitError{Code: ExitRefused}
+	}
+	return err
 }

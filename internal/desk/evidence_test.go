@@ -64,7 +64,7 @@ func attack(merchants int) string {
 
 func (s *site) ingest(batch, body string) Receipt {
 	s.t.Helper()
-	r, err := s.Ingest(s.t.Context(), Key{Purpose: "ingest", Source: "app", App: "pickandpack"}, batch, "auto", strings.NewReader(body))
+	r, err := s.Ingest(s.t.Context(), Key{Purpose: "ingest", Source: "app", App: "pickandpack"}, Delivery{Batch: batch, Format: "auto"}, strings.NewReader(body))
 	s.must(err)
 	return r
 }

@@ -295,7 +295,7 @@ func TestAReadOnlyDeskChangesNothing(t *testing.T) {
 			return err
 		},
 		"ingest": func() error {
-			_, err := s.Ingest(ctx, Key{Purpose: "ingest"}, "", "auto", strings.NewReader("{}"))
+			_, err := s.Ingest(ctx, Key{Purpose: "ingest"}, Delivery{Format: "auto"}, strings.NewReader("{}"))
 			return err
 		},
 		"organisation": func() error { _, err := s.SubmitOrg(ctx, "", boss, org.RevokePerson{Person: "x"}); return err },

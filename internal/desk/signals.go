@@ -197,13 +197,13 @@ func (d *Desk) detecting(context.Context) (bool, error) {
 }
 
 // Ingest takes a batch of access events in at the door. It returns once they are durable.
-func (d *Desk) Ingest(ctx context.Context, key Key, batch, format string, body io.Reader) (Receipt, error) {
+func (d *Desk) Ingest(ctx context.Context, key Key, how Delivery, body io.Reader) (Receipt, error) {
 	if d.o.ReadOnly {
 		return Receipt{}, ErrReadOnly
 	}
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
-	r, err := d.o.Events.Ingest(ctx, accesslog.Source{Name: key.Source, App: key.App, Env: d.o.Env}, batch, format, body)
+	r, err := d.o.Events.Ingest(ctx, accesslog.Source{Name: key.Source, App: key.App, Env: d.o.Env, Supplied: how.Supplied}, how.Batch, how.Format, body)
 	switch {
 	case errors.Is(err, accesslog.ErrTooLarge):
 		return Receipt{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
@@ -214,7 +214,7 @@ func (d *Desk) Ingest(ctx context.Context, key Key, batch, format string, body i
 	case err != nil:
 		return Receipt{}, err
 	}
-	out := Receipt{Accepted: r.Accepted, Duplicates: r.Duplicates}
+	out := Receipt{Accepted: r.Accepted, Duplicates: r.Duplicates, Skipped: r.Skipped, Unchecked: r.Unchecked, Ignored: r.Ignored}
 	for _, x := range r.Rejected {
 		out.Rejected = append(out.Rejected, Reject{Line: x.Line, Field: x.Field, Reason: x.Reason})
 	}
@@ -243,6 +243,7 @@ func (d *Desk) eventLinesBetween(ctx context.Context, s *incident.State, from, t
 		minute    time.Time
 		who, what string
 		source    string
+		supplied  string
 	}
 	type bundle struct {
 		first, received time.Time
@@ -258,7 +259,7 @@ func (d *Desk) eventLinesBetween(ctx context.Context, s *incident.State, from, t
 			if e.Kind == accesslog.CloudAudit {
 				who, what = e.ActorID, e.Endpoint
 			}
-			k := key{e.Time.Truncate(time.Minute), who + " from " + e.IP, what, source}
+			k := key{e.Time.Truncate(time.Minute), who + " from " + e.IP, what, source, e.Supplied}
 			b := bundles[k]
 			if b == nil {
 				if len(bundles) >= maxEventLines {
@@ -297,6 +298,9 @@ func (d *Desk) eventLinesBetween(ctx context.Context, s *incident.State, from, t
 		text := fmt.Sprintf("%s: %s, %s", k.who, k.what, count(b.events, "event"))
 		if n := len(b.merchants); n > 0 {
 			text += fmt.Sprintf(" of %s, %s", count(n, "merchant"), count(int(b.records), "record"))
+		}
+		if k.supplied != "" {
+			text += "; supplied later in the file " + k.supplied
 		}
 		lines = append(lines, TimelineLine{ID: b.id, At: b.first, Recorded: b.received, Source: k.source, Kind: k.what, Principal: k.who, Text: text})
 	}

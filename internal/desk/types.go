@@ -153,6 +153,16 @@ type Receipt struct {
 	Accepted   int      `json:"accepted"`
 	Duplicates int      `json:"duplicates"`
 	Rejected   []Reject `json:"rejected,omitempty"`
+	Skipped    int      `json:"skipped,omitempty"`        // entries that are no access events and not wrong either
+	Unchecked  int      `json:"unchecked,omitempty"`      // older than the seven days over which ids are compared
+	Ignored    []string `json:"ignored_fields,omitempty"` // fields that no event has; they were dropped
+}
+
+// Delivery is how a batch of access events comes.
+type Delivery struct {
+	Batch    string // batch key; one that was taken in within 24 hours counts as duplicates
+	Format   string // of package accesslog/format
+	Supplied string // "sha256:HEX" of the file when its events were not logged live but are supplied later
 }
 
 // Reject is one line that was not taken in. It names the field and the reason, never the line.

@@ -40,7 +40,7 @@ type Desk struct {
 	// Answer scripts Submit; nil accepts everything.
 	Answer func(desk.Request) (desk.Outcome, error)
 	// Taken scripts Ingest; nil counts lines.
-	Taken func(desk.Key, string, string, io.Reader) (desk.Receipt, error)
+	Taken func(desk.Key, desk.Delivery, io.Reader) (desk.Receipt, error)
 
 	mu       sync.Mutex
 	asked    []desk.Request
@@ -349,9 +349,9 @@ func (d *Desk) PutSecret(_ context.Context, by desk.Caller, name string, value [
 	return nil
 }
 
-func (d *Desk) Ingest(_ context.Context, key desk.Key, batch, format string, body io.Reader) (desk.Receipt, error) {
+func (d *Desk) Ingest(_ context.Context, key desk.Key, how desk.Delivery, body io.Reader) (desk.Receipt, error) {
 	if d.Taken != nil {
-		return d.Taken(key, batch, format, body)
+		return d.Taken(key, how, body)
 	}
 	lines := bufio.NewScanner(body)
 	n := 0

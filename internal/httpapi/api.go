@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"path"
 	"reflect"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -27,7 +28,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.1.0"
+const Version = "1.2.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -70,7 +71,7 @@ type Directory interface {
 
 // Intake is the door of the access log. Ingest returns once the events are durable.
 type Intake interface {
-	Ingest(ctx context.Context, key desk.Key, batch, format string, body io.Reader) (desk.Receipt, error)
+	Ingest(ctx context.Context, key desk.Key, how desk.Delivery, body io.Reader) (desk.Receipt, error)
 }
 
 // Organisation holds people, tokens and keys.
@@ -104,7 +105,9 @@ type Options struct {
 	Rate      float64       // requests per second of one token, default 50
 	Burst     int           // default 100
 	MaxIngest int64         // bytes of one ingest request as sent, default 64 MiB
-	Ingesting int           // ingest requests at one time, default 8; the next one is answered 429
+	Ingesting int           // ingest requests at one time, default 1024; the next one is answered 429
+	Inflight  int64         // bytes of ingest requests at one time, default 128 MiB; the next one is answered 429
+	Quota     float64       // events per second of one ingest key, default 100,000; ten seconds of them may come at once
 	Streams   int           // streams of switches one token may hold open, default 500; the next one is answered 429
 	Heartbeat time.Duration // between comments on an idle stream, default 15 s
 	Program   string        // version of the program, for /healthz and the OpenAPI description
@@ -124,7 +127,13 @@ func (o Options) withDefaults() Options {
 		o.MaxIngest = 64 << 20
 	}
 	if o.Ingesting <= 0 {
-		o.Ingesting = 8
+		o.Ingesting = 1024
+	}
+	if o.Inflight <= 0 {
+		o.Inflight = 128 << 20
+	}
+	if o.Quota <= 0 {
+		o.Quota = 100_000
 	}
 	if o.Streams <= 0 {
 		o.Streams = 500
@@ -145,6 +154,8 @@ type API struct {
 	byAddress *limits
 	press     *mint.Press
 	ingest    chan struct{} // a slot per ingest request in flight
+	inflight  atomic.Int64  // bytes they may hold
+	quotas    quotas        // events by ingest key
 	streams   counts        // streams in flight by token
 }
 
@@ -154,6 +165,7 @@ func New(d Desk, opt Options) *API {
 	a := &API{
 		mux: http.NewServeMux(), desk: d, opt: opt, byToken: newLimits(opt.Rate, opt.Burst), byAddress: newLimits(opt.Rate, opt.Burst),
 		press: mint.NewPress(), ingest: make(chan struct{}, opt.Ingesting),
+		quotas: quotas{perSecond: opt.Quota, until: map[string]time.Time{}},
 	}
 	config := huma.DefaultConfig("Tocsin", Version)
 	config.Info.Description = "Incidents, clocks, notices, kill switches and evidence. " +

@@ -292,13 +292,13 @@ func zipped(t *testing.T, s string) string {
 
 func TestIngestStreamsAndAnswersTheReceipt(t *testing.T) {
 	f := start(t, httpapi.Options{})
-	f.desk.Taken = func(key desk.Key, batch, format string, body io.Reader) (desk.Receipt, error) {
+	f.desk.Taken = func(key desk.Key, how desk.Delivery, body io.Reader) (desk.Receipt, error) {
 		text, err := io.ReadAll(body)
 		if err != nil {
 			return desk.Receipt{}, err
 		}
-		if key.Source != "app" || batch != "b1" || format != "native" || string(text) != "{}\n{}\n" {
-			t.Errorf("key %+v, batch %q, format %q, %d bytes", key, batch, format, len(text))
+		if key.Source != "app" || how.Batch != "b1" || how.Format != "native" || string(text) != "{}\n{}\n" {
+			t.Errorf("key %+v, batch %q, format %q, %d bytes", key, how.Batch, how.Format, len(text))
 		}
 		return desk.Receipt{Accepted: 1, Duplicates: 1}, nil
 	}
@@ -317,7 +317,7 @@ func TestIngestStreamsAndAnswersTheReceipt(t *testing.T) {
 func TestIngestIsAnswered429WhenFull(t *testing.T) {
 	f := start(t, httpapi.Options{Ingesting: 1})
 	inside, leave := make(chan struct{}), make(chan struct{})
-	f.desk.Taken = func(desk.Key, string, string, io.Reader) (desk.Receipt, error) {
+	f.desk.Taken = func(desk.Key, desk.Delivery, io.Reader) (desk.Receipt, error) {
 		close(inside)
 		<-leave
 		return desk.Receipt{}, nil

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"bufio"
+	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
@@ -9,78 +11,56 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/klauspost/compress/zstd"
 
+	"github.com/tocsin-ir/tocsin/accesslog/format"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
-
-// formats of access events the door decodes. Auto looks at the first bytes.
-var formats = []any{"auto", "native", "ocsf", "otlp", "cloudtrail", "gcp", "access", "pgaudit", "shopify"}
 
 // maxInflate bounds what a compressed body may grow to, as a multiple of what may be sent.
 const maxInflate = 20
 
 func (a *API) registerIntake(d Intake) {
+	var formats []any
+	for _, name := range format.Names() {
+		formats = append(formats, name)
+	}
+	batch := &huma.Param{Name: "Tocsin-Batch", In: "header", Description: "batch key: a batch that was taken in within 24 hours counts as duplicates", Schema: &huma.Schema{Type: "string"}}
+	supplied := &huma.Param{Name: "Tocsin-Supplied", In: "header", Schema: &huma.Schema{Type: "string"},
+		Description: "sha256:HEX of the file, when its events were not logged live but are supplied later; each of them carries it"}
+
 	op := operation("ingest", http.MethodPost, "/v1/events", ingesters, "Take in access events; answered when they are durable")
 	op.Tags = []string{"access log"}
-	op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable)
-	op.Parameters = []*huma.Param{
-		{Name: "Tocsin-Batch", In: "header", Description: "batch key: a batch that was taken in already counts as duplicates", Schema: &huma.Schema{Type: "string"}},
-		{Name: "format", In: "query", Schema: &huma.Schema{Type: "string", Enum: formats, Default: "auto"}},
+	op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusServiceUnavailable)
+	op.Parameters = []*huma.Param{batch, supplied,
+		{Name: "format", In: "query", Schema: &huma.Schema{Type: "string", Enum: formats, Default: format.Auto}},
 	}
-	op.RequestBody = &huma.RequestBody{Required: true, Description: "one event a line, or a JSON array; gzip allowed",
-		Content: map[string]*huma.MediaType{"application/x-ndjson": {}, "application/json": {}}}
+	op.RequestBody = &huma.RequestBody{Required: true, Description: "one entry a line, or a JSON array; gzip and zstd allowed",
+		Content: map[string]*huma.MediaType{"application/x-ndjson": {}, "application/json": {}, "text/plain": {}, "text/csv": {}}}
 	op.Responses = map[string]*huma.Response{"200": {Description: "what was taken in and what was not",
 		Content: map[string]*huma.MediaType{"application/json": {Schema: a.schema(desk.Receipt{})}}}}
 	a.raw(op, func(w http.ResponseWriter, r *http.Request) error { return a.takeIn(w, r, d) })
+
+	a.registerOTLP(d, batch)
 }
 
-// takeIn streams the body to the desk. It holds one of a few slots, so that a flood of events
-// leaves the rest of the API its memory.
+// takeIn answers POST /v1/events.
 func (a *API) takeIn(w http.ResponseWriter, r *http.Request, d Intake) error {
-	select {
-	case a.ingest <- struct{}{}:
-		defer func() { <-a.ingest }()
-	default:
-		return desk.ErrBusy
+	name := r.URL.Query().Get("format")
+	if name == "" {
+		name = format.Auto
 	}
-	format := r.URL.Query().Get("format")
-	if format == "" {
-		format = "auto"
+	if !slices.Contains(format.Names(), name) {
+		return fmt.Errorf("format is not one of %s: %w", strings.Join(format.Names(), ", "), desk.ErrInvalid)
 	}
-	if !known(format) {
-		return fmt.Errorf("format is not one of those the door decodes: %w", desk.ErrInvalid)
-	}
-	batch := r.Header.Get("Tocsin-Batch")
-	if len(batch) > 200 {
-		return fmt.Errorf("Tocsin-Batch is longer than 200 bytes: %w", desk.ErrInvalid)
-	}
-	if r.ContentLength > a.opt.MaxIngest {
-		return desk.ErrTooLarge
-	}
-	// A sender may be slow, but not for ever.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Minute))
-	body := io.Reader(http.MaxBytesReader(w, r.Body, a.opt.MaxIngest))
-	switch strings.ToLower(r.Header.Get("Content-Encoding")) {
-	case "", "identity":
-	case "gzip":
-		unzip, err := gzip.NewReader(body)
-		if err != nil {
-			return fmt.Errorf("the body is not gzip although it says so: %w", desk.ErrInvalid)
-		}
-		body = &inflated{from: unzip, left: maxInflate * a.opt.MaxIngest}
-	default:
-		return &Problem{Status: http.StatusUnsupportedMediaType, Reason: "encoding", Detail: "Content-Encoding may be gzip or absent"}
-	}
-	receipt, err := d.Ingest(r.Context(), keyOf(r.Context()), batch, format, body)
+	receipt, err := a.deliver(w, r, d, name)
 	if err != nil {
-		var corrupt flate.CorruptInputError
-		if errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return &Problem{Status: http.StatusBadRequest, Reason: "cut_short", Detail: "the body ends early or is damaged; send the batch again with the same key"}
-		}
 		return err
 	}
 	receipt.Rejected = full(receipt.Rejected)
@@ -90,13 +70,73 @@ func (a *API) takeIn(w http.ResponseWriter, r *http.Request, d Intake) error {
 	return nil
 }
 
-func known(format string) bool {
-	for _, f := range formats {
-		if f == format {
-			return true
-		}
+// deliver hands a body to the desk. It holds a slot and its share of memory meanwhile, so that a
+// flood of events leaves the rest of the API its memory.
+func (a *API) deliver(w http.ResponseWriter, r *http.Request, d Intake, name string) (desk.Receipt, error) {
+	key := keyOf(r.Context())
+	if wait := a.quotas.wait(key.ID, time.Now()); wait > 0 {
+		return desk.Receipt{}, tooMany(wait)
 	}
-	return false
+	select {
+	case a.ingest <- struct{}{}:
+		defer func() { <-a.ingest }()
+	default:
+		return desk.Receipt{}, desk.ErrBusy
+	}
+	how := desk.Delivery{Batch: r.Header.Get("Tocsin-Batch"), Format: name, Supplied: r.Header.Get("Tocsin-Supplied")}
+	if len(how.Batch) > format.MaxName {
+		return desk.Receipt{}, fmt.Errorf("Tocsin-Batch is longer than %d bytes: %w", format.MaxName, desk.ErrInvalid)
+	}
+	if r.ContentLength > a.opt.MaxIngest {
+		return desk.Receipt{}, desk.ErrTooLarge
+	}
+	encoding := strings.ToLower(r.Header.Get("Content-Encoding"))
+	share := int64(16 << 20) // what may be unpacked from a body, and its stored form
+	if encoding == "" && r.ContentLength >= 0 {
+		share = min(share, 2*r.ContentLength+4096)
+	}
+	if a.inflight.Add(share) > a.opt.Inflight && share < a.opt.Inflight {
+		a.inflight.Add(-share)
+		return desk.Receipt{}, desk.ErrBusy
+	}
+	defer a.inflight.Add(-share)
+	// A sender may be slow, but not for ever.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(5 * time.Minute))
+	body, err := unpack(http.MaxBytesReader(w, r.Body, a.opt.MaxIngest), encoding, maxInflate*a.opt.MaxIngest)
+	if err != nil {
+		return desk.Receipt{}, err
+	}
+	receipt, err := d.Ingest(r.Context(), key, how, body)
+	if err != nil {
+		var corrupt flate.CorruptInputError
+		if errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, zstd.ErrMagicMismatch) {
+			return receipt, &Problem{Status: http.StatusBadRequest, Reason: "cut_short", Detail: "the body ends early or is damaged; send the batch again with the same key"}
+		}
+		return receipt, err
+	}
+	a.quotas.spend(key.ID, receipt.Accepted+receipt.Duplicates+len(receipt.Rejected)+receipt.Skipped, time.Now())
+	return receipt, nil
+}
+
+// unpack undoes a content encoding.
+func unpack(body io.Reader, encoding string, most int64) (io.Reader, error) {
+	switch encoding {
+	case "", "identity":
+		return body, nil
+	case "gzip":
+		z, err := gzip.NewReader(body)
+		if err != nil {
+			return nil, fmt.Errorf("the body is not gzip although it says so: %w", desk.ErrInvalid)
+		}
+		return &inflated{from: z, left: most}, nil
+	case "zstd":
+		br := bufio.NewReader(body)
+		if magic, _ := br.Peek(4); !bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+			return nil, fmt.Errorf("the body is not zstd although it says so: %w", desk.ErrInvalid)
+		}
+		return br, nil // the access log unpacks it, as it does any body that begins like this
+	}
+	return nil, &Problem{Status: http.StatusUnsupportedMediaType, Reason: "encoding", Detail: "Content-Encoding may be gzip or zstd or absent"}
 }
 
 // inflated limits what a decompressed body may hold.
@@ -115,6 +155,40 @@ func (r *inflated) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
 	r.left -= int64(n)
 	return n, err
+}
+
+// quotas count events by ingest key. A request is counted when its events are known, which is
+// after they were taken: a key that spent more than it had waits until it is even again.
+type quotas struct {
+	perSecond float64
+
+	mu    sync.Mutex
+	until map[string]time.Time // by key: when all it sent would have been sent at its rate
+}
+
+// quotaBurst is how much a key may be ahead of its rate.
+const quotaBurst = 10 * time.Second
+
+// wait says how long a key has to wait before it may send again; 0: not at all.
+func (q *quotas) wait(key string, now time.Time) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	until, ok := q.until[key]
+	if !ok {
+		return 0
+	}
+	return max(0, until.Sub(now)-quotaBurst)
+}
+
+func (q *quotas) spend(key string, events int, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	at := q.until[key]
+	if at.Before(now) {
+		at = now
+	}
+	// There are as many entries as there are ingest keys, which an owner makes one by one.
+	q.until[key] = at.Add(time.Duration(float64(events) / q.perSecond * float64(time.Second)))
 }
 
 // readJSON reads a small JSON body strictly, for operations that huma does not decode.

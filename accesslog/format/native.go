@@ -1,0 +1,183 @@
+package format
+
+import (
+	"slices"
+
+	"github.com/valyala/fastjson"
+)
+
+// native reads an event of the native form. Names that the form does not have are told to unknown
+// and dropped, because what nobody declared nobody can pseudonymise. The last of equal names wins.
+func (d *Decoder) native(raw []byte) error {
+	v, err := d.parse(raw)
+	if err != nil {
+		return err
+	}
+	e := &d.event
+	o, _ := v.Object()
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		if err == nil {
+			err = d.nativeField(e, str(key), v)
+		}
+	})
+	return err
+}
+
+func (d *Decoder) nativeField(e *Event, name string, v *fastjson.Value) (err error) {
+	switch name {
+	case "id":
+		e.ID, err = text(v, name)
+	case "time":
+		var s string
+		if s, err = text(v, name); err != nil {
+			return errTime
+		}
+		e.Time, err = rfc3339(s, name)
+	case "kind":
+		e.Kind, err = text(v, name)
+	case "app":
+		e.App, err = text(v, name)
+	case "env":
+		e.Env, err = text(v, name)
+	case "actor":
+		return d.pair(v, name, "type", &e.ActorType, "id", &e.ActorID)
+	case "credential":
+		e.Credential, err = text(v, name)
+	case "session":
+		e.Session, err = text(v, name)
+	case "action":
+		e.Action, err = text(v, name)
+	case "endpoint":
+		e.Endpoint, err = text(v, name)
+	case "purpose":
+		e.Purpose, err = text(v, name)
+	case "merchant":
+		e.Merchant, err = text(v, name)
+	case "store":
+		e.Store, err = text(v, name)
+	case "subjects":
+		return subjectsOf(e, v)
+	case "data_types":
+		return dataTypesOf(e, v)
+	case "records":
+		if v.Type() == fastjson.TypeNull {
+			return nil
+		}
+		if e.Records, err = v.Int64(); err != nil || e.Records < 0 {
+			return &Invalid{name, "is not a count"}
+		}
+	case "bytes":
+		if v.Type() == fastjson.TypeNull {
+			return nil
+		}
+		if e.Bytes, err = v.Int64(); err != nil {
+			return &Invalid{name, "is not a count"}
+		}
+	case "outcome":
+		e.Outcome, err = text(v, name)
+	case "source":
+		return d.pair(v, name, "ip", &e.IP, "user_agent", &e.Agent)
+	case "attributes":
+		if err := shallow(v, 2); err != nil {
+			return err
+		}
+		e.Attributes = v
+	default:
+		d.ignore(name)
+	}
+	return err
+}
+
+// pair reads an object of two texts.
+func (d *Decoder) pair(v *fastjson.Value, field, a string, to *string, b string, and *string) error {
+	if v.Type() == fastjson.TypeNull {
+		return nil
+	}
+	o, err := v.Object()
+	if err != nil {
+		return wrongType(field)
+	}
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		if err != nil {
+			return
+		}
+		switch str(key) {
+		case a:
+			*to, err = text(v, field+"."+a)
+		case b:
+			*and, err = text(v, field+"."+b)
+		default:
+			d.ignore(field + "." + str(key))
+		}
+	})
+	return err
+}
+
+func subjectsOf(e *Event, v *fastjson.Value) error {
+	if v.Type() == fastjson.TypeNull {
+		return nil
+	}
+	list, err := v.Array()
+	if err != nil {
+		return wrongType("subjects")
+	}
+	e.Subjects = slices.Grow(e.Subjects[:0], min(len(list), MaxSubjects+1))
+	for _, x := range list {
+		o, err := x.Object()
+		if err != nil {
+			return wrongType("subjects")
+		}
+		var s Subject
+		if s.Kind, err = text(o.Get("kind"), "subjects.kind"); err != nil {
+			return err
+		}
+		if s.Region, err = text(o.Get("region"), "subjects.region"); err != nil {
+			return err
+		}
+		if s.ID, err = identifier(o.Get("id")); err != nil {
+			return err
+		}
+		if e.Subjects = append(e.Subjects, s); len(e.Subjects) > MaxSubjects {
+			return nil // Check says so
+		}
+	}
+	return nil
+}
+
+// identifier is a string, or a whole number that a sender did not quote.
+func identifier(v *fastjson.Value) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	if v.Type() == fastjson.TypeNumber {
+		s := v.String()
+		if len(s) <= 20 && !slices.ContainsFunc([]byte(s), func(c byte) bool { return c < '0' || c > '9' }) {
+			return s, nil
+		}
+	}
+	b, err := v.StringBytes()
+	if err != nil {
+		return "", &Invalid{"subjects", "have an id that is neither text nor a whole number"}
+	}
+	return str(b), nil
+}
+
+func dataTypesOf(e *Event, v *fastjson.Value) error {
+	if v.Type() == fastjson.TypeNull {
+		return nil
+	}
+	list, err := v.Array()
+	if err != nil {
+		return wrongType("data_types")
+	}
+	for _, x := range list {
+		s, err := text(x, "data_types")
+		if err != nil {
+			return err
+		}
+		if e.DataTypes = append(e.DataTypes, s); len(e.DataTypes) > MaxDataTypes {
+			return nil // Check says so
+		}
+	}
+	return nil
+}
