@@ -109,7 +109,7 @@ func ParseSpan(s string) (Span, error) {
 	if l.Business && (t.Unit == Minute || t.Unit == Hour || t.Unit == Day) {
 		t.Business = true
 	}
-	if t.Business == l.Business && t.roughly() > l.roughly() {
+	if t.Business == l.Business && t.Roughly() > l.Roughly() {
 		return Span{}, &ParseError{fmt.Sprintf("the target of %q is longer than its limit", s), fmt.Sprintf("write %s..%s", l, t)}
 	}
 	return Span{Target: &t, Limit: &l}, nil
@@ -125,8 +125,8 @@ func ParsePeriod(s string) (Span, error) {
 	return ParseSpan(s)
 }
 
-// roughly orders lengths of different units; it is not used to compute an instant.
-func (l Length) roughly() time.Duration {
+// Roughly orders lengths of different units. It is never used to compute an instant.
+func (l Length) Roughly() time.Duration {
 	day := 24 * time.Hour
 	if l.Business {
 		day = 8 * time.Hour

@@ -98,6 +98,12 @@ func (c *compiler) consistency(f fields) {
 	c.cycles()
 	c.people()
 	c.undecided()
+	if !HasErrors(c.diags) {
+		c.lint() // what follows from an error would only hide it
+	}
+	if c.expecting {
+		c.expected(f)
+	}
 	if len(c.p.Severities) == 0 && !f.has("scales") {
 		c.warnf(f.pos, "no-severity", "write scales: { severity: { critical: { means: … } } }", "the policy has no severity scale")
 	}
@@ -320,21 +326,12 @@ func isAre(n int) string {
 // undecided warns of clocks that hang on a milestone nobody is obliged to reach: the quietest way
 // a duty is lost.
 func (c *compiler) undecided() {
-	reached := map[string]bool{"suspected": true, "detected": true} // recorded when an incident opens
-	for _, d := range c.p.Duties {
-		for _, m := range settles[d.Do] {
-			reached[m] = true
-		}
-		for _, m := range d.Of {
-			reached[m] = true
-		}
-	}
+	reached := c.p.obliged()
 	declared := func(n string) bool { // what nothing declares has been reported as such
 		return slices.Contains(Universal, n) || slices.ContainsFunc(c.p.Milestones, func(m MilestoneDecl) bool { return m.ID == n })
 	}
-	reached["aware"] = reached["confirmed"] || reached["acknowledged"] // it defaults to the earlier of the two
 	for _, d := range c.p.Duties {
-		for _, k := range d.Due {
+		for _, k := range slices.Concat(d.Due, d.Floor) {
 			lost := len(k.Anchor.Names) > 0
 			for _, n := range k.Anchor.Names {
 				lost = lost && !reached[n] && declared(n)

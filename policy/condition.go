@@ -9,6 +9,8 @@ type Condition struct {
 	eval   func(View) Verdict
 	reads  []string
 	passes []Clock
+
+	evaluator *evaluator // behind eval; nil for a condition that was made from a function
 }
 
 // Passes lists the clocks that the condition asks passed('…') of, in the order of the alphabet: the

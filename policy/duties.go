@@ -76,7 +76,7 @@ func (c *compiler) dutyFor(l fields, d *Duty) {
 			c.errorf(t.pos, "unknown-reference", didYouMean(event, events, declareHint("events", events)), "there is no event %s", short(event))
 		}
 	default:
-		c.errorf(t.pos, "bad-value", didYouMean(t.s, []string{"incident", "programme"}, "write incident, programme, or each EVENT"), "for: a duty cannot exist once for each %s", short(t.s))
+		c.errorf(t.pos, "bad-value", didYouMean(t.s, []string{"incident", "programme"}, "write incident, programme, or each EVENT"), "for: no duty exists for %s", short(t.s))
 	}
 	switch {
 	case d.For == "incident" && d.Do == ReRead:
@@ -299,11 +299,12 @@ func (c *compiler) dutyDue(l fields, d *Duty) {
 	if d.Do == Announce && !l.has("every") {
 		c.errorf(l.at("do"), "missing-key", "write every: 4h, or do: notify to tell once", "the duty %s updates, and does not say how often", d.ID)
 	}
-	if !l.has("due") {
+	switch {
+	case l.has("due"):
+	case !l.has("every"):
 		c.undue[d.ID] = l.pos
-		if l.has("every") && d.For == "incident" {
-			c.undue[d.ID] = l.at("every")
-		}
+	case d.For == "incident":
+		c.undue[d.ID] = l.at("every")
 	}
 }
 
@@ -311,6 +312,14 @@ func (c *compiler) dutyDue(l fields, d *Duty) {
 func (c *compiler) cadence(e text) *Cadence {
 	span, err := calendar.ParsePeriod(e.s)
 	if err != nil {
+		var periods []string
+		for _, p := range calendar.Periods() {
+			periods = append(periods, string(p))
+		}
+		if near := nearest(strings.TrimSpace(e.s), periods); near != "" {
+			c.errorf(e.pos, "bad-clock", "did you mean "+near+"?", "every: there is no period %s", short(e.s))
+			return nil
+		}
 		c.parseError(e.pos, "bad-clock", err)
 		return nil
 	}

@@ -173,7 +173,7 @@ func (x *expressions) finish(w *wanted) *Condition {
 	}
 	e := &evaluator{env: x.env, checked: checked, say: x.say(tree)}
 	reads := x.reads(tree)
-	c := &Condition{Source: w.src, Say: e.say, eval: e.eval, reads: reads}
+	c := &Condition{Source: w.src, Say: e.say, eval: e.eval, reads: reads, evaluator: e}
 	for _, id := range reads {
 		n := x.used[id]
 		e.reads = append(e.reads, n)
@@ -325,7 +325,6 @@ type evaluator struct {
 
 func (e *evaluator) plan() {
 	e.program, e.broken = e.env.Program(e.checked, cel.EvalOptions(cel.OptOptimize, cel.OptPartialEval), cel.CostLimit(maxCost))
-	e.env, e.checked = nil, nil
 }
 
 // activation is what one evaluation reads. Names that are unknown are patterns, which is how CEL

@@ -360,7 +360,11 @@ func (r *reader) text(n *yaml.Node, what string) (t text, ok bool) {
 	pos := nodePos(n)
 	n = deref(n)
 	if n == nil || n.Kind != yaml.ScalarNode {
-		r.errorf(pos, "wrong-type", "", "%s is a text; this is %s", what, kindOf(n))
+		hint := ""
+		if n != nil && n.Style&yaml.FlowStyle != 0 {
+			hint = "a text that begins with [ or { needs quotes"
+		}
+		r.errorf(pos, "wrong-type", hint, "%s is a text; this is %s", what, kindOf(n))
 		return text{pos: pos}, false
 	}
 	if null(n) {
