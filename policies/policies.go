@@ -3,7 +3,7 @@ package policies
 
 import "embed"
 
-// FS has one file for each policy, named by its id: pickandpack.yaml.
+// FS has one file for each policy, named by its id with hyphens: pickandpack.yaml, shopify-app.yaml.
 //
 //go:embed *.yaml
 var FS embed.FS

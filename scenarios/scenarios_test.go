@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -29,19 +30,19 @@ func TestEverySabotageBreaksAPromiseThatIsExpectedToBeKept(t *testing.T) {
 			t.Fatal(err)
 		}
 		for sabotage, broken := range m.Sabotage {
-			for policy, promises := range m.Policies {
-				for _, id := range broken {
-					if promises[id].Expect != Kept {
-						t.Errorf("%s: %s breaks %s, which %s does not expect to be kept", name, sabotage, id, policy)
-					}
+			// Sabotages are played under pickandpack; another policy may not promise what they break.
+			for _, id := range broken {
+				if m.Policies["pickandpack"][id].Expect != Kept {
+					t.Errorf("%s: %s breaks %s, which is not expected to be kept", name, sabotage, id)
 				}
 			}
 		}
 	}
 }
 
-// mostUnreached is the length of not-reached.txt when it was last shortened. Lower it; never raise it.
-const mostUnreached = 12
+// mostUnreached is how many promises of each policy no scenario reached when that was last lowered.
+// Lower it; never raise it.
+var mostUnreached = map[string]int{"pickandpack": 12, "mynty": 7, "smartque": 12, "palup": 15, "shopify_app": 12}
 
 func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 	listed, err := Unreached()
@@ -67,8 +68,14 @@ func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 	if !slices.Equal(listed, want) {
 		t.Errorf("not-reached.txt has %v, the manifests have %v", listed, want)
 	}
-	if len(listed) > mostUnreached {
-		t.Errorf("%d promises are not reached, %d were before", len(listed), mostUnreached)
+	count := map[string]int{}
+	for _, line := range listed {
+		count[strings.Fields(line)[1]]++
+	}
+	for policy, n := range count {
+		if n > mostUnreached[policy] {
+			t.Errorf("%s: %d promises are not reached, %d were before", policy, n, mostUnreached[policy])
+		}
 	}
 }
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,12 +69,22 @@ func initCommand() *cobra.Command {
 	f.StringVar(&n.organisation, "organisation", "example", "short `ID` of your company: a-z, 0-9, - and .")
 	f.StringVar(&n.name, "name", "Example", "`NAME` of your company, as merchants know it")
 	f.StringVar(&n.app, "app", "example_app", "`ID` of your first app")
+	f.StringVar(&n.policy, "policy", "shopify-app", "`NAME` of the shipped policy to start from: "+strings.Join(shippedPolicies(), ", "))
 	f.StringVar(&n.from, "from", "", "`ADDRESS` that notices come from; mail stays off without it")
 	return cmd
 }
 
 // newFolder is what init is told.
-type newFolder struct{ dir, organisation, name, app, from string }
+type newFolder struct{ dir, organisation, name, app, policy, from string }
+
+// shippedPolicies are the policies that init may start from.
+func shippedPolicies() []string {
+	files, _ := fs.Glob(policies.FS, "*.yaml") // the pattern is valid
+	for i := range files {
+		files[i] = strings.TrimSuffix(files[i], ".yaml")
+	}
+	return files
+}
 
 const starter = `# Configuration of Tocsin. Every field is explained in docs/operator.md.
 organisation: { id: %s, name: %s }
@@ -103,7 +115,10 @@ func (n newFolder) make(now time.Time) error {
 	if err := app.CheckConfig(config); err != nil {
 		return err
 	}
-	source, err := policies.FS.ReadFile("pickandpack.yaml")
+	if !slices.Contains(shippedPolicies(), n.policy) {
+		return fmt.Errorf("--policy: there is no policy %q; there are %s", n.policy, strings.Join(shippedPolicies(), ", "))
+	}
+	source, err := policies.FS.ReadFile(n.policy + ".yaml")
 	if err != nil {
 		return err
 	}

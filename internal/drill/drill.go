@@ -144,6 +144,7 @@ type run struct {
 	admin   string // its admin token
 	stolen  string // the token the attacker has
 	hook    string // the webhook secret before the rotation
+	session string // the secret that signs sessions, before the rotation
 	secrets []string
 	envFile string
 
@@ -270,6 +271,9 @@ func (r *run) readPolicy() error {
 		r.source, err = os.ReadFile(name)
 	} else if r.o.Policies != nil {
 		r.source, err = fs.ReadFile(r.o.Policies, name+".yaml")
+		if errors.Is(err, fs.ErrNotExist) { // ids have an underscore where file names have a hyphen
+			r.source, err = fs.ReadFile(r.o.Policies, strings.ReplaceAll(name, "_", "-")+".yaml")
+		}
 		name += ".yaml"
 	} else {
 		return fmt.Errorf("drill: policy %q: no policies are shipped with this program; name a file", name)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/mail"
 	"os"
 	"path/filepath"
 	"time"
@@ -45,19 +46,19 @@ func prepareFolder(dir string, now time.Time) error {
 
 // places is what the configuration has to know of the other processes.
 type places struct {
-	mail, app, envFile, policy string
+	mail, app, envFile, policy, owner string
 }
 
 // writeConfig writes tocsin.yaml as an operator would, with the connectors of the victim app.
 func writeConfig(dir string, p places) error {
 	type m = map[string]any
 	config := m{
-		"organisation": m{"id": organisation, "name": "PickAndPack"},
+		"organisation": m{"id": organisation, "name": p.owner},
 		"public_url":   "http://127.0.0.1",
 		"listen":       "127.0.0.1:0",
-		"apps":         []m{{"id": appID, "name": "PickAndPack"}},
+		"apps":         []m{{"id": appID, "name": "The app of the drill"}},
 		"policy":       p.policy,
-		"mail":         m{"relay": p.mail, "from": "PickAndPack Security <security@javabeanai.com>", "tls": "none"},
+		"mail":         m{"relay": p.mail, "from": (&mail.Address{Name: p.owner + " Security", Address: "security@javabeanai.com"}).String(), "tls": "none"},
 		"network":      m{"allow": []string{"127.0.0.0/8"}},
 		"connectors": m{
 			"app_tokens": m{
@@ -73,6 +74,13 @@ func writeConfig(dir string, p places) error {
 				"probe": m{
 					"method": "POST", "url": p.app + "/webhooks/ping", "body": `{"ping":true}`,
 					"hmac": m{"header": "X-Shopify-Hmac-Sha256", "secret": "${secret}"}, "refused": []int{401}, "accepted": []int{200}, "within": "1s",
+				},
+			},
+			"session_secret": m{
+				"type": "envfile.rotate", "file": p.envFile, "key": "SESSION_SIGNING_SECRET",
+				"probe": m{
+					"method": "POST", "url": p.app + "/sessions/ping", "body": `{"ping":true}`,
+					"hmac": m{"header": "X-Session-Signature", "secret": "${secret}"}, "refused": []int{401}, "accepted": []int{200}, "within": "1s",
 				},
 			},
 			"shop_switch": m{"type": "switch"},

@@ -126,7 +126,7 @@ func (r *run) answerReplay(ctx context.Context, events []logged, attack map[stri
 			return err
 		}
 	}
-	if err := r.tellPlatform(ctx); err != nil {
+	if err := r.tellOthers(ctx); err != nil {
 		return err
 	}
 	if err := r.prepareNotice(ctx); err != nil {

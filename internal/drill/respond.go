@@ -9,12 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/drill/victim"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
+	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/scope"
 )
 
@@ -52,7 +54,7 @@ func (r *run) respond(ctx context.Context) error {
 			return err
 		}},
 		{r.at(4, 30), r.rightScope},
-		{r.at(5, 0), r.tellPlatform},
+		{r.at(5, 0), r.tellOthers},
 		{r.at(6, 0), r.prepareNotice},
 		{r.at(8, 30), r.assess},
 		{r.at(9, 0), r.fix},
@@ -231,35 +233,53 @@ func (r *run) stillTrying(ctx context.Context) error {
 	return r.flush(ctx)
 }
 
-// rotate replaces the webhook secret in the application's env file.
+// rotate replaces the secrets of the application's env file that the policy has actions for: the
+// one for webhooks, and the one that signs sessions.
 func (r *run) rotate(ctx context.Context) error {
-	a := r.actionFor("envfile.rotate", "app_secret")
-	if a == nil {
+	rotated := 0
+	for _, s := range []struct{ uses, key string }{{"app_secret", "SHOPIFY_WEBHOOK_SECRET"}, {"session_secret", "SESSION_SIGNING_SECRET"}} {
+		a := r.actionFor(s.uses)
+		if a == nil {
+			continue
+		}
+		if rotated++; rotated == 1 { // the policy asks for a snapshot first: rotating destroys traces
+			if _, err := r.do(ctx, r.other(r.lead()), "snapshot", nil, "takes a snapshot of the evidence"); err != nil {
+				return err
+			}
+		}
+		if _, err := r.contain(ctx, a, r.other(r.lead()), map[string]string{"secret": s.key}, "", "it stood beside the stolen token"); err != nil {
+			return err
+		}
+	}
+	if rotated == 0 {
 		r.tell.say("system", "the policy names no action that rotates a secret")
-		return nil
 	}
-	// The policy asks for a snapshot first: rotating destroys traces.
-	if _, err := r.do(ctx, r.other(r.lead()), "snapshot", nil, "takes a snapshot of the evidence"); err != nil {
-		return err
-	}
-	_, err := r.contain(ctx, a, r.other(r.lead()), map[string]string{"secret": "SHOPIFY_WEBHOOK_SECRET"}, "", "it stood beside the stolen token")
-	return err
+	return nil
 }
 
-// tellPlatform writes to the platform and sends at once.
-func (r *run) tellPlatform(ctx context.Context) error {
-	d := r.duty(false)
-	if d == nil {
-		return nil
+// tellOthers writes to everybody the policy names who is no merchant, such as the platform or an
+// authority, and sends at once.
+func (r *run) tellOthers(ctx context.Context) error {
+	for i := range r.program.Duties {
+		d := &r.program.Duties[i]
+		if d.Do != policy.Notify || d.To == "" || strings.HasPrefix(d.To, "merchants.") || d.For != "incident" {
+			continue
+		}
+		id, err := r.notice(ctx, d, r.writer(), "Security incident at "+r.program.Owner, false)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			continue
+		}
+		if err := r.sendOut(ctx, id, "the "+strings.ReplaceAll(d.To, "_", " ")); err != nil {
+			return err
+		}
+		if err := r.unsure(ctx, id); err != nil {
+			return err
+		}
 	}
-	id, err := r.notice(ctx, d, r.writer(), "Security incident at PickAndPack", false)
-	if err != nil || id == "" {
-		return err
-	}
-	if err := r.sendOut(ctx, id, "the platform"); err != nil {
-		return err
-	}
-	return r.unsure(ctx, id)
+	return nil
 }
 
 func (r *run) writer() *people.Person {
@@ -297,6 +317,9 @@ func (r *run) sendNotice(ctx context.Context) error {
 		if d.Duty == r.duty(true).ID && !d.Due.IsZero() && (due.IsZero() || d.Due.Before(due)) {
 			due = d.Due
 		}
+	}
+	if due.IsZero() {
+		r.tell.say("clock", "the policy gives the notices no limit, so they go out as soon as they can")
 	}
 	if send := due.Add(-20 * time.Hour); send.After(r.server.clock()) {
 		r.tell.say("clock", "the notices are due %s; people send them with twenty hours to spare", due.Format("Mon 2 Jan 15:04"))

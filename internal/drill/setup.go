@@ -32,10 +32,10 @@ func (r *run) setUp(ctx context.Context) error {
 		return err
 	}
 	r.world = world.New(world.Options{Seed: r.o.Seed, Merchants: r.o.People, Start: r.start, Days: r.o.Days})
-	r.admin, r.stolen, r.hook = "adm_"+rand.Text(), "app_"+rand.Text(), "whs_"+rand.Text()
-	r.secrets = []string{r.admin, r.stolen, r.hook}
+	r.admin, r.stolen, r.hook, r.session = "adm_"+rand.Text(), "app_"+rand.Text(), "whs_"+rand.Text(), "ses_"+rand.Text()
+	r.secrets = []string{r.admin, r.stolen, r.hook, r.session}
 	r.envFile = filepath.Join(r.o.Dir, "drill", "app.env")
-	if err := os.WriteFile(r.envFile, []byte("# the victim app\nPORT=0\nSHOPIFY_WEBHOOK_SECRET="+r.hook+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(r.envFile, []byte("# the victim app\nPORT=0\nSHOPIFY_WEBHOOK_SECRET="+r.hook+"\nSESSION_SIGNING_SECRET="+r.session+"\n"), 0o600); err != nil {
 		return err
 	}
 	if err := r.startWorld(ctx); err != nil {
@@ -45,7 +45,7 @@ func (r *run) setUp(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(r.o.Dir, policyFile), r.source, 0o600); err != nil {
 		return err
 	}
-	if err := writeConfig(r.o.Dir, places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile}); err != nil {
+	if err := writeConfig(r.o.Dir, places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner}); err != nil {
 		return err
 	}
 	var err error
@@ -104,7 +104,7 @@ func (r *run) startWorld(ctx context.Context) error {
 	if r.attacker, err = spawn(ctx, r.o.Binary, "attacker", attacker.Config{Target: r.app, Token: attacker.Secret(r.stolen), Seed: r.o.Seed, Merchants: known}, &up); err != nil {
 		return err
 	}
-	r.judge, err = spawn(ctx, r.o.Binary, "judge", judge.Config{Target: r.app, Token: judge.Secret(r.stolen), WebhookSecret: judge.Secret(r.hook), Now: r.start}, &up)
+	r.judge, err = spawn(ctx, r.o.Binary, "judge", judge.Config{Target: r.app, Token: judge.Secret(r.stolen), WebhookSecret: judge.Secret(r.hook), SessionSecret: judge.Secret(r.session), Now: r.start}, &up)
 	return err
 }
 

@@ -71,6 +71,23 @@ func TestSoakSeeds(t *testing.T) {
 	}
 }
 
+func TestSoakEveryPolicyOverTheWholeMonth(t *testing.T) {
+	soaktest.Start(t)
+	m, err := scenarios.Load("stolen-token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.Policies)) {
+		t.Run(id, func(t *testing.T) {
+			o := whole(t)
+			o.Policy, o.Kills = id, 2
+			if card := play(t, o); !card.OK {
+				t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+			}
+		})
+	}
+}
+
 func TestSoakSabotagesOfTheWholeMonth(t *testing.T) {
 	s := soaktest.Start(t)
 	m, err := scenarios.Load("stolen-token")

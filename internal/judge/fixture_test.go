@@ -40,6 +40,7 @@ type story struct {
 	files    map[string]string
 	seen     Sightings
 	sabotage string
+	manifest string
 	trials   int
 }
 
@@ -50,8 +51,9 @@ updated: 2026-11-22
 classes: { unauthorized_access: { means: "Somebody reads data without being allowed to." } }
 parties: { merchants: { affected: scope.merchants }, shopify: { address: [security@platform.example] } }
 duties:
-  tell_merchants: { do: notify, to: merchants.affected, due: 72h after confirmed, content: [what_happened, data_involved] }
-  tell_platform: { do: notify, to: shopify, content: [what_happened] }
+  tell_merchants: { do: notify, to: merchants.affected, due: 72h after confirmed, content: [what_happened, data_involved], promise: [NOT-1, NOT-2, NOT-6] }
+  tell_platform: { do: notify, to: shopify, content: [what_happened], promise: [NOT-3, NOT-4] }
+actions: { rotate_secret: { uses: app_secret, promise: CON-2 } }
 checks: { orders_api: { probe: http } }
 review: [timeline, root_cause]
 contact: { email: security@vendor.example }
@@ -88,7 +90,7 @@ func newStory(t *testing.T) *story {
 	}
 	s.key = filepath.Join(s.dir, "sign.key")
 	s.write("sign.key", private+"\n")
-	s.files["policy/policy.yaml"] = policySource
+	s.files["policy/policy.yaml"], s.manifest = policySource, manifestSource
 	s.files["policy/page.md"] = "# Security Incident Response Policy\n\nSomebody reads data without being allowed to.\n"
 	s.files["policy/page.html"] = "<h1>Policy</h1>"
 	for i, m := range []string{"m_001", "m_001", "m_002"} {
@@ -230,7 +232,7 @@ func (s *story) packed() []byte {
 // file writes everything and is the case.
 func (s *story) file() Case {
 	s.Helper()
-	c := Case{Policy: "pickandpack", Scenario: "stolen-token", Manifest: manifestSource, Work: s.dir, FactsKey: s.key, Secrets: []Secret{"very-secret-token"}, Sabotage: s.sabotage, Trials: s.trials}
+	c := Case{Policy: "pickandpack", Scenario: "stolen-token", Manifest: s.manifest, Work: s.dir, FactsKey: s.key, Secrets: []Secret{"very-secret-token"}, Sabotage: s.sabotage, Trials: s.trials}
 	c.Export = s.write("evidence.tocsin", string(s.packed()))
 	var index strings.Builder
 	for i, m := range s.mails {

@@ -21,6 +21,7 @@ type Config struct {
 	Target        string    `json:"target"` // base address of the application; "" when there is none
 	Token         Secret    `json:"token"`  // the stolen one
 	WebhookSecret Secret    `json:"webhook_secret"`
+	SessionSecret Secret    `json:"session_secret"`
 	Now           time.Time `json:"now"`
 }
 

@@ -3,11 +3,14 @@ package judge
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // told is the first mail to each merchant, by Message-ID and by address: a mail counts for a
@@ -57,14 +60,20 @@ func (b *bench) merchantsTold(p *row) error {
 	return p.took(last.Sub(confirmed), "simulated", "person")
 }
 
-// contentOf is the notice to merchants, or the one to somebody else, and its content items, from the policy's text.
-func (b *bench) contentOf(merchants bool) (duty string, items []string, found bool) {
-	for id, d := range b.policy.Duties {
-		if d.Do == "notify" && d.To != "" && strings.HasPrefix(d.To, "merchants") == merchants {
-			return id, words(d.Content), true
+// promised is the id of the duty or action of a section that makes a promise, the first by name.
+func promised[R any](section map[string]R, of func(R) yaml.Node, promise string) (string, bool) {
+	for _, id := range slices.Sorted(maps.Keys(section)) {
+		if slices.Contains(words(of(section[id])), promise) {
+			return id, true
 		}
 	}
-	return "", nil, false
+	return "", false
+}
+
+// dutyFor is the notice that makes a promise, from the policy's text: its id and content items.
+func (b *bench) dutyFor(promise string) (duty string, items []string, found bool) {
+	duty, found = promised(b.policy.Duties, func(d dutyText) yaml.Node { return d.Promise }, promise)
+	return duty, words(b.policy.Duties[duty].Content), found && b.policy.Duties[duty].Do == "notify"
 }
 
 // written is the newest text of each item of a duty's notice, from the evidence.
@@ -87,7 +96,7 @@ var customersLine = regexp.MustCompile(`(?i)customer accounts[^:\n]*:\s*(?:at le
 var merchantID = regexp.MustCompile(`\bm_[0-9]+\b`)
 
 func (b *bench) noticeContent(p *row) error {
-	duty, items, ok := b.contentOf(true)
+	duty, items, ok := b.dutyFor("NOT-2")
 	if !ok || len(items) == 0 {
 		return errors.New("the policy promises no content")
 	}
@@ -194,14 +203,39 @@ func (s strangers) in(text string, own *merchant) string {
 }
 
 func (b *bench) platformTold(p *row) error {
-	duty, items, ok := b.contentOf(false)
-	if !ok {
-		return errors.New("the policy names no notice to a platform")
-	}
-	addresses := words(b.policy.Parties[b.policy.Duties[duty].To].Address)
 	confirmed, _, ok := b.export.milestone("confirmed")
-	if !ok || len(addresses) == 0 {
-		return errors.New("it was never confirmed, or the policy has no address of the platform")
+	if !ok {
+		return errors.New("it was never confirmed")
+	}
+	return b.partyTold(p, "NOT-3", confirmed)
+}
+
+// authorityTold counts from the instant at which the vendor became aware: the milestone, or the
+// earlier of a person's acknowledgement and the confirmation where nobody set it.
+func (b *bench) authorityTold(p *row) error {
+	aware, _, ok := b.export.milestone("aware")
+	for _, name := range []string{"acknowledged", "confirmed"} {
+		at, _, set := b.export.milestone(name)
+		if set && (!ok || at.Before(aware)) {
+			aware, ok = at, true
+		}
+	}
+	if !ok {
+		return errors.New("nobody ever became aware of it")
+	}
+	return b.partyTold(p, "NOT-4", aware)
+}
+
+// partyTold looks for the mail to the first address of whoever a promise's notice goes to.
+func (b *bench) partyTold(p *row, promise string, from time.Time) error {
+	duty, items, ok := b.dutyFor(promise)
+	if !ok || len(items) == 0 {
+		return errors.New("the policy has no notice that promises it, or one without content")
+	}
+	to := b.policy.Duties[duty].To
+	addresses := words(b.policy.Parties[to].Address)
+	if len(addresses) == 0 {
+		return fmt.Errorf("the policy has no address of %s", to)
 	}
 	_, content := b.written(duty)
 	for _, l := range b.mails {
@@ -216,11 +250,30 @@ func (b *bench) platformTold(p *row) error {
 		p.Proof = "mail " + l.File
 		for _, f := range b.export.of("notice.accepted") {
 			var body struct{ Party string }
-			if f.body(&body); body.Party == b.policy.Duties[duty].To {
+			if f.body(&body); body.Party == to {
 				p.prove(f)
 			}
 		}
-		return p.took(l.At.Sub(confirmed), "simulated", "person")
+		return p.took(l.At.Sub(from), "simulated", "person")
 	}
 	return fmt.Errorf("%s has no mail", addresses[0])
+}
+
+// toldWithoutDelay is the promise without a number: every merchant has its mail within the target
+// that the manifest took from the policy, and the clock that ran meanwhile had no limit to miss.
+func (b *bench) toldWithoutDelay(p *row) error {
+	duty, _, ok := b.dutyFor("NOT-6")
+	if !ok {
+		return errors.New("the policy has no notice that promises it")
+	}
+	ran := false
+	for _, f := range b.export.of("duty.started") {
+		var body struct{ Duty string }
+		f.body(&body)
+		ran = ran || body.Duty == duty
+	}
+	if !ran {
+		return fmt.Errorf("the evidence holds no clock of %s", duty)
+	}
+	return b.merchantsTold(p)
 }

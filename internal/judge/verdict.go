@@ -72,16 +72,26 @@ type policyText struct {
 	Parties map[string]struct {
 		Address yaml.Node `yaml:"address"`
 	} `yaml:"parties"`
-	Duties map[string]struct {
-		Do      string    `yaml:"do"`
-		To      string    `yaml:"to"`
-		Content yaml.Node `yaml:"content"`
-	} `yaml:"duties"`
-	Checks  map[string]yaml.Node `yaml:"checks"`
-	Review  []string             `yaml:"review"`
+	Duties  map[string]dutyText   `yaml:"duties"`
+	Actions map[string]actionText `yaml:"actions"`
+	Checks  map[string]yaml.Node  `yaml:"checks"`
+	Review  []string              `yaml:"review"`
 	Contact struct {
 		Email string `yaml:"email"`
 	} `yaml:"contact"`
+}
+
+// dutyText and actionText are what the judge reads of a duty and of an action.
+type dutyText struct {
+	Do      string    `yaml:"do"`
+	To      string    `yaml:"to"`
+	Content yaml.Node `yaml:"content"`
+	Promise yaml.Node `yaml:"promise"`
+}
+
+type actionText struct {
+	Uses    string    `yaml:"uses"`
+	Promise yaml.Node `yaml:"promise"`
 }
 
 // words reads a YAML scalar or list of scalars.
@@ -113,16 +123,17 @@ var checks = map[string]check{
 	"CON-1": (*bench).revoked, "CON-3": (*bench).switched,
 	"DET-1": (*bench).recorded, "DET-2": (*bench).noticed, "DET-3": (*bench).noticedInTime,
 	"INV-1": (*bench).scoped, "INV-2": (*bench).oneTimeline, "INV-3": (*bench).untouched, "INV-4": (*bench).assessed,
-	"NOT-1": (*bench).merchantsTold, "NOT-2": (*bench).noticeContent, "NOT-3": (*bench).platformTold,
+	"CON-2": (*bench).rotated,
+	"NOT-1": (*bench).merchantsTold, "NOT-2": (*bench).noticeContent, "NOT-3": (*bench).platformTold, "NOT-4": (*bench).authorityTold, "NOT-6": (*bench).toldWithoutDelay,
 	"REC-1": (*bench).restoredWhenProven, "REV-1": (*bench).reviewed,
 	"PRO-12": (*bench).secretsUnseen, "PUB-1": (*bench).pagePublished,
 }
 
 // notWithoutApp are the promises that a replayed log cannot show, because there is no application.
-var notWithoutApp = []string{"CON-1", "CON-3", "DET-1", "DET-3", "REC-1", "INV-2"}
+var notWithoutApp = []string{"CON-1", "CON-2", "CON-3", "DET-1", "DET-3", "REC-1", "INV-2"}
 
 // notWithoutTruth are those that need to know what the attack was.
-var notWithoutTruth = []string{"DET-1", "DET-2", "DET-3", "INV-1", "NOT-1", "NOT-2"}
+var notWithoutTruth = []string{"DET-1", "DET-2", "DET-3", "INV-1", "NOT-1", "NOT-2", "NOT-6"}
 
 // Judge decides every promise of the manifest.
 func Judge(ctx context.Context, c Case, seen Sightings) (Scorecard, error) {

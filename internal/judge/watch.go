@@ -19,7 +19,7 @@ const every = 20 * time.Millisecond
 
 // Sightings is what the judge found out by itself.
 type Sightings struct {
-	Token, Webhook Sighting
+	Token, Webhook, Session Sighting
 }
 
 // Sighting is the history of one credential as the judge saw it.
@@ -87,20 +87,26 @@ func (w *watcher) loop(ctx context.Context) {
 			return req, err
 		})
 		if n%4 == 0 {
-			w.try(ctx, &w.s.Webhook, func() (*http.Request, error) { return w.ping(ctx) })
+			w.try(ctx, &w.s.Webhook, func() (*http.Request, error) {
+				return w.ping(ctx, "/webhooks/ping", "X-Shopify-Hmac-Sha256", w.c.WebhookSecret)
+			})
+			w.try(ctx, &w.s.Session, func() (*http.Request, error) {
+				return w.ping(ctx, "/sessions/ping", "X-Session-Signature", w.c.SessionSecret)
+			})
 		}
 	}
 }
 
-func (w *watcher) ping(ctx context.Context) (*http.Request, error) {
+// ping is a request signed with a secret.
+func (w *watcher) ping(ctx context.Context, path, header string, secret Secret) (*http.Request, error) {
 	const body = `{"ping":"judge"}`
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.c.Target+"/webhooks/ping", strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.c.Target+path, strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	mac := hmac.New(sha256.New, []byte(w.c.WebhookSecret))
+	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
-	req.Header.Set("X-Shopify-Hmac-Sha256", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	req.Header.Set(header, base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	return req, nil
 }
 

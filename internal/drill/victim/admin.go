@@ -55,20 +55,22 @@ func (v *Victim) postToken(w http.ResponseWriter, r *http.Request) {
 	json.NewEncoder(w).Encode(map[string]string{"token": token, "credential": CredentialID(token)})
 }
 
-// postPing is a webhook: it is taken when its signature was made with the secret that stands in
-// the env file now.
-func (v *Victim) postPing(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
-	if err != nil {
-		http.Error(w, "too large", http.StatusRequestEntityTooLarge)
-		return
+// ping is a request that is taken when its signature was made with a secret that stands in the env
+// file now: a webhook, or a session.
+func (v *Victim) ping(key, header string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 64<<10))
+		if err != nil {
+			http.Error(w, "too large", http.StatusRequestEntityTooLarge)
+			return
+		}
+		status := http.StatusUnauthorized
+		if secret, err := readEnv(v.c.EnvFile, key); err == nil && secret != "" && signed(body, secret, r.Header.Get(header)) {
+			status = http.StatusOK
+		}
+		v.noteAdmin(r, status)
+		w.WriteHeader(status)
 	}
-	status := http.StatusUnauthorized
-	if secret, err := readEnv(v.c.EnvFile, "SHOPIFY_WEBHOOK_SECRET"); err == nil && secret != "" && signed(body, secret, r.Header.Get("X-Shopify-Hmac-Sha256")) {
-		status = http.StatusOK
-	}
-	v.noteAdmin(r, status)
-	w.WriteHeader(status)
 }
 
 func signed(body []byte, secret, signature string) bool {
