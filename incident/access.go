@@ -26,7 +26,13 @@ var admitted = map[string]who{
 	"report-attempt": services,
 	"report-result":  services,
 	"tick":           services,
+
+	"record-directory": services,
+	"begin-programme":  services,
 }
+
+// programmeCommands are the commands that the programme takes; no incident takes the first two.
+var programmeCommands = []string{"begin-programme", "event", "done", "waive", "report-attempt", "report-result", "tick"}
 
 // afterwards lists the commands that are taken after an incident was dismissed or closed. What
 // workers report is always taken: it happened.
@@ -49,17 +55,23 @@ var afterwards = map[string][]Status{
 	"publish":        {StatusDismissed},
 	"adjust-scope":   {StatusDismissed},
 	"record-scope":   {StatusDismissed},
+
+	"record-directory": {StatusDismissed},
+	"move-policy":      {StatusDismissed},
 }
 
 // signing are the commands that count as somebody's signature. Only a person can give them: the
 // account behind a socket or a script is nobody's second pair of eyes.
-var signing = []string{"approve", "approve-notice", "verify-fix", "sign"}
+var signing = []string{"approve", "approve-notice", "verify-fix", "sign", "attest", "override", "move-policy"}
 
 // admit refuses what an account may not do at all, and what the incident is not open for.
 func (w *work) admit(c Command) error {
 	name := c.Name()
 	if err := w.admitAccess(name); err != nil {
 		return err
+	}
+	if w.base.Programme || name == "begin-programme" || name == "event" {
+		return w.admitProgramme(name)
 	}
 	switch {
 	case !w.base.isOpened():
@@ -72,6 +84,22 @@ func (w *work) admit(c Command) error {
 			return refuse(RefusedNotOpen, fmt.Sprintf("%s is refused: %s is %s", name, w.base.ID, w.base.Status),
 				Missing{What: "the incident is not open", Do: w.do("reopen it", "reopen", "--reason …")})
 		}
+	}
+	return nil
+}
+
+// admitProgramme: the programme has no phases, so that what it takes does not depend on any.
+func (w *work) admitProgramme(name string) error {
+	switch {
+	case !slices.Contains(programmeCommands, name):
+		return refuse(RefusedUnknown, name+" is a command of an incident, and this is the programme",
+			Missing{What: "an incident", Do: "list them: tocsin incident list"})
+	case w.base.isOpened() && !w.base.Programme:
+		return refuse(RefusedUnknown, name+" is a command of the programme, and this is an incident",
+			Missing{What: "the programme", Do: "see what it owes: tocsin programme"})
+	case !w.base.isOpened() && name != "begin-programme":
+		return refuse(RefusedNoIncident, "the programme has not begun: no policy is in force",
+			Missing{What: "a policy", Do: "name one in tocsin.yaml and start the server: tocsin serve"})
 	}
 	return nil
 }

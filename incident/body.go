@@ -224,3 +224,54 @@ func decodePart(f Fact, p Part, into any) error {
 type RestoredBody struct {
 	Gates []string `json:"gates,omitempty"` // that let it through; their signatures are used up
 }
+
+// ScaleBody is the body of scale.set.
+type ScaleBody struct {
+	Scale string `json:"scale"`
+	From  string `json:"from,omitempty"`
+	Level string `json:"level"`
+}
+
+// DirectoryBody is the body of directory.read. What is known of a merchant stands in its part.
+type DirectoryBody struct {
+	N int `json:"n"`
+}
+
+// DoneBody is the body of act.done.
+type DoneBody struct {
+	Duty      string    `json:"duty"`
+	Recipient string    `json:"recipient,omitempty"` // an event's id; never a merchant
+	At        time.Time `json:"at"`
+}
+
+// PassedBody is the body of instant.passed.
+type PassedBody struct {
+	Clock string    `json:"clock"` // as written: "4h after confirmed"
+	At    time.Time `json:"at"`
+}
+
+// OverriddenBody is the body of gate.overridden.
+type OverriddenBody struct {
+	Gate    string `json:"gate"`
+	Command string `json:"command"`
+	Subject string `json:"subject,omitempty"`
+	N       int    `json:"n"` // things that were missing
+}
+
+// PolicyMovedBody is the body of policy.moved.
+type PolicyMovedBody struct {
+	From string `json:"from"`
+	To   string `json:"to"`
+}
+
+// ProgrammeBody is the body of programme.begun.
+type ProgrammeBody struct {
+	Policy string `json:"policy"`
+}
+
+// EventBody is the body of event.recorded.
+type EventBody struct {
+	ID    string    `json:"id"`
+	Event string    `json:"event"`
+	At    time.Time `json:"at"`
+}

@@ -24,12 +24,18 @@ type DutyBody struct {
 	Proof     *Proof    `json:"proof,omitempty"`   // met: by what
 	Trigger   string    `json:"trigger,omitempty"` // met: "system" or "person"
 	Cause     string    `json:"cause,omitempty"`   // moved, stopped, ruled out, resumed: a word why
+	Applies   time.Time `json:"applies,omitzero"`  // started: when the duty first applied
+	Floor     time.Time `json:"floor,omitzero"`    // an act before it does not meet the duty
+	Cell      string    `json:"cell,omitempty"`    // the table's cell the clock came from
+	Law       string    `json:"law,omitempty"`     // the law's clock that runs
 }
 
 // Proof names what met a duty. The fold turns it into the id of the fact.
 type Proof struct {
 	Milestone string `json:"milestone,omitempty"`
 	Notice    string `json:"notice,omitempty"` // its delivery to the same recipient
+	Answer    string `json:"answer,omitempty"` // the fact that was answered
+	Done      int    `json:"done,omitempty"`   // the n-th act recorded as done, from 1
 }
 
 // DutyText is the clock in words, or why there is none.
@@ -76,6 +82,7 @@ type NoticeBody struct {
 	Items   []string    `json:"items,omitempty"` // content items that have a text
 	Roles   []string    `json:"roles,omitempty"`
 	Attest  bool        `json:"attest,omitempty"`
+	Open    []string    `json:"open,omitempty"`    // items it says are not known yet
 	N       int         `json:"n,omitempty"`       // recipients
 	Parties []string    `json:"parties,omitempty"` // recipients that are no merchants
 }
@@ -95,6 +102,7 @@ type DeliveryBody struct {
 	Code   string        `json:"code,omitempty"`
 	Seen   time.Time     `json:"seen,omitzero"`
 	Retry  time.Time     `json:"retry,omitzero"`
+	Via    string        `json:"via,omitempty"` // told otherwise: the channel
 }
 
 // DeliveryPart is the recipient's part of a delivery fact.

@@ -1,6 +1,8 @@
 package incident
 
 import (
+	"time"
+
 	"testing"
 
 	"github.com/tocsin-ir/tocsin/calendar"
@@ -76,18 +78,21 @@ func TestADutyDueByAnInstantRunsBeforeItAndIsMissedByIt(t *testing.T) {
 func TestAnAnchorOfSeveralNamesTakesTheFirstOrWithAllTheLast(t *testing.T) {
 	s := NewState("INC-1")
 	s.Milestones["confirmed"] = &Milestone{At: t0.Add(h)}
-	names := []string{"confirmed", "contained"}
-	if name, at := anchor(s, names, false, ""); name != "confirmed" || !at.Equal(t0.Add(h)) {
+	resolve := func(all bool) (string, time.Time) {
+		name, at, _ := newTimer(testPolicy()).anchor(s, policy.Anchor{Names: []string{"confirmed", "contained"}, All: all}, subject{})
+		return name, at
+	}
+	if name, at := resolve(false); name != "confirmed" || !at.Equal(t0.Add(h)) {
 		t.Fatal(name, at)
 	}
-	if name, _ := anchor(s, names, true, ""); name != "" {
+	if name, _ := resolve(true); name != "" {
 		t.Fatalf("all of them have not happened: %s", name)
 	}
 	s.Milestones["contained"] = &Milestone{At: t0}
-	if name, _ := anchor(s, names, false, ""); name != "contained" {
+	if name, _ := resolve(false); name != "contained" {
 		t.Fatal(name)
 	}
-	if name, at := anchor(s, names, true, ""); name != "confirmed" || !at.Equal(t0.Add(h)) {
+	if name, at := resolve(true); name != "confirmed" || !at.Equal(t0.Add(h)) {
 		t.Fatal(name, at)
 	}
 }

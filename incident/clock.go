@@ -1,7 +1,7 @@
 package incident
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,11 +11,22 @@ import (
 
 // clockAt is what the clocks of a duty come to for one recipient.
 type clockAt struct {
-	anchor                string
-	started, target, due  time.Time
-	text                  string
-	unknown               []string // names a table's cell depends on that are not known
-	anchored, none, byNow bool     // none: no clock counts at this level; byNow: it must be done before its anchor
+	anchor               string
+	started, target, due time.Time
+	text                 string
+	unknown              []string // names a table's cell or a law depends on that are not known
+	anchored, none       bool     // none: no clock counts here
+	cell                 policy.Cell
+	law                  string
+	source               string // the clause of a law
+	ruledOut             string // why this clock does not count; "" when it may
+}
+
+// subject is whose clock is asked for.
+type subject struct {
+	d         *policy.Duty
+	recipient string
+	applies   time.Time // when the duty first applied to it
 }
 
 // timer computes due times. It remembers what it computed, because thousands of recipients share
@@ -24,15 +35,18 @@ type timer struct {
 	p     *policy.Program
 	memo  map[sum]time.Time
 	calls map[callKey]call
+	laws  map[lawKey][]policy.LawClock
 
 	lastKey callKey
 	last    call
+	trace   func(clockAt) // told of every clock that is looked at; nil: nobody asks
 }
 
 type sum struct {
 	from int64
 	l    calendar.Length
 	back bool
+	law  string // a law counts in hours of its own
 }
 
 func newTimer(p *policy.Program) *timer { return &timer{p: p} }
@@ -41,20 +55,26 @@ func (t *timer) add(from time.Time, l calendar.Length) time.Time {
 	return t.count(from, l, false)
 }
 
+func (t *timer) zone() *time.Location {
+	if t.p.Zone == nil {
+		return time.UTC
+	}
+	return t.p.Zone
+}
+
 func (t *timer) count(from time.Time, l calendar.Length, back bool) time.Time {
-	k := sum{from.UnixNano(), l, back}
+	return t.countIn(sum{from.UnixNano(), l, back, ""}, from, t.zone(), t.p.Hours)
+}
+
+func (t *timer) countIn(k sum, from time.Time, zone *time.Location, h calendar.Hours) time.Time {
 	if at, ok := t.memo[k]; ok {
 		return at
 	}
-	zone := t.p.Zone
-	if zone == nil {
-		zone = time.UTC
-	}
 	var at time.Time
-	if back {
-		at = calendar.Sub(from, l, zone, t.p.Hours)
+	if k.back {
+		at = calendar.Sub(from, k.l, zone, h)
 	} else {
-		at = calendar.Add(from, l, zone, t.p.Hours)
+		at = calendar.Add(from, k.l, zone, h)
 	}
 	at = at.UTC()
 	if t.memo == nil {
@@ -65,45 +85,94 @@ func (t *timer) count(from time.Time, l calendar.Length, back bool) time.Time {
 }
 
 // clocks runs a duty's clocks for one recipient: of those whose anchor has happened, the one with
-// the earliest limit counts, then the one with the earliest target.
-func (t *timer) clocks(s *State, d *policy.Duty, v *policy.View, recipient string) clockAt {
-	list := d.Due
+// the earliest limit counts, then the one with the earliest target. A cell that says none, at a
+// level that is proved, leaves no clock at all.
+func (t *timer) clocks(s *State, sub subject, v *policy.View) clockAt {
+	list := sub.d.Due
 	if len(list) == 0 {
-		list = []policy.Clock{{Kind: "open"}}
+		list = openClock
 	}
 	var best clockAt
-	ruledOut, unanchored := 0, ""
+	var maybeNone []string
+	candidates, ruledOut, waiting := 0, 0, ""
+	out := ""
 	for i := range list {
 		c := &list[i]
-		var unknown []string
+		verdict := policy.Verdict{Value: policy.True}
 		if c.When != nil {
-			verdict := c.When.Eval(*v)
-			if verdict.Value == policy.False {
-				ruledOut++
-				continue
-			}
-			if verdict.Value == policy.Unknown {
-				unknown = verdict.Missing
-			}
+			verdict = c.When.Eval(*v)
 		}
-		at := t.clock(s, c, recipient)
-		at.unknown = unknown
-		if !at.anchored {
-			unanchored = at.text
+		if verdict.Value == policy.False {
+			candidates++
+			ruledOut++
+			if t.trace != nil {
+				t.trace(clockAt{text: clockText(c, nil), cell: c.Cell, ruledOut: verdict.Why})
+			}
 			continue
 		}
-		if earlier(at, best) {
-			at, best = best, at
+		if c.None {
+			if t.trace != nil {
+				t.trace(clockAt{text: "none", cell: c.Cell, unknown: verdict.Missing, none: verdict.Value == policy.True})
+			}
+			if verdict.Value == policy.True {
+				return clockAt{none: true, text: "not due at this level" + inCell(c.Cell), cell: c.Cell}
+			}
+			maybeNone = append(maybeNone, verdict.Missing...)
+			continue
 		}
-		if best.target.IsZero() || !at.target.IsZero() && at.target.Before(best.target) {
-			best.target = at.target
+		for _, at := range t.clock(s, c, sub, v) {
+			candidates++
+			at.cell = c.Cell
+			if verdict.Value == policy.Unknown {
+				at.unknown = append(slices.Clip(at.unknown), verdict.Missing...)
+			}
+			if t.trace != nil {
+				t.trace(at)
+			}
+			switch {
+			case at.ruledOut != "":
+				ruledOut++
+				out = at.ruledOut
+				continue
+			case !at.anchored:
+				if waiting == "" {
+					waiting = at.text
+				}
+				continue
+			}
+			if earlier(at, best) {
+				at, best = best, at
+			}
+			if at.anchored && (best.target.IsZero() || !at.target.IsZero() && at.target.Before(best.target)) {
+				best.target = at.target
+			}
 		}
 	}
+	best.unknown = append(slices.Clip(best.unknown), maybeNone...)
 	if !best.anchored {
-		best.text = unanchored
-		best.none = ruledOut == len(list)
+		best.text = waiting
+		best.none = candidates > 0 && ruledOut == candidates
+		best.ruledOut = out
 	}
 	return best
+}
+
+// openClock is the clock of a duty that has none: elapsed time is shown.
+var openClock = []policy.Clock{{Kind: "open"}}
+
+// inCell names a cell in a reason; "" for no cell.
+func inCell(c policy.Cell) string {
+	if c.By == "" {
+		return ""
+	}
+	return ", by the table: " + cellName(c)
+}
+
+func cellName(c policy.Cell) string {
+	if c.By == "" {
+		return ""
+	}
+	return c.By + " " + c.Level
 }
 
 // earlier reports whether a runs out before b.
@@ -114,46 +183,76 @@ func earlier(a, b clockAt) bool {
 	if !a.due.Equal(b.due) {
 		return b.due.IsZero() || !a.due.IsZero() && a.due.Before(b.due)
 	}
-	return !a.target.IsZero() && (b.target.IsZero() || a.target.Before(b.target))
+	if !a.target.Equal(b.target) {
+		return !a.target.IsZero() && (b.target.IsZero() || a.target.Before(b.target))
+	}
+	return len(a.unknown) < len(b.unknown) // of two that run out together, the one that is certain
 }
 
-func (t *timer) clock(s *State, c *policy.Clock, recipient string) clockAt {
-	names := c.Anchor.Names
-	if len(names) == 0 {
-		names = []string{t.p.Starts}
-		if t.p.Starts == "" {
-			names = []string{"detected"}
-		}
+// clock is what one clock of the policy comes to: one clock, or one for each law that applies or
+// may.
+func (t *timer) clock(s *State, c *policy.Clock, sub subject, v *policy.View) []clockAt {
+	names := t.names(c.Anchor)
+	switch c.Kind {
+	case "law":
+		return t.byLaw(s, c, names, sub, v)
+	case "contract":
+		return []clockAt{t.byContract(s, c, names, sub)}
 	}
-	out := clockAt{text: clockText(c, names)}
+	return []clockAt{t.counted(s, c, names, sub, c.Span, clockText(c, names))}
+}
+
+// names are the instants an anchor names, or the one that clocks of this policy start at.
+func (t *timer) names(a policy.Anchor) []string {
+	switch {
+	case len(a.Names) > 0:
+		return a.Names
+	case t.p.Starts != "":
+		return []string{t.p.Starts}
+	}
+	return detected
+}
+
+var detected = []string{"detected"}
+
+// counted counts a span from, to or before an anchor by the policy's own rules.
+func (t *timer) counted(s *State, c *policy.Clock, names []string, sub subject, span calendar.Span, text string) clockAt {
+	out := clockAt{text: text}
+	anchor := c.Anchor
+	anchor.Names = names
+	name, at, from := t.anchor(s, anchor, sub)
 	if c.Kind == "by" {
-		// It has to be done before the anchor happens, so it runs from the start.
-		out.anchored, out.anchor, out.started, out.byNow = true, "opened", s.Opened, true
-		if name, at := anchor(s, names, c.Anchor.All, recipient); name != "" {
+		switch {
+		case name != "":
 			out.due = at
+		case anchor.End != "":
+			return out // the period is that of an instant that has not happened
+		}
+		// It has to be done before the anchor happens, so it runs from the start.
+		out.anchored, out.anchor, out.started = true, "opened", s.begin(sub)
+		if anchor.End != "" {
+			out.anchor, out.started = name, from
 		}
 		return out
 	}
-	name, at := anchor(s, names, c.Anchor.All, recipient)
 	if name == "" {
 		return out
 	}
-	out.anchored, out.anchor, out.started = true, name, at
-	span := c.Span
-	promptly := t.p.Promptly
-	switch c.Kind {
-	case "open":
+	out.anchored, out.anchor, out.started = true, name, from
+	if c.Kind == "open" {
 		return out
-	case "law", "contract":
-		// No clause is known to the engine yet: promptly, and never dropped.
-		if span.Open() && promptly.N > 0 {
-			span.Target = &promptly
-		}
 	}
-	if c.Prompt && span.Target == nil && promptly.N > 0 {
+	if c.Prompt && span.Target == nil && t.p.Promptly.N > 0 {
+		promptly := t.p.Promptly
 		span.Target = &promptly
 	}
 	back := c.Kind == "before"
+	if back {
+		// It counts back from its anchor, so that it runs since the duty applies.
+		if begin := s.begin(sub); begin.Before(out.started) {
+			out.started = begin
+		}
+	}
 	if span.Target != nil {
 		out.target = t.count(at, *span.Target, back)
 	}
@@ -163,9 +262,21 @@ func (t *timer) clock(s *State, c *policy.Clock, recipient string) clockAt {
 	return out
 }
 
+// begin is when a duty began to apply to a recipient: what runs without an anchor of its own runs
+// from there.
+func (s *State) begin(sub subject) time.Time {
+	if !sub.applies.IsZero() && s.Programme {
+		return sub.applies
+	}
+	return s.Opened
+}
+
 func clockText(c *policy.Clock, names []string) string {
 	if c.Text != "" {
 		return c.Text
+	}
+	if names == nil {
+		names = c.Anchor.Names
 	}
 	between := " or "
 	if c.Anchor.All {
@@ -174,77 +285,53 @@ func clockText(c *policy.Clock, names []string) string {
 	return strings.TrimSpace(c.Kind + " " + strings.Join(names, between))
 }
 
-// anchor resolves the names of an anchor: the first to happen, or with all the last once all have.
-// An empty name says that it has not happened.
-func anchor(s *State, names []string, all bool, recipient string) (string, time.Time) {
-	var name string
-	var at time.Time
-	for _, n := range names {
-		got := instant(s, n, recipient)
+// floor is the instant before which an act does not meet the duty: the last of its floors. A floor
+// whose anchor has not happened holds until it has; text then says which.
+func (t *timer) floor(s *State, sub subject) (at time.Time, pending bool, text string) {
+	for i := range sub.d.Floor {
+		c := &sub.d.Floor[i]
+		names := t.names(c.Anchor)
+		anchor := c.Anchor
+		anchor.Names = names
+		name, from, _ := t.anchor(s, anchor, sub)
+		if name == "" {
+			return time.Time{}, true, clockText(c, names)
+		}
+		span := c.Span.Limit
+		if span == nil {
+			span = c.Span.Target
+		}
+		if span != nil && c.Kind != "by" {
+			from = t.count(from, *span, c.Kind == "before")
+		}
+		if from.After(at) {
+			at, text = from, clockText(c, names)
+		}
+	}
+	return at, false, text
+}
+
+// anchor resolves an anchor: the first of its names to happen, or with All the last once all have.
+// at is the instant that counts, which with End is the end of the period that from lies in. An
+// empty name says that it has not happened.
+func (t *timer) anchor(s *State, a policy.Anchor, sub subject) (name string, at, from time.Time) {
+	for _, n := range a.Names {
+		got := instant(s, n, sub)
 		if got.IsZero() {
-			if all {
-				return "", time.Time{}
+			if a.All {
+				return "", time.Time{}, time.Time{}
 			}
 			continue
 		}
-		if name == "" || got.Before(at) != all && !got.Equal(at) {
-			name, at = n, got
+		if name == "" || got.Before(from) != a.All && !got.Equal(from) {
+			name, from = n, got
 		}
 	}
-	return name, at
-}
-
-// instant is when something named in a policy happened; zero: it has not. A duty's instant is that
-// of the same recipient where there is one, else that of the duty as a whole.
-func instant(s *State, name, recipient string) time.Time {
-	duty, event, ok := strings.Cut(name, ".")
-	if !ok {
-		if name == "opened" {
-			return s.Opened
-		}
-		if m := s.Milestones[name]; m != nil {
-			return m.At
-		}
-		return time.Time{}
+	at = from
+	if name != "" && a.End != "" {
+		at = calendar.Period(a.End).End(from, t.zone())
 	}
-	if recipient != "" {
-		if d := s.Duties[dutyKey(duty, recipient, 0)]; d != nil {
-			return d.instant(event)
-		}
-	}
-	if t := s.Tally[duty]; t != nil {
-		return t.instant(event)
-	}
-	return time.Time{}
-}
-
-func (d *DutyInstance) instant(event string) time.Time {
-	switch event {
-	case "started", "applies":
-		if d.State != DutyNot {
-			return d.Started
-		}
-	case "met":
-		if d.met() {
-			return d.Met
-		}
-	case "missed", "late":
-		return d.Missed
-	}
-	return time.Time{}
-}
-
-// perRecipient reports whether the clocks of a duty may differ between recipients: they do when
-// one is anchored on another duty.
-func perRecipient(d *policy.Duty) bool {
-	for _, c := range d.Due {
-		for _, n := range c.Anchor.Names {
-			if strings.Contains(n, ".") {
-				return true
-			}
-		}
-	}
-	return false
+	return name, at, from
 }
 
 // riskAt is when a duty counts as at risk: past its target, or with less than a quarter of its
@@ -258,53 +345,6 @@ func riskAt(d *DutyInstance) time.Time {
 		}
 	}
 	return at
-}
-
-// call is one page that an escalation calls for: its id, and when. A zero instant is never.
-type call struct {
-	id string
-	at time.Time
-}
-
-type callKey struct {
-	duty string
-	i    int
-	from int64
-}
-
-// page is the call of a duty's i-th escalation. It counts from the limit, or from the target of a
-// duty that has no limit. Instances with the same limit share one call: nobody is paged once per
-// merchant.
-func (t *timer) page(d *DutyInstance, i int, e policy.Escalation) call {
-	from := d.Due
-	if from.IsZero() {
-		from = d.Target
-	}
-	if from.IsZero() {
-		return call{}
-	}
-	k := callKey{d.Duty, i, from.UnixNano()}
-	if k == t.lastKey {
-		return t.last
-	}
-	if c, ok := t.calls[k]; ok {
-		t.lastKey, t.last = k, c
-		return c
-	}
-	c := call{id: fmt.Sprintf("%s/%d/%s/%s", d.Duty, i+1, e.Role, from.UTC().Format("20060102T150405Z"))}
-	if e.After.N < 0 {
-		l := e.After
-		l.N = -l.N
-		c.at = t.count(from, l, true)
-	} else {
-		c.at = t.add(from, e.After)
-	}
-	if t.calls == nil {
-		t.calls = map[callKey]call{}
-	}
-	t.calls[k] = c
-	t.lastKey, t.last = k, c
-	return c
 }
 
 // grain is the resolution of domain wake-ups. Databases keep microseconds; a wake-up rounded down

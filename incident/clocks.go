@@ -21,11 +21,11 @@ func Clocks(p *policy.Program, s *State) []DutyInstance {
 		list = append(list, *d)
 		begun[d.Duty] = true
 	}
-	v := view(p, s)
 	t := newTimer(p)
+	v := viewAt(p, s, t, s.Updated)
 	for i := range p.Duties {
 		d := &p.Duties[i]
-		if d.For == "programme" || begun[d.ID] {
+		if !runsIn(s, d) || begun[d.ID] {
 			continue
 		}
 		list = append(list, waiting(t, s, d, &v))
@@ -48,9 +48,17 @@ func Clocks(p *policy.Program, s *State) []DutyInstance {
 // waiting is a duty that has not begun, with the reason why not.
 func waiting(t *timer, s *State, d *policy.Duty, v *policy.View) DutyInstance {
 	w := DutyInstance{Key: d.ID, Duty: d.ID, State: DutyWaiting}
-	clk := t.clocks(s, d, v, "")
-	verdict := newCondition(d.When, v).eval(s, "")
+	clk := t.clocks(s, subject{d: d}, v)
+	cond := newCondition(t.p, d.When, v, s.Updated)
+	verdict := cond.eval(s, "")
+	if d.Unless != nil && verdict.Value != policy.False {
+		if u := d.Unless.Eval(*v); u.Value == policy.True {
+			verdict = policy.Verdict{Value: policy.False, Why: stoodDown + u.Why}
+		}
+	}
 	switch {
+	case d.For == "each":
+		w.Why = "for each " + d.Each + ", and none is recorded"
 	case verdict.Value == policy.False || clk.none:
 		w.State, w.Why = DutyNot, whyNot(clk, verdict)
 	case clk.anchored:

@@ -205,6 +205,7 @@ type DraftNotice struct {
 	Notice  string            `json:"notice,omitempty"` // an existing draft to change; "" for a new one
 	Subject string            `json:"subject"`
 	Content map[string]string `json:"content"`
+	Open    []string          `json:"open,omitempty"` // items not known yet: a follow-up has to say them
 }
 
 // ApproveNotice signs a notice. It is refused while a content item of the duty is empty.

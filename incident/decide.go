@@ -32,6 +32,10 @@ type Context struct {
 	Env      string
 	Causes   []string
 	Versions Versions
+
+	// Directory is what the directory of merchants says of those that a command brings into the
+	// scope, by id. What a decision takes from it becomes a fact; nil: nothing is known.
+	Directory map[string]Recipient
 }
 
 // Decision is the outcome of a command that was accepted. Reason is never empty.

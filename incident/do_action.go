@@ -94,12 +94,13 @@ func (w *work) approveAction(c ApproveAction) (Reason, error) {
 		return w.refuseGate("approve", a.ID, RefusedRole, fmt.Sprintf("%s holds no role whose signature %s still needs", me, a.ID), nil,
 			w.signatures(before, "approve "+a.ID, a.Decl)...)
 	}
-	v := view(w.p, w.base)
+	v := w.view(w.base)
 	shut, missing := gateMissing(w.p, w.base, &v, w.ctx.Actor, actionGuards(a)...)
 	missing = append(missing, w.firstThings(decl)...)
 	if len(missing) > 0 {
 		return w.refuseGate("approve", a.ID, RefusedGate, a.ID+" cannot be approved yet", shut, missing...)
 	}
+	w.through("approve", a.ID, &v, actionGuards(a)...)
 	body := ActionBody{Action: a.ID, State: ActionPlanned, Roles: w.slots(need)}
 	if len(after) > 0 {
 		w.fact(KindActionApproved, body)

@@ -3,10 +3,13 @@ package incident
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // Unclassified is the class of an incident that nobody has sorted yet.
@@ -212,6 +215,9 @@ func (w *work) mark(c Mark) (Reason, error) {
 		return "", refuse(RefusedState, fmt.Sprintf("milestone %s is set already, with another time", c.Milestone),
 			Missing{What: "a correction, which keeps both times", Do: w.do("correct it", "correct", c.Milestone+" --at TIME --reason …")})
 	}
+	if missing := w.tooEarlyFor(c.Milestone, at); len(missing) > 0 {
+		return w.refuseGate("mark", c.Milestone, RefusedTooEarly, "it is too early for "+c.Milestone, nil, missing...)
+	}
 	w.setMilestone(c.Milestone, at, c.Reason)
 	return ReasonMarked, nil
 }
@@ -254,21 +260,28 @@ func (w *work) isAnchor(name string) bool {
 	if starts == "" {
 		starts = "detected"
 	}
-	for _, d := range w.p.Duties {
-		for _, c := range d.Due {
+	clocks := func(list []policy.Clock) bool {
+		return slices.ContainsFunc(list, func(c policy.Clock) bool {
+			if c.Kind == "law" && slices.Contains(lawAnchors, name) {
+				return true
+			}
 			anchors := c.Anchor.Names
 			if len(anchors) == 0 {
 				anchors = []string{starts}
 			}
-			for _, n := range names {
-				if slices.Contains(anchors, n) {
-					return true
-				}
-			}
+			return slices.ContainsFunc(names, func(n string) bool { return slices.Contains(anchors, n) })
+		})
+	}
+	for i := range w.p.Duties {
+		if d := &w.p.Duties[i]; clocks(d.Due) || clocks(d.Floor) {
+			return true
 		}
 	}
 	return false
 }
+
+// lawAnchors are the milestones that the clocks of laws count from.
+var lawAnchors = []string{"aware", "discovered", "determined", "confirmed", "acknowledged", "detected"}
 
 func (w *work) answer(c Answer) (Reason, error) {
 	if err := needText("reason", c.Reason, maxReason); err != nil {
@@ -281,6 +294,9 @@ func (w *work) answer(c Answer) (Reason, error) {
 		value, err := answerValue(d.Type, c.Value)
 		if err != nil {
 			return "", err
+		}
+		if d.Type == "choice" && !slices.Contains(d.Values, fmt.Sprint(value)) {
+			return "", invalid("value", "must be one of %s", strings.Join(d.Values, ", "))
 		}
 		if old := w.base.Answers[c.Fact]; old != nil && conditionValue(old.Value) == conditionValue(value) {
 			return ReasonNothingChanged, nil
@@ -313,7 +329,7 @@ func answerValue(kind string, v any) (any, error) {
 			}
 		}
 		return nil, invalid("value", "must be a whole number")
-	case "string":
+	case "string", "choice":
 		s, ok := v.(string)
 		if !ok {
 			return nil, invalid("value", "must be a string")
@@ -337,8 +353,10 @@ func (w *work) setSeverity(c SetSeverity) (Reason, error) {
 	if to == from {
 		return ReasonNothingChanged, nil
 	}
-	if from >= 0 && to > from && !w.leads() {
-		return "", w.refuseLead("lowering the severity")
+	if from >= 0 && to > from {
+		if reason, err := w.mayLower(); err != nil {
+			return reason, err
+		}
 	}
 	w.fact(KindSeverity, SeverityBody{From: w.base.Severity, Severity: c.Severity}, own(Reasoned{c.Reason}))
 	return ReasonSeveritySet, nil
@@ -424,6 +442,7 @@ func (w *work) recordScope(c RecordScope) (Reason, error) {
 		Customers: c.Customers, Events: c.Events, Records: c.Records, AtLeast: c.AtLeast, DataTypes: c.DataTypes,
 		First: c.First.UTC(), Last: c.Last.UTC(), Gaps: c.Gaps, Added: added, Removed: len(w.base.Exposures) - kept,
 	}, parts...)
+	w.readDirectory(slices.Collect(maps.Values(w.ctx.Directory)))
 	if !w.base.has("scoped") {
 		w.setMilestone("scoped", w.now, "a scope was computed from the events")
 	}
@@ -445,6 +464,9 @@ func (w *work) adjustScope(c AdjustScope) (Reason, error) {
 		return ReasonNothingChanged, nil
 	}
 	w.fact(KindScopeAdjust, AdjustedBody{Include: c.Include}, part(c.Merchant, Reasoned{c.Reason}))
+	if c.Include {
+		w.readDirectory(slices.Collect(maps.Values(w.ctx.Directory)))
+	}
 	if !c.Include {
 		w.withdraw(func(m string) bool { return m == c.Merchant }, false, "excluded by hand")
 	}
@@ -488,9 +510,9 @@ func (w *work) waive(c Waive) (Reason, error) {
 	}
 	var groups []*group
 	for _, d := range sortDuties(w.p, list) {
-		of := dutyOf(w.p, d.Duty)
+		of := w.duty(d.Duty)
 		b := DutyBody{Duty: d.Duty, Round: d.Round, Recipient: d.Recipient, State: DutyWaived, N: 1, Cause: "waived", At: w.now}
-		if of != nil && toMerchants(w.p, of) && d.Recipient != "" {
+		if of != nil && merchantsOf(w.p, w.base, of) && d.Recipient != "" {
 			b.Recipient = ""
 			if n := len(groups); n > 0 && len(groups[n-1].merchants) > 0 && groups[n-1].body.Duty == b.Duty && groups[n-1].body.Round == b.Round {
 				groups[n-1].merchants = append(groups[n-1].merchants, d.Recipient)

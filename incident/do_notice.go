@@ -22,6 +22,9 @@ func (w *work) draftNotice(c DraftNotice) (Reason, error) {
 	if err := checkMap("content", c.Content, maxText); err != nil {
 		return "", err
 	}
+	if err := w.checkOpen(d, c); err != nil {
+		return "", err
+	}
 	id := c.Notice
 	if id == "" {
 		id = fmt.Sprintf("NTC-%d", len(w.base.Notices)+1)
@@ -37,7 +40,7 @@ func (w *work) draftNotice(c DraftNotice) (Reason, error) {
 		if n.Duty != c.Duty {
 			return "", invalid("duty", "is not the duty of this notice")
 		}
-		if n.Subject == c.Subject && sameContent(n.Content, c.Content) {
+		if n.Subject == c.Subject && sameContent(n.Content, c.Content) && slices.Equal(n.OpenItems, c.Open) {
 			return ReasonNothingChanged, nil
 		}
 	}
@@ -47,9 +50,32 @@ func (w *work) draftNotice(c DraftNotice) (Reason, error) {
 			items = append(items, k)
 		}
 	}
-	w.fact(KindNoticeDrafted, NoticeBody{Notice: id, Duty: c.Duty, State: NoticeDraft, Items: items},
+	w.fact(KindNoticeDrafted, NoticeBody{Notice: id, Duty: c.Duty, State: NoticeDraft, Items: items, Open: c.Open},
 		own(NoticeText{Subject: c.Subject, Content: c.Content}))
 	return ReasonDrafted, nil
+}
+
+// checkOpen lets content items be left open only where the policy obliges somebody to fill them:
+// a duty of it reads how many are open.
+func (w *work) checkOpen(d *policy.Duty, c DraftNotice) error {
+	if len(c.Open) == 0 {
+		return nil
+	}
+	filled := anyCondition(w.p, func(k *policy.Condition) bool { return strings.Contains(k.Source, d.ID+".open_items") })
+	if !filled {
+		return invalid("open", "no duty of the policy follows up on what a notice of %s leaves open", d.ID)
+	}
+	for i, item := range c.Open {
+		switch {
+		case !slices.Contains(d.Content, item):
+			return invalid("open", "names an item that the duty does not ask for")
+		case strings.TrimSpace(c.Content[item]) != "":
+			return invalid("open", "names an item that has a text")
+		case slices.Contains(c.Open[:i], item):
+			return invalid("open", "names one item twice")
+		}
+	}
+	return nil
 }
 
 func sameContent(a, b map[string]string) bool {
@@ -111,8 +137,9 @@ func (w *work) approveNotice(c ApproveNotice) (Reason, error) {
 		missing = append(missing, w.signatures(before, "approve-notice "+n.ID, d.ID)...)
 	}
 	var gates []string
+	v := w.view(w.base)
 	for _, g := range w.p.Gates {
-		if guardNames("send", g.Guards) && g.Attest != "" && !c.Attest {
+		if guardNames("send", g.Guards) && g.Attest != "" && !c.Attest && g.When.Eval(v).Value != policy.False {
 			gates = append(gates, g.ID)
 			if len(missing) == 0 {
 				reason = RefusedGate
@@ -133,10 +160,29 @@ func (w *work) approveNotice(c ApproveNotice) (Reason, error) {
 	return ReasonApproved, nil
 }
 
+// noticeTooEarly names the floors of a duty that sending its notice now would come before: of a
+// duty that may be told to some recipients already, the ones to wait for are not sent to.
+func (w *work) noticeTooEarly(d *policy.Duty) []Missing {
+	if len(d.Floor) == 0 {
+		return nil
+	}
+	recipients := []string{partyOf(d)}
+	if toMerchants(w.p, d) {
+		recipients = Affected(w.base)
+	}
+	var missing []Missing
+	for _, r := range recipients {
+		if missing = w.floorMissing(d, r, w.now); len(missing) == 0 {
+			return nil
+		}
+	}
+	return missing
+}
+
 func (w *work) contentMissing(d *policy.Duty, n *Notice) []Missing {
 	var missing []Missing
 	for _, item := range d.Content {
-		if strings.TrimSpace(n.Content[item]) == "" {
+		if strings.TrimSpace(n.Content[item]) == "" && !slices.Contains(n.OpenItems, item) {
 			missing = append(missing, Missing{What: "the notice does not say: " + item, Do: w.do("write it", "draft", n.Duty+" --notice "+n.ID+" --content "+item+"=…"), Rule: d.ID})
 		}
 	}
@@ -163,9 +209,12 @@ func (w *work) sendNotice(c SendNotice) (Reason, error) {
 		missing = append(missing, w.signatures(unsigned(need, n.Approvals), "approve-notice "+n.ID, d.ID)...)
 		return w.refuseGate("send", n.ID, RefusedState, n.ID+" is not approved", nil, missing...)
 	}
-	v := view(w.p, w.base)
+	v := w.view(w.base)
 	if shut, missing := gateMissing(w.p, w.base, &v, w.ctx.Actor, "send"); len(missing) > 0 {
 		return w.refuseGate("send", n.ID, RefusedGate, n.ID+" cannot be sent yet", shut, missing...)
+	}
+	if missing := w.noticeTooEarly(d); len(missing) > 0 {
+		return w.refuseGate("send", n.ID, RefusedTooEarly, "it is too early to send "+n.ID, nil, missing...)
 	}
 	all := Recipients(w.p, w.base, d.ID)
 	if len(all) == 0 {
@@ -189,6 +238,7 @@ func (w *work) sendNotice(c SendNotice) (Reason, error) {
 	if body.N == 0 {
 		return ReasonNobodyLeft, nil
 	}
+	w.through("send", n.ID, &v, "send")
 	w.fact(KindNoticeSending, body, parts...)
 	return ReasonSending, nil
 }

@@ -88,10 +88,14 @@ func (w *work) restore(c RestoreService) (Reason, error) {
 	if w.base.has("restored") {
 		return ReasonAlreadyRestored, nil
 	}
-	v := view(w.p, w.base)
+	v := w.view(w.base)
 	if g := restoreGate(w.p, w.base, &v, w.ctx.Actor); len(g.Missing) > 0 {
 		return w.refuseGate("restore", "", RefusedGate, "service may not return yet", g.Gates, g.Missing...)
 	}
+	if missing := w.tooEarlyFor("restored", w.now); len(missing) > 0 {
+		return w.refuseGate("restore", "", RefusedTooEarly, "it is too early to return to service", nil, missing...)
+	}
+	w.through("restore", "", &v, "restore")
 	w.fact(KindRestored, RestoredBody{Gates: w.gatesOn("restore")}, own(Reasoned{c.Reason}))
 	w.setMilestone("restored", w.now, c.Reason)
 	return ReasonRestored, nil
@@ -149,7 +153,7 @@ func (w *work) publish() (Reason, error) {
 	if !w.base.Review.PublishedAt.IsZero() {
 		return ReasonAlreadyPublish, nil
 	}
-	v := view(w.p, w.base)
+	v := w.view(w.base)
 	if g := publishGate(w.p, w.base, &v, w.ctx.Actor); len(g.Missing) > 0 {
 		reason := RefusedReview
 		if len(g.Gates) > 0 {
@@ -157,6 +161,7 @@ func (w *work) publish() (Reason, error) {
 		}
 		return w.refuseGate("publish", "", reason, "the review cannot be published yet", g.Gates, g.Missing...)
 	}
+	w.through("publish", "", &v, "publish")
 	w.fact(KindPublished, nil)
 	if !w.base.has("reviewed") {
 		w.setMilestone("reviewed", w.now, "the review was published")
@@ -171,7 +176,7 @@ func (w *work) close(c Close) (Reason, error) {
 	if w.base.Status == StatusClosed {
 		return ReasonAlreadyClosed, nil
 	}
-	v := view(w.p, w.base)
+	v := w.view(w.base)
 	if g := closeGate(w.p, w.base, &v, w.ctx.Actor); len(g.Missing) > 0 {
 		reason := RefusedOwed
 		if len(g.Gates) > 0 {
@@ -179,6 +184,7 @@ func (w *work) close(c Close) (Reason, error) {
 		}
 		return w.refuseGate("close", "", reason, w.base.ID+" cannot be closed yet", g.Gates, g.Missing...)
 	}
+	w.through("close", "", &v, "close")
 	if w.base.Status == StatusOpen && !w.base.has("resolved") {
 		w.setMilestone("resolved", w.now, "closed, so it is resolved")
 	}

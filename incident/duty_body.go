@@ -13,13 +13,16 @@ import (
 func (d *DutyInstance) body(to DutyState) DutyBody {
 	return DutyBody{
 		Duty: d.Duty, Recipient: d.Recipient, Round: d.Round, State: to, Anchor: d.Anchor,
-		Started: d.Started, Target: d.Target, Due: d.Due, Unknown: d.Unknown,
+		Started: d.Started, Target: d.Target, Due: d.Due, Unknown: d.Unknown, Floor: d.Floor, Cell: d.Cell, Law: d.Law,
 	}
 }
 
 // moved reports whether the clocks now come to something else than the instance shows.
 func (d *DutyInstance) moved(b DutyBody) bool {
 	if !d.Started.Equal(b.Started) || !d.Target.Equal(b.Target) || !d.Due.Equal(b.Due) {
+		return true
+	}
+	if !d.met() && !d.Floor.Equal(b.Floor) {
 		return true
 	}
 	return !d.met() && !slices.Equal(d.Unknown, b.Unknown)
@@ -31,6 +34,8 @@ func (d *DutyInstance) moveCause(b DutyBody) string {
 		return "anchor_moved"
 	case !d.Target.Equal(b.Target) || !d.Due.Equal(b.Due):
 		return "span_changed"
+	case !d.Floor.Equal(b.Floor):
+		return "floor_moved"
 	case len(b.Unknown) == 0:
 		return "condition_proved"
 	}
@@ -88,6 +93,7 @@ func unknowns(v policy.Verdict, clk clockAt) []string {
 func why(clk clockAt, v policy.Verdict, b DutyBody) string {
 	var out strings.Builder
 	out.WriteString(clk.text)
+	out.WriteString(inCell(clk.cell))
 	if v.Value == policy.True && v.Why != "" && v.Why != "no condition" {
 		fmt.Fprintf(&out, ", because %s", v.Why)
 	}
@@ -102,8 +108,13 @@ func why(clk clockAt, v policy.Verdict, b DutyBody) string {
 }
 
 func whyNot(clk clockAt, v policy.Verdict) string {
-	if v.Value == policy.False {
+	switch {
+	case v.Value == policy.False:
 		return "not due because " + v.Why
+	case clk.ruledOut != "" && clk.law == "":
+		return "not due: " + clk.ruledOut
+	case clk.none && clk.text != "":
+		return clk.text
 	}
 	return "not due: the policy sets no clock for this at this level"
 }
@@ -127,10 +138,7 @@ type pageDue struct {
 // escalate collects the pages an instance calls for now. Only what is proved pages people: a
 // provisional clock must not become noise.
 func (w *work) escalate(s *State, d *DutyInstance, pages map[string]*pageDue) {
-	if len(d.Unknown) > 0 {
-		return
-	}
-	of := dutyOf(w.p, d.Duty)
+	of := w.duty(d.Duty)
 	if of == nil {
 		return
 	}
@@ -141,7 +149,7 @@ func (w *work) escalate(s *State, d *DutyInstance, pages map[string]*pageDue) {
 		}
 		g := pages[c.id]
 		if g == nil {
-			g = &pageDue{role: e.Role, d: d, at: c.at, merchants: toMerchants(w.p, of)}
+			g = &pageDue{role: e.Role, d: d, at: c.at, merchants: merchantsOf(w.p, s, of)}
 			pages[c.id] = g
 		}
 		g.instances = append(g.instances, d.Recipient)

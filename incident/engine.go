@@ -3,6 +3,8 @@ package incident
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/policy"
@@ -31,6 +33,9 @@ func Decide(p *policy.Program, s *State, c Command, ctx Context) (Decision, erro
 	if ctx.Versions.Policy == "" {
 		ctx.Versions.Policy = p.Hash
 	}
+	if p.Laws != nil {
+		ctx.Versions.Regimes = p.Laws.Version()
+	}
 	w := &work{p: p, s: s, base: s, ctx: ctx, now: ctx.Now.UTC().Round(0), timer: newTimer(p)}
 	if s.Updated.After(w.now) {
 		w.now = s.Updated // a node whose clock is behind cannot decide in the past of a recorded fact
@@ -38,7 +43,10 @@ func Decide(p *policy.Program, s *State, c Command, ctx Context) (Decision, erro
 	if err := w.admit(c); err != nil {
 		return Decision{}, err
 	}
-	reason, err := w.run(c)
+	reason, err := w.guard(c)
+	if err == nil {
+		reason, err = w.run(c)
+	}
 	if w.broken != nil {
 		return Decision{}, w.broken
 	}
@@ -68,6 +76,7 @@ type work struct {
 	ctx   Context
 	now   time.Time
 	timer *timer
+	byID  map[string]*policy.Duty // the policy's duties, once somebody has asked for one
 
 	facts    []Fact
 	folded   int // facts that s holds
@@ -93,7 +102,7 @@ const (
 // reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
 func reachOf(k Kind) reach {
 	switch k {
-	case KindNote, KindSignal, KindAssigned, KindSwitch, KindGateRefused, KindGateSigned, KindExported, KindCorrective,
+	case KindNote, KindSignal, KindAssigned, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
 		KindActionAttempted, KindActionDeferred,
 		KindNoticeDrafted, KindNoticeApproved, KindNoticeSending, KindNoticeWithdrawn, KindNoticeAttempted,
 		KindNoticeDeferred, KindNoticeBounced, KindNoticeUncertain, KindNoticeResent,
@@ -105,6 +114,39 @@ func reachOf(k Kind) reach {
 		return byDelivery
 	}
 	return byAll
+}
+
+// reachOf is reachOf for this policy: a signed notice may be all that a gate's signers are waited
+// for, and that a duty is at risk may be what another counts from.
+func (w *work) reachOf(k Kind) reach {
+	switch k {
+	case KindNoticeApproved:
+		if slices.ContainsFunc(w.p.Gates, func(g policy.Gate) bool { return len(g.Sign) > 0 && guardNames("send", g.Guards) }) {
+			return byAll
+		}
+	case KindActionPlanned, KindGateSigned, KindAttested:
+		return byAll
+	case KindDutyAtRisk:
+		if readsLate(w.p) {
+			return byAll
+		}
+	}
+	return reachOf(k)
+}
+
+// readsLate reports whether anything of the policy counts from or asks whether a duty is late.
+func readsLate(p *policy.Program) bool {
+	late := func(list []policy.Clock) bool {
+		return slices.ContainsFunc(list, func(c policy.Clock) bool {
+			return slices.ContainsFunc(c.Anchor.Names, func(n string) bool { return strings.HasSuffix(n, ".late") })
+		})
+	}
+	for i := range p.Duties {
+		if late(p.Duties[i].Due) || late(p.Duties[i].Floor) {
+			return true
+		}
+	}
+	return anyCondition(p, func(c *policy.Condition) bool { return strings.Contains(c.Source, ".late") })
 }
 
 // fact adds a fact of the caller's.
@@ -139,7 +181,7 @@ func (w *work) add(kind Kind, who Principal, occurred time.Time, body any, parts
 	}
 	w.facts = append(w.facts, f)
 	if !w.settling {
-		w.reach = max(w.reach, reachOf(kind))
+		w.reach = max(w.reach, w.reachOf(kind))
 	}
 }
 
@@ -165,11 +207,11 @@ func (w *work) state() *State {
 // reported instead of running for ever.
 func (w *work) settle() error {
 	last := w.base.Computed
-	if w.base.isOpened() && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine) {
+	if w.base.isOpened() && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine || last.Regimes != w.ctx.Versions.Regimes) {
 		w.reach = byAll // another engine or policy than last time may compute otherwise
 	}
 	w.settling = true
-	for range 16 + 8*len(w.p.Duties) {
+	for range mostRounds + 8*len(w.p.Duties) {
 		n := len(w.facts)
 		switch w.reach {
 		case byAll:
@@ -193,11 +235,15 @@ func (w *work) settle() error {
 	return fmt.Errorf("incident: the clocks of policy %s do not settle: two duties wait for each other", w.p.ID)
 }
 
+// mostRounds bounds how often the clocks are looked at in one decision. A duty of every day that
+// nobody looked at for years takes a round for each day.
+const mostRounds = 4096
+
 // next says how far the facts of a round reach, and whether another round is needed.
 func (w *work) next(fresh []Fact) (reach, bool) {
 	far := false // something else than a met duty that others may see
 	for _, f := range fresh {
-		if reachOf(f.Kind) == byAll && f.Kind != KindDutyMet {
+		if w.reachOf(f.Kind) == byAll && f.Kind != KindDutyMet {
 			far = true
 		}
 	}
@@ -228,7 +274,7 @@ func (w *work) next(fresh []Fact) (reach, bool) {
 func (w *work) lastTold() bool {
 	for i := range w.p.Duties {
 		d := &w.p.Duties[i]
-		if d.Do != policy.Notify && d.Do != policy.Announce {
+		if !tells(d) {
 			continue
 		}
 		sums := w.base.Tally[d.ID]
@@ -247,7 +293,7 @@ func (w *work) lastTold() bool {
 // followed reports whether telling a recipient can start something else for the same recipient.
 func (w *work) followed() bool {
 	for i := range w.p.Duties {
-		if w.p.Duties[i].Every != nil || perRecipient(&w.p.Duties[i]) {
+		if w.p.Duties[i].Every != nil || perRecipient(w.p, &w.p.Duties[i]) {
 			return true
 		}
 	}
@@ -266,7 +312,7 @@ func sumsDiffer(p *policy.Program, a, b *State) bool {
 		if was == nil {
 			return true
 		}
-		for _, event := range []string{"started", "met", "missed"} {
+		for _, event := range dutyEvents {
 			if !was.instant(event).Equal(is.instant(event)) {
 				return true
 			}
@@ -352,7 +398,26 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.close(c)
 	case Tick:
 		w.expire()
+		w.pass(w.base)
 		return ReasonNothingChanged, nil
+	case SetScale:
+		return w.setScale(c)
+	case RecordDirectory:
+		return w.recordDirectory(c)
+	case Complete:
+		return w.complete(c)
+	case Told:
+		return w.toldOtherwise(c)
+	case Attest:
+		return w.attest(c)
+	case Override:
+		return w.override(c)
+	case MovePolicy:
+		return w.movePolicy(c)
+	case BeginProgramme:
+		return w.beginProgramme()
+	case RecordEvent:
+		return w.recordEvent(c)
 	case RecordExport:
 		return w.recordExport(c)
 	case Snapshot:

@@ -66,6 +66,17 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindCorrective:   foldCorrective,
 	KindPublished:    foldPublished,
 
+	KindScale:       foldScale,
+	KindDirectory:   foldDirectory,
+	KindDone:        foldDone,
+	KindPassed:      foldPassed,
+	KindAttested:    foldAttested,
+	KindWaiver:      foldWaiver,
+	KindOverridden:  foldOverridden,
+	KindPolicyMoved: foldPolicyMoved,
+	KindProgramme:   foldProgramme,
+	KindEvent:       foldEvent,
+
 	KindDutyStarted:  foldDuty,
 	KindDutyMoved:    foldDuty,
 	KindDutyAtRisk:   foldDuty,
@@ -99,6 +110,7 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindNoticeBounced:   foldDelivery,
 	KindNoticeUncertain: foldDelivery,
 	KindNoticeResent:    foldDelivery,
+	KindNoticeTold:      foldDelivery,
 
 	KindCheckAsked:     foldCheck,
 	KindCheckAttempted: foldCheck,
@@ -213,7 +225,7 @@ func foldAnswered(s *State, f Fact) error {
 	if err := text(f, &t); err != nil {
 		return err
 	}
-	writable(s, inAnswers, &s.Answers)[b.Fact] = &AnswerOf{Value: t.Value, By: f.Principal, At: f.Recorded, Why: t.Reason}
+	writable(s, inAnswers, &s.Answers)[b.Fact] = &AnswerOf{Value: t.Value, By: f.Principal, At: f.Recorded, Why: t.Reason, Fact: f.ID}
 	return nil
 }
 

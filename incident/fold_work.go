@@ -47,11 +47,9 @@ func foldDuty(s *State, f Fact) error {
 		return err
 	}
 	var failed error
-	n := 0
-	var before, after *DutyInstance
+	changed := make([]change, 0, len(f.Parts)+1)
 	duties := writable(s, inDuties, &s.Duties)
 	recipients(f, b.Recipient, func(recipient string, p Part) {
-		n++
 		t := t
 		if p.Merchant != "" && len(p.Body) > len(emptyBody) {
 			if err := decodePart(f, p, &t); err != nil {
@@ -67,16 +65,12 @@ func foldDuty(s *State, f Fact) error {
 			return
 		}
 		duties[key] = d
-		before, after = old, d
+		changed = append(changed, change{old, d})
 	})
 	if failed != nil {
 		return failed
 	}
-	if n == 1 && (f.Kind == KindDutyMet && before.owing() || f.Kind == KindDutyStarted) {
-		s.tally(b.Duty, before, after)
-	} else {
-		s.retally(b.Duty)
-	}
+	s.sum(f.Kind, b.Duty, changed)
 	return nil
 }
 
@@ -96,6 +90,10 @@ func (s *State) nextDuty(f Fact, b DutyBody, t DutyText, key, recipient string, 
 	switch f.Kind {
 	case KindDutyStarted, KindDutyMoved, KindDutyResumed, KindDutyRuledOut:
 		d.Anchor, d.Started, d.Target, d.Due, d.Unknown, d.Cause = b.Anchor, b.Started, b.Target, b.Due, b.Unknown, b.Cause
+		d.Floor, d.Cell, d.Law = b.Floor, b.Cell, b.Law
+		if d.Applies.IsZero() {
+			d.Applies = b.Applies
+		}
 		if d.AtOnce.IsZero() {
 			d.AtOnce = b.AtOnce
 		}
@@ -104,17 +102,26 @@ func (s *State) nextDuty(f Fact, b DutyBody, t DutyText, key, recipient string, 
 		}
 		if f.Kind == KindDutyMoved && d.State == DutyMetLate && d.Missed.IsZero() {
 			d.Missed = d.Due
+			d.Late = earliest(d.Late, d.Missed)
 		}
 	case KindDutyMet:
 		d.Met, d.Trigger, d.Proof = b.At, b.Trigger, s.proof(b.Proof, recipient)
 		if d.State == DutyMetLate && d.Missed.IsZero() {
 			d.Missed = d.Due
+			d.Late = earliest(d.Late, d.Missed)
 		}
 	case KindDutyMissed:
 		if d.Missed.IsZero() {
 			d.Missed = b.At
 		}
-	case KindDutyStopped, KindDutyWaived:
+		d.Late = earliest(d.Late, d.Missed)
+	case KindDutyAtRisk:
+		if d.Due.IsZero() {
+			d.Late = earliest(d.Late, b.At)
+		}
+	case KindDutyWaived:
+		d.Cause, d.Waived = b.Cause, b.At
+	case KindDutyStopped:
 		d.Cause = b.Cause
 	}
 	return &d, nil
@@ -127,6 +134,12 @@ func (s *State) proof(p *Proof, recipient string) string {
 	}
 	if m := s.Milestones[p.Milestone]; p.Milestone != "" && m != nil {
 		return m.Fact
+	}
+	if a := s.Answers[p.Answer]; p.Answer != "" && a != nil {
+		return a.Fact
+	}
+	if p.Done > 0 && p.Done <= len(s.Done) {
+		return s.Done[p.Done-1].Fact
 	}
 	if n := s.notice(p.Notice); n != nil {
 		if d := n.Deliveries[recipient]; d != nil {
@@ -147,16 +160,28 @@ func (d *DutyInstance) owing() bool {
 
 func (d *DutyInstance) met() bool { return d.State == DutyMet || d.State == DutyMetLate }
 
-// tally brings the sums of a duty up to date after one instance changed.
-func (s *State) tally(duty string, before, after *DutyInstance) {
+// change is one instance before and after a fact.
+type change struct{ before, after *DutyInstance }
+
+// sum brings the sums of a duty up to date. Most steps only add to them; what may take an instant
+// away from the first or last that the sums hold has them counted again.
+func (s *State) sum(kind Kind, duty string, changed []change) {
 	t := Tally{}
 	if old := s.Tally[duty]; old != nil {
 		t = *old
 	}
-	if before != nil {
-		t.count(before, -1)
+	for _, c := range changed {
+		adds := kind == KindDutyStarted || kind == KindDutyMissed || kind == KindDutyAtRisk ||
+			c.before != nil && c.before.owing() && (kind == KindDutyMet || kind == KindDutyWaived)
+		if !adds {
+			s.retally(duty)
+			return
+		}
+		if c.before != nil {
+			t.count(c.before, -1)
+		}
+		t.count(c.after, +1)
 	}
-	t.count(after, +1)
 	writable(s, inTally, &s.Tally)[duty] = &t
 }
 
@@ -188,9 +213,26 @@ func (t *Tally) count(d *DutyInstance, by int) {
 	if !d.Missed.IsZero() && (t.FirstMissed.IsZero() || d.Missed.Before(t.FirstMissed)) {
 		t.FirstMissed = d.Missed
 	}
+	if d.State != DutyNot && !d.Applies.IsZero() && (t.FirstApplies.IsZero() || d.Applies.Before(t.FirstApplies)) {
+		t.FirstApplies = d.Applies
+	}
+	if !d.Late.IsZero() && (t.FirstLate.IsZero() || d.Late.Before(t.FirstLate)) {
+		t.FirstLate = d.Late
+	}
 	if d.met() && d.Met.After(t.LastMet) {
 		t.LastMet = d.Met
 	}
+	if d.State == DutyWaived && d.Waived.After(t.LastWaived) {
+		t.LastWaived = d.Waived
+	}
+}
+
+// earliest is the earlier of two instants; a zero one is none.
+func earliest(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func foldPlanned(s *State, f Fact) error {
@@ -297,7 +339,7 @@ func foldDrafted(s *State, f Fact) error {
 	if err := noticeMachine.check(f, b.Notice, string(n.State), string(b.State)); err != nil {
 		return err
 	}
-	n.State, n.Subject, n.Content, n.Approvals = b.State, t.Subject, t.Content, nil
+	n.State, n.Subject, n.Content, n.Approvals, n.OpenItems = b.State, t.Subject, t.Content, nil, b.Open
 	if n.DraftedBy == "" {
 		n.DraftedBy, n.DraftedAt = f.Principal, f.Recorded
 	}
@@ -460,6 +502,8 @@ func (d *Delivery) after(f Fact, b DeliveryBody, t DeliveryPart) *Delivery {
 		n.Attempted, n.Unsure, n.Address, n.Code = "", 0, 0, ""
 	case KindNoticeDeferred:
 		n.used(d)
+	case KindNoticeTold:
+		n.Attempted, n.Channel = "", b.Via
 	default:
 		n.Attempted = ""
 	}

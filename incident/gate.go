@@ -141,41 +141,64 @@ func publishGate(p *policy.Program, s *State, v *policy.View, who Actor) GateVie
 }
 
 // gateMissing collects what the policy's gates on any of these guards are waiting for: every
-// conjunct that is not true, unknown included, and every signature that is not given. The caller's
-// own act counts as a signature where a role of theirs is asked for.
+// conjunct that is not true, unknown included, the caller's declaration, and every signature that
+// is not given. The caller's own act counts as a signature where a role of theirs is asked for. A
+// gate that is overridden waits for nothing.
 func gateMissing(p *policy.Program, s *State, v *policy.View, who Actor, guards ...string) (shut []string, missing []Missing) {
 	for i := range p.Gates {
 		g := &p.Gates[i]
-		if !slices.ContainsFunc(guards, func(name string) bool { return guardNames(name, g.Guards) || name == g.Guards }) {
+		if !guarded(g, guards) || overridden(s, g) {
 			continue
 		}
-		before := len(missing)
-		for _, need := range g.Need {
-			if verdict := need.Eval(*v); verdict.Value != policy.True {
-				missing = append(missing, conditionMissing(p, s, g, need, verdict)...)
-			}
-		}
-		var need []string
-		for _, sign := range g.Sign {
-			for range max(1, sign.N) {
-				need = append(need, sign.Role)
-			}
-		}
-		if len(need) > 0 {
-			signed := slices.Clone(s.Signatures[g.ID])
-			if who.Principal != "" && !hasSigned(signed, who.Principal) {
-				signed = append(signed, Signed{By: who.Principal, Roles: rolesOf(s, who, need)})
-			}
-			missing = append(missing, signaturesMissing(s, unsigned(need, signed), "sign "+g.ID, g.ID)...)
-		}
-		if len(missing) > before {
+		if m := lacks(p, s, v, who, g); len(m) > 0 {
 			shut = append(shut, g.ID)
-			if g.Otherwise != "" {
-				missing[before].Do += " (" + g.Otherwise + ")"
-			}
+			missing = append(missing, m...)
 		}
 	}
 	return shut, missing
+}
+
+func guarded(g *policy.Gate, guards []string) bool {
+	return slices.ContainsFunc(guards, func(name string) bool { return guardNames(name, g.Guards) || name == g.Guards })
+}
+
+// lacks is what one gate is waiting for; nothing when it stands open, or does not stand at all.
+func lacks(p *policy.Program, s *State, v *policy.View, who Actor, g *policy.Gate) (missing []Missing) {
+	if g.When != nil && g.When.Eval(*v).Value == policy.False {
+		return nil
+	}
+	for _, need := range g.Need {
+		if verdict := need.Eval(*v); verdict.Value != policy.True {
+			missing = append(missing, conditionMissing(p, s, g, need, verdict)...)
+		}
+	}
+	if g.Attest != "" && !guardNames("send", g.Guards) { // a notice is attested when it is signed
+		given := s.Attested[g.ID]
+		if len(given) == 0 || who.Principal != "" && !hasSigned(given, who.Principal) {
+			missing = append(missing, Missing{What: "the word of whoever gives the command: " + g.Attest, Do: doLine(s, "give it", "attest", g.ID), Rule: g.ID})
+		}
+	}
+	if need := slotsOf(g.Sign); len(need) > 0 {
+		signed := slices.Clone(s.Signatures[g.ID])
+		if who.Principal != "" && !hasSigned(signed, who.Principal) {
+			signed = append(signed, Signed{By: who.Principal, Roles: rolesOf(s, who, need)})
+		}
+		missing = append(missing, signaturesMissing(s, unsigned(need, signed), "sign "+g.ID, g.ID)...)
+	}
+	if len(missing) > 0 && g.Otherwise != "" {
+		missing[0].Do += " (" + g.Otherwise + ")"
+	}
+	return missing
+}
+
+// slotsOf writes out one role for each signature that is asked for.
+func slotsOf(sign []policy.Signature) (need []string) {
+	for _, s := range sign {
+		for range max(1, s.N) {
+			need = append(need, s.Role)
+		}
+	}
+	return need
 }
 
 func rolesOf(s *State, who Actor, need []string) []string {
@@ -290,10 +313,7 @@ func (w *work) sign(c Sign) (Reason, error) {
 		if g.ID != c.Gate {
 			continue
 		}
-		var need []string
-		for _, s := range g.Sign {
-			need = append(need, s.Role)
-		}
+		need := slotsOf(g.Sign)
 		if len(need) == 0 {
 			return "", invalid("gate", "asks for no signatures")
 		}

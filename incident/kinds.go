@@ -28,6 +28,17 @@ const (
 	KindReviewEdited Kind = "review.edited"    // ReviewBody, PlainText
 	KindCorrective   Kind = "corrective.added" // CorrectiveBody, PlainText
 	KindPublished    Kind = "review.published" // no body
+
+	KindScale       Kind = "scale.set"            // ScaleBody, Reasoned
+	KindDirectory   Kind = "directory.read"       // DirectoryBody, a Recipient in each merchant's part
+	KindDone        Kind = "act.done"             // DoneBody, PlainText
+	KindPassed      Kind = "instant.passed"       // PassedBody: a turning point of a condition
+	KindAttested    Kind = "gate.attested"        // GateSignedBody
+	KindWaiver      Kind = "gate.override_signed" // GateSignedBody, Reasoned
+	KindOverridden  Kind = "gate.overridden"      // OverriddenBody, RefusedText
+	KindPolicyMoved Kind = "policy.moved"         // PolicyMovedBody, Reasoned
+	KindProgramme   Kind = "programme.begun"      // ProgrammeBody
+	KindEvent       Kind = "event.recorded"       // EventBody, PlainText
 )
 
 // Kinds of facts about duties. All carry DutyBody and, where there is more to say, DutyText; a
@@ -73,6 +84,7 @@ const (
 	KindNoticeBounced   Kind = "notice.bounced"
 	KindNoticeUncertain Kind = "notice.uncertain"
 	KindNoticeResent    Kind = "notice.resent"
+	KindNoticeTold      Kind = "notice.told_otherwise" // a person reached the recipient by another channel
 )
 
 // Kinds of facts about checks (CheckBody, ResultText) and pages (PageBody).

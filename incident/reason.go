@@ -60,6 +60,16 @@ const (
 	ReasonAlreadyClosed   Reason = "already_closed"
 	ReasonExportRecorded  Reason = "export_recorded"
 	ReasonSnapshot        Reason = "snapshot_recorded"
+	ReasonScaleSet        Reason = "scale_set"
+	ReasonDirectoryRead   Reason = "directory_read"
+	ReasonCompleted       Reason = "completed"
+	ReasonTold            Reason = "told_otherwise"
+	ReasonAttested        Reason = "attested"
+	ReasonAlreadyAttested Reason = "already_attested"
+	ReasonOverridden      Reason = "overridden"
+	ReasonPolicyMoved     Reason = "policy_moved"
+	ReasonProgrammeBegun  Reason = "programme_begun"
+	ReasonEventRecorded   Reason = "event_recorded"
 	ReasonClockDue        Reason = "clock_due"
 	ReasonNothingChanged  Reason = "nothing_changed"
 )
@@ -82,6 +92,7 @@ const (
 	RefusedRecipients   Reason = "no_recipients"     // nobody is known to be owed the notice
 	RefusedNotAttempted Reason = "not_attempted"     // a result without an attempt
 	RefusedUseCommand   Reason = "has_own_command"   // a milestone that its own command sets
+	RefusedTooEarly     Reason = "too_early"         // before the floor of a duty: it would not meet it
 )
 
 // FieldError says which field of a command makes no sense. It carries no value of the field.

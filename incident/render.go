@@ -173,6 +173,9 @@ func makeRenderers() map[Kind]func(Fact) string {
 		},
 		KindPublished: func(Fact) string { return "Review published" },
 	}
+	for kind, words := range policyRenderers() {
+		table[kind] = words
+	}
 	for kind := range folds {
 		noun, _, _ := strings.Cut(string(kind), ".")
 		words := map[string]func(Fact) string{
@@ -234,6 +237,9 @@ func renderDuty(f Fact) string {
 	switch f.Kind {
 	case KindDutyStarted:
 		s += " runs" + due
+		if b.Cell != "" {
+			s += " (" + b.Cell + ")"
+		}
 	case KindDutyResumed:
 		s += " runs again" + due
 	case KindDutyMoved:
@@ -329,7 +335,7 @@ func renderNotice(f Fact) string {
 	verb := map[Kind]string{
 		KindNoticeWithdrawn: "withdrawn from", KindNoticeAttempted: "being handed over for", KindNoticeAccepted: "accepted by the server of",
 		KindNoticeDeferred: "put off by the server of", KindNoticeBounced: "refused by the server of",
-		KindNoticeUncertain: "sent with an unknown outcome to", KindNoticeResent: "to be sent again to",
+		KindNoticeUncertain: "sent with an unknown outcome to", KindNoticeResent: "to be sent again to", KindNoticeTold: "reached, by another channel,",
 	}[f.Kind]
 	s += " " + verb + " " + who
 	if d.Code != "" && d.Code != "withdrawn" {

@@ -30,6 +30,11 @@ const (
 	inSignatures
 	inReview
 	inUnknown
+	inScales
+	inDirectory
+	inPassed
+	inAttested
+	inWaivers
 )
 
 // NewState is the state of an incident before its first fact.
@@ -78,6 +83,10 @@ func (s *State) fork() *State {
 	n.Refusals = slices.Clip(n.Refusals)
 	n.Actions = slices.Clip(n.Actions)
 	n.Notices = slices.Clip(n.Notices)
+	n.Done = slices.Clip(n.Done)
+	n.Overrides = slices.Clip(n.Overrides)
+	n.Moves = slices.Clip(n.Moves)
+	n.Events = slices.Clip(n.Events)
 	n.Review.Corrective = slices.Clip(n.Review.Corrective)
 	return &n
 }

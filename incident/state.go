@@ -51,6 +51,20 @@ type State struct {
 
 	UnknownKinds map[Kind]int `json:"unknown_kinds,omitempty"`
 
+	Scales    map[string]*LevelOf   `json:"scales,omitempty"`    // levels of the policy's own scales, by scale
+	Directory map[string]*Recipient `json:"directory,omitempty"` // what the directory said of merchants, as decisions saw it
+	Done      []DoneOf              `json:"done,omitempty"`      // acts that somebody recorded as done, oldest first
+	Passed    map[string]time.Time  `json:"passed,omitempty"`    // turning points of conditions that were passed, by clock
+	Attested  map[string][]Signed   `json:"attested,omitempty"`  // declarations given to a gate and not used up, by gate
+	Waivers   map[string][]Signed   `json:"waivers,omitempty"`   // signatures to override a gate that are not used up, by gate
+	Overrides []OverrideOf          `json:"overrides,omitempty"` // gates that were passed although shut: shown, and never erased
+	Moves     []PolicyMove          `json:"moves,omitempty"`     // policies this ran under before
+
+	// Programme says that this is no incident: it holds the duties a policy has without one. Their
+	// facts stand in the chain of the organisation.
+	Programme bool      `json:"programme,omitempty"`
+	Events    []EventOf `json:"events,omitempty"` // of the programme, oldest first
+
 	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
 	Computed   Versions  `json:"computed"`              // versions of the newest fact: another policy or engine looks at everything again
 
@@ -93,6 +107,7 @@ type AnswerOf struct {
 	By    Principal `json:"by"`
 	At    time.Time `json:"at"`
 	Why   string    `json:"why"`
+	Fact  string    `json:"fact,omitempty"`
 }
 
 // ScopeVersion is one computed scope; the per-merchant rows of the newest are in State.Exposures.
@@ -150,6 +165,12 @@ type DutyInstance struct {
 	Round     int       `json:"round,omitempty"`     // cadences: which time; 0 is the first
 	AtOnce    time.Time `json:"at_once,omitzero"`    // due at once, late by discovery: when it first applied, its limit had passed
 	Cause     string    `json:"cause,omitempty"`     // why it last moved, stopped or was ruled out, in a word
+	Applies   time.Time `json:"applies,omitzero"`    // when the duty first applied to this recipient
+	Floor     time.Time `json:"floor,omitzero"`      // an act before it does not meet the duty; zero: none, or its anchor has not happened
+	Cell      string    `json:"cell,omitempty"`      // the cell of a table its clock came from: "severity critical"
+	Law       string    `json:"law,omitempty"`       // id of the law's clock that runs, such as eu-gdpr-authority
+	Late      time.Time `json:"late,omitzero"`       // when its limit passed, or its target where it has no limit
+	Waived    time.Time `json:"waived,omitzero"`
 }
 
 // Tally is what the instances of one duty add up to. It lets a duty be anchored on another, and
@@ -160,6 +181,9 @@ type Tally struct {
 	FirstStarted time.Time `json:"first_started,omitzero"`
 	FirstMissed  time.Time `json:"first_missed,omitzero"`
 	LastMet      time.Time `json:"last_met,omitzero"`
+	FirstApplies time.Time `json:"first_applies,omitzero"`
+	FirstLate    time.Time `json:"first_late,omitzero"`
+	LastWaived   time.Time `json:"last_waived,omitzero"`
 }
 
 // Switch is a kill switch flipped for this incident.
@@ -273,9 +297,10 @@ type Notice struct {
 	Approvals  []Signed             `json:"approvals"`
 	SentBy     Principal            `json:"sent_by,omitempty"`
 	SentAt     time.Time            `json:"sent_at,omitzero"`
-	Deliveries map[string]*Delivery `json:"deliveries"`        // by recipient
-	Authors    []Principal          `json:"authors,omitempty"` // everyone who wrote it: none of them may sign it
-	Open       int                  `json:"open,omitempty"`    // deliveries that are not settled
+	Deliveries map[string]*Delivery `json:"deliveries"`           // by recipient
+	Authors    []Principal          `json:"authors,omitempty"`    // everyone who wrote it: none of them may sign it
+	Open       int                  `json:"open,omitempty"`       // deliveries that are not settled
+	OpenItems  []string             `json:"open_items,omitempty"` // content items it says are not known yet
 }
 
 // NoticeState is where a notice stands.
@@ -303,6 +328,7 @@ type Delivery struct {
 	Address   int           `json:"address"`           // index into the recipient's addresses now being tried
 	Unsure    int           `json:"unsure,omitempty"`  // how often the outcome was uncertain
 	Fact      string        `json:"fact,omitempty"`
+	Channel   string        `json:"channel,omitempty"` // how a person reached the recipient, when the mail did not
 }
 
 // DeliveryState is where one delivery stands.

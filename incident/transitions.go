@@ -170,7 +170,7 @@ var noticeMachine = machine("notice",
 	Transition{"approved", "sending", on(KindNoticeSending), ""},
 	Transition{"sending", "sending", on(KindNoticeSending, KindNoticeResent), "further recipients"},
 	Transition{"sent", "sending", on(KindNoticeSending, KindNoticeResent), "further recipients, or one again"},
-	Transition{"sending", "sent", on(KindNoticeAccepted, KindNoticeBounced, KindNoticeUncertain, KindNoticeWithdrawn), "every delivery is settled"},
+	Transition{"sending", "sent", on(KindNoticeAccepted, KindNoticeBounced, KindNoticeUncertain, KindNoticeWithdrawn, KindNoticeTold), "every delivery is settled"},
 )
 
 var deliveryMachine = machine("delivery",
@@ -201,6 +201,9 @@ var deliveryMachine = machine("delivery",
 	Transition{"bounced", "owed", on(KindNoticeResent), "by a person"},
 	Transition{"no_address", "owed", on(KindNoticeResent), "by a person"},
 	Transition{"uncertain", "owed", on(KindNoticeResent), "by a person"},
+	Transition{"bounced", "accepted", on(KindNoticeTold), "a person reached the recipient by another channel"},
+	Transition{"no_address", "accepted", on(KindNoticeTold), "a person reached the recipient by another channel"},
+	Transition{"uncertain", "accepted", on(KindNoticeTold), "a person reached the recipient by another channel"},
 	Transition{"owed", "withdrawn", on(KindNoticeWithdrawn), "no longer in scope, or a false alarm"},
 	Transition{"deferred", "withdrawn", on(KindNoticeWithdrawn), "no longer in scope, or a false alarm"},
 )

@@ -9,17 +9,23 @@ import (
 )
 
 // view is what conditions may read of the state. Recipient is nil; whoever asks about one
-// recipient sets it on a copy.
-func view(p *policy.Program, s *State) policy.View {
+// recipient sets it on a copy. Time stands at the newest fact: a turning point that was passed is
+// one, so that nothing is lost between two of them.
+func view(p *policy.Program, s *State) policy.View { return viewAt(p, s, newTimer(p), s.Updated) }
+
+func (w *work) view(s *State) policy.View { return viewAt(w.p, s, w.timer, w.now) }
+
+func viewAt(p *policy.Program, s *State, t *timer, now time.Time) policy.View {
 	v := policy.View{
 		Class:     s.Class,
 		Severity:  s.Severity,
 		Facts:     make(map[string]any, len(s.Answers)),
-		Instants:  make(map[string]time.Time, len(s.Milestones)+3*len(s.Tally)),
+		Instants:  make(map[string]time.Time, len(s.Milestones)+4*len(s.Tally)),
 		Snapshot:  len(s.Snapshots) > 0,
 		FixDone:   s.Fix != nil,
 		FixProven: s.FixProof != nil,
 		Review:    policy.ReviewView{Missing: reviewMissing(p, s)},
+		Passed:    t.passed(s, now, subject{}),
 	}
 	for name, a := range s.Answers {
 		v.Facts[name] = conditionValue(a.Value)
@@ -29,10 +35,16 @@ func view(p *policy.Program, s *State) policy.View {
 	}
 	v.Instants["opened"] = s.Opened
 	for duty, t := range s.Tally {
-		for _, event := range []string{"started", "met", "missed"} {
+		for _, event := range dutyEvents {
 			if at := t.instant(event); !at.IsZero() {
 				v.Instants[duty+"."+event] = at
 			}
+		}
+	}
+	if len(s.Scales) > 0 {
+		v.Scales = make(map[string]string, len(s.Scales))
+		for id, l := range s.Scales {
+			v.Scales[id] = l.Level
 		}
 	}
 	if n := len(s.Scopes); n > 0 {
@@ -45,6 +57,9 @@ func view(p *policy.Program, s *State) policy.View {
 	}
 	for _, a := range s.Actions {
 		v.Actions = append(v.Actions, policy.ActionView{ID: a.Decl, Uses: a.Uses, State: string(a.State)})
+	}
+	if readsDuties(p) {
+		v.Duties = dutyViews(p, s, "")
 	}
 	return v
 }
@@ -60,28 +75,26 @@ func conditionValue(v any) any {
 	return v
 }
 
-// instant is when the duty as a whole started, was missed, or was met: met means that nobody is
-// owed it any more and somebody got it.
-func (t *Tally) instant(event string) time.Time {
-	switch event {
-	case "started", "applies":
-		return t.FirstStarted
-	case "missed", "late":
-		return t.FirstMissed
-	case "met":
-		if t.Open == 0 {
-			return t.LastMet
+func recipientView(s *State, recipient string) *policy.RecipientView {
+	v := &policy.RecipientView{Merchant: recipient}
+	if x := s.Exposures[recipient]; x != nil {
+		v.Customers, v.Records, v.DataTypes = x.Customers, x.Records, x.DataTypes
+		v.Exposure = "shown"
+	}
+	if a := s.Adjusted[recipient]; a != nil {
+		switch {
+		case !a.Include:
+			v.Exposure = "ruled_out"
+		case v.Exposure == "":
+			v.Exposure = "possible" // somebody's word, and no access in the log
 		}
 	}
-	return time.Time{}
-}
-
-func recipientView(s *State, recipient string) *policy.RecipientView {
-	x := s.Exposures[recipient]
-	if x == nil {
-		return &policy.RecipientView{Merchant: recipient}
+	if d := s.Directory[recipient]; d != nil {
+		v.Country, v.Region, v.Zone, v.Language = d.Country, d.Region, d.Zone, d.Language
+		has := d.ContractHours > 0
+		v.Contract = &has
 	}
-	return &policy.RecipientView{Merchant: recipient, Customers: x.Customers, Records: x.Records, DataTypes: x.DataTypes}
+	return v
 }
 
 // Affected lists the merchants in scope, sorted: those of the newest scope, with those included
@@ -158,7 +171,7 @@ func Recipients(p *policy.Program, s *State, dutyID string) []string {
 		}
 		return []string{partyOf(d)}
 	}
-	cond := newCondition(d.When, &v)
+	cond := newCondition(p, d.When, &v, s.Updated)
 	var list []string
 	for _, m := range Affected(s) {
 		if cond.eval(s, m).Value != policy.False {
@@ -184,38 +197,6 @@ func actionDecl(p *policy.Program, id string) *policy.ActionDecl {
 		}
 	}
 	return nil
-}
-
-// condition evaluates one condition for many recipients. A condition that does not speak of the
-// recipient is evaluated once.
-type condition struct {
-	when   *policy.Condition
-	view   *policy.View
-	common *policy.Verdict // nil: it speaks of the recipient
-}
-
-func newCondition(c *policy.Condition, v *policy.View) condition {
-	w := *v
-	w.Recipient = nil
-	verdict := c.Eval(w)
-	for _, name := range verdict.Missing {
-		if strings.HasPrefix(name, "recipient") {
-			return condition{when: c, view: v}
-		}
-	}
-	return condition{when: c, view: v, common: &verdict}
-}
-
-// eval is the verdict for one merchant, or for nobody in particular when recipient is "".
-func (c condition) eval(s *State, recipient string) policy.Verdict {
-	if c.common != nil {
-		return *c.common
-	}
-	w := *c.view
-	if recipient != "" {
-		w.Recipient = recipientView(s, recipient)
-	}
-	return c.when.Eval(w)
 }
 
 // reviewMissing lists the parts of the review that have no text yet.

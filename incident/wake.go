@@ -24,15 +24,19 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 	}
 	if s.Status == StatusOpen {
 		t := newTimer(p)
-		type pageSum struct {
-			duty     string
-			due, tgt int64
+		byID := make(map[string]*policy.Duty, len(p.Duties))
+		for i := range p.Duties {
+			byID[p.Duties[i].ID] = &p.Duties[i]
 		}
-		var pages map[pageSum]time.Time
+		seen := lastWake{}
 		for _, d := range s.Duties {
 			if !d.owing() {
 				continue
 			}
+			if seen.like(d) {
+				continue // the same instants as the one before
+			}
+			of := byID[d.Duty]
 			if d.State != DutyMissed && !d.Due.IsZero() {
 				next(&domain, past(d.Due))
 			}
@@ -41,20 +45,20 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 					next(&domain, ceil(at))
 				}
 			}
-			of := dutyOf(p, d.Duty)
-			if len(d.Unknown) > 0 || of == nil || len(of.Late) == 0 {
+			if of == nil {
 				continue
 			}
-			k := pageSum{d.Duty, nano(d.Due), nano(d.Target)}
-			at, known := pages[k]
-			if !known {
-				at = nextPage(t, of, s, d)
-				if pages == nil {
-					pages = map[pageSum]time.Time{}
+			if of.Until != nil && of.Until.End != "" {
+				if name, at, _ := t.anchor(s, *of.Until, subject{of, d.Recipient, d.Applies}); name != "" {
+					next(&domain, past(at))
 				}
-				pages[k] = at
 			}
-			next(&domain, at)
+			if len(d.Unknown) == 0 && len(of.Late) > 0 {
+				next(&domain, nextPage(t, of, s, d))
+			}
+		}
+		for _, turn := range turnings(p, s, t) {
+			next(&domain, ceil(turn.at))
 		}
 		for _, a := range s.Actions {
 			if at, ok := expiry(a); ok {
@@ -66,6 +70,17 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 		next(&protocol, e.NotBefore)
 	}
 	return domain, protocol
+}
+
+// lastWake remembers the instance of each duty that was looked at last: thousands of recipients
+// share one clock, and what wakes for one of them wakes for all.
+type lastWake map[string]*DutyInstance
+
+func (l lastWake) like(d *DutyInstance) bool {
+	was := l[d.Duty]
+	l[d.Duty] = d
+	return was != nil && was.Duty == d.Duty && was.State == d.State && was.Due.Equal(d.Due) && was.Target.Equal(d.Target) &&
+		was.Started.Equal(d.Started) && (len(was.Unknown) == 0) == (len(d.Unknown) == 0) && was.Applies.Equal(d.Applies)
 }
 
 // nextPage is the earliest page an instance may still call for.
