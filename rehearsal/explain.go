@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type Answer struct {
 	Milestones []Reached       `json:"milestones"`
 	Duties     []Duty          `json:"duties"`
 	Excluded   []Duty          `json:"excluded"`
+	Programme  []Duty          `json:"programme,omitempty"` // duties without an incident, where the file says when the policy was published
 	Questions  []Question      `json:"questions"`
 	Shut       []string        `json:"shut,omitempty"` // commands that a gate would refuse now
 }
@@ -32,29 +34,14 @@ type Reached struct {
 	At        time.Time `json:"at"`
 }
 
-// Duty is one instance of a duty at the instant that is explained.
+// Duty is one duty at the instant that is explained, for all recipients to whom it stands the same
+// and whose clocks read the same. Every instance is in exactly one.
 type Duty struct {
-	Duty      string             `json:"duty"`
-	Recipient string             `json:"recipient,omitempty"`
-	Round     int                `json:"round,omitempty"` // of a cadence, from 1; 0 where there is none
-	Who       string             `json:"who"`
-	Do        policy.Verb        `json:"do"`
-	State     incident.DutyState `json:"state"`
-	Anchor    string             `json:"anchor,omitempty"`
-	Started   time.Time          `json:"started,omitzero"`
-	Target    time.Time          `json:"target,omitzero"`
-	Due       time.Time          `json:"due,omitzero"`
-	DueThere  string             `json:"due_there,omitempty"` // in the recipient's zone, or the policy's
-	Zone      string             `json:"zone,omitempty"`
-	Earliest  time.Time          `json:"earliest,omitzero"` // the earliest due ever shown
-	Met       time.Time          `json:"met,omitzero"`
-	Missed    time.Time          `json:"missed,omitzero"`
-	AtOnce    time.Time          `json:"at_once,omitzero"` // late by discovery: when it first applied
-	Unknown   []string           `json:"unknown,omitempty"`
-	Why       string             `json:"why"`
-	Cause     string             `json:"cause,omitempty"`
-	Cells     []string           `json:"cells,omitempty"` // of the policy's tables that speak of this duty at the level that holds
-	Promise   []string           `json:"promise,omitempty"`
+	incident.Explained
+	DueThere string   `json:"due_there,omitempty"` // the limit in the recipients' zone, or the policy's
+	Zone     string   `json:"zone,omitempty"`
+	Cells    []string `json:"cells,omitempty"` // of the policy's tables that speak of this duty at the level that holds
+	Promise  []string `json:"promise,omitempty"`
 }
 
 // Question is a fact nobody has answered, and how many instances hang on it.
@@ -77,7 +64,7 @@ func Explain(p *policy.Program, story *Story, at time.Time) (*Answer, error) {
 
 // Explain answers for where the rehearsal stands.
 func (r *Run) Explain() *Answer {
-	s := r.s
+	s := r.inc.s
 	a := &Answer{Policy: r.p.ID, Hash: r.p.Hash, At: r.now, Status: s.Status, Class: s.Class, Severity: s.Severity,
 		Milestones: []Reached{}, Duties: []Duty{}, Excluded: []Duty{}, Questions: []Question{}}
 	for name, m := range s.Milestones {
@@ -89,43 +76,60 @@ func (r *Run) Explain() *Answer {
 	if s.Opened.IsZero() {
 		return a
 	}
-	order := map[string]int{}
-	for i, d := range r.p.Duties {
-		order[d.ID] = i
-	}
-	for _, d := range incident.Clocks(r.p, s) {
-		out := r.instance(d)
-		if d.State == incident.DutyNot || d.State == incident.DutyStopped || d.State == incident.DutyWaived {
-			a.Excluded = append(a.Excluded, out)
-		} else {
-			a.Duties = append(a.Duties, out)
+	for _, e := range incident.Explain(r.p, s) {
+		for _, d := range r.byZone(e) {
+			switch d.State {
+			case incident.DutyNot, incident.DutyStopped, incident.DutyWaived:
+				a.Excluded = append(a.Excluded, d)
+			default:
+				a.Duties = append(a.Duties, d)
+			}
 		}
 	}
-	byPolicy := func(x, y Duty) int {
-		return cmp.Or(cmp.Compare(order[x.Duty], order[y.Duty]), strings.Compare(x.Recipient, y.Recipient), cmp.Compare(x.Round, y.Round))
-	}
-	slices.SortFunc(a.Duties, byPolicy)
-	slices.SortFunc(a.Excluded, byPolicy)
 	a.Questions = r.questions(a.Duties)
 	a.Shut = incident.Shut(r.p, s)
+	for _, e := range incident.Explain(r.p, r.prog.s) {
+		a.Programme = append(a.Programme, r.byZone(e)...)
+	}
 	return a
 }
 
-func (r *Run) instance(d incident.DutyInstance) Duty {
-	out := Duty{
-		Duty: d.Duty, Recipient: d.Recipient, Round: d.Round, State: d.State, Anchor: d.Anchor, Started: d.Started,
-		Target: d.Target, Due: d.Due, Earliest: d.Earliest, Met: d.Met, Missed: d.Missed, AtOnce: d.AtOnce,
-		Unknown: d.Unknown, Why: d.Why, Cause: d.Cause,
+// byZone divides recipients by the zone their limit is read in.
+func (r *Run) byZone(e incident.Explained) []Duty {
+	d := Duty{Explained: e, Cells: r.cells(e.Duty)}
+	if of := dutyOf(r.p, e.Duty); of != nil {
+		d.Promise = of.Promise
 	}
-	if of := dutyOf(r.p, d.Duty); of != nil {
-		out.Who, out.Do, out.Promise = of.Who, of.Do, of.Promise
+	if e.Due.IsZero() {
+		return []Duty{d}
 	}
-	if !d.Due.IsZero() {
-		zone := r.zoneOf(d.Recipient)
-		out.DueThere, out.Zone = d.Due.In(zone).Format("Mon 2 Jan 2006 15:04 MST"), zone.String()
+	if len(e.Recipients) == 0 {
+		d.in(r.zoneOf(""))
+		return []Duty{d}
 	}
-	out.Cells = r.cells(d.Duty)
-	return out
+	var zones []string
+	zone := map[string]*time.Location{}
+	members := map[string][]string{}
+	for _, who := range e.Recipients {
+		z := r.zoneOf(who)
+		name := z.String()
+		if members[name] == nil {
+			zones, zone[name] = append(zones, name), z
+		}
+		members[name] = append(members[name], who)
+	}
+	list := make([]Duty, 0, len(zones))
+	for _, name := range zones {
+		one := d
+		one.Recipients = members[name]
+		one.in(zone[name])
+		list = append(list, one)
+	}
+	return list
+}
+
+func (d *Duty) in(zone *time.Location) {
+	d.DueThere, d.Zone = d.Due.In(zone).Format("Mon 2 Jan 2006 15:04 MST"), zone.String()
 }
 
 // cells names the cells of the policy's tables that speak of a duty at the level that holds now.
@@ -135,14 +139,14 @@ func (r *Run) cells(duty string) []string {
 		level := ""
 		switch {
 		case t.By == "severity":
-			level = r.s.Severity
+			level = r.inc.s.Severity
 		case t.By == "class":
-			level = r.s.Class
+			level = r.inc.s.Class
+		case r.inc.s.Scales[t.By] != nil:
+			level = r.inc.s.Scales[t.By].Level
 		default:
-			if a := r.s.Answers[strings.TrimPrefix(t.By, "fact.")]; a != nil {
-				if text, ok := a.Value.(string); ok {
-					level = text
-				}
+			if a := r.inc.s.Answers[strings.TrimPrefix(t.By, "fact.")]; a != nil {
+				level = fmt.Sprint(a.Value)
 			}
 		}
 		for _, row := range t.Rows {
@@ -160,7 +164,7 @@ func (r *Run) cells(duty string) []string {
 func (r *Run) questions(duties []Duty) []Question {
 	list := []Question{}
 	for _, f := range r.p.Facts {
-		if r.s.Answers[f.ID] != nil {
+		if r.inc.s.Answers[f.ID] != nil {
 			continue
 		}
 		q := Question{Fact: f.ID, Ask: f.Ask, By: f.By, Duties: []string{}}
@@ -168,7 +172,7 @@ func (r *Run) questions(duties []Duty) []Question {
 			if !slices.Contains(d.Unknown, "fact."+f.ID) || !d.Met.IsZero() {
 				continue
 			}
-			q.Decides++
+			q.Decides += max(1, len(d.Recipients))
 			if !slices.Contains(q.Duties, d.Duty) {
 				q.Duties = append(q.Duties, d.Duty)
 			}

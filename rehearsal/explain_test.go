@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,16 +144,17 @@ func instant(t *testing.T, s string) time.Time {
 	return at
 }
 
-// find gives the instance DUTY[/RECIPIENT][#ROUND].
+// find gives the line of DUTY[/RECIPIENT][#ROUND].
 func find(a *rehearsal.Answer, name string) *rehearsal.Duty {
-	for _, list := range [][]rehearsal.Duty{a.Duties, a.Excluded} {
+	name, round, _ := strings.Cut(name, "#")
+	duty, recipient, named := strings.Cut(name, "/")
+	for _, list := range [][]rehearsal.Duty{a.Duties, a.Excluded, a.Programme} {
 		for i := range list {
 			d := &list[i]
-			id := d.Duty
-			if d.Recipient != "" {
-				id += "/" + d.Recipient
+			if d.Duty != duty || round != "" && fmt.Sprint(max(1, d.Round)) != round || round == "" && d.Round > 1 {
+				continue
 			}
-			if id == name && d.Round <= 1 || id+fmt.Sprintf("#%d", max(1, d.Round)) == name {
+			if !named && len(d.Recipients) == 0 || named && slices.Contains(d.Recipients, recipient) {
 				return d
 			}
 		}
@@ -212,7 +214,7 @@ func check(a *rehearsal.Answer, line string) string {
 	}
 	for i := 1; i+1 < len(fields); i += 2 {
 		got := ""
-		switch at := (map[string]time.Time{"due": d.Due, "target": d.Target, "met": d.Met, "missed": d.Missed, "atonce": d.AtOnce, "started": d.Started, "earliest": d.Earliest}[fields[i]]); {
+		switch at := (map[string]time.Time{"due": d.Due, "target": d.Target, "met": d.Met, "missed": d.Missed, "atonce": d.AtOnce, "started": d.Started, "earliest": d.Earliest, "floor": d.Floor, "applies": d.Applies}[fields[i]]); {
 		case fields[i] == "unknown":
 			got = strings.Join(d.Unknown, ",")
 		case at.IsZero():

@@ -44,7 +44,7 @@ func (st *Story) open(r *Run) ([]incident.Fact, error) {
 
 func milestone(name string, at time.Time, reason string) func(*Run) ([]incident.Fact, error) {
 	return func(r *Run) ([]incident.Fact, error) {
-		if had := r.s.Milestones[name]; had != nil {
+		if had := r.inc.s.Milestones[name]; had != nil {
 			if had.At.Equal(at) {
 				return nil, nil
 			}
@@ -59,7 +59,7 @@ func milestone(name string, at time.Time, reason string) func(*Run) ([]incident.
 
 func corrected(name string, to time.Time, reason string) func(*Run) ([]incident.Fact, error) {
 	return func(r *Run) ([]incident.Fact, error) {
-		had := r.s.Milestones[name]
+		had := r.inc.s.Milestones[name]
 		if had == nil {
 			return nil, errors.New("it has not been reached, so there is nothing to correct")
 		}
@@ -69,7 +69,7 @@ func corrected(name string, to time.Time, reason string) func(*Run) ([]incident.
 
 func scopeOf(ids []string) func(*Run) ([]incident.Fact, error) {
 	return func(r *Run) ([]incident.Fact, error) {
-		b := incident.ScopeBody{N: len(r.s.Scopes) + 1, Log: "rehearsal", Merchants: int64(len(ids)), Digest: "rehearsal"}
+		b := incident.ScopeBody{N: len(r.inc.s.Scopes) + 1, Log: "rehearsal", Merchants: int64(len(ids)), Digest: "rehearsal"}
 		var parts []incident.Part
 		types := map[string]bool{}
 		for _, id := range ids {
@@ -83,7 +83,7 @@ func scopeOf(ids []string) func(*Run) ([]incident.Fact, error) {
 					b.DataTypes = append(b.DataTypes, t)
 				}
 			}
-			if _, had := r.s.Exposures[id]; !had {
+			if _, had := r.inc.s.Exposures[id]; !had {
 				b.Added++
 			}
 			body, err := json.Marshal(x)
@@ -92,14 +92,14 @@ func scopeOf(ids []string) func(*Run) ([]incident.Fact, error) {
 			}
 			parts = append(parts, incident.Part{Merchant: id, Body: body})
 		}
-		for id := range r.s.Exposures {
+		for id := range r.inc.s.Exposures {
 			if !slices.Contains(ids, id) {
 				b.Removed++
 			}
 		}
 		slices.Sort(b.DataTypes)
 		facts, err := r.stated(incident.KindScope, b, incident.ScopeText{Query: json.RawMessage(`{}`)}, parts...)
-		if err == nil && r.s.Milestones["scoped"] == nil {
+		if err == nil && r.inc.s.Milestones["scoped"] == nil {
 			more, err := r.stated(incident.KindMilestone, incident.MilestoneBody{Milestone: "scoped", At: r.now}, incident.Reasoned{})
 			return append(facts, more...), err
 		}
@@ -110,7 +110,7 @@ func scopeOf(ids []string) func(*Run) ([]incident.Fact, error) {
 func checked(id, outcome string) func(*Run) ([]incident.Fact, error) {
 	return func(r *Run) ([]incident.Fact, error) {
 		run := 1
-		if c := r.s.Checks[id]; c != nil {
+		if c := r.inc.s.Checks[id]; c != nil {
 			run = c.Run + 1
 		}
 		end := incident.KindCheckPassed
@@ -135,7 +135,7 @@ func checked(id, outcome string) func(*Run) ([]incident.Fact, error) {
 // told makes the facts of one notice from draft to the receiving servers' answers.
 func told(d *policy.Duty, bounced bool, to, content []string) func(*Run) ([]incident.Fact, error) {
 	return func(r *Run) ([]incident.Fact, error) {
-		recipients := incident.Recipients(r.p, r.s, d.ID)
+		recipients := incident.Recipients(r.p, r.inc.s, d.ID)
 		if to != nil {
 			recipients = slices.DeleteFunc(recipients, func(m string) bool { return !slices.Contains(to, m) })
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/tocsin-ir/tocsin/policy"
 )
 
-var rootKeys = []string{"class", "title", "opened", "severity", "milestones", "facts", "merchants", "scope", "then"}
+var rootKeys = []string{"class", "title", "opened", "severity", "scales", "milestones", "facts", "merchants", "scope", "published", "then"}
 
 // root reads the whole file. What stands at the top is known when the incident opens; what stands
 // under then happens at its instant.
@@ -70,6 +70,12 @@ func (r *reader) root(n *yaml.Node) {
 	for _, name := range order {
 		t := milestones[name]
 		r.add(happening{at: later(t, r.st.opened), what: name, place: r.place(places[name]), facts: milestone(name, t, "")})
+	}
+	if v := at["published"]; v != nil {
+		r.add(happening{at: r.time(v, "published"), what: "the policy is published", place: r.place(v), command: incident.BeginProgramme{}, by: service})
+	}
+	if v := at["scales"]; v != nil {
+		r.scales(v, r.st.opened, "as the file says", everyRole(r.p, "somebody"))
 	}
 	if v := at["facts"]; v != nil {
 		r.pairs(v, "facts", nil, func(_ string, k, v *yaml.Node) { r.answer(k, v, r.st.opened) })
@@ -244,7 +250,20 @@ func (r *reader) scope(v *yaml.Node, at time.Time) {
 	if !ok {
 		return
 	}
-	r.add(happening{at: later(at, r.st.opened), what: fmt.Sprintf("the scope is computed: %d merchants", len(ids)), place: r.place(v), facts: scopeOf(ids)})
+	directory := incident.RecordDirectory{}
+	for _, id := range ids {
+		m := r.st.merchants[id]
+		known := incident.Recipient{Merchant: id, Country: m.country, Region: m.region, Language: m.language, ContractHours: m.hours}
+		if m.zone != nil {
+			known.Zone = m.zone.String()
+		}
+		directory.Merchants = append(directory.Merchants, known)
+	}
+	h := happening{at: later(at, r.st.opened), what: fmt.Sprintf("the scope is computed: %d merchants", len(ids)), place: r.place(v), facts: scopeOf(ids)}
+	if len(ids) > 0 {
+		h.then = directory
+	}
+	r.add(h)
 }
 
 // who reads all, or merchants that the file declares.
@@ -263,7 +282,7 @@ func (r *reader) who(v *yaml.Node, what string) ([]string, bool) {
 	return ids, len(ids) > 0 || v.Kind == yaml.SequenceNode
 }
 
-var entryKeys = []string{"at", "by", "reason", "milestone", "correct", "facts", "severity", "scope", "told", "to", "content",
+var entryKeys = []string{"at", "by", "reason", "milestone", "correct", "facts", "severity", "scales", "scope", "event", "done", "told", "to", "content",
 	"bounced", "dismiss", "reopen", "check", "snapshot", "fix", "do", "with"}
 
 // entry reads one happening: when, and what.
@@ -382,6 +401,26 @@ func (r *reader) given(at map[string]*yaml.Node, when time.Time, reason string, 
 	if v := at["severity"]; v != nil {
 		command(v, "the severity is set to "+v.Value, incident.SetSeverity{Severity: r.level(v), Reason: reason})
 	}
+	if v := at["scales"]; v != nil {
+		r.scales(v, when, reason, by)
+	}
+	if v := at["event"]; v != nil {
+		r.event(v, when, by)
+	}
+	if v := at["done"]; v != nil {
+		for _, t := range r.texts(v, "done") {
+			duty, recipient, _ := strings.Cut(t.Value, "/")
+			if dutyOf(r.p, duty) == nil {
+				var ids []string
+				for _, d := range r.p.Duties {
+					ids = append(ids, d.ID)
+				}
+				r.fail(t, "done: the policy has no duty %s%s", clip(duty), didYouMean(duty, ids))
+				continue
+			}
+			command(t, t.Value+" is done", incident.Complete{Duty: duty, Recipient: recipient, Note: reason})
+		}
+	}
 	if v := at["dismiss"]; v != nil {
 		command(v, "the incident is dismissed", incident.Dismiss{Reason: v.Value})
 	}
@@ -422,4 +461,50 @@ func (r *reader) given(at map[string]*yaml.Node, when time.Time, reason string, 
 		return
 	}
 	command(v, v.Value, c)
+}
+
+// scales reads levels of the policy's own scales.
+func (r *reader) scales(v *yaml.Node, when time.Time, reason string, by incident.Actor) {
+	var ids []string
+	for _, s := range r.p.Scales {
+		ids = append(ids, s.ID)
+	}
+	r.pairs(v, "scales", ids, func(key string, k, v *yaml.Node) {
+		i := slices.Index(ids, key)
+		var levels []string
+		for _, l := range r.p.Scales[i].Levels {
+			levels = append(levels, l.ID)
+		}
+		if !slices.Contains(levels, v.Value) {
+			r.fail(v, "the scale %s has no level %s%s", key, clip(v.Value), didYouMean(v.Value, levels))
+			return
+		}
+		r.add(happening{at: when, what: key + " is set to " + v.Value, place: r.place(k), by: by,
+			command: incident.SetScale{Scale: key, Level: v.Value, Reason: reason}})
+	})
+}
+
+// event reads what happens to the programme: an id, or { id, at } where it is announced for later.
+func (r *reader) event(v *yaml.Node, when time.Time, by incident.Actor) {
+	c := incident.RecordEvent{Note: "as the file says"}
+	if v.Kind == yaml.MappingNode {
+		r.pairs(v, "event", []string{"id", "at"}, func(key string, _, x *yaml.Node) {
+			if key == "id" {
+				c.Event = x.Value
+			} else {
+				c.At = r.time(x, "event: at")
+			}
+		})
+	} else {
+		c.Event = v.Value
+	}
+	var ids []string
+	for _, e := range r.p.Events {
+		ids = append(ids, e.ID)
+	}
+	if !slices.Contains(ids, c.Event) {
+		r.fail(v, "the policy names no event %s%s", clip(c.Event), didYouMean(c.Event, ids))
+		return
+	}
+	r.add(happening{at: when, what: "event " + c.Event, place: r.place(v), command: c, by: by})
 }

@@ -6,6 +6,7 @@
 package rehearsal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,25 +32,31 @@ type Step struct {
 type Run struct {
 	p     *policy.Program
 	story *Story
-	s     *incident.State
+	inc   chain // the incident
+	prog  chain // the programme: duties without an incident
 	now   time.Time
 	next  int // index of the first happening that has not been played
 	facts int // recorded so far; numbers their ids
-	round int // happenings so far; see engine
-	steps []Step
+	round int // commands so far; see give
 	told  int // notices so far
+	steps []Step
+}
+
+// chain is one of the two histories that a rehearsal writes.
+type chain struct {
+	s *incident.State
 }
 
 // New starts a rehearsal before its first happening.
 func New(p *policy.Program, story *Story) *Run {
-	return &Run{p: p, story: story, s: incident.NewState("INC-1")}
+	return &Run{p: p, story: story, inc: chain{incident.NewState("INC-1")}, prog: chain{incident.NewState("org")}}
 }
 
-// Program and State give what the rehearsal runs, and where it stands.
+// Program gives the policy that the rehearsal runs.
 func (r *Run) Program() *policy.Program { return r.p }
 
 // State is the incident as it stands. It must not be changed.
-func (r *Run) State() *incident.State { return r.s }
+func (r *Run) State() *incident.State { return r.inc.s }
 
 // Steps lists what has happened so far.
 func (r *Run) Steps() []Step { return r.steps }
@@ -78,11 +85,11 @@ func (r *Run) Last() time.Time {
 	return r.story.opened
 }
 
-// End is the last instant at which anything is still to happen: the last happening, or the last
-// limit or target that runs then, whichever is later.
+// End is the last instant at which anything is still to happen to the incident: the last happening,
+// or the last limit or target that runs then, whichever is later.
 func (r *Run) End() time.Time {
 	end := later(r.now, r.Last())
-	for _, d := range incident.Clocks(r.p, r.s) {
+	for _, d := range incident.Clocks(r.p, r.inc.s) {
 		if d.Met.IsZero() {
 			end = later(end, later(d.Target, d.Due))
 		}
@@ -92,30 +99,33 @@ func (r *Run) End() time.Time {
 
 // wake lets time pass: the engine ticks at each instant it named.
 func (r *Run) wake(until time.Time) error {
-	for n := 0; r.now.Before(until); n++ {
+	for n := 0; ; n++ {
 		if n == maxWakes {
 			return fmt.Errorf("the clocks wake more than %d times before %s: a duty recurs too often for so long a time", maxWakes, until.UTC().Format(time.RFC3339))
 		}
-		at, _ := incident.NextWake(r.p, r.s)
+		c, at := &r.inc, r.wakeOf(&r.inc)
+		if other := r.wakeOf(&r.prog); !other.IsZero() && (at.IsZero() || other.Before(at)) {
+			c, at = &r.prog, other
+		}
 		if at.IsZero() || at.After(until) {
 			break
 		}
-		if at.Before(r.now) {
-			at = r.now
-		}
 		before := r.facts
-		if err := r.command(at, incident.Tick{}, ticker, ""); err != nil {
+		if err := r.give(c, later(r.now, at), incident.Tick{}, ticker, ""); err != nil {
 			return err
 		}
-		if r.facts == before { // nothing was to be decided: the next wake lies later, or there is none
-			again, _ := incident.NextWake(r.p, r.s)
-			if !again.After(at) {
-				break
-			}
+		if r.facts == before && !r.wakeOf(c).After(at) {
+			return fmt.Errorf("the clocks wake at %s and decide nothing: this is a fault of the engine", at.Format(time.RFC3339Nano))
 		}
 	}
 	r.now = later(r.now, until)
 	return nil
+}
+
+// wakeOf is the next instant at which a chain has something to decide; zero: never.
+func (r *Run) wakeOf(c *chain) time.Time {
+	at, _ := incident.NextWake(r.p, c.s)
+	return at
 }
 
 var ticker = incident.Actor{Principal: incident.Clock, Access: incident.Service}
@@ -124,38 +134,62 @@ var ticker = incident.Actor{Principal: incident.Clock, Access: incident.Service}
 func (r *Run) play(h happening) error {
 	r.now = later(r.now, h.at)
 	if h.command != nil {
-		return r.command(r.now, h.command, h.by, h.what)
+		return r.give(r.chainOf(h.command), r.now, h.command, h.by, h.what)
 	}
 	facts, err := h.facts(r)
 	if err != nil {
-		return fmt.Errorf("%s: %s: %w", h.place, h.what, err)
+		return fmt.Errorf("%s: error: %s: %w", h.place, h.what, err)
 	}
 	step := Step{At: r.now, What: h.what}
-	if err := r.record(facts, &step); err != nil {
-		return fmt.Errorf("%s: %s: %w", h.place, h.what, err)
+	if err := r.record(&r.inc, facts, &step); err != nil {
+		return fmt.Errorf("%s: error: %s: %w", h.place, h.what, err)
 	}
 	r.steps = append(r.steps, step)
-	return r.command(r.now, incident.Tick{}, ticker, "")
+	if h.then != nil {
+		return r.give(&r.inc, r.now, h.then, service, "")
+	}
+	return r.give(&r.inc, r.now, incident.Tick{}, ticker, "")
 }
 
-// command gives one command to the engine. A refusal is part of the story, no error.
-func (r *Run) command(at time.Time, c incident.Command, who incident.Actor, what string) error {
+var service = incident.Actor{Principal: "service:rehearsal", Access: incident.Service}
+
+// chainOf says whom a command is for.
+func (r *Run) chainOf(c incident.Command) *chain {
+	switch c := c.(type) {
+	case incident.BeginProgramme, incident.RecordEvent:
+		return &r.prog
+	case incident.Complete:
+		if d := dutyOf(r.p, c.Duty); d != nil && (d.For == "programme" || d.For == "each") {
+			return &r.prog
+		}
+	}
+	return &r.inc
+}
+
+// give gives one command to the engine. A refusal is part of the story, no error.
+func (r *Run) give(c *chain, at time.Time, cmd incident.Command, who incident.Actor, what string) error {
 	r.now = later(r.now, at)
 	// Facts that the file states come from no command, so the engine has not looked at them yet. It
 	// looks at everything again when another version of it recorded the last fact; the round is that
 	// version's mark.
 	r.round++
-	d, err := incident.Decide(r.p, r.s, c, incident.Context{
-		Now: r.now, Actor: who, Env: "drill",
-		Versions: incident.Versions{Policy: r.p.Hash, Engine: fmt.Sprintf("rehearsal-%d", r.round)},
-	})
+	versions := incident.Versions{Policy: r.p.Hash, Engine: fmt.Sprintf("rehearsal-%d", r.round)}
+	if r.p.Laws != nil {
+		versions.Regimes = r.p.Laws.Version()
+	}
+	d, err := incident.Decide(r.p, c.s, cmd, incident.Context{Now: r.now, Actor: who, Env: "drill", Versions: versions})
 	step := Step{At: r.now, What: what}
-	if refusal, ok := err.(*incident.Refusal); ok {
+	var refusal *incident.Refusal
+	var field *incident.FieldError
+	switch {
+	case errors.As(err, &refusal):
 		step.Refused = refusal.Error()
-	} else if err != nil {
+	case errors.As(err, &field):
+		step.Refused = field.Error()
+	case err != nil:
 		return err
 	}
-	if err := r.record(d.Facts, &step); err != nil {
+	if err := r.record(c, d.Facts, &step); err != nil {
 		return err
 	}
 	if len(step.Lines) > 0 || step.Refused != "" || what != "" {
@@ -164,21 +198,21 @@ func (r *Run) command(at time.Time, c incident.Command, who incident.Actor, what
 	return nil
 }
 
-func (r *Run) record(facts []incident.Fact, step *Step) error {
+func (r *Run) record(c *chain, facts []incident.Fact, step *Step) error {
 	for i := range facts {
 		r.facts++
 		f := &facts[i]
-		f.ID, f.Chain, f.Recorded = fmt.Sprintf("fact-%d", r.facts), r.s.ID, r.now
+		f.ID, f.Chain, f.Recorded = fmt.Sprintf("fact-%d", r.facts), c.s.ID, r.now
 		if f.Env == "" {
 			f.Env = "drill"
 		}
 		step.Lines = append(step.Lines, incident.Render(*f))
 	}
-	s, err := incident.Apply(r.s, facts...)
+	s, err := incident.Apply(c.s, facts...)
 	if err != nil {
 		return err
 	}
-	r.s = s
+	c.s = s
 	return nil
 }
 

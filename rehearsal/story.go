@@ -52,6 +52,7 @@ type happening struct {
 	what    string
 	place   string // FILE:LINE:COL
 	facts   func(*Run) ([]incident.Fact, error)
+	then    incident.Command // given right after the facts; nil: the clocks are looked at
 	command incident.Command
 	by      incident.Actor
 }

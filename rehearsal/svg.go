@@ -38,7 +38,7 @@ type bar struct {
 func (r *Run) SVG() string {
 	bars := r.bars()
 	first, last := r.story.opened, r.End()
-	for _, m := range r.s.Milestones {
+	for _, m := range r.inc.s.Milestones {
 		if m.At.Before(first) {
 			first = m.At
 		}
@@ -82,7 +82,7 @@ func (r *Run) drawMilestones(b *strings.Builder, x func(time.Time) float64, heig
 		at   time.Time
 	}
 	var marks []mark
-	for name, m := range r.s.Milestones {
+	for name, m := range r.inc.s.Milestones {
 		marks = append(marks, mark{name, m.At})
 	}
 	slices.SortFunc(marks, func(a, c mark) int { return cmp.Or(a.at.Compare(c.at), strings.Compare(a.name, c.name)) })
@@ -153,7 +153,7 @@ func (r *Run) bars() []bar {
 	}
 	at := map[key]int{}
 	var list []bar
-	for _, d := range incident.Clocks(r.p, r.s) {
+	for _, d := range incident.Clocks(r.p, r.inc.s) {
 		if d.Started.IsZero() {
 			continue
 		}

@@ -31,6 +31,7 @@ func (a *Answer) Write(w io.Writer, zone *time.Location) error {
 	}
 	section(&b, "\nDue, or done\n", a.Duties)
 	section(&b, "\nNot due, and why\n", a.Excluded)
+	section(&b, "\nOf the programme, without an incident\n", a.Programme)
 	open := slices.DeleteFunc(slices.Clone(a.Questions), func(q Question) bool { return q.Decides == 0 })
 	if len(open) > 0 {
 		b.WriteString("\nWhat is not known yet; the first decides most\n")
@@ -50,23 +51,8 @@ func section(b *strings.Builder, title string, list []Duty) {
 		return
 	}
 	b.WriteString(title)
-	for i := 0; i < len(list); {
-		d := list[i]
-		n := 1
-		for i+n < len(list) && alike(d, list[i+n]) {
-			n++
-		}
-		whom := ""
-		switch {
-		case n > 1:
-			whom = fmt.Sprintf(" to %d recipients", n)
-		case d.Recipient != "":
-			whom = " to " + d.Recipient
-		}
-		if d.Round > 1 {
-			whom += fmt.Sprintf(", time %d", d.Round)
-		}
-		fmt.Fprintf(b, "  %-11s %s%s", d.State, d.Duty, whom)
+	for _, d := range list {
+		fmt.Fprintf(b, "  %-14s %s%s", d.State, d.Duty, whom(d))
 		switch {
 		case !d.Met.IsZero():
 			fmt.Fprintf(b, ", met %s", d.Met.UTC().Format(time.RFC3339))
@@ -78,18 +64,31 @@ func section(b *strings.Builder, title string, list []Duty) {
 		if !d.Missed.IsZero() {
 			fmt.Fprintf(b, ", limit passed %s", d.Missed.UTC().Format(time.RFC3339))
 		}
-		fmt.Fprintf(b, "\n              %s\n", d.Why)
+		fmt.Fprintf(b, "\n                 %s\n", d.Why)
 		for _, c := range d.Cells {
-			fmt.Fprintf(b, "              table by %s\n", c)
+			fmt.Fprintf(b, "                 table by %s\n", c)
 		}
-		i += n
+		if len(d.Clocks) > 1 {
+			for _, c := range d.Clocks {
+				fmt.Fprintf(b, "                 clock %s: %s\n", c.Text, strings.TrimSuffix(strings.ReplaceAll(c.State, "_", " ")+", "+c.Why, ", "))
+			}
+		}
 	}
 }
 
-// alike reports whether two instances are told in one line.
-func alike(a, b Duty) bool {
-	return a.Duty == b.Duty && a.State == b.State && a.Due.Equal(b.Due) && a.DueThere == b.DueThere && a.Target.Equal(b.Target) &&
-		a.Met.Equal(b.Met) && a.Missed.Equal(b.Missed) && a.Why == b.Why && a.Round == b.Round && a.Recipient != "" && b.Recipient != ""
+// whom names the recipients of a line: one by name, more by number.
+func whom(d Duty) string {
+	s := ""
+	switch n := len(d.Recipients); {
+	case n == 1:
+		s = " to " + d.Recipients[0]
+	case n > 1:
+		s = fmt.Sprintf(" to %d recipients", n)
+	}
+	if d.Round > 1 {
+		s += fmt.Sprintf(", time %d", d.Round)
+	}
+	return s
 }
 
 // WriteStory puts the whole life of a rehearsed incident in plain words, one line for each thing
@@ -113,7 +112,7 @@ func (r *Run) WriteStory(w io.Writer) error {
 		}
 	}
 	var met, late, missed, owed int
-	for _, d := range incident.Clocks(r.p, r.s) {
+	for _, d := range incident.Clocks(r.p, r.inc.s) {
 		switch d.State {
 		case incident.DutyMet:
 			met++
