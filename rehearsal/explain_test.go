@@ -15,6 +15,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/policies"
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/regimes"
 	"github.com/tocsin-ir/tocsin/rehearsal"
 )
 
@@ -87,6 +88,7 @@ func programOf(t *testing.T, file, comment string, src []byte) *policy.Program {
 	if p == nil {
 		t.Fatalf("%s: the policy does not compile:\n%v", file, diags)
 	}
+	p.Laws = regimes.Catalogue()
 	return p
 }
 

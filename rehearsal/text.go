@@ -68,11 +68,35 @@ func section(b *strings.Builder, title string, list []Duty) {
 		for _, c := range d.Cells {
 			fmt.Fprintf(b, "                 table by %s\n", c)
 		}
-		if len(d.Clocks) > 1 {
-			for _, c := range d.Clocks {
-				fmt.Fprintf(b, "                 clock %s: %s\n", c.Text, strings.TrimSuffix(strings.ReplaceAll(c.State, "_", " ")+", "+c.Why, ", "))
-			}
+		clocks(b, d.Clocks)
+	}
+}
+
+// maxClocks is how many clocks of one duty a person is shown; JSON has all of them.
+const maxClocks = 5
+
+// clocks lists the clocks of a duty that has several: what runs first, then what is ruled out by a
+// word each. A catalogue of laws may hold fifty.
+func clocks(b *strings.Builder, list []incident.ExplainedClock) {
+	if len(list) < 2 {
+		return
+	}
+	list = slices.Clone(list)
+	rank := map[string]int{incident.ClockCounts: 0, incident.ClockLater: 1, incident.ClockNone: 2, incident.ClockWaiting: 3, incident.ClockRuledOut: 4}
+	slices.SortStableFunc(list, func(x, y incident.ExplainedClock) int { return rank[x.State] - rank[y.State] })
+	for i, c := range list {
+		if i == maxClocks {
+			fmt.Fprintf(b, "                 and %d more clocks: --json lists them\n", len(list)-i)
+			return
 		}
+		line := strings.ReplaceAll(c.State, "_", " ")
+		if c.Why != "" {
+			line += ", " + c.Why
+		}
+		if len(c.Unknown) > 0 {
+			line += ", unless ruled out: " + strings.Join(c.Unknown, ", ")
+		}
+		fmt.Fprintf(b, "                 clock %s: %s\n", c.Text, line)
 	}
 }
 
