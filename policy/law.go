@@ -11,8 +11,9 @@ import (
 // answer, and Version names the data.
 type Laws interface {
 	Version() string
-	// Clocks lists every clock that may run, also those whose question is still open; none for a
-	// recipient no law of the catalogue speaks of. The order does not depend on chance.
+	// Clocks lists every clock that may run, also those whose question is still open, and those that
+	// a recorded fact rules out, with the verdict False; none for a recipient no law of the catalogue
+	// speaks of. The order does not depend on chance.
 	Clocks(q LawQuestion) []LawClock
 }
 

@@ -13,13 +13,14 @@ import (
 )
 
 // Clocks lists the clock of every duty to tell the party that applies, or may: one whose question
-// is open comes with the verdict Unknown and the names that are missing. What is proved not to
-// apply is left out, and so is a law for a trade that nobody has said the vendor is in (Duty.For);
-// Explain says so for each.
+// is open comes with the verdict Unknown and the names that are missing. One that a recorded fact
+// rules out comes with the verdict False and its reason, so that "not due" can be told from "no law
+// is known". Left out is a law of another place, and one for a trade that nobody has said the vendor
+// is in (Duty.For); Explain says so for each.
 func (c *Catalogue) Clocks(q policy.LawQuestion) []policy.LawClock {
 	var out []policy.LawClock
 	for _, e := range c.Explain(q) {
-		if e.Clock.ID != "" && e.Clock.Applies.Value != policy.False {
+		if e.Clock.ID != "" && !e.Elsewhere {
 			out = append(out, e.Clock)
 		}
 	}
@@ -32,6 +33,8 @@ type Explanation struct {
 	Duty   string          `json:"duty"`   // id
 	Clock  policy.LawClock `json:"clock"`  // the zero value where none can come of it
 	Why    string          `json:"why"`
+
+	Elsewhere bool `json:"elsewhere,omitempty"` // nobody affected lives in its reach
 }
 
 // Explain looks at every duty to tell the party and says of each whether it applies, and why or why
@@ -60,6 +63,7 @@ func (c *Catalogue) Explain(q policy.LawQuestion) []Explanation {
 			default:
 				e.Clock = c.clock(r, d, q, where)
 				e.Why = e.Clock.Applies.Why
+				e.Elsewhere = len(r.Jurisdiction) > 0 && within(r.Jurisdiction, where, q.Regions != nil).Value == policy.False
 			}
 			out = append(out, e)
 		}
