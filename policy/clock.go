@@ -76,6 +76,9 @@ func (c *compiler) clock(t text) (Clock, bool) {
 	return k, ok && anchored
 }
 
+// maxInstants bounds how many instants one clock names.
+const maxInstants = 16
+
 const clockHint = "write 72h after confirmed, promptly after detected, by restored, or open"
 
 // span reads the length of a clock into k.
@@ -168,6 +171,10 @@ func (c *compiler) anchor(t text, offset int, s string) (Anchor, bool) {
 	words := strings.Fields(s)
 	if len(words) == 0 {
 		c.errorf(t.pos, "bad-clock", "name a milestone, such as detected or confirmed", "%q does not say after what", short(t.s))
+		return a, false
+	}
+	if len(words) > 2*maxInstants {
+		c.errorf(t.pos, "bad-clock", "a milestone of your own can stand for many", "%q names more than %d instants", short(t.s), maxInstants)
 		return a, false
 	}
 	place := func(w string) Pos { // of the next word w

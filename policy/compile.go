@@ -144,6 +144,10 @@ func (c *compiler) want(t text, in context, set func(*Condition)) {
 
 // wantAll has the conjuncts of a condition compiled later, each on its own.
 func (c *compiler) wantAll(t text, in context, set func(*Condition)) {
+	if len(t.s) > maxExpression {
+		c.errorf(t.pos, "bad-condition", "", "%s has more than %d characters", in.what, maxExpression)
+		return
+	}
 	for _, part := range conjuncts(t.s) {
 		c.conditions = append(c.conditions, &wanted{text: t, offset: part.offset, src: part.s, in: in, set: set})
 	}

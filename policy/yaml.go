@@ -20,6 +20,7 @@ const (
 	maxBytes   = 1 << 20
 	maxNodes   = 20_000 // aliases count as what they stand for
 	maxDepth   = 32
+	maxText    = 16 << 10 // bytes of one text
 	maxAliases = 100
 )
 
@@ -35,6 +36,11 @@ type reader struct {
 func (r *reader) parse() *yaml.Node {
 	if len(r.src) > maxBytes {
 		r.errorf(Pos{}, "too-large", "split what is not policy into other documents", "the policy has %d bytes; at most %d are read", len(r.src), maxBytes)
+		return nil
+	}
+	// A line or a comma parts two values at most, so this bounds what the YAML library makes.
+	if n := bytes.Count(r.src, []byte("\n")) + bytes.Count(r.src, []byte(",")); n > 2*maxNodes {
+		r.errorf(Pos{}, "too-large", "split what is not policy into other documents", "the policy has more than %d values", maxNodes)
 		return nil
 	}
 	if pos, ok := invalidUTF8(r.src); ok {
@@ -171,6 +177,9 @@ type counter struct{ nodes, aliases int }
 func (c *counter) walk(n *yaml.Node, depth int) (*yaml.Node, string) {
 	if c.nodes++; c.nodes > maxNodes {
 		return n, fmt.Sprintf("the policy has more than %d values", maxNodes)
+	}
+	if len(n.Value) > maxText {
+		return n, fmt.Sprintf("this text has %d bytes; at most %d are read", len(n.Value), maxText)
 	}
 	if depth > maxDepth {
 		return n, fmt.Sprintf("the policy is nested more than %d deep here", maxDepth)

@@ -73,6 +73,7 @@ func All() []Benchmark {
 		{"ingest", "access events per second up to the durable answer, into the store and over HTTP, beside an indexed table", ingest},
 		{"scope", "who is affected: one credential over a month of a drill's size", scopes},
 		{"detect", "what the detectors find, how soon and at what cost, in planted attacks and in metrics", detection},
+		{"policy", "a policy of 2,000 lines, beside its YAML alone; texts that are made to cost much", policies},
 		{"console", "pages with 1,000 incidents on the board", consolePages},
 	}
 }

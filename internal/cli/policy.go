@@ -9,7 +9,7 @@ import (
 // policyCommands work on a policy's text. None of them talks to a server. Each verb has a file of
 // its own.
 func (a *app) policyCommands() *cobra.Command {
-	return group("policy", "Write, check, render and compare policies", a.policyCheck(), a.policyPage(), a.policyExplain(), a.policySimulate())
+	return group("policy", "Write, check, render and compare policies", a.policyCheck(), a.policyFmt(), a.policySchema(), a.policyPage(), a.policyExplain(), a.policySimulate())
 }
 
 func (a *app) policySource(file string) ([]byte, error) {
@@ -26,14 +26,11 @@ func (a *app) compile(file string) (*policy.Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, diags := policy.Compile(file, src)
+	p, diags := policy.Compile(file, src, policy.WithLaws(a.deps.Laws))
 	for _, d := range diags {
 		if d.Severity == policy.Error {
 			return nil, &failure{text: d.String(), hint: "all of it: tocsin policy check " + file}
 		}
-	}
-	if p.Laws == nil {
-		p.Laws = a.deps.Laws
 	}
 	return p, nil
 }
