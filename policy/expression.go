@@ -2,10 +2,12 @@ package policy
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -30,6 +32,7 @@ type expressions struct {
 	names   names
 	env     *cel.Env
 	used    map[string]*name
+	parsed  map[string]*parsed
 	done    map[string]*Condition // by text and context: what a table says forty times is compiled once
 	passing func(t text) (Clock, bool)
 }
@@ -74,6 +77,7 @@ func (w *wanted) key() string {
 // compileWanted compiles conditions in two steps. The first reads them and finds the names they
 // use; the second types them in an environment of just those names.
 func (x *expressions) compileWanted(all []*wanted) error {
+	x.parse(all)
 	first := map[string]bool{}
 	var good []*wanted
 	for _, w := range all {
@@ -114,6 +118,45 @@ func (x *expressions) compileWanted(all []*wanted) error {
 	return nil
 }
 
+// parse parses each text once, on all cores: it is most of the work of a long policy. What the texts
+// say is looked at afterwards, one by one, so that findings keep their order.
+func (x *expressions) parse(all []*wanted) {
+	env, err := base()
+	if err != nil {
+		return
+	}
+	x.parsed = map[string]*parsed{}
+	var keys []string
+	for _, w := range all {
+		if key := w.key(); x.parsed[key] == nil && len(w.src) <= maxExpression {
+			x.parsed[key] = &parsed{src: w.src}
+			keys = append(keys, key)
+		}
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), 1+len(keys)/16) {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(keys) {
+					return
+				}
+				p := x.parsed[keys[i]]
+				p.tree, p.issues = env.Parse(p.src)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// parsed is what CEL made of a text.
+type parsed struct {
+	src    string
+	tree   *cel.Ast
+	issues *cel.Issues
+}
+
 // read parses a condition and checks that every name it reads is declared; false after an error
 // that it has reported.
 func (x *expressions) read(w *wanted) bool {
@@ -126,12 +169,12 @@ func (x *expressions) read(w *wanted) bool {
 		r.errorf(t.pos, "bad-condition", "", "%s has more than %d characters", in.what, maxExpression)
 		return false
 	}
-	env, err := base()
-	if err != nil {
-		r.errorf(t.pos, "internal", "", "the condition language could not be set up: %v", err)
+	got := x.parsed[w.key()]
+	if got == nil {
+		r.errorf(t.pos, "internal", "", "the condition language could not be set up")
 		return false
 	}
-	parsed, issues := env.Parse(w.src)
+	parsed, issues := got.tree, got.issues
 	if issues.Err() != nil {
 		e := issues.Errors()[0]
 		message := strings.TrimPrefix(e.Message, "Syntax error: ")

@@ -10,7 +10,7 @@ import (
 
 // placeholderForm is a part of a text that somebody still has to fill in. What is followed by a
 // round bracket is a link of Markdown.
-var placeholderForm = regexp.MustCompile(`\[[A-Za-z][^\[\]{}]{1,60}\](?:[^(]|$)|<[A-Za-z][A-Za-z _-]{2,40}>|_{3,}|\b(?i:TB[ADC]|lorem ipsum)\b`)
+var placeholderForm = regexp.MustCompile(`\[[A-Za-z][^\[\]{}]{1,60}\](?:[^(]|$)|<[A-Za-z][A-Za-z _-]{2,40}>|_{3,}|\bTB[ADC]\b|[Ll]orem ipsum`)
 
 // isPlaceholder reports whether a text is nothing but a placeholder.
 func isPlaceholder(s string) bool {
@@ -56,6 +56,8 @@ func (c *compiler) placeholder(n *yaml.Node) {
 	found := ""
 	if isPlaceholder(n.Value) {
 		found = strings.TrimSpace(n.Value)
+	} else if !strings.ContainsAny(n.Value, "[<") && !strings.Contains(n.Value, "___") && !strings.Contains(n.Value, "TB") && !strings.Contains(n.Value, "orem ips") {
+		return // none of what a placeholder begins with
 	} else if m := placeholderForm.FindStringIndex(n.Value); m != nil {
 		found = strings.TrimSpace(n.Value[m[0]:m[1]])
 		if found[0] == '[' {

@@ -426,12 +426,25 @@ func (f fields) truth(key string) (value, ok bool) {
 
 var idForm = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
+// isID is idForm without its cost: every id of a policy is looked at.
+func isID(s string) bool {
+	if s == "" || len(s) > 64 || s[0] < 'a' || s[0] > 'z' {
+		return false
+	}
+	for i := 1; i < len(s); i++ {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
 // celReserved are names that CEL keeps for itself.
 var celReserved = []string{"true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package", "namespace", "return", "var", "void", "while"}
 
 // id checks the form of an id and reports what is wrong with it.
 func (r *reader) id(pos Pos, s, what string) bool {
-	if !idForm.MatchString(s) {
+	if !isID(s) {
 		better := strings.Trim(regexp.MustCompile(`[^a-z0-9_]+`).ReplaceAllString(strings.ToLower(s), "_"), "_")
 		hint := "ids are snake_case: small letters, digits and _"
 		if idForm.MatchString(better) {

@@ -72,7 +72,9 @@ roles:
 	section("gates", n/4, func(i int) string {
 		return fmt.Sprintf("- { id: gate_%d, guards: action_%d, need: \"evidence.snapshot && fact.fact_%d\", otherwise: \"Not before that.\" }", i, i, i)
 	})
-	section("page", n/2, func(i int) string { return fmt.Sprintf("- \"We tell everybody {duties.tell_%d.due}, saying {duties.tell_%d.content}.\"", i, i) })
+	section("page", n/2, func(i int) string {
+		return fmt.Sprintf("- \"We tell everybody {duties.tell_%d.due}, saying {duties.tell_%d.content}.\"", i, i)
+	})
 	return b.String()
 }
 
