@@ -16,11 +16,15 @@ import (
 // Every limit is counted, not timed: what is at the limit is read, and one more is refused.
 func TestLimitsAreCounted(t *testing.T) {
 	head := completed("")
-	nested := func(depth int) string { return head + "page: " + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "\n" }
+	nested := func(depth int) string {
+		return head + "page: " + strings.Repeat("[", depth) + strings.Repeat("]", depth) + "\n"
+	}
 	aliases := func(n int) string {
 		return head + "review: &a timeline\npage: [" + strings.TrimSuffix(strings.Repeat("*a, ", n), ", ") + "]\n"
 	}
-	padded := func(size int) string { return head + strings.Repeat("#\n", (size-len(head))/2) + strings.Repeat("#", (size-len(head))%2) }
+	padded := func(size int) string {
+		return head + strings.Repeat("#\n", (size-len(head))/2) + strings.Repeat("#", (size-len(head))%2)
+	}
 	values := func(n int) string { return head + "page: [" + strings.TrimSuffix(strings.Repeat("a,", n), ",") + "]\n" }
 	condition := func(n int) string {
 		c := "fix.verified"
