@@ -310,6 +310,47 @@ func (c *Client) Clocks(ctx context.Context, id string) ([]Clock, error) {
 	return out.Clocks, err
 }
 
+// Programme is what the policy owes without an incident.
+type Programme struct {
+	Policy string           `json:"policy"`
+	Since  time.Time        `json:"since"`
+	Clocks []Clock          `json:"clocks"`
+	Events []ProgrammeEvent `json:"events"`
+	Done   []ProgrammeDone  `json:"done"`
+}
+
+// ProgrammeEvent is something that happened to the programme.
+type ProgrammeEvent struct {
+	ID    string    `json:"id"`
+	Event string    `json:"event"`
+	At    time.Time `json:"at"`
+	By    string    `json:"by"`
+	Note  string    `json:"note"`
+}
+
+// ProgrammeDone is an act that somebody recorded as done.
+type ProgrammeDone struct {
+	Duty  string    `json:"duty"`
+	Event string    `json:"event,omitempty"`
+	At    time.Time `json:"at"`
+	By    string    `json:"by"`
+	Note  string    `json:"note"`
+}
+
+// Programme shows what the policy owes without an incident.
+func (c *Client) Programme(ctx context.Context) (Programme, error) {
+	var out Programme
+	err := c.Do(ctx, http.MethodGet, at("programme"), nil, &out)
+	return out, err
+}
+
+// ProgrammeCommand gives a command to the programme: done, event or waive.
+func (c *Client) ProgrammeCommand(ctx context.Context, name string, body any) (Outcome, error) {
+	var out Outcome
+	err := c.Do(ctx, http.MethodPost, at("programme", name), body, &out)
+	return out, err
+}
+
 // Timeline reads a page of the timeline after the line named; sources may be "".
 func (c *Client) Timeline(ctx context.Context, id, after string, limit int, sources string) ([]Line, error) {
 	q := url.Values{}

@@ -120,6 +120,9 @@ func (w *work) do(what, command, rest string) string { return doLine(w.base, wha
 
 func doLine(s *State, what, command, rest string) string {
 	line := what + ": tocsin incident " + command + " " + s.ID
+	if s.Programme {
+		line = what + ": tocsin programme " + command
+	}
 	if rest != "" {
 		line += " " + rest
 	}

@@ -84,7 +84,12 @@ func Fold(s *State, f incident.Fact) (*State, error) {
 		return s, nil
 	}
 	apply, known := folds[f.Kind]
-	if !known {
+	if incident.OfProgramme(f.Kind) {
+		var err error
+		if s.Programme, err = incident.Fold(s.Programme, f); err != nil {
+			return nil, fmt.Errorf("org: fact %s (%s): %w", f.ID, f.Kind, err)
+		}
+	} else if !known {
 		if s.Unknown == nil {
 			s.Unknown = map[incident.Kind]int{}
 		}

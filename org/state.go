@@ -57,6 +57,8 @@ type State struct {
 	Switches map[string]*Switch    `json:"switches"` // by merchant, "*" for the global one
 	Flips    int64                 `json:"flips"`    // number of flips folded: a version of the switches
 	Unknown  map[incident.Kind]int `json:"unknown_kinds,omitempty"`
+
+	Programme *incident.State `json:"programme,omitempty"` // duties without an incident; nil before a policy began them
 }
 
 // Person is somebody with an account.

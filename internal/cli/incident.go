@@ -76,10 +76,21 @@ var verbs = []verb{
 	{use: "waive DUTY", command: "waive", short: "Let go of a duty, by name and reason", args: []string{"duty"}, flags: []field{why}},
 	{use: "snapshot", command: "snapshot", short: "Record the checkpoint of the evidence as it stands"},
 	{use: "sign GATE", command: "sign", short: "Sign a gate that asks for signatures", args: []string{"gate"}},
+	{use: "attest GATE", command: "attest", short: "Declare what a gate asks of whoever gives its command", args: []string{"gate"}},
+	{use: "override GATE", command: "override", short: "Sign for passing a gate although it is shut; it stays on record", args: []string{"gate"}, flags: []field{why}},
+	{use: "scale SCALE LEVEL", command: "scale", short: "Set the level of one of the policy's own scales", args: []string{"scale", "level"}, flags: []field{why}},
+	{use: "done DUTY", command: "done", short: "Say that a duty which leaves no other trace is done", args: []string{"duty"}, flags: []field{
+		{flag: "at", name: "at", help: "when it was done (RFC 3339); default now", kind: "time"},
+		{flag: "note", name: "note", help: "what was done, and where it can be seen", required: true}}},
+	{use: "told NOTICE RECIPIENT", command: "told", short: "Say that a recipient was reached by another channel", args: []string{"notice", "party"}, flags: []field{
+		{flag: "via", name: "channel", help: "the channel, such as phone", required: true}, why}},
+	{use: "move-policy", command: "move-policy", short: "Move the incident to the policy in force, or to the one of a digest", flags: []field{
+		{flag: "policy", name: "policy", help: "digest of the policy (sha256:…); default the one in force"}, why}},
 	{use: "reopen", command: "reopen", short: "Open a dismissed or closed incident again", flags: []field{why}},
 	{use: "draft DUTY", command: "draft", short: "Write or rewrite the notice of a duty", args: []string{"duty"}, flags: []field{
 		{flag: "notice", name: "notice", help: "an existing draft to change, such as NTC-1; what is not given stays as it is"}, {flag: "subject", name: "subject", help: "subject line"},
-		{flag: "content", name: "content", help: "content item as ID=TEXT or ID=@FILE (repeat for more)", kind: "map"}}},
+		{flag: "content", name: "content", help: "content item as ID=TEXT or ID=@FILE (repeat for more)", kind: "map"},
+		{flag: "open", name: "open", help: "content item that is not known yet and that a follow-up has to say (repeat for more)", kind: "list"}}},
 	{use: "approve-notice NOTICE", command: "approve-notice", short: "Sign a notice", args: []string{"notice"},
 		flags: []field{{flag: "attest", name: "attest", help: "attest that it says only what is known", kind: "bool"}}},
 	{use: "send NOTICE", command: "send", short: "Send an approved notice to everybody who has not had it", args: []string{"notice"}},

@@ -277,6 +277,18 @@ func saySomething(p *policy.Program, c *ClockRow) string {
 		return "Publish the review"
 	case policy.Announce:
 		return "Send an update"
+	case policy.Answer:
+		for _, f := range p.Facts {
+			if len(decl.Of) > 0 && f.ID == decl.Of[0] && f.Ask != "" {
+				return f.Ask
+			}
+		}
+	case policy.Perform:
+		if decl.Task != "" {
+			return strings.ToUpper(decl.Task[:1]) + decl.Task[1:]
+		}
+	case policy.ReRead:
+		return "Read the policy again"
 	}
 	return strings.ReplaceAll(c.Duty, "_", " ")
 }

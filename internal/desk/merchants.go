@@ -52,8 +52,10 @@ func (d *Desk) ImportMerchants(ctx context.Context, who Caller, file io.Reader) 
 		}
 	}
 	digest := "sha256:" + hex.EncodeToString(sum.Sum(nil))
-	_, err = d.SubmitOrg(ctx, "", who, org.ImportMerchants{Count: len(list), Rejected: len(rejected), Digest: digest})
-	return len(list), rejected, err
+	if _, err = d.SubmitOrg(ctx, "", who, org.ImportMerchants{Count: len(list), Rejected: len(rejected), Digest: digest}); err != nil {
+		return len(list), rejected, err
+	}
+	return len(list), rejected, d.tellIncidents(ctx, list)
 }
 
 func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {

@@ -290,11 +290,14 @@ func (d *Desk) PublishPolicy(ctx context.Context) error {
 		return err
 	}
 	if last, ok := s.Policy(); ok && last.Hash == d.current.Hash {
-		return nil
+		return d.beginProgramme(ctx)
 	}
 	system := Caller{Principal: "service:tocsin", Name: "tocsin", Access: incident.Service}
-	_, err = d.SubmitOrg(ctx, "", system, org.PublishPolicy{Policy: d.current.ID, Hash: d.current.Hash})
-	return err
+	if _, err = d.SubmitOrg(ctx, "", system, org.PublishPolicy{Policy: d.current.ID, Hash: d.current.Hash}); err != nil {
+		return err
+	}
+	// A crash between the two: the next start finds the policy in force and the programme not begun.
+	return d.beginProgramme(ctx)
 }
 
 // NewSecret makes a code, token or key: 32 random bytes in URL-safe text.

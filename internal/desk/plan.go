@@ -52,13 +52,14 @@ type entry struct {
 
 // plan decides a command on the state s, whose newest fact is head.
 func (d *Desk) plan(req Request, s *incident.State, head ledger.Head, now time.Time) (*plan, error) {
-	p := d.program(s)
+	p := d.programFor(s, req.Command)
 	decision, err := incident.Decide(p, s, req.Command, incident.Context{
-		Now:      now,
-		Actor:    incident.Actor{Principal: req.Caller.Principal, Roles: req.Caller.Roles, Access: req.Caller.Access},
-		Env:      d.o.Env,
-		Causes:   req.Causes,
-		Versions: incident.Versions{Policy: p.Hash, Engine: EngineVersion, TZData: tzVersion()},
+		Directory: req.directory,
+		Now:       now,
+		Actor:     incident.Actor{Principal: req.Caller.Principal, Roles: req.Caller.Roles, Access: req.Caller.Access},
+		Env:       d.o.Env,
+		Causes:    req.Causes,
+		Versions:  incident.Versions{Policy: p.Hash, Engine: EngineVersion, TZData: tzVersion()},
 	})
 	pl := &plan{now: now, base: head, outcome: Outcome{Incident: req.Incident, Version: head.N, Reason: decision.Reason}}
 	if err != nil && !errors.As(err, &pl.refused) {
@@ -106,6 +107,9 @@ func (d *Desk) plan(req Request, s *incident.State, head ledger.Head, now time.T
 // when the transaction is over.
 func (d *Desk) ahead(req Request) (pl *plan, done func()) {
 	e, ok := d.deciding.get(req.Incident)
+	if readsDirectory(req.Command) {
+		ok = false // it is decided on what the directory says in its own transaction
+	}
 	if !ok || !e.planning.CompareAndSwap(false, true) {
 		return nil, func() {}
 	}
@@ -142,6 +146,9 @@ func (d *Desk) decideAs(tx ledger.Tx, req Request, pl *plan, now time.Time, also
 	}
 	if pl == nil || pl.base.N != e.head.N || pl.base.ID != e.head.ID {
 		var err error
+		if req.directory, err = d.directoryOf(tx, req.Command); err != nil {
+			return Outcome{}, nil, err
+		}
 		if pl, err = d.plan(req, e.state, e.head, now); err != nil {
 			return Outcome{}, nil, err
 		}

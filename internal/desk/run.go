@@ -107,6 +107,9 @@ func (d *Desk) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if _, err := d.Programme(ctx); err == nil {
+		ids = append(ids, OrgChain)
+	}
 	for _, id := range ids {
 		err := d.reconcileOne(ctx, id)
 		if errors.Is(err, errUnreadable) {
@@ -121,20 +124,20 @@ func (d *Desk) reconcile(ctx context.Context) error {
 }
 
 func (d *Desk) reconcileOne(ctx context.Context, id string) error {
-	s, err := d.Incident(ctx, id)
+	s, err := d.stateOf(ctx, id)
 	if err != nil {
 		return err
 	}
 	for _, eff := range incident.InFlight(s) {
 		// A crash before this commit: the next start reports it. After it: it is reported once.
 		r := incident.ReportResult{Effect: eff, Outcome: incident.Uncertain, Code: "restart", At: time.Now().UTC()}
-		if _, err := d.Submit(ctx, Request{Incident: id, Command: r, Caller: worker("desk")}); err != nil {
+		if _, err := d.give(ctx, Request{Incident: id, Command: r, Caller: worker("desk")}); err != nil {
 			return fmt.Errorf("desk: reconcile %s: %w", eff.ID, err)
 		}
 	}
 	// A crash before this commit: the next start queues again. After it: the jobs are in the queue.
 	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
-		s, err := d.read(tx, id)
+		s, err := d.readChain(tx, id)
 		if err != nil {
 			return err
 		}
@@ -220,7 +223,7 @@ func (d *Desk) tickDue(ctx context.Context) error {
 }
 
 func (d *Desk) tick(ctx context.Context, chain string, now time.Time) error {
-	_, err := d.Submit(ctx, Request{Incident: chain, Command: incident.Tick{},
+	_, err := d.give(ctx, Request{Incident: chain, Command: incident.Tick{},
 		Caller: Caller{Principal: incident.Clock, Name: "clock", Access: incident.Service}})
 	var refused *incident.Refusal
 	if err != nil && !errors.As(err, &refused) {
@@ -235,7 +238,7 @@ func (d *Desk) tick(ctx context.Context, chain string, now time.Time) error {
 func (d *Desk) rewake(ctx context.Context, chain string, now time.Time) error {
 	// A crash before the commit leaves the wake-up in the past: the next start ticks again.
 	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
-		s, err := d.read(tx, chain)
+		s, err := d.readChain(tx, chain)
 		if err != nil {
 			return err
 		}
@@ -317,7 +320,7 @@ func (d *Desk) queueDue(ctx context.Context) error {
 func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time) error {
 	// A crash before the commit leaves the wake-up in the past: the next start queues again.
 	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
-		s, err := d.read(tx, chain)
+		s, err := d.readChain(tx, chain)
 		if err != nil {
 			return err
 		}

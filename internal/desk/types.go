@@ -44,6 +44,8 @@ type Request struct {
 	// asked is what the caller gave, when the desk has worked the command out from it: the
 	// idempotency key stands for that. A command worked out again later may say something else.
 	asked any
+
+	directory map[string]incident.Recipient // of the merchants that the command brings into the scope
 }
 
 // Outcome is what came of a command that was accepted. Replayed says that the answer is the

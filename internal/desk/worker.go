@@ -54,7 +54,7 @@ func (d *Desk) perform(ctx context.Context, job ledger.Job) (err error) {
 	if err := json.Unmarshal(job.Args, &eff); err != nil {
 		return fmt.Errorf("desk: job %s: %w", job.ID, err)
 	}
-	s, err := d.Incident(ctx, eff.Incident)
+	s, err := d.stateOf(ctx, eff.Incident)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (d *Desk) over(ctx context.Context) bool { return ctx.Err() != nil && d.lif
 
 // attempt makes the attempt durable and says whether this worker may act.
 func (d *Desk) attempt(ctx context.Context, who Caller, c incident.ReportAttempt) (bool, error) {
-	out, err := d.Submit(ctx, Request{Incident: c.Effect.Incident, Command: c, Caller: who})
+	out, err := d.give(ctx, Request{Incident: c.Effect.Incident, Command: c, Caller: who})
 	if err == nil {
 		return out.Reason == incident.ReasonAttempt, nil
 	}
@@ -98,7 +98,7 @@ func (d *Desk) attempt(ctx context.Context, who Caller, c incident.ReportAttempt
 	// A commit whose answer was an error may have happened all the same. An effect has one job, so
 	// an attempt that is there now is this worker's, and if it did not act nobody would.
 	for wait := firstWait; ; wait = min(2*wait, mostWait) {
-		s, failed := d.Incident(context.WithoutCancel(ctx), c.Effect.Incident)
+		s, failed := d.stateOf(context.WithoutCancel(ctx), c.Effect.Incident)
 		if failed == nil {
 			mine := slices.ContainsFunc(incident.InFlight(s), func(e incident.Effect) bool { return e.ID == c.Effect.ID })
 			if mine {
@@ -153,7 +153,7 @@ func (d *Desk) report(ctx context.Context, who Caller, r incident.ReportResult) 
 	}
 	var field *incident.FieldError
 	for wait := firstWait; ; wait = min(2*wait, mostWait) {
-		_, err := d.Submit(context.WithoutCancel(ctx), Request{Incident: r.Effect.Incident, Command: r, Caller: who})
+		_, err := d.give(context.WithoutCancel(ctx), Request{Incident: r.Effect.Incident, Command: r, Caller: who})
 		switch {
 		case err == nil:
 			return nil

@@ -212,6 +212,15 @@ func (d *Desk) Clocks(_ context.Context, id string) ([]desk.ClockRow, error) {
 	return all, nil
 }
 
+// Programme is not there: the fake policy has not been published.
+func (d *Desk) Programme(context.Context) (*incident.State, error) { return nil, desk.ErrNotFound }
+
+func (d *Desk) ProgrammeClocks(context.Context) ([]desk.ClockRow, error) { return nil, nil }
+
+func (d *Desk) SubmitProgramme(ctx context.Context, id string, by desk.Caller, c incident.Command) (desk.Outcome, error) {
+	return d.Submit(ctx, desk.Request{ID: id, Incident: desk.OrgChain, Command: c, Caller: by})
+}
+
 func (d *Desk) Gates(_ context.Context, id string) ([]desk.GateRow, error) { return d.Shut[id], nil }
 
 func (d *Desk) Timeline(_ context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error) {

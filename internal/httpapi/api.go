@@ -95,6 +95,7 @@ type Desk interface {
 	Intake
 	Organisation
 	Evidence
+	Programme
 }
 
 // Options are what the API is told about its surroundings. The zero value is usable.
@@ -189,6 +190,7 @@ func New(d Desk, opt Options) *API {
 	a.registerDirectory(d)
 	a.registerPeople(d)
 	a.registerEvidence(d)
+	a.registerProgramme(d)
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "ok\n")

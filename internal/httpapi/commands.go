@@ -21,7 +21,7 @@ type commandInput[C incident.Command] struct {
 type outcomeOutput struct{ Body desk.Outcome }
 
 // registerCommands puts every command a person may give under its name. The workers' own commands
-// (report-attempt, report-result, record-scope, record-export, record-switch, signal, tick) are not
+// (report-attempt, report-result, record-scope, record-directory, record-export, record-switch, signal, tick) are not
 // reachable; plan and snapshot, which the desk completes first, have operations of their own.
 func (a *API) registerCommands(d Incidents) {
 	command[incident.Acknowledge](a, d, "Say that you are on it")
@@ -53,6 +53,12 @@ func (a *API) registerCommands(d Incidents) {
 	command[incident.Close](a, d, "Close the incident")
 	command[incident.Reopen](a, d, "Open a dismissed or closed incident again")
 	command[incident.Sign](a, d, "Sign a gate that asks for signatures")
+	command[incident.SetScale](a, d, "Set the level of one of the policy's own scales")
+	command[incident.Complete](a, d, "Say that a duty which leaves no other trace is done")
+	command[incident.Told](a, d, "Say that a recipient was reached by another channel, after the mail could not")
+	command[incident.Attest](a, d, "Declare what a gate asks of whoever gives its command")
+	command[incident.Override](a, d, "Sign for passing a gate although it is shut, with the reason")
+	command[incident.MovePolicy](a, d, "Move the incident to another policy")
 	a.registerSnapshot(d)
 }
 

@@ -116,7 +116,10 @@ func (a *API) registerIncidents(d Incidents) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		var all []desk.ClockRow
+		all, err := programmeClocks(ctx, a.desk)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
 		for _, row := range board {
 			if row.Status != incident.StatusOpen {
 				continue
