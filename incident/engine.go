@@ -210,6 +210,9 @@ func (w *work) settle() error {
 	if w.base.isOpened() && (last.Policy != w.ctx.Versions.Policy || last.Engine != w.ctx.Versions.Engine || last.Regimes != w.ctx.Versions.Regimes) {
 		w.reach = byAll // another engine or policy than last time may compute otherwise
 	}
+	if w.base.isOpened() {
+		w.pass(w.state()) // a turning point counts whether a timer fired or not
+	}
 	w.settling = true
 	for range mostRounds + 8*len(w.p.Duties) {
 		n := len(w.facts)
@@ -398,7 +401,6 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.close(c)
 	case Tick:
 		w.expire()
-		w.pass(w.base)
 		return ReasonNothingChanged, nil
 	case SetScale:
 		return w.setScale(c)

@@ -120,6 +120,8 @@ type world struct {
 	s     *State
 	now   time.Time
 	facts []Fact
+
+	directory map[string]Recipient
 }
 
 func newWorld(t testing.TB) *world {
@@ -127,7 +129,7 @@ func newWorld(t testing.TB) *world {
 }
 
 func (w *world) ctx(a Actor) Context {
-	return Context{Now: w.now, Actor: a, Env: "production", Versions: Versions{Engine: "test"}}
+	return Context{Now: w.now, Actor: a, Env: "production", Versions: Versions{Engine: "test"}, Directory: w.directory}
 }
 
 // give decides and records. It fails the test when a decision has no reason.

@@ -100,6 +100,10 @@ func pick2(r *rapid.T) Principal {
 // history drives a random incident. check is called after every command.
 func history(t *testing.T, r *rapid.T, check func(*world, Actor, Command, Decision, error)) *world {
 	w := newWorld(t)
+	rich := rapid.Bool().Draw(r, "policy")
+	if rich {
+		w.p, w.directory = richPolicy(), directory
+	}
 	w.must(lena, Open{Title: "x", Class: "credential_exposure"}, ReasonOpened)
 	for range rapid.IntRange(1, 60).Draw(r, "length") {
 		switch rapid.IntRange(0, 3).Draw(r, "pace") {
@@ -111,6 +115,9 @@ func history(t *testing.T, r *rapid.T, check func(*world, Actor, Command, Decisi
 			}
 		}
 		a, c := drawCommand(r, w.s)
+		if rich && rapid.IntRange(0, 2).Draw(r, "which") == 0 {
+			a, c = drawRich(r, w.s)
+		}
 		d, err := w.give(a, c)
 		if check != nil {
 			check(w, a, c, d, err)
@@ -357,7 +364,7 @@ func TestTheClocksAreSettledAfterEveryCommand(t *testing.T) {
 			if err != nil {
 				return // a refusal records itself and leaves the clocks to the next tick
 			}
-			full := Context{Now: w.now, Actor: ticker, Versions: Versions{Engine: "another"}} // looks at everything
+			full := Context{Now: w.now, Actor: ticker, Directory: w.directory, Versions: Versions{Engine: "another"}} // looks at everything
 			again, err := Decide(w.p, w.s, Tick{}, full)
 			if err != nil {
 				r.Fatal(err)
