@@ -116,3 +116,59 @@ func TestFiveThousandMerchantsAreJudgedInOneStroke(t *testing.T) {
 		t.Fatalf("took %s", d)
 	}
 }
+
+// fullPolicy is a policy of n duties to merchants, a third of them with a condition about the
+// recipient.
+func fullPolicy(n int) *policy.Program {
+	p := testPolicy()
+	p.Duties, p.Gates = nil, nil
+	for i := range n {
+		d := policy.Duty{ID: fmt.Sprintf("duty_%d", i), Who: "comms", Do: policy.Notify, To: "merchants.affected", Due: []policy.Clock{clock("in time", 100+i, "detected")}}
+		if i%3 == 0 {
+			d.When = countryIs([]string{"DE", "FR"}[i%2])
+		}
+		p.Duties = append(p.Duties, d)
+	}
+	return p
+}
+
+// BenchmarkFullEvaluation looks at 200,000 instances at once, as after every change that a
+// condition may read, and BenchmarkExplain says of each how it stands and why.
+func BenchmarkFullEvaluation(b *testing.B) {
+	w := fullWorld(b, 5000, 40)
+	ctx := w.ctx(ticker)
+	ctx.Versions.Engine = "another" // looks at everything
+	b.ReportAllocs()
+	for b.Loop() {
+		if d, err := Decide(w.p, w.s, Tick{}, ctx); err != nil || len(d.Facts) > 0 {
+			b.Fatal(len(d.Facts), err)
+		}
+	}
+}
+
+func BenchmarkExplain(b *testing.B) {
+	w := fullWorld(b, 5000, 40)
+	b.ReportAllocs()
+	for b.Loop() {
+		if list := Explain(w.p, w.s); len(list) < 40 {
+			b.Fatal(len(list))
+		}
+	}
+}
+
+func fullWorld(tb testing.TB, merchants, duties int) *world {
+	w := newWorld(tb)
+	w.p, w.directory = fullPolicy(duties), map[string]Recipient{}
+	list := make([]string, merchants)
+	for i := range list {
+		list[i] = fmt.Sprintf("m_%05d", i)
+		w.directory[list[i]] = Recipient{Merchant: list[i], Country: []string{"DE", "FR", "GB"}[i%3]}
+	}
+	w.open()
+	w.scopedMore(list...)
+	if len(w.s.Duties) < merchants*duties {
+		tb.Fatalf("%d instances", len(w.s.Duties))
+	}
+	w.after(time.Minute)
+	return w
+}
