@@ -46,14 +46,9 @@ func (r *ruling) over(cur *DutyInstance) bool {
 
 // judgeEarlier looks at rounds of past periods that are still owed: what was missed stays owed, and
 // one act meets it together with the one of this period.
-func (r *ruling) judgeEarlier(j *judgement, recipient string, merchant bool, round int, cur *DutyInstance) {
-	last := round - 1
-	if cur == nil && last > 0 {
-		// The round before is not followed yet: it is looked at here too.
-		last = round - 1
-	}
+func (r *ruling) judgeEarlier(j *judgement, recipient string, merchant bool, round int) {
 	var prev *DutyInstance
-	for n := 1; n <= last; n++ {
+	for n := 1; n < round; n++ {
 		one := r.s.Duties[dutyKey(r.d.ID, recipient, n)]
 		if one == nil {
 			return

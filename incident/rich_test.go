@@ -229,7 +229,6 @@ func ends(s *State) string {
 	return b.String()
 }
 
-// promise: NOT-9
 func TestTheLawIsAskedOncePerMerchantAndItsClauseIsInTheReason(t *testing.T) {
 	w := newWorld(t)
 	w.p, w.directory = richPolicy(), directory

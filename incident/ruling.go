@@ -119,7 +119,7 @@ func (r *ruling) subject(recipient string, cur *DutyInstance) subject {
 func (r *ruling) judge(j *judgement, recipient string, merchant bool) {
 	round, prev, cur := r.round(recipient)
 	if r.d.Every != nil && r.d.Every.Period != "" {
-		r.judgeEarlier(j, recipient, merchant, round, cur)
+		r.judgeEarlier(j, recipient, merchant, round)
 	}
 	r.judgeRound(j, recipient, merchant, round, prev, cur)
 }
