@@ -14,11 +14,6 @@ func clock(text string, n int, name string) policy.Clock {
 	return policy.Clock{Kind: "after", Span: limit(n), Anchor: after(name), Text: text}
 }
 
-// happenedIs is the condition that a milestone, or an instant of a duty, has happened.
-func happenedIs(name string) *policy.Condition {
-	return cond(name, name+" has happened", func(v policy.View) bool { return !v.Instants[name].IsZero() })
-}
-
 func days(n int) *calendar.Length { return &calendar.Length{N: n, Unit: calendar.Day} }
 
 func TestUnlessStandsADutyDownWhileItIsProved(t *testing.T) {
