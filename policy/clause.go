@@ -9,27 +9,94 @@ import (
 var contents = map[string]string{
 	"what_happened": "what happened", "data_involved": "what data was involved", "our_measures": "what we are doing about it",
 	"your_actions": "what we recommend that you do", "contact": "whom to contact", "likely_consequences": "the likely consequences",
-	"status": "the current status", "timeline": "when it happened", "root_cause": "its cause",
+	"status": "the current status", "timeline": "when it happened", "root_cause": "its cause", "impact": "the impact", "potential_impact": "the potential impact",
+	"current_status": "the current status", "what_was_detected": "what was detected", "next_update": "when we shall write again", "corrective_actions": "what was put right",
+	"prevention": "how we keep it from happening again", "recommendations": "what we recommend", "who_is_affected": "who is affected", "numbers": "how many people and records are affected",
+	"when_it_happened": "when it happened", "how_discovered": "how it was discovered", "dpo": "how to reach our data protection officer",
 }
 
 // decides says of milestones what one does who decides them.
 var decides = map[string]string{"confirmed": "confirm", "dismissed": "dismiss", "acknowledged": "acknowledge"}
 
-// clause is what a duty obliges us to, as a sentence without its full stop.
-func (p *Program) clause(d Duty) string {
-	s := p.act(d, false)
-	if d.Do.tells() {
-		s += " by e-mail"
-	}
-	s += " " + p.dues(d)
-	if len(d.Due) > 0 && d.Every != nil {
-		s += ", and then " + everyWords(d.Every.Span)
-		if d.Until != nil {
-			s += " until " + p.reached(d.Until.Names[0])
+// reaches says of milestones what one does to reach them.
+var reaches = map[string]string{
+	"acknowledged": "take up the incident", "contained": "contain the incident", "scoped": "establish who and what is affected", "determined": "determine what happened",
+	"notified": "tell everybody affected", "remediated": "fix the cause", "verified": "verify that the fix works", "restored": "restore service", "watched": "watch for a recurrence",
+	"resolved": "resolve the incident", "reviewed": "publish a review of the incident", "closed": "close the incident", "confirmed": "confirm the incident", "dismissed": "dismiss the report",
+}
+
+// channels says by which way somebody is told.
+var channels = map[string]string{
+	"email": "by e-mail", "slack": "in Slack", "basecamp": "in Basecamp", "teams": "in Microsoft Teams", "google-chat": "in Google Chat", "pagerduty": "through PagerDuty",
+	"webhook": "by an automatic message to their system", "status-page": "on our status page", "portal": "through the form provided for it", "app": "inside the app", "sms": "by text message",
+	"phone": "by telephone", "letter": "by letter", "in-person": "in person", "press": "by a press release",
+}
+
+func channelWords(ids []string, last string) string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		if out[i] = channels[id]; out[i] == "" {
+			out[i] = "by " + strings.NewReplacer("_", " ", "-", " ").Replace(id)
 		}
 	}
+	return list(out, last)
+}
+
+// via writes the channels of a duty and what is turned to when they fail.
+func (p *Program) via(d Duty) string {
+	ways, fallback := d.Via, []string(nil)
+	if q := p.party(d.To); q != nil {
+		fallback = q.Fallback
+		if len(ways) == 0 {
+			ways = q.Via
+		}
+	}
+	if len(ways) == 0 {
+		ways = []string{"email"}
+	}
+	s := channelWords(ways, "or")
+	if len(fallback) > 0 {
+		s += " (" + channelWords(fallback, "or") + " where that does not reach them)"
+	}
+	return s
+}
+
+// party is the party a duty tells; nil when it tells none.
+func (p *Program) party(to string) *Party {
+	id, _, _ := strings.Cut(to, ".")
+	i := slices.IndexFunc(p.Parties, func(q Party) bool { return q.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &p.Parties[i]
+}
+
+// clause is what a duty obliges us to, as a sentence without its full stop.
+func (p *Program) clause(d Duty) string {
+	s := "we " + p.infinitive(d)
+	if d.Do.tells() {
+		s += " " + p.via(d)
+	}
+	if len(d.Due) > 0 || d.Every != nil {
+		s += " " + p.dues(d)
+	}
+	if f := p.floor(d); f != "" {
+		if len(d.Due) > 0 || d.Every != nil {
+			s += ", and"
+		}
+		s += " " + f
+	}
+	if len(d.Due) > 0 && d.Every != nil {
+		s += ", and then " + p.cadence(d)
+	}
+	if d.Every != nil && d.Until != nil {
+		s += " until " + p.reached(*d.Until, &d)
+	}
 	if d.When != nil {
-		s += ", if " + d.When.Say
+		s += ", " + p.condition(d)
+	}
+	if d.Unless != nil {
+		s += ", unless " + d.Unless.Say
 	}
 	if len(d.Content) > 0 {
 		s += ", saying " + contentWords(d.Content)
@@ -37,79 +104,187 @@ func (p *Program) clause(d Duty) string {
 	return s
 }
 
+// condition writes the condition of a duty: "if personal data is involved", or "where …" when it
+// differs from one recipient to the next.
+func (p *Program) condition(d Duty) string {
+	if slices.ContainsFunc(d.When.Reads(), func(n string) bool { return strings.HasPrefix(n, "recipient.") }) {
+		return "where " + d.When.Say
+	}
+	return "if " + d.When.Say
+}
+
+// infinitive is what a duty obliges us to: "tell every affected merchant".
+func (p *Program) infinitive(d Duty) string { return p.act(d, false) }
+
 // gerund is what meets a duty, as in "within 5 days of telling every affected merchant".
 func (p *Program) gerund(d Duty) string { return p.act(d, true) }
 
 func (p *Program) act(d Duty, ing bool) string {
-	pick := func(we, gerund string) string {
+	pick := func(act, gerund string) string {
 		if ing {
 			return gerund
 		}
-		return we
+		return act
+	}
+	plain := func(act string) string {
+		if ing {
+			return gerundOf(act)
+		}
+		return act
 	}
 	switch d.Do {
 	case Contain:
-		return pick("we contain the incident", "containing it")
+		return pick("contain the incident", "containing it")
 	case Decide:
-		var acts []string
-		for _, m := range d.Of {
-			v, ok := decides[m]
-			if !ok {
-				return pick("we decide whether it is ", "deciding whether it is ") + list(spacedAll(d.Of), "or")
-			}
-			if ing {
-				v += "ing" // confirming, dismissing, acknowledg(e)ing
-				v = strings.Replace(v, "geing", "ging", 1)
-			}
-			acts = append(acts, v)
-		}
-		return pick("we ", "") + list(acts, "or") + pick(" a report", " it")
+		return p.decide(d, ing)
 	case Assess:
-		return pick("we determine what happened, its cause and the risk", "determining what happened")
+		return pick("determine what happened, its cause and the risk", "determining what happened")
 	case Scope:
-		return pick("we establish who and what is affected", "establishing its scope")
+		return pick("establish who and what is affected", "establishing its scope")
 	case Notify:
-		return pick("we tell ", "telling ") + p.recipients(d.To)
+		return plain("tell " + p.recipients(d.To))
 	case Announce:
-		return pick("we keep ", "keeping ") + p.recipients(d.To) + " informed"
+		return plain("keep " + p.recipients(d.To) + " informed")
 	case Verify:
-		return pick("we verify that the fix works", "verifying the fix")
+		return pick("verify that the fix works", "verifying the fix")
 	case Restore:
-		return pick("we restore service", "restoring service")
+		return plain("restore service")
 	case Review:
-		return pick("we publish a review of the incident", "publishing the review")
+		return pick("publish a review of the incident", "publishing the review")
 	case ReRead:
-		return pick("we review this policy", "reviewing this policy")
+		return plain("review this policy")
+	case Perform:
+		return plain(clauseOf(strings.TrimPrefix(lowerFirst(d.Task), "we ")))
+	case Answer:
+		return plain("establish " + p.question(d))
+	case Reach:
+		return plain(p.reach(d))
 	}
-	return pick("we do "+spaced(d.ID), "doing "+spaced(d.ID))
+	return plain("do " + spaced(d.ID))
 }
 
-// reached says that an instant has come.
-func (p *Program) reached(instant string) string {
-	if s, ok := been[instant]; ok {
-		return s
+func (p *Program) decide(d Duty, ing bool) string {
+	var acts []string
+	for _, m := range d.Of {
+		v, ok := decides[m]
+		if !ok {
+			return p.decideWhether(d, ing)
+		}
+		if ing {
+			v = gerundOf(v)
+		}
+		acts = append(acts, v)
 	}
-	if _, _, dotted := strings.Cut(instant, "."); dotted {
-		return p.instant(instant) + " is over"
+	if ing {
+		return list(acts, "or") + " it"
 	}
-	return "the incident is " + spaced(instant)
+	return list(acts, "or") + " a report"
+}
+
+// decideWhether is of milestones that have no verb of their own.
+func (p *Program) decideWhether(d Duty, ing bool) string {
+	says := make([]string, len(d.Of))
+	for i, m := range d.Of {
+		says[i] = p.instant(m, &d).when
+	}
+	if ing {
+		return "deciding whether " + list(says, "or")
+	}
+	return "decide whether " + list(says, "or")
+}
+
+// question is what the duty to answer a fact finds out.
+func (p *Program) question(d Duty) string {
+	var out []string
+	for _, id := range d.Of {
+		says := spaced(id)
+		for _, f := range p.Facts {
+			switch {
+			case f.ID != id:
+			case f.Type == "bool" || f.Type == "":
+				says = "whether " + f.Say
+			default:
+				says = f.Say
+			}
+		}
+		out = append(out, says)
+	}
+	return list(out, "and")
+}
+
+func (p *Program) reach(d Duty) string {
+	var acts []string
+	for _, m := range d.Of {
+		if a, ok := reaches[m]; ok {
+			acts = append(acts, a)
+			continue
+		}
+		acts = append(acts, "see to it that "+p.instant(m, &d).when)
+	}
+	return list(acts, "and")
+}
+
+// gerundOf makes "running a drill" of "run a drill". It turns the first word only.
+func gerundOf(act string) string {
+	verb, rest, _ := strings.Cut(act, " ")
+	n := len(verb)
+	vowel := func(i int) bool { return i >= 0 && strings.IndexByte("aeiou", verb[i]) >= 0 }
+	switch {
+	case n < 2 || verb[n-1] < 'a' || verb[n-1] > 'z':
+		return "doing this: " + act
+	case strings.HasSuffix(verb, "ie"):
+		verb = verb[:n-2] + "ying"
+	case verb[n-1] == 'e' && !strings.HasSuffix(verb, "ee") && !strings.HasSuffix(verb, "oe") && verb != "be":
+		verb = verb[:n-1] + "ing"
+	case n > 2 && vowel(n-2) && !vowel(n-3) && !vowel(n-1) && strings.IndexByte("wxyh", verb[n-1]) < 0 && syllables(verb) == 1:
+		verb += verb[n-1:] + "ing"
+	default:
+		verb += "ing"
+	}
+	if rest == "" {
+		return verb
+	}
+	return verb + " " + rest
+}
+
+func syllables(word string) (n int) {
+	inside := false
+	for i := range len(word) {
+		vowel := strings.IndexByte("aeiouy", word[i]) >= 0
+		if vowel && !inside {
+			n++
+		}
+		inside = vowel
+	}
+	return n
 }
 
 // recipients names whom a duty tells.
 func (p *Program) recipients(to string) string {
-	id, selector, _ := strings.Cut(to, ".")
-	i := slices.IndexFunc(p.Parties, func(q Party) bool { return q.ID == id })
-	if i < 0 {
+	_, selector, _ := strings.Cut(to, ".")
+	q := p.party(to)
+	if q == nil {
 		return spaced(to)
 	}
-	name := p.Parties[i].Name
 	switch selector {
 	case "affected":
-		return "every affected " + strings.TrimSuffix(name, "s")
+		return "every affected " + singular(q.Name)
 	case "all":
-		return "every " + strings.TrimSuffix(name, "s")
+		return "every " + singular(q.Name)
 	}
-	return name
+	return q.Name
+}
+
+func singular(name string) string {
+	switch {
+	case strings.HasSuffix(name, "ies"):
+		return strings.TrimSuffix(name, "ies") + "y"
+	case strings.HasSuffix(name, "sses"), strings.HasSuffix(name, "xes"), strings.HasSuffix(name, "ches"):
+		return strings.TrimSuffix(name, "es")
+	case strings.HasSuffix(name, "ss"):
+		return name
+	}
+	return strings.TrimSuffix(name, "s")
 }
 
 func contentWords(items []string) string {
@@ -130,51 +305,49 @@ func spacedAll(ids []string) []string {
 	return out
 }
 
-// refusal is what a gate holds back and until when, as a sentence without its full stop.
-func (p *Program) refusal(g Gate) string {
-	s := map[string]string{
-		"restore": "service is not restored", "close": "an incident is not closed",
-		"notify": "no notice is sent", "rotate": "no secret is rotated",
-	}[g.Guards]
-	var until []string
-	if n := needWords(g); n != "" {
-		until = append(until, n)
+// theRoles writes "the lead and the owner".
+func theRoles(ids []string) string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = "the " + spaced(id)
 	}
-	if len(g.Sign) > 0 {
-		until = append(until, p.signers(g.Sign)+" signed")
-	}
-	if g.Attest != "" {
-		until = append(until, "its approver has attested that it "+lowerFirst(strings.TrimSuffix(g.Attest, ".")))
-	}
-	return s + " until " + list(until, "and")
+	return list(out, "and")
 }
 
-func needWords(g Gate) string {
-	needs := make([]string, len(g.Need))
-	for i, n := range g.Need {
-		needs[i] = n.Say
+// approval says who has to approve what a duty sends; "" when nobody has to.
+func (d Duty) approval() string {
+	if len(d.Approve) == 0 {
+		return ""
 	}
-	return list(needs, "and")
+	if len(d.Approve) == 1 {
+		return theRoles(d.Approve) + " approves it before it is sent"
+	}
+	return theRoles(d.Approve) + " approve it before it is sent"
 }
 
-func (p *Program) signers(sign []Signature) string {
-	parts := make([]string, len(sign))
-	plural := len(sign) > 1
-	for i, s := range sign {
-		parts[i] = "the " + spaced(s.Role)
-		if s.N > 1 {
-			parts[i] = counted(s.N, "person")[:strings.IndexByte(counted(s.N, "person"), ' ')] + " of the " + spaced(s.Role)
-			plural = true
+// escalation says who is called when a duty is still unmet, in the order of time.
+func (d Duty) escalation() string {
+	var parts []string
+	for _, e := range d.Late {
+		at := e.After
+		when := "at the limit"
+		switch {
+		case at.N < 0:
+			at.N = -at.N
+			when = at.Words() + " before the limit"
+		case at.N > 0:
+			when = at.Words() + " after the limit"
 		}
+		parts = append(parts, "the "+spaced(e.Role)+" "+when)
 	}
-	if plural {
-		return list(parts, "and") + " have"
+	if len(parts) == 0 {
+		return ""
 	}
-	return list(parts, "and") + " has"
+	return "if it is not done yet, we call " + list(parts, "and")
 }
 
 func lowerFirst(s string) string {
-	if s == "" {
+	if s == "" || len(s) > 1 && s[1] >= 'A' && s[1] <= 'Z' { // a name such as DNS stays
 		return s
 	}
 	return strings.ToLower(s[:1]) + s[1:]

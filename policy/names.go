@@ -17,25 +17,6 @@ var Universal = []string{
 	"scoped", "notified", "remediated", "verified", "restored", "watched", "resolved", "reviewed", "closed",
 }
 
-// doing says of a universal milestone what one did to reach it: "within 72 hours of confirming it".
-var doing = map[string]string{
-	"suspected": "suspecting it", "detected": "detecting it", "acknowledged": "acknowledging it", "aware": "becoming aware of it",
-	"discovered": "discovering it", "confirmed": "confirming it", "determined": "determining what happened", "dismissed": "dismissing it",
-	"contained": "containing it", "scoped": "establishing its scope", "notified": "giving notice of it", "remediated": "fixing it",
-	"verified": "verifying the fix", "restored": "restoring service", "watched": "watching for a recurrence", "resolved": "resolving it",
-	"reviewed": "reviewing it", "closed": "closing it",
-}
-
-// been says of a universal milestone that it was reached.
-var been = map[string]string{
-	"suspected": "the incident is suspected", "detected": "the incident has been detected", "acknowledged": "somebody is on the incident",
-	"aware": "we are aware of the incident", "discovered": "the incident has been discovered", "confirmed": "the incident is confirmed",
-	"determined": "it is determined what happened", "dismissed": "the report is dismissed", "contained": "the incident is contained",
-	"scoped": "its scope is established", "notified": "everybody affected has been told", "remediated": "the cause is fixed",
-	"verified": "the fix is verified", "restored": "service is restored", "watched": "the watch afterwards is over",
-	"resolved": "the incident is resolved", "reviewed": "the review is published", "closed": "the incident is closed",
-}
-
 // actionStates are the values actions[].state may have; they are the engine's.
 var actionStates = []string{"planned", "approved", "applied", "proven", "unproven", "failed", "uncertain", "undoing", "undone", "cancelled"}
 

@@ -41,23 +41,27 @@ func (c *compiler) proses(n *yaml.Node, what string) []prose {
 // page builds the lines of the public page, and reports references to nothing, times typed by
 // hand, and promised rules that no sentence shows.
 func (c *compiler) page(f fields) {
-	w := &pageWriter{compiler: c, shown: map[string]bool{}}
+	var lines []prose
+	if f.has("page") {
+		lines = c.proses(c.pageNode, "page")
+	} else {
+		for _, s := range c.standardPage() {
+			lines = append(lines, prose{text: text{s: s, pos: f.pos}})
+		}
+	}
+	w := &pageWriter{compiler: c, shown: map[string]bool{}, program: *c.p, clauses: map[string]string{}}
+	w.program.tabulated = slices.ContainsFunc(lines, func(l prose) bool { return strings.Contains(l.text.s, "{tables") })
 	for i := range c.p.Duties {
 		d := &c.p.Duties[i]
-		d.Say = c.p.clause(*d)
+		d.Say, w.clauses[d.ID] = c.p.clause(*d), w.program.clause(*d)
 		if own, ok := c.says[d.ID]; ok {
 			d.Say = w.own(own, d.ID)
+			w.clauses[d.ID] = d.Say
 		}
 	}
 	w.shown = map[string]bool{} // what a duty says of itself is not on the page yet
-	if f.has("page") {
-		for _, p := range c.proses(c.pageNode, "page") {
-			w.line(p)
-		}
-	} else {
-		for _, s := range c.standardPage() {
-			w.line(prose{text: text{s: s, pos: f.pos}})
-		}
+	for _, l := range lines {
+		w.line(l)
 	}
 	w.rest()
 	c.p.Page = w.out
@@ -83,6 +87,7 @@ var sectionOf = map[string]string{"duty": "duties", "gate": "gates", "action": "
 
 // standardPage is the page of a policy that writes none: everything it promises, in order.
 func (c *compiler) standardPage() []string {
+	p := c.p
 	var out []string
 	section := func(title string, lines ...string) {
 		if len(lines) > 0 {
@@ -95,27 +100,57 @@ func (c *compiler) standardPage() []string {
 		}
 		return []string{ref}
 	}
-	section("What is a security incident", block(len(c.p.Classes), "{classes}")...)
-	section("Severity", block(len(c.p.Severities), "{severities}")...)
-	section("Roles", block(len(c.p.Roles), "{roles}")...)
-	section("Procedure", block(len(c.p.Phases), "{phases}")...)
-	var duties, gates, actions []string
-	for _, d := range c.p.Duties {
-		duties = append(duties, "- {duties."+d.ID+"}.")
+	section("What is a security incident", block(len(p.Classes), "{classes}")...)
+	section("Severity", block(len(p.Severities), "{severities}")...)
+	for _, s := range p.Scales {
+		section(upperFirst(spaced(s.ID)), "{scales."+s.ID+"}")
 	}
-	for _, a := range c.p.Actions {
+	section("Clocks by level", block(len(p.Tables), "{tables}")...)
+	section("Roles", block(len(p.Roles), "{roles}")...)
+	section("Procedure", block(len(p.Phases), "{phases}")...)
+	var duties, programme, escalations, gates, actions []string
+	law, terms := false, false
+	for _, d := range p.Duties {
+		law = law || slices.ContainsFunc(d.Due, func(k Clock) bool { return k.Kind == "law" })
+		terms = terms || slices.ContainsFunc(d.Due, func(k Clock) bool { return k.Prompt })
+		if d.Asked {
+			continue // the block of the facts says it
+		}
+		line := "- {duties." + d.ID + "}."
+		if len(d.Approve) > 0 {
+			line += " {duties." + d.ID + ".approve}."
+		}
+		if d.For == "incident" {
+			duties = append(duties, line)
+		} else {
+			programme = append(programme, line)
+		}
+		if len(d.Late) > 0 {
+			escalations = append(escalations, "- **"+upperFirst(spaced(d.ID))+"**: {duties."+d.ID+".late}.")
+		}
+	}
+	for _, a := range p.Actions {
 		actions = append(actions, "- {actions."+a.ID+"}.")
 	}
-	for _, g := range c.p.Gates {
+	for _, g := range p.Gates {
 		gates = append(gates, "- {gates."+g.ID+"}.")
 	}
 	section("What we promise", duties...)
+	section("What we find out first", block(len(p.Facts), "{facts}")...)
 	section("What we can do at once", actions...)
 	section("What we do not do too early", gates...)
-	if len(c.p.Review) > 0 {
+	section("Escalation", escalations...)
+	section("What we do all the year round", programme...)
+	if len(p.Review) > 0 {
 		section("Review", "The review covers {review}.")
 	}
-	if c.p.Contact.Email != "" {
+	if law {
+		section("The law behind this page", "{laws}")
+	}
+	if len(p.Milestones) > 0 || terms || !p.Hours.Never() {
+		section("What the words mean", "{terms}")
+	}
+	if p.Contact.Email != "" {
 		section("Contact", "Report a problem to {contact.email}.")
 	}
 	return out
@@ -124,8 +159,10 @@ func (c *compiler) standardPage() []string {
 // pageWriter resolves the references of prose and keeps which rules it has shown.
 type pageWriter struct {
 	*compiler
-	out   []PageLine
-	shown map[string]bool
+	out     []PageLine
+	shown   map[string]bool
+	program Program           // as the page words it: a clock of a table is where the table is
+	clauses map[string]string // of each duty
 }
 
 var refForm = regexp.MustCompile(`\{([^{}]*)\}`)
@@ -200,258 +237,6 @@ func tag(line *PageLine, rule string, promise []string) {
 		}
 	}
 	slices.Sort(line.Promise)
-}
-
-// resolve replaces the references of a sentence, and tags its line with the rules they name.
-func (w *pageWriter) resolve(t text, sentence string, line *PageLine) string {
-	var b strings.Builder
-	for {
-		m := refForm.FindStringSubmatchIndex(sentence)
-		if m == nil {
-			break
-		}
-		b.WriteString(sentence[:m[0]])
-		ref := strings.TrimSpace(sentence[m[2]:m[3]])
-		says, ok := w.reference(ref, line)
-		if !ok {
-			w.unknown(t, sentence[m[0]:m[1]], ref)
-			says = sentence[m[0]:m[1]]
-		}
-		if strings.TrimSpace(b.String()) == "" {
-			says = upperFirst(says)
-		}
-		b.WriteString(says)
-		sentence = sentence[m[1]:]
-	}
-	b.WriteString(sentence)
-	return b.String()
-}
-
-// own resolves the words a duty gives itself: {due} is its own, and so are the other parts.
-func (w *pageWriter) own(t text, duty string) string {
-	parts := []string{"due", "every", "content", "to", "who", "when"}
-	s := refForm.ReplaceAllStringFunc(strings.TrimSuffix(oneLine(t.s), "."), func(m string) string {
-		part := strings.TrimSpace(m[1 : len(m)-1])
-		says, ok := w.dutyReference(duty, part, &PageLine{})
-		if !ok || !slices.Contains(parts, part) {
-			w.errorf(t.pos, "unknown-reference", didYouMean(part, parts, "a duty has {due}, {content}, {to}, {who}, {when} and {every}"), "say refers to {%s}, which the duty %s does not have", short(part), duty)
-		}
-		return says
-	})
-	w.typedTimes(t)
-	return s
-}
-
-// unknown reports a reference to nothing.
-func (w *pageWriter) unknown(t text, written, ref string) {
-	pos := t.pos
-	if i := strings.Index(t.s, written); i >= 0 && t.node != nil {
-		pos = w.inside(t, 0, t.s, 1, len([]rune(t.s[:i]))+1)
-	}
-	w.errorf(pos, "unknown-reference", didYouMean(ref, w.referable(), "references are such as {duties.tell_merchants.due}, {contact.email}, {classes} or {phases}"), "the page refers to {%s}, which is nothing", short(ref))
-}
-
-// referable lists what a page may refer to.
-func (w *pageWriter) referable() []string {
-	out := []string{"title", "owner", "updated", "review", "contact.email", "contact.url", "time.promptly", "classes", "severities", "roles", "phases", "checks"}
-	for _, d := range w.p.Duties {
-		out = append(out, "duties."+d.ID)
-		for _, part := range []string{"due", "every", "content", "to", "who", "when"} {
-			out = append(out, "duties."+d.ID+"."+part)
-		}
-	}
-	for _, g := range w.p.Gates {
-		out = append(out, "gates."+g.ID, "gates."+g.ID+".need")
-	}
-	for _, a := range w.p.Actions {
-		out = append(out, "actions."+a.ID)
-	}
-	for _, c := range w.p.Classes {
-		out = append(out, "classes."+c.ID)
-	}
-	for _, f := range w.p.Facts {
-		out = append(out, "facts."+f.ID)
-	}
-	for _, r := range w.p.Roles {
-		out = append(out, "roles."+r.ID, "roles."+r.ID+".does")
-	}
-	for _, c := range slices.Concat(w.p.Checks, w.p.Proofs) {
-		out = append(out, "checks."+c.ID)
-	}
-	for _, p := range w.p.Parties {
-		out = append(out, "parties."+p.ID)
-	}
-	return out
-}
-
-// reference is what one reference says.
-func (w *pageWriter) reference(ref string, line *PageLine) (string, bool) {
-	p := w.p
-	path := strings.Split(ref, ".")
-	id, part := "", ""
-	if len(path) > 1 {
-		id = path[1]
-	}
-	if len(path) > 2 {
-		part = path[2]
-	}
-	if len(path) > 3 {
-		return "", false
-	}
-	switch path[0] {
-	case "title", "owner", "updated", "review":
-		if len(path) > 1 {
-			return "", false
-		}
-		says := map[string]string{"title": p.Title, "owner": p.Owner, "updated": p.Updated, "review": list(spacedAll(p.Review), "and")}[ref]
-		return says, says != ""
-	case "contact":
-		says := map[string]string{"contact.email": p.Contact.Email, "contact.url": p.Contact.URL}[ref]
-		return says, says != ""
-	case "time":
-		return p.Promptly.Words(), ref == "time.promptly"
-	case "duties":
-		return w.dutyReference(id, part, line)
-	case "gates":
-		if i := slices.IndexFunc(p.Gates, func(g Gate) bool { return g.ID == id }); i >= 0 && (part == "" || part == "need") {
-			g := p.Gates[i]
-			w.shown["gate "+id] = true
-			tag(line, id, g.Promise)
-			if part == "need" {
-				return needWords(g), true
-			}
-			return p.refusal(g), true
-		}
-	case "actions":
-		if i := slices.IndexFunc(p.Actions, func(a ActionDecl) bool { return a.ID == id }); i >= 0 && part == "" {
-			w.shown["action "+id] = true
-			tag(line, id, p.Actions[i].Promise)
-			return p.Actions[i].Means, true
-		}
-	case "classes":
-		if i := slices.IndexFunc(p.Classes, func(k Class) bool { return k.ID == id }); i >= 0 && part == "" {
-			tag(line, id, p.Classes[i].Promise)
-			return p.Classes[i].Means, true
-		}
-	case "facts":
-		if i := slices.IndexFunc(p.Facts, func(f FactDecl) bool { return f.ID == id }); i >= 0 && part == "" {
-			return p.Facts[i].Say, true
-		}
-	case "roles":
-		if i := slices.IndexFunc(p.Roles, func(r Role) bool { return r.ID == id }); i >= 0 {
-			switch part {
-			case "":
-				return "the " + spaced(id), true
-			case "does":
-				return p.Roles[i].Does, true
-			}
-		}
-	case "checks":
-		if all := slices.Concat(p.Checks, p.Proofs); part == "" {
-			if i := slices.IndexFunc(all, func(k CheckDecl) bool { return k.ID == id }); i >= 0 {
-				return all[i].Means, true
-			}
-		}
-	case "parties":
-		if i := slices.IndexFunc(p.Parties, func(q Party) bool { return q.ID == id }); i >= 0 && part == "" {
-			return p.Parties[i].Name, true
-		}
-	}
-	return "", false
-}
-
-func (w *pageWriter) dutyReference(id, part string, line *PageLine) (string, bool) {
-	i := slices.IndexFunc(w.p.Duties, func(d Duty) bool { return d.ID == id })
-	if i < 0 {
-		return "", false
-	}
-	d := w.p.Duties[i]
-	says := ""
-	switch part {
-	case "":
-		says = d.Say
-	case "due":
-		says = w.p.dues(d)
-	case "every":
-		if d.Every != nil {
-			says = everyWords(d.Every.Span)
-		}
-	case "content":
-		says = contentWords(d.Content)
-	case "to":
-		says = w.p.recipients(d.To)
-	case "who":
-		says = "the " + spaced(d.Who)
-	case "when":
-		if d.When != nil {
-			says = "if " + d.When.Say
-		}
-	}
-	if says == "" {
-		return "", false
-	}
-	w.shown["duty "+id] = true
-	tag(line, id, d.Promise)
-	return says, true
-}
-
-// block adds the lines a whole section stands for; ok is false when ref is no block.
-func (w *pageWriter) block(ref string, at prose) bool {
-	item := func(text string, rule string, promise []string) {
-		line := PageLine{Text: "- " + text, Pos: w.pos(at.text.pos)}
-		if len(promise) > 0 {
-			tag(&line, rule, promise)
-		}
-		w.out = append(w.out, line)
-	}
-	switch ref {
-	case "classes":
-		for _, k := range w.p.Classes {
-			item(k.Means, k.ID, k.Promise)
-		}
-	case "severities":
-		for _, l := range w.p.Severities {
-			says := "**" + upperFirst(spaced(l.ID)) + "**: " + l.Means
-			if l.When != nil {
-				says = strings.TrimSuffix(says, ".") + ". An incident is at least " + spaced(l.ID) + " when " + l.When.Say + "."
-			}
-			item(says, "", nil)
-		}
-	case "roles":
-		for _, r := range w.p.Roles {
-			item("**"+upperFirst(spaced(r.ID))+"**: "+r.Does, "", nil)
-		}
-	case "checks":
-		for _, k := range w.p.Checks {
-			item(k.Means, "", nil)
-		}
-	case "phases":
-		for i, ph := range w.p.Phases {
-			w.phase(i, ph, at)
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// phase adds one step of the procedure.
-func (w *pageWriter) phase(i int, ph Phase, at prose) {
-	w.out = append(w.out, PageLine{Text: "### " + itoa(i+1) + ". " + ph.Title, Pos: ph.Pos})
-	first := len(w.out)
-	for _, p := range w.phaseSays[ph.ID] {
-		w.line(p)
-	}
-	if len(ph.Tasks) > 0 {
-		w.line(prose{text: text{s: "Tasks: " + list(spacedAll(ph.Tasks), "and") + ".", pos: at.text.pos}})
-	}
-	if len(ph.Promise) == 0 {
-		return
-	}
-	if len(w.out) == first {
-		first-- // a phase that says nothing promises by its title
-	}
-	tag(&w.out[first], ph.ID, ph.Promise)
 }
 
 // timeForm finds a time typed by hand. What a reference brings is not looked at.

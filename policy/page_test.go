@@ -105,7 +105,7 @@ review: [timeline, root_cause]
 	page := string(p.Markdown())
 	for _, want := range []string{
 		"- Data has leaked. [leak · CLS-1]\n",
-		"- We tell every merchant by e-mail within 72 hours of confirming it, if it is bad, saying what happened and odd item. [tell · NOT-1]\n",
+		"- We tell every merchant by e-mail within 72 hours of confirming it, if it is bad, saying what happened and odd item. [tell · NOT-1] The lead approves it before it is sent. [tell · NOT-1]\n",
 		"- Stop the shop. [stop · CON-3]\n",
 		"- Service is not restored until the fix is verified and the lead and the comms have signed. [restore · REC-1]\n",
 		"### 1. First\n\nTasks: nature and scope of it. [first · X-1]\n",

@@ -59,6 +59,8 @@ type Program struct {
 	// warned about, and show as open.
 	Open []Placeholder
 
+	tabulated bool // the page has the table of clocks, and sentences refer to it
+
 	// Laws answers for clocks that are written "as law"; nil: no catalogue is at hand, and such a
 	// clock runs promptly and says so. It is part of what a decision depended on: facts carry its
 	// version.
@@ -327,12 +329,27 @@ type Contact struct{ Email, URL string }
 
 // PageLine is one sentence, heading or list item of the public page.
 type PageLine struct {
-	Text    string   // Markdown with references already resolved, without the tags
-	Promise []string // every promise of Tags and of the line itself, sorted
-	Rule    string   // id of the rule the sentence came from, when it makes a promise
-	Tags    []Tag    // every rule the sentence came from
-	Same    bool     // it goes on in the paragraph of the line before
+	Text    string     // Markdown with references already resolved, without the tags
+	Promise []string   // every promise of Tags and of the line itself, sorted
+	Rule    string     // id of the rule the sentence came from, when it makes a promise
+	Tags    []Tag      // every rule the sentence came from
+	Same    bool       // it goes on in the paragraph of the line before
+	Table   *PageTable // a table stands here, and Text is its caption
+	Block   string     // laws: what stands here is known when the page is rendered
 	Pos     Pos
+}
+
+// PageTable is a table of the public page: Head[0] is above the rows' own names.
+type PageTable struct {
+	Head []string
+	Rows []PageRow
+}
+
+// PageRow is one row: what it is about, the rules it came from, and a cell below each further head.
+type PageRow struct {
+	Name  string
+	Tags  []Tag
+	Cells []string
 }
 
 // Tag ties a sentence of the page to the rule it came from. Rule is "" for a promise that the page

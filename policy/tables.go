@@ -342,35 +342,3 @@ func (c *compiler) only(duty string, clock int, t text) {
 		}
 	})
 }
-
-// tabled writes the clocks of a duty that a table fills: "within 1 hour of detecting it where the
-// severity is critical, not at all where the severity is low, and otherwise within …".
-func (p *Program) tabled(d Duty) string {
-	var parts, otherwise []string
-	for _, k := range d.Due {
-		if k.When == nil || k.None {
-			continue // its condition was reported, or it is named below
-		}
-		if strings.HasPrefix(k.When.Source, "!(") {
-			otherwise = append(otherwise, p.phrase(k))
-			continue
-		}
-		parts = append(parts, p.phrase(k)+" where "+k.When.Say)
-	}
-	for _, n := range d.never {
-		by, level, _ := strings.Cut(n.name, " ")
-		parts = append(parts, "not at all where "+axisWords(by)+" is "+spaced(level))
-	}
-	if len(otherwise) == 0 {
-		return list(parts, "and")
-	}
-	return strings.Join(parts, ", ") + ", and otherwise " + list(otherwise, "or")
-}
-
-// axisWords is what a table goes by, as a sentence says it.
-func axisWords(by string) string {
-	if by == "class" {
-		return "the class of the incident"
-	}
-	return "the " + spaced(strings.TrimPrefix(by, "fact."))
-}

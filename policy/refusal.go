@@ -1,0 +1,96 @@
+package policy
+
+import "strings"
+
+// guards says what a gate holds back, as a sentence without its "until".
+func (p *Program) guards(g Gate) string {
+	if s, ok := map[string]string{
+		"restore": "service is not restored", "close": "an incident is not closed", "notify": "no notice is sent",
+		"rotate": "no secret is rotated", "dismiss": "no report is dismissed", "lower": "no severity is lowered", "publish": "nothing is published",
+	}[g.Guards]; ok {
+		return s
+	}
+	for _, a := range p.Actions {
+		if a.ID == g.Guards {
+			return "we do not " + clauseOf(a.Means)
+		}
+	}
+	return "we do not " + spaced(g.Guards)
+}
+
+// refusal is what a gate holds back and until when, as a sentence without its full stop.
+func (p *Program) refusal(g Gate) string {
+	s := p.guards(g)
+	if g.When != nil {
+		s += ", where " + g.When.Say + ","
+	}
+	s += " until " + p.opening(g)
+	if g.Override != nil {
+		s += "; it may be done all the same once " + p.signers(g.Override.Sign) + " signed and " + recorded(g.Override.Record) + " is recorded"
+	}
+	return s
+}
+
+// opening is what opens a gate.
+func (p *Program) opening(g Gate) string {
+	var until []string
+	if n := needWords(g); n != "" {
+		until = append(until, n)
+	}
+	if len(g.Sign) > 0 {
+		until = append(until, p.signers(g.Sign)+" signed")
+	}
+	switch attest := strings.TrimSuffix(g.Attest, "."); {
+	case attest == "":
+	case g.Guards == "notify":
+		until = append(until, "its approver has attested that it "+lowerFirst(attest))
+	default:
+		until = append(until, "whoever does so has attested: “"+attest+"”")
+	}
+	return list(until, "and")
+}
+
+func recorded(what string) string {
+	if what == "" || what == "reason" {
+		return "the reason"
+	}
+	return "the " + spaced(what)
+}
+
+func needWords(g Gate) string {
+	needs := make([]string, len(g.Need))
+	for i, n := range g.Need {
+		needs[i] = n.Say
+	}
+	return list(needs, "and")
+}
+
+// signers names who has to sign, with the verb their number asks for: "the lead has".
+func (p *Program) signers(sign []Signature) string {
+	parts := make([]string, len(sign))
+	plural := len(sign) > 1
+	for i, s := range sign {
+		parts[i] = signerWords(s)
+		plural = plural || s.N > 1
+	}
+	if plural {
+		return list(parts, "and") + " have"
+	}
+	return list(parts, "and") + " has"
+}
+
+func signerWords(s Signature) string {
+	if s.N > 1 {
+		return numeral(s.N) + " of the " + spaced(s.Role)
+	}
+	return "the " + spaced(s.Role)
+}
+
+// numeral writes small numbers as words.
+func numeral(n int) string {
+	words := []string{"no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
+	if n >= 0 && n < len(words) {
+		return words[n]
+	}
+	return itoa(n)
+}
