@@ -166,7 +166,7 @@ func (p *Program) tabled(d Duty) string {
 	if !slices.ContainsFunc(cells, func(k Clock) bool { return k.None }) {
 		for _, n := range d.never {
 			by, level, _ := strings.Cut(n.name, " ")
-			parts = append(parts, "not at all where "+p.levelWords(by, level))
+			parts = append(parts, "not at all where "+p.levelIs(by, level))
 		}
 	}
 	s := strings.Join(parts, ", ")
@@ -197,11 +197,11 @@ func (p *Program) at(k Clock) string {
 	if k.Cell.Level == "" {
 		return k.When.Say
 	}
-	return p.levelWords(k.Cell.By, k.Cell.Level)
+	return p.levelIs(k.Cell.By, k.Cell.Level)
 }
 
-// levelWords says that an axis has a level: "the severity is critical", "personal data is involved".
-func (p *Program) levelWords(by, level string) string {
+// levelIs says that an axis has a level: "the severity is critical", "personal data is involved".
+func (p *Program) levelIs(by, level string) string {
 	f, isFact := find(p.Facts, strings.TrimPrefix(by, "fact."), func(f FactDecl) string { return f.ID })
 	switch {
 	case by == "class":
@@ -239,7 +239,7 @@ func (p *Program) cadence(d Duty) string {
 
 func (p *Program) cellWords(c CadenceCell) string {
 	if c.Cell.Level != "" {
-		return p.levelWords(c.Cell.By, c.Cell.Level)
+		return p.levelIs(c.Cell.By, c.Cell.Level)
 	}
 	if c.When != nil {
 		return c.When.Say
