@@ -40,7 +40,7 @@ func (k Clock) alike(o Clock) bool {
 		return c.Source
 	}
 	return k.Kind == o.Kind && slices.Equal(k.Anchor.Names, o.Anchor.Names) && k.Anchor.All == o.Anchor.All && k.Anchor.End == o.Anchor.End &&
-		source(k.When) == source(o.When) && k.Cell.By == o.Cell.By && k.Cell.Level == o.Cell.Level
+		source(k.When) == source(o.When) && k.Cell.By == o.Cell.By && k.Cell.Level == o.Cell.Level && k.From == o.From
 }
 
 // clocks compares two lists of limits. subject begins the sentence: "affected merchants are now told".
@@ -83,7 +83,7 @@ func (x *differ) clocks(rule, subject string, a, b []Clock, da, db Duty) {
 // wholly writes clocks with the levels they hold at.
 func (p *Program) wholly(clocks []Clock, d *Duty) string {
 	with := *d
-	with.Due, with.never = clocks, nil
+	with.Due = clocks
 	if len(clocks) == 0 {
 		return ""
 	}

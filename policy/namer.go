@@ -253,11 +253,11 @@ func (n *namer) passed(e ast.Expr) bool {
 func (p *Program) hasPassed(k Clock) string {
 	switch {
 	case k.Kind == "after" && k.Span.Limit.N == 1:
-		return k.Span.Limit.Words() + " has passed since " + p.moment(k.Anchor, true)
+		return k.Span.Limit.Words() + " has passed since " + p.moment(k.Anchor, nil).at()
 	case k.Kind == "after":
-		return k.Span.Limit.Words() + " have passed since " + p.moment(k.Anchor, true)
+		return k.Span.Limit.Words() + " have passed since " + p.moment(k.Anchor, nil).at()
 	case k.Kind == "before" && k.Span.Limit != nil:
-		return "it is less than " + k.Span.Limit.Words() + " to " + p.moment(k.Anchor, false)
+		return "it is less than " + k.Span.Limit.Words() + " to " + p.moment(k.Anchor, nil).at()
 	}
-	return p.moment(k.Anchor, false) + " is past"
+	return p.moment(k.Anchor, nil).at() + " is past"
 }

@@ -163,12 +163,6 @@ func (p *Program) tabled(d Duty) string {
 	for _, same := range byLevel(cells) {
 		parts = append(parts, p.earliest(same, &d)+" where "+p.at(same[0]))
 	}
-	if !slices.ContainsFunc(cells, func(k Clock) bool { return k.None }) {
-		for _, n := range d.never {
-			by, level, _ := strings.Cut(n.name, " ")
-			parts = append(parts, "not at all where "+p.levelIs(by, level))
-		}
-	}
 	s := strings.Join(parts, ", ")
 	if len(own) > 0 {
 		s += ", and otherwise " + p.earliest(own, &d)

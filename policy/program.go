@@ -190,8 +190,6 @@ type Duty struct {
 	Say     string // the clause the page prints for this duty
 	Asked   bool   // the compiler made it, to have a fact answered
 	Pos     Pos
-
-	never []reference // levels at which a table says none, for the page
 }
 
 // Cadence says how often a duty recurs: a length since it was last done, or once in each calendar

@@ -216,7 +216,6 @@ func (c *compiler) fill(d *Duty, cells []cell) {
 			continue
 		}
 		if cl.none {
-			d.never = append(d.never, reference{cl.by + " " + cl.level, cl.pos})
 			k := Clock{Kind: "after", None: true, Text: "none", Cell: from, Pos: from.Pos}
 			if len(own) > 0 {
 				k.Anchor = own[0].Anchor
