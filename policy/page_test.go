@@ -129,7 +129,7 @@ page:
 `)
 	want := "First within 1 hour of detecting it, e.g. this. [one · A-1] Then within 2 hours of detecting it, and again within 2 hours of detecting it. [two · A-2, A-3] Last words.\n\n" +
 		"Both within 1 hour of detecting it and within 2 hours of detecting it [one · A-1] [two · A-2, A-3] [B-1]\n"
-	if page := string(p.Markdown()); !strings.HasSuffix(page, "\n\n"+want) {
+	if page := string(p.Markdown()); !strings.HasSuffix(page, "\n\n"+want+"\nThis page was made from the policy whose text has the digest "+p.Hash+".\n") {
 		t.Errorf("the page is\n%s\nwant it to end\n%s", page, want)
 	}
 	if l := p.Page[3]; l.Rule != "one" || strings.Join(l.Promise, " ") != "A-1 A-2 A-3 B-1" || l.Same || !p.Page[1].Same {
@@ -147,7 +147,7 @@ func TestPagesEscapeWhatAPolicySays(t *testing.T) {
 	p := compiled(t, "title: '"+strings.ReplaceAll(evil, "'", "''")+"'\nowner: '<b>'\nclasses: { x: { means: '"+strings.ReplaceAll(evil, "'", "''")+"' } }\npage: [ '{classes}', '## "+strings.ReplaceAll(evil, "'", "''")+"', '{classes.x}' ]\n")
 	html := string(p.HTML())
 	for _, tag := range regexp.MustCompile(`<[^>]*>`).FindAllString(html, -1) {
-		if !regexp.MustCompile(`^<(/?(html|head|title|style|body|main|h[1-6]|p|ul|li|strong|code|span)|!doctype html|html lang="en"|meta [^>]*|p class="stamp"|span class="rule"( id="rule-[a-z0-9_]+")?|a href="https://[^"]*"|a href="mailto:[^"]*"|/a)>$`).MatchString(tag) {
+		if !regexp.MustCompile(`^<(/?(html|head|title|style|body|main|h[1-6]|p|ul|li|strong|code|span)|!doctype html|html lang="en"|meta [^>]*|p class="stamp"|mark class="open"|/mark|span class="rule"( id="rule-[a-z0-9_]+")?|a href="https://[^"]*"|a href="mailto:[^"]*"|/a)>$`).MatchString(tag) {
 			t.Errorf("the page holds the tag %s", tag)
 		}
 	}

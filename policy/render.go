@@ -7,25 +7,9 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
-
-// Version names the policy as the page does: the first twelve digits of its hash.
-func (p *Program) Version() string {
-	h := strings.TrimPrefix(p.Hash, "sha256:")
-	return h[:min(12, len(h))]
-}
-
-// stamp is the line that says which text this is.
-func (p *Program) stamp() string {
-	s := "Version " + p.Version()
-	if day, err := time.Parse(time.DateOnly, p.Updated); err == nil {
-		s = "Last updated: " + day.Format("2 January 2006") + " · " + s
-	}
-	return s
-}
 
 // String is the tag as the page prints it: "tell_merchants · NOT-1, NOT-2".
 func (t Tag) String() string {
@@ -39,99 +23,173 @@ func (t Tag) String() string {
 }
 
 // Markdown is the public page as Markdown. It holds no HTML, whatever the policy says.
-func (p *Program) Markdown() []byte {
-	var b bytes.Buffer
-	safe := strings.NewReplacer("<", "&lt;")
-	fmt.Fprintf(&b, "# %s\n\n%s · %s\n", safe.Replace(oneLine(p.Title)), safe.Replace(oneLine(p.Owner)), p.stamp())
-	item := false
-	for _, l := range p.Page {
-		now := isItem(l.Text)
-		switch {
-		case l.Same:
-			b.WriteByte(' ')
-		case now && item:
-			b.WriteByte('\n')
-		default:
-			b.WriteString("\n\n")
-		}
-		b.WriteString(safe.Replace(oneLine1(l.Text)))
-		for _, t := range l.Tags {
-			fmt.Fprintf(&b, " [%s]", t)
-		}
-		if !l.Same {
-			item = now
-		}
-	}
-	b.WriteByte('\n')
-	// The title's own line ends already; one blank line parts it from what follows.
-	return bytes.Replace(b.Bytes(), []byte("\n\n\n"), []byte("\n\n"), 1)
-}
-
-func isItem(s string) bool { return strings.HasPrefix(s, "- ") || strings.HasPrefix(s, "* ") }
-
-// oneLine1 keeps a line a line without cutting it.
-func oneLine1(s string) string { return strings.Join(strings.Fields(s), " ") }
+func (p *Program) Markdown() []byte { return p.Sheet(nil).Markdown() }
 
 // HTML is the public page as a document that stands alone: it loads nothing, runs nothing, prints,
 // and follows the reader's light or dark setting.
-func (p *Program) HTML() []byte {
+func (p *Program) HTML() []byte { return p.Sheet(nil).HTML() }
+
+// HTMLBody is what HTML holds between its main tags, for a page that has a frame of its own.
+func (p *Program) HTMLBody() []byte { return p.Sheet(nil).HTMLBody() }
+
+// Markdown writes the sheet as Markdown without any HTML.
+func (s Sheet) Markdown() []byte {
+	var b bytes.Buffer
+	safe := strings.NewReplacer("<", "&lt;")
+	fmt.Fprintf(&b, "# %s\n\n%s · %s\n", safe.Replace(s.Title), safe.Replace(s.Owner), s.Stamp)
+	for i, e := range s.Elements {
+		if i == 0 || e.Kind != Item || s.Elements[i-1].Kind != Item {
+			b.WriteByte('\n')
+		}
+		if e.Kind == Grid {
+			markdownTable(&b, e, safe)
+			continue
+		}
+		b.WriteString(map[ElementKind]string{Heading: strings.Repeat("#", e.Level) + " ", Item: "- "}[e.Kind])
+		for j, part := range e.Sentences {
+			if j > 0 {
+				b.WriteByte(' ')
+			}
+			b.WriteString(safe.Replace(part.Text))
+			for _, t := range part.Tags {
+				fmt.Fprintf(&b, " [%s]", t)
+			}
+		}
+		b.WriteByte('\n')
+	}
+	fmt.Fprintf(&b, "\n%s\n", s.imprint())
+	return b.Bytes()
+}
+
+// imprint says what exactly was rendered.
+func (s Sheet) imprint() string {
+	return "This page was made from the policy whose text has the digest " + s.Hash + "."
+}
+
+func markdownTable(b *bytes.Buffer, e Element, safe *strings.Replacer) {
+	cell := strings.NewReplacer("|", "\\|")
+	fmt.Fprintf(b, "%s:\n\n|", safe.Replace(e.Sentences[0].Text))
+	for _, h := range e.Table.Head {
+		fmt.Fprintf(b, " %s |", cell.Replace(safe.Replace(h)))
+	}
+	b.WriteString("\n" + strings.Repeat("| --- ", len(e.Table.Head)) + "|\n")
+	for _, r := range e.Table.Rows {
+		name := r.Name
+		for _, t := range r.Tags {
+			name += " [" + t.String() + "]"
+		}
+		fmt.Fprintf(b, "| %s |", cell.Replace(safe.Replace(name)))
+		for _, c := range r.Cells {
+			fmt.Fprintf(b, " %s |", cell.Replace(safe.Replace(c)))
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// HTML writes the sheet as a document that stands alone.
+func (s Sheet) HTML() []byte {
 	var b bytes.Buffer
 	b.WriteString("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n")
-	fmt.Fprintf(&b, "<title>%s · %s</title>\n<style>%s</style>\n</head>\n<body>\n<main>\n", html.EscapeString(oneLine(p.Title)), html.EscapeString(oneLine(p.Owner)), style)
-	b.Write(p.HTMLBody())
+	fmt.Fprintf(&b, "<title>%s · %s</title>\n<style>%s</style>\n</head>\n<body>\n<main>\n", html.EscapeString(s.Title), html.EscapeString(s.Owner), style)
+	b.Write(s.HTMLBody())
 	b.WriteString("</main>\n</body>\n</html>\n")
 	return b.Bytes()
 }
 
-// HTMLBody is what HTML holds between its main tags, for a page that has a frame of its own.
-func (p *Program) HTMLBody() []byte {
-	var b bytes.Buffer
-	fmt.Fprintf(&b, "<h1>%s</h1>\n<p class=\"stamp\">%s · %s</p>\n", html.EscapeString(oneLine(p.Title)), html.EscapeString(oneLine(p.Owner)), html.EscapeString(p.stamp()))
-	anchored := map[string]bool{}
-	open := "" // the element that is open: p, li or none
-	inList := false
-	closeLine := func() {
-		if open != "" {
-			fmt.Fprintf(&b, "</%s>\n", open)
-			open = ""
+// HTMLBody is what HTML holds between its main tags.
+func (s Sheet) HTMLBody() []byte {
+	w := &htmlWriter{anchored: map[string]bool{}, open: s.Open}
+	fmt.Fprintf(w, "<h1>")
+	w.inline(s.Title)
+	fmt.Fprintf(w, "</h1>\n<p class=\"stamp\">")
+	w.inline(s.Owner + " · " + s.Stamp)
+	fmt.Fprintf(w, "</p>\n")
+	for i, e := range s.Elements {
+		list := e.Kind == Item
+		if list && (i == 0 || s.Elements[i-1].Kind != Item) {
+			w.WriteString("<ul>\n")
+		}
+		w.element(e)
+		if list && (i == len(s.Elements)-1 || s.Elements[i+1].Kind != Item) {
+			w.WriteString("</ul>\n")
 		}
 	}
-	for _, l := range p.Page {
-		mark := marker(l.Text)
-		if l.Same && open != "" {
-			b.WriteByte(' ')
-			inline(&b, oneLine1(l.Text))
-			tags(&b, l.Tags, anchored)
-			continue
+	fmt.Fprintf(w, "<p class=\"stamp\">%s</p>\n", html.EscapeString(s.imprint()))
+	return w.Bytes()
+}
+
+// htmlWriter writes elements; the first sentence of each rule is what a link to it leads to.
+type htmlWriter struct {
+	bytes.Buffer
+	anchored map[string]bool
+	open     []string
+}
+
+func (w *htmlWriter) element(e Element) {
+	if e.Kind == Grid {
+		w.table(e)
+		return
+	}
+	start, end := "<p>", "</p>\n"
+	switch e.Kind {
+	case Heading:
+		start, end = fmt.Sprintf("<h%d>", e.Level), fmt.Sprintf("</h%d>\n", e.Level)
+	case Item:
+		start, end = "<li>", "</li>\n"
+	case Small:
+		start = `<p class="stamp">`
+	}
+	w.WriteString(start)
+	for i, s := range e.Sentences {
+		if i > 0 {
+			w.WriteByte(' ')
 		}
-		closeLine()
-		item := isItem(l.Text)
-		if inList && !item {
-			b.WriteString("</ul>\n")
-			inList = false
+		w.inline(s.Text)
+		tags(&w.Buffer, s.Tags, w.anchored)
+	}
+	w.WriteString(end)
+}
+
+// table scrolls by itself where the window is narrow, and can be reached by keyboard.
+func (w *htmlWriter) table(e Element) {
+	caption := html.EscapeString(e.Sentences[0].Text)
+	fmt.Fprintf(w, "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">\n<table>\n<caption>%s</caption>\n<thead><tr>", caption, caption)
+	for _, h := range e.Table.Head {
+		fmt.Fprintf(w, "<th scope=\"col\">%s</th>", html.EscapeString(h))
+	}
+	w.WriteString("</tr></thead>\n<tbody>\n")
+	for _, r := range e.Table.Rows {
+		w.WriteString("<tr><th scope=\"row\">")
+		w.inline(r.Name)
+		tags(&w.Buffer, r.Tags, w.anchored)
+		w.WriteString("</th>")
+		for _, c := range r.Cells {
+			w.WriteString("<td>")
+			w.inline(c)
+			w.WriteString("</td>")
 		}
-		body := oneLine1(l.Text[len(mark):])
-		switch {
-		case strings.HasPrefix(mark, "#"):
-			open = "h" + itoa(min(6, max(2, strings.Count(mark, "#"))))
-		case item:
-			if !inList {
-				b.WriteString("<ul>\n")
-				inList = true
+		w.WriteString("</tr>\n")
+	}
+	w.WriteString("</tbody>\n</table>\n</div>\n")
+}
+
+// inline writes text, and marks what is still open.
+func (w *htmlWriter) inline(s string) {
+	for s != "" {
+		at, found := -1, ""
+		for _, o := range w.open {
+			if i := strings.Index(s, o); i >= 0 && (at < 0 || i < at || i == at && len(o) > len(found)) {
+				at, found = i, o
 			}
-			open = "li"
-		default:
-			open, body = "p", oneLine1(l.Text)
 		}
-		fmt.Fprintf(&b, "<%s>", open)
-		inline(&b, body)
-		tags(&b, l.Tags, anchored)
+		if at < 0 {
+			break
+		}
+		inline(&w.Buffer, s[:at])
+		fmt.Fprintf(w, "<mark class=\"open\">%s</mark>", html.EscapeString(found))
+		s = s[at+len(found):]
 	}
-	closeLine()
-	if inList {
-		b.WriteString("</ul>\n")
-	}
-	return b.Bytes()
+	inline(&w.Buffer, s)
 }
 
 // tags prints the rules of a sentence; the first of each rule is what a link to it leads to.
@@ -194,5 +252,11 @@ a { color: var(--link); }
 .stamp, .rule { color: var(--quiet); }
 .rule { font: .78em ui-monospace, monospace; border: 1px solid var(--line); border-radius: .3em; padding: 0 .35em; white-space: nowrap; }
 .rule:target { outline: 2px solid var(--link); }
-@media print { main { max-width: none; padding: 0; } h2, h3 { break-after: avoid; } a { color: inherit; } }
+table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+caption { text-align: start; font-weight: 600; padding: .3rem 0; }
+th, td { border: 1px solid var(--line); padding: .35rem .5rem; text-align: start; vertical-align: top; font-size: .92em; }
+.scroll { overflow-x: auto; margin: .8rem 0; }
+.scroll table { min-width: 28rem; }
+mark { background: #ffe9a8; color: #1b1f24; padding: 0 .2em; }
+@media print { .scroll { overflow: visible; } .scroll table { min-width: 0; } tr, li { break-inside: avoid; } main { max-width: none; padding: 0; } h2, h3 { break-after: avoid; } a { color: inherit; } }
 `

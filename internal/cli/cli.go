@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/client"
-	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // Deps is what the commands need of the world.
@@ -28,7 +27,6 @@ type Deps struct {
 	Now      func() time.Time    // for "in 41 h 12 min"; default time.Now
 	Getenv   func(string) string // default os.Getenv
 	Version  string              // of the program
-	Laws     policy.Laws         // what clocks "as law" mean; nil: they run promptly and say so
 }
 
 // The exit codes.

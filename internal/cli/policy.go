@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/regimes"
 )
 
 // policyCommands work on a policy's text. None of them talks to a server. Each verb has a file of
@@ -32,5 +33,6 @@ func (a *app) compile(file string) (*policy.Program, error) {
 			return nil, &failure{text: d.String(), hint: "all of it: tocsin policy check " + file}
 		}
 	}
+	return group("policy", "Write, check, render and compare policies", )
 	return p, nil
 }
