@@ -10,7 +10,7 @@ import (
 // policyCommands work on a policy's text. None of them talks to a server. Each verb has a file of
 // its own.
 func (a *app) policyCommands() *cobra.Command {
-	return group("policy", "Write, check, render and compare policies", a.policyCheck(), a.policyFmt(), a.policySchema(), a.policyPage(), a.policyDiff(), a.policyExplain(), a.policySimulate())
+	return group("policy", "Write, check, render and compare policies", a.policyNew(), a.policyCheck(), a.policyFmt(), a.policySchema(), a.policyPage(), a.policyDiff(), a.policyExplain(), a.policySimulate())
 }
 
 func (a *app) policySource(file string) ([]byte, error) {
