@@ -61,7 +61,7 @@ func TestShippedPoliciesCompile(t *testing.T) {
 		}
 		p, diags := policy.Compile(f.Name(), src)
 		for _, d := range diags {
-			if d.Code != "open-role" {
+			if d.Code != "open-role" && d.Code != "not-connected" { // a channel that nobody has connected is a person's to use
 				t.Errorf("%s", d)
 			}
 		}

@@ -42,7 +42,7 @@ func TestEverySabotageBreaksAPromiseThatIsExpectedToBeKept(t *testing.T) {
 
 // mostUnreached is how many promises of each policy no scenario reached when that was last lowered.
 // Lower it; never raise it.
-var mostUnreached = map[string]int{"pickandpack": 12, "mynty": 7, "smartque": 12, "palup": 15, "shopify_app": 12}
+var mostUnreached = map[string]int{"pickandpack": 12, "mynty": 7, "smartque": 12, "palup": 15, "shopstars": 14, "shopify_app": 12}
 
 func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 	listed, err := Unreached()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // fix is repaired by one engineer and verified by another; verifying one's own is a mistake.
@@ -93,6 +94,9 @@ func (r *run) finish(ctx context.Context) error {
 	if _, err := r.do(ctx, r.lead(), "publish", nil, "publishes the review"); err != nil {
 		return err
 	}
+	if err := r.tellAgain(ctx); err != nil {
+		return err
+	}
 	if err := r.server.quiet(ctx); err != nil {
 		return err
 	}
@@ -104,6 +108,32 @@ func (r *run) finish(ctx context.Context) error {
 	}
 	_, err := r.do(ctx, r.lead(), "close", map[string]string{"reason": "Reviewed; the corrective action has an owner and a date."}, "closes the incident")
 	return err
+}
+
+// tellAgain writes to the merchants whatever the policy promises them beside the first notice, such
+// as a summary when it is over.
+func (r *run) tellAgain(ctx context.Context) error {
+	first := r.duty(true)
+	for i := range r.program.Duties {
+		d := &r.program.Duties[i]
+		if d.Do != policy.Notify || d.To != "merchants.affected" || d.For != "incident" || d.ID == first.ID {
+			continue
+		}
+		id, err := r.notice(ctx, d, r.writer(), "What we have learnt from the incident", false)
+		if err != nil {
+			return err
+		}
+		if id == "" {
+			continue
+		}
+		if err := r.sendOut(ctx, id, "the merchants"); err != nil {
+			return err
+		}
+		if err := r.bounced(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // export takes the evidence out, as counsel would ask for it.

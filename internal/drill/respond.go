@@ -298,7 +298,11 @@ func (r *run) prepareNotice(ctx context.Context) error {
 	}
 	id, err := r.notice(ctx, d, r.writer(), "Security incident: your customers' order data", true)
 	r.ids["notice"] = id
-	return err
+	if err != nil || id == "" || slices.ContainsFunc(d.Due, func(k policy.Clock) bool { return k.Span.Limit != nil }) {
+		return err
+	}
+	r.tell.say("clock", "the policy gives the notices no limit, so they go out as soon as they are signed")
+	return r.sendNotice(ctx)
 }
 
 // sendNotice waits, as busy people do, until about twenty hours of the limit they are shown remain.
@@ -307,6 +311,7 @@ func (r *run) sendNotice(ctx context.Context) error {
 	if id == "" {
 		return nil
 	}
+	delete(r.ids, "notice") // sent once
 	s, err := r.state(ctx)
 	if err != nil {
 		return err
@@ -316,9 +321,6 @@ func (r *run) sendNotice(ctx context.Context) error {
 		if d.Duty == r.duty(true).ID && !d.Due.IsZero() && (due.IsZero() || d.Due.Before(due)) {
 			due = d.Due
 		}
-	}
-	if due.IsZero() {
-		r.tell.say("clock", "the policy gives the notices no limit, so they go out as soon as they can")
 	}
 	if send := due.Add(-20 * time.Hour); send.After(r.server.clock()) {
 		r.tell.say("clock", "the notices are due %s; people send them with twenty hours to spare", due.Format("Mon 2 Jan 15:04"))

@@ -72,10 +72,12 @@ type policyText struct {
 	Parties map[string]struct {
 		Address yaml.Node `yaml:"address"`
 	} `yaml:"parties"`
-	Duties  map[string]dutyText   `yaml:"duties"`
-	Actions map[string]actionText `yaml:"actions"`
-	Checks  map[string]yaml.Node  `yaml:"checks"`
-	Review  []string              `yaml:"review"`
+	Time    struct{ Zone, Business string } `yaml:"time"`
+	Tables  []map[string]yaml.Node          `yaml:"tables"`
+	Duties  map[string]dutyText             `yaml:"duties"`
+	Actions map[string]actionText           `yaml:"actions"`
+	Checks  map[string]yaml.Node            `yaml:"checks"`
+	Review  []string                        `yaml:"review"`
 	Contact struct {
 		Email string `yaml:"email"`
 	} `yaml:"contact"`
@@ -123,17 +125,17 @@ var checks = map[string]check{
 	"CON-1": (*bench).revoked, "CON-3": (*bench).switched,
 	"DET-1": (*bench).recorded, "DET-2": (*bench).noticed, "DET-3": (*bench).noticedInTime,
 	"INV-1": (*bench).scoped, "INV-2": (*bench).oneTimeline, "INV-3": (*bench).untouched, "INV-4": (*bench).assessed,
-	"CON-2": (*bench).rotated,
+	"CON-2": (*bench).rotated, "CON-6": (*bench).containmentBegan, "CLS-2": (*bench).clocksOfItsLevel, "REV-2": (*bench).summarised,
 	"NOT-1": (*bench).merchantsTold, "NOT-2": (*bench).noticeContent, "NOT-3": (*bench).platformTold, "NOT-4": (*bench).authorityTold, "NOT-6": (*bench).toldWithoutDelay,
 	"REC-1": (*bench).restoredWhenProven, "REV-1": (*bench).reviewed,
 	"PRO-12": (*bench).secretsUnseen, "PUB-1": (*bench).pagePublished,
 }
 
 // notWithoutApp are the promises that a replayed log cannot show, because there is no application.
-var notWithoutApp = []string{"CON-1", "CON-2", "CON-3", "DET-1", "DET-3", "REC-1", "INV-2"}
+var notWithoutApp = []string{"CON-1", "CON-2", "CON-3", "CON-6", "DET-1", "DET-3", "REC-1", "INV-2"}
 
 // notWithoutTruth are those that need to know what the attack was.
-var notWithoutTruth = []string{"DET-1", "DET-2", "DET-3", "INV-1", "NOT-1", "NOT-2", "NOT-6"}
+var notWithoutTruth = []string{"DET-1", "DET-2", "DET-3", "INV-1", "NOT-1", "NOT-2", "NOT-6", "REV-2"}
 
 // Judge decides every promise of the manifest.
 func Judge(ctx context.Context, c Case, seen Sightings) (Scorecard, error) {
@@ -383,22 +385,32 @@ func (b *bench) compareAcked() {
 func (b *bench) whose() map[string]string {
 	out := map[string]string{}
 	for _, f := range b.export.of("notice.attempted") {
-		for _, p := range f.parts {
-			var d struct {
-				MessageID string `json:"message_id"`
-			}
-			if json.Unmarshal(p.Body, &d) == nil && d.MessageID != "" {
-				who := p.Merchant
-				if who == "" {
-					var body struct {
-						Party string `json:"party"`
-					}
-					f.body(&body)
-					who = "party:" + body.Party
-				}
-				out[strings.Trim(d.MessageID, "<>")] = who
-			}
+		for id, who := range messages(f) {
+			out[id] = who
 		}
+	}
+	return out
+}
+
+// messages maps the Message-IDs of one attempt to merchants, or to "party:" and the party.
+func messages(f fact) map[string]string {
+	out := map[string]string{}
+	for _, p := range f.parts {
+		var d struct {
+			MessageID string `json:"message_id"`
+		}
+		if json.Unmarshal(p.Body, &d) != nil || d.MessageID == "" {
+			continue
+		}
+		who := p.Merchant
+		if who == "" {
+			var body struct {
+				Party string `json:"party"`
+			}
+			f.body(&body)
+			who = "party:" + body.Party
+		}
+		out[strings.Trim(d.MessageID, "<>")] = who
 	}
 	return out
 }
