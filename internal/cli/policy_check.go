@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/regimes"
 )
 
 // watching is how often --watch looks at the file. A person who saves sees the answer at once.
@@ -47,7 +48,7 @@ func (a *app) checkPolicy(file string, shopify bool) (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p, diags := policy.Compile(file, src, policy.WithLaws(a.deps.Laws), policy.Expecting())
+	p, diags := policy.Compile(file, src, policy.WithLaws(regimes.Catalogue()), policy.Expecting())
 	ok = !policy.HasErrors(diags)
 	var rows []policy.Requirement
 	if shopify && p != nil {
