@@ -52,7 +52,7 @@ var alone = []string{"killswitch", "piilog", "client", "internal/judge"}
 var testsOnly = []string{"internal/arrows", "internal/docs", "internal/attack"}
 
 // pure packages never read a clock, a file, a socket or a database.
-var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/metric", "detect/nab", "leaf", "regime", "rehearsal", "accesslog/format", "accesslog/mapping"}
+var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/metric", "detect/nab", "detect/sigma", "leaf", "regime", "rehearsal", "accesslog/format", "accesslog/mapping"}
 
 var impure = []string{"os", "net", "net/http", "database/sql", "os/exec", "syscall", "io/ioutil", "crypto/rand", "math/rand", "math/rand/v2"}
 
