@@ -150,7 +150,9 @@ var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
 func yamlError(err error) (line int, text string) {
 	text = err.Error()
 	m := yamlLine.FindStringSubmatch(text)
-	line, _ = strconv.Atoi(m[1])
+	if line, _ = strconv.Atoi(m[1]); line == 0 {
+		line = 1 // the library leaves out the first
+	}
 	return line, strings.TrimPrefix(text, m[0])
 }
 
