@@ -108,6 +108,8 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&o.Full, "full", false, "run the large rows too")
 	cmd.Flags().StringVar(&o.Dir, "dir", "", "folder on the disk to measure; the run's files are removed (default: the system's folder for temporary files)")
 	cmd.Flags().StringVar(&o.NAB, "nab", "", "detect: folder with data/ and labels/ in the form of the Numenta benchmark, to be scored")
+	cmd.Flags().StringVar(&o.Rules, "rules", "", "detect: folder of Sigma rules (default: TOCSIN_TEST_SIGMA, else made-up ones)")
+	cmd.Flags().StringVar(&o.Records, "records", "", "detect: folder of CloudTrail files (default: TOCSIN_TEST_CLOUDTRAIL, else made-up records)")
 	cmd.Flags().StringVar(&o.ThresholdFrom, "threshold-from", "", "detect: such a folder that fixes the threshold (default: the one that is scored)")
 	return cmd
 }

@@ -95,12 +95,14 @@ type matcher struct {
 type builder struct {
 	m     *matcher
 	index map[string]int32 // atoms by what they are
+	// needed counts how many tests need a text in a field.
+	needed map[string]int
 }
 
 // newMatcher compiles rules, given by their numbers in the engine.
 func (e *Engine) newMatcher(rules []int32) *matcher {
 	m := &matcher{engine: e, fields: make([]*fieldMatcher, len(e.fields)), headOf: make([]slot, len(e.fields))}
-	b := &builder{m: m, index: map[string]int32{}}
+	b := &builder{m: m, index: map[string]int32{}, needed: map[string]int{}}
 	roots := make([]int32, len(rules))
 	for i, r := range rules {
 		roots[i] = b.node(e.rules[r].expr)
@@ -281,9 +283,20 @@ func (b *builder) file(t *test, a int32) {
 	b.m.atoms[a].cost += cost
 }
 
+// required gives texts without which a computed test cannot be true.
+func (t *test) required() []string {
+	if t.kind == textTest {
+		return t.pattern.needs()
+	}
+	return t.needs
+}
+
 // computed gives the atom of a lazy test.
 func (b *builder) computed(t *test) int32 {
 	a, _ := b.intern(t.id(), func() atom {
+		for _, n := range t.required() {
+			b.needed[t.field+"\x00"+n]++
+		}
 		at := atom{lazy: t, field: -1, other: -1, cost: 20}
 		if t.field != "" {
 			at.field = b.m.engine.fieldIDs[t.field]
@@ -428,14 +441,15 @@ func (b *builder) trigger(a int32) ([]int32, bool) {
 	if t == nil {
 		return []int32{a}, true
 	}
-	need := ""
-	switch t.kind {
-	case nullTest, existsTest:
+	if t.kind == nullTest || t.kind == existsTest {
 		return nil, false
-	case textTest:
-		need = t.pattern.longest()
-	case reTest:
-		need = t.need
+	}
+	// Of the texts that it needs, the one that the fewest others need tells most.
+	need := ""
+	for _, n := range t.required() {
+		if uses, best := b.needed[t.field+"\x00"+n], b.needed[t.field+"\x00"+need]; need == "" || uses < best || uses == best && len(n) > len(need) {
+			need = n
+		}
 	}
 	if need != "" {
 		return []int32{b.found([]*test{{field: t.field, pattern: pattern{{part: anyRun}, {literal, need}, {part: anyRun}}}})}, true

@@ -31,8 +31,8 @@ type test struct {
 	pattern pattern
 	cased   bool
 	re      *regexp.Regexp
-	size    int    // of the regular expression's program
-	need    string // folded; a text that re matches has it
+	size    int      // of the regular expression's program
+	needs   []string // folded; a text that the test matches has all of them
 	network netip.Prefix
 	compare string // =, <, <=, >, >=
 	number  float64
@@ -364,41 +364,33 @@ func (r *reader) regular(s *state, w *working, t test) *expr {
 		r.fail(w.node, "the syntax is that of RE2", "the regular expression cannot be read: %v", err)
 		return nil
 	}
-	t.kind, t.size, t.need = reTest, len(prog.Inst), needed(tree)
+	t.kind, t.size, t.needs = reTest, len(prog.Inst), needed(tree, nil)
 	return &expr{test: &t}
 }
 
-// needed gives the longest text that every match of an expression holds, folded; "" when there is none.
-func needed(re *syntax.Regexp) string {
+// needed gives texts that every match of an expression holds, folded.
+func needed(re *syntax.Regexp, out []string) []string {
 	switch re.Op {
 	case syntax.OpLiteral:
 		if re.Flags&syntax.FoldCase == 0 {
-			return folded(string(re.Rune))
+			return append(out, folded(string(re.Rune)))
 		}
 		// Some letters fold in more ways than to lower case: s is also ſ.
-		best := ""
 		for _, run := range strings.FieldsFunc(string(re.Rune), func(r rune) bool { return r >= 0x80 || r == 's' || r == 'S' }) {
-			if len(run) > len(best) {
-				best = run
-			}
+			out = append(out, folded(run))
 		}
-		return folded(best)
 	case syntax.OpCapture, syntax.OpPlus:
-		return needed(re.Sub[0])
+		return needed(re.Sub[0], out)
 	case syntax.OpRepeat:
 		if re.Min > 0 {
-			return needed(re.Sub[0])
+			return needed(re.Sub[0], out)
 		}
 	case syntax.OpConcat:
-		best := ""
 		for _, s := range re.Sub {
-			if n := needed(s); len(n) > len(best) {
-				best = n
-			}
+			out = needed(s, out)
 		}
-		return best
 	}
-	return ""
+	return out
 }
 
 // expand puts values in the place of placeholders.

@@ -349,13 +349,12 @@ func (e piece) prefix(s []byte) int {
 	return -1
 }
 
-// longest gives the longest literal of the pattern, folded: what has to be in a text that it matches.
-func (p pattern) longest() string {
-	best := ""
+// needs gives the literals of the pattern, folded: a text that it matches has all of them.
+func (p pattern) needs() (out []string) {
 	for _, e := range p {
-		if e.part == literal && len(e.text) > len(best) {
-			best = e.text
+		if e.part == literal {
+			out = append(out, folded(e.text))
 		}
 	}
-	return folded(best)
+	return out
 }

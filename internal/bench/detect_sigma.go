@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -141,8 +140,11 @@ func sigmaRules(o Options) ([]sigma.File, string, error) {
 	}
 	var files []sigma.File
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() && d.Name() == "specification-tests" {
-			return errors.Join(err, fs.SkipDir)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == "specification-tests" {
+			return fs.SkipDir
 		}
 		if ext := filepath.Ext(path); d.IsDir() || ext != ".yml" && ext != ".yaml" {
 			return nil

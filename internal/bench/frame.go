@@ -47,6 +47,8 @@ type Options struct {
 	// Corpora of the benchmark detect in the form of the Numenta benchmark: the one that is scored,
 	// and the one that fixes the threshold, "" for the same.
 	NAB, ThresholdFrom string
+	// Folders of the benchmark detect: Sigma rules, and CloudTrail files.
+	Rules, Records string
 
 	Spend time.Duration // what the rounds of one benchmark may take together; 0: as long as they need
 }

@@ -310,14 +310,16 @@ func (a *app) runRules(e *sigma.Engine, in io.Reader) error {
 	var ev sigma.Event
 	number, rejected, stopped := int64(0), 0, 0
 	timed := len(e.Correlations()) > 0
+	var rejects []string
 	enc := json.NewEncoder(a.deps.Out)
 	enc.SetEscapeHTML(false)
 	counts := map[string]int{}
 	err := readEvents(in, func(line int, raw []byte) error {
 		number++
 		if err := e.Decode(raw, &ev); err != nil {
-			rejected++
-			fmt.Fprintf(a.deps.Err, "line %d: %s\n", line, oneLine(strings.TrimPrefix(err.Error(), "sigma: ")))
+			if rejected++; len(rejects) < 20 {
+				rejects = append(rejects, fmt.Sprintf("line %d: %s", line, strings.TrimPrefix(err.Error(), "sigma: ")))
+			}
 			return nil
 		}
 		var now time.Time // a file may be of any time; what has none is of now
@@ -357,6 +359,9 @@ func (a *app) runRules(e *sigma.Engine, in io.Reader) error {
 	if err != nil {
 		return err
 	}
+	if rejected > 0 {
+		return &ExitError{Code: ExitRefused, Err: fmt.Errorf("%s could not be read", plural(int64(rejected), "event", "events")), Hint: rejects}
+	}
 	stats := e.Stats()
 	if !a.asJSON {
 		fmt.Fprintf(a.deps.Err, "%s, %s of %s\n", plural(stats.Events, "event", "events"), plural(stats.Detections, "detection", "detections"), plural(int64(len(counts)), "rule", "rules"))
@@ -369,9 +374,6 @@ func (a *app) runRules(e *sigma.Engine, in io.Reader) error {
 	}
 	if stats.Untimed > 0 {
 		fmt.Fprintf(a.deps.Err, "%s have no time and were left out of correlations\n", plural(stats.Untimed, "event", "events"))
-	}
-	if rejected > 0 {
-		return &ExitError{Code: ExitRefused, Err: fmt.Errorf("%s could not be read", plural(int64(rejected), "event", "events"))}
 	}
 	return nil
 }
