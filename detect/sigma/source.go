@@ -37,7 +37,6 @@ const (
 	fOrg
 	fRepo
 	fKind
-	fApp
 	fAuditKind
 	fApplication
 	fURI
@@ -56,7 +55,7 @@ const (
 var recognised = [knownFields]string{
 	"eventSource", "eventName", "eventVersion", "eventService", "eventType", "published", "legacyEventType", "actor.alternateId",
 	"protoPayload.methodName", "protoPayload.serviceName", "gcp.audit.method_name", "event_type_id", "action", "actor", "org", "repo",
-	"kind", "app", "kind", "id.applicationName",
+	"kind", "kind", "id.applicationName",
 	"c-uri", "c-useragent", "cs-host", "cs-method", "cs-uri-stem", "cs-uri-query", "sc-status",
 	"logsource.category", "logsource.product", "logsource.service",
 }
@@ -143,8 +142,8 @@ func (e *Engine) recognise(ev *Event) *source {
 		return e.sourceOf(oktaSource)
 	case has(fOneLogin):
 		return e.sourceOf(oneloginSource)
-	case has(fKind, fApp):
-		return e.native(ev)
+	case nativeSources[string(e.value(ev, fKind))] != nil:
+		return e.sourceOf(nativeSources[string(e.value(ev, fKind))])
 	case has(fAction, fActor) && (has(fOrg) || has(fRepo)):
 		return e.sourceOf(githubSource)
 	case has(fURI), has(fAgent):
@@ -169,13 +168,6 @@ var nativeSources = func() map[string][]Logsource {
 	out["http_access"] = append(out["http_access"], webSource...)
 	return out
 }()
-
-func (e *Engine) native(ev *Event) *source {
-	if s, ok := nativeSources[string(e.value(ev, fKind))]; ok {
-		return e.sourceOf(s)
-	}
-	return e.unknown
-}
 
 // sourceOf finds the kind of events that belongs to some log sources.
 func (e *Engine) sourceOf(belongs []Logsource) *source {
