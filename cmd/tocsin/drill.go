@@ -111,5 +111,7 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.Rules, "rules", "", "detect: folder of Sigma rules (default: TOCSIN_TEST_SIGMA, else made-up ones)")
 	cmd.Flags().StringVar(&o.Records, "records", "", "detect: folder of CloudTrail files (default: TOCSIN_TEST_CLOUDTRAIL, else made-up records)")
 	cmd.Flags().StringVar(&o.ThresholdFrom, "threshold-from", "", "detect: such a folder that fixes the threshold (default: the one that is scored)")
+	cmd.Flags().StringVar(&o.Events, "events", "", "detect: your own access events, a JSON object a line, to be scored with --truth")
+	cmd.Flags().StringVar(&o.Truth, "truth", "", "detect: which of them belong to attacks, lines of {\"event\":\"ID\",\"attack\":\"NAME\"}")
 	return cmd
 }

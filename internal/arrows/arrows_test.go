@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"calendar"},
 	{"rules"},
 	{"internal/groupcommit", "internal/mint"},
-	{"killswitch", "piilog", "client", "internal/judge"},
+	{"killswitch", "piilog", "client", "internal/judge", "internal/planted"},
 }
 
 // peers are imports inside one layer, each with its reason.
@@ -46,14 +46,15 @@ var peers = map[string]string{
 	"internal/drill/victim -> internal/drill/world": "the orders that the application serves are the world's",
 }
 
-// alone are packages that other people's programs import, or that judge us: nothing of ours in them.
-var alone = []string{"killswitch", "piilog", "client", "internal/judge"}
+// alone are packages that other people's programs import, that judge us, or that we are measured on:
+// nothing of ours in them.
+var alone = []string{"killswitch", "piilog", "client", "internal/judge", "internal/planted"}
 
 // testsOnly are packages that hold nothing but tests of the whole.
 var testsOnly = []string{"internal/arrows", "internal/docs", "internal/attack"}
 
 // pure packages never read a clock, a file, a socket or a database.
-var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/metric", "detect/nab", "leaf", "regime", "rehearsal", "accesslog/format", "accesslog/mapping"}
+var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/baseline", "detect/metric", "detect/nab", "leaf", "regime", "rehearsal", "accesslog/format", "accesslog/mapping"}
 
 // pureToo goes on with the list, one package on a line.
 var pureToo = []string{

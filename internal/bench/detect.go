@@ -3,7 +3,7 @@ package bench
 import "context"
 
 // detectParts are what the benchmark detect measures, in this order.
-var detectParts = []func(context.Context, Options) ([]Result, error){sigmaBench, nabFigures}
+var detectParts = []func(context.Context, Options) ([]Result, error){sigmaBench, entityMemory, plantedFigures, labelledFigures, nabFigures}
 
 // detection measures the detectors. Parts that need outside material run when a flag names it.
 func detection(ctx context.Context, o Options) ([]Result, error) {

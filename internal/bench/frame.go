@@ -50,6 +50,9 @@ type Options struct {
 	// Folders of the benchmark detect: Sigma rules, and CloudTrail files.
 	Rules, Records string
 
+	// A file of access events and one that names those of attacks, for the benchmark detect.
+	Events, Truth string
+
 	Spend time.Duration // what the rounds of one benchmark may take together; 0: as long as they need
 }
 
@@ -228,7 +231,9 @@ func WriteTable(w io.Writer, results []Result) error {
 		base, ratio := "-", "-"
 		if r.Baseline != nil {
 			base = fmt.Sprintf("%s %s", number(r.Baseline.Value), r.Baseline.Name)
-			if ratio = fmt.Sprintf("%.1f times better", r.Ratio); r.Ratio < 1 {
+			if ratio = fmt.Sprintf("%.1f times better", r.Ratio); r.Ratio == 0 {
+				ratio = "-" // one of the two is none
+			} else if r.Ratio < 1 {
 				ratio = fmt.Sprintf("%.1f times worse", 1/r.Ratio)
 			}
 		}

@@ -1,0 +1,320 @@
+package baseline_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/detect/baseline"
+	"github.com/tocsin-ir/tocsin/incident"
+	"pgregory.net/rapid"
+)
+
+var start = time.Date(2026, 10, 5, 0, 0, 0, 0, time.UTC) // a Monday
+
+// event is one read of a merchant's customers by a worker from its usual place.
+func event(at time.Time, merchant int, customers ...string) baseline.Event {
+	e := baseline.Event{
+		ID: fmt.Sprint(at.UnixNano(), merchant, customers), Time: at, App: "shop", Actor: "worker", Credential: "tok_worker", Endpoint: "GET /orders",
+		Merchant: fmt.Sprint("m_", merchant), IP: "198.51.100.7", Agent: "worker/1.4", Records: int64(len(customers)),
+	}
+	for _, c := range customers {
+		e.Customers = append(e.Customers, []byte(c))
+	}
+	return e
+}
+
+// weeks is a worker that reads a few merchants every ten minutes of office hours.
+func weeks(n int, scale float64) (out []baseline.Event) {
+	r := rand.New(rand.NewPCG(1, 1))
+	for m := 0; m < n*7*24*60; m += 10 {
+		at := start.Add(time.Duration(m) * time.Minute)
+		if at.Hour() < 8 || at.Hour() >= 18 {
+			continue
+		}
+		for i := range int(12 * scale) {
+			out = append(out, event(at.Add(time.Duration(i)*time.Second), r.IntN(30), fmt.Sprint(r.IntN(1000))))
+		}
+	}
+	return out
+}
+
+func show(d *baseline.Detector, events ...baseline.Event) (found []incident.Signal) {
+	for _, e := range events {
+		found = append(found, d.Observe(e)...)
+	}
+	return found
+}
+
+// thief reads another merchant's customers every second, from elsewhere.
+func thief(from time.Time, n int) (out []baseline.Event) {
+	for i := range n {
+		e := event(from.Add(time.Duration(i)*time.Second), 1000+i, fmt.Sprint(i), fmt.Sprint(i, "b"), fmt.Sprint(i, "c"))
+		e.IP, e.Agent = "192.0.2.66", "curl/8.5"
+		out = append(out, e)
+	}
+	return out
+}
+
+// promise: DET-3
+func TestAStolenTokenIsReportedWithinSecondsOnceWithNumbersAndReasons(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	if found := show(d, weeks(4, 1)...); len(found) > 0 {
+		t.Fatalf("ordinary weeks: %s", found[0].Sentence)
+	}
+	from := start.Add((28*24 + 10) * time.Hour)
+	found := show(d, thief(from, 600)...)
+	if len(found) != 1 {
+		t.Fatalf("%d signals", len(found))
+	}
+	s := found[0]
+	if s.At.Sub(from) > 10*time.Second || s.Subject != "credential:tok_worker" || s.Class != baseline.UnusualVolume || s.Facets["ip"] != "192.0.2.66" || s.Facets["actor"] != "worker" || len(s.Events) == 0 {
+		t.Errorf("%+v", s)
+	}
+	if want := "credential tok_worker: 7 merchants in 10 minutes; from where it was never used: 192.0.2.66, curl/8.5"; s.Sentence != want {
+		t.Errorf("%q, want %q", s.Sentence, want)
+	}
+}
+
+// promise: DET-3
+func TestAnInsiderIsComparedWithThisHourOfTheWeek(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	show(d, weeks(4, 1)...)
+	for name, c := range map[string]struct {
+		hour int
+		want string
+	}{
+		"in office hours": {10, "first time beyond"},
+		"at night":        {3, "usually none at this hour"},
+	} {
+		b, err := d.Snapshot(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := baseline.New(baseline.Options{})
+		if _, err := d.Restore(b); err != nil {
+			t.Fatal(err)
+		}
+		var events []baseline.Event
+		for i := range 300 {
+			events = append(events, event(start.Add(time.Duration(28*24+c.hour)*time.Hour+time.Duration(i)*time.Second), i, fmt.Sprint(i)))
+		}
+		found := show(d, events...)
+		if len(found) != 1 || !strings.Contains(found[0].Sentence, c.want) || !strings.Contains(found[0].Sentence, " in 10 minutes; usually ") {
+			t.Errorf("%s: %+v", name, found)
+		}
+	}
+}
+
+func TestABusySaleByTheUsualMachinesIsNoTheft(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	show(d, weeks(4, 2)...)
+	day := weeks(1, 5)
+	for i := range day {
+		day[i].Time = day[i].Time.Add(28 * 24 * time.Hour)
+		day[i].ID += "sale"
+	}
+	if found := show(d, day...); len(found) > 0 {
+		t.Errorf("%s", found[0].Sentence)
+	}
+}
+
+// A fifth a week is what a level follows: who grows more slowly is never seen until a floor or a
+// cap of something else is crossed, and who grows faster is.
+func TestHowSlowIsTooSlowToSee(t *testing.T) {
+	for _, c := range []struct {
+		weekly float64
+		seen   bool
+	}{{1.1, false}, {1.15, false}, {1.6, true}} {
+		d := baseline.New(baseline.Options{})
+		amount, seen := 100.0, false
+		for week := range 14 {
+			if week >= 3 {
+				amount *= c.weekly
+			}
+			for hour := range 7 * 24 {
+				for i := range 4 { // records alone grow: 4 reads in ten minutes
+					e := event(start.Add(time.Duration(week*7*24+hour)*time.Hour+time.Duration(i)*time.Minute), i, "1")
+					e.Records = int64(amount * 10)
+					seen = seen || len(d.Observe(e)) > 0
+				}
+			}
+		}
+		if seen != c.seen {
+			t.Errorf("growth by %.2f a week: seen %v", c.weekly, seen)
+		}
+	}
+}
+
+func TestAnAttackDoesNotBecomeNormal(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	show(d, weeks(4, 1)...)
+	for day := range 4 {
+		if found := show(d, thief(start.Add(time.Duration(28*24+24*day+10)*time.Hour), 300)...); len(found) != 1 {
+			t.Errorf("day %d: %d signals", day, len(found))
+		}
+	}
+}
+
+// promise: DET-2
+func TestRefusalsFromAnAddressAreReported(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	var events []baseline.Event
+	for i := range 60 {
+		events = append(events, baseline.Event{ID: fmt.Sprint(i), Time: start.Add(time.Duration(i) * time.Second), App: "shop", IP: "192.0.2.9", Merchant: fmt.Sprint("m_", i), Failed: true})
+	}
+	found := show(d, events...)
+	if len(found) != 1 || found[0].Class != baseline.DeniedAccess || found[0].Subject != "address:192.0.2.9" ||
+		!strings.HasPrefix(found[0].Sentence, "address 192.0.2.9: 13 refusals or errors in 10 minutes of 13 events; known for 0 hours") {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestOneAddressWithManyTokensIsReported(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	token := func(i int, at time.Time, ip string) baseline.Event {
+		e := event(at, i, "1")
+		e.Actor, e.Credential, e.IP, e.Agent = fmt.Sprint("merchant-", i), fmt.Sprint("tok_", i), ip, "Mozilla/5.0"
+		return e
+	}
+	for day := range 6 {
+		for i := range 50 {
+			show(d, token(i, start.Add(time.Duration(day*24)*time.Hour+time.Duration(i)*time.Minute), fmt.Sprintf("10.%d.0.1", i)))
+		}
+	}
+	var found []incident.Signal
+	for i := range 50 {
+		found = append(found, show(d, token(i, start.Add(6*24*time.Hour+time.Duration(i)*time.Second), "192.0.2.5"))...)
+	}
+	if len(found) != 1 || found[0].Subject != "address:192.0.2.5" || !strings.Contains(found[0].Sentence, "credentials that were never used from there") {
+		t.Errorf("%+v", found)
+	}
+}
+
+func TestOrderAndRepetitionDoNotMatter(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		var events []baseline.Event
+		for i := range 130 {
+			events = append(events, event(start.Add(time.Duration(i)*4*time.Second), i, fmt.Sprint(i)))
+		}
+		run := func(events []baseline.Event) (n int, s baseline.Stats) {
+			d := baseline.New(baseline.Options{})
+			return len(show(d, events...)), d.Stats()
+		}
+		want, _ := run(events)
+		mixed := slices.Clone(events)
+		r.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+		mixed = append(mixed, mixed[:40]...) // retries
+		got, stats := run(mixed)
+		if got != want || want != 1 || stats.Duplicate != 40 || stats.Late != 0 {
+			t.Fatalf("%d signals in order, %d in disorder; %+v", want, got, stats)
+		}
+	})
+	d := baseline.New(baseline.Options{})
+	show(d, event(start.Add(time.Hour), 1, "1"), event(start, 2, "2"))
+	if s := d.Stats(); s.Late != 1 || s.Seen != 1 {
+		t.Errorf("an event an hour late: %+v", s)
+	}
+}
+
+func TestARestartLeavesNoGapAndFiresNothingTwice(t *testing.T) {
+	events := append(weeks(2, 1), thief(start.Add((14*24+9)*time.Hour), 200)...)
+	ids := func(found []incident.Signal) (out []string) {
+		for _, s := range found {
+			out = append(out, s.ID+" "+s.Sentence)
+		}
+		return out
+	}
+	want := fmt.Sprint(ids(show(baseline.New(baseline.Options{}), events...)))
+	n := len(events)
+	for _, cut := range []int{0, 100, n - 199, n - 195, n - 190, n - 50, n} {
+		d := baseline.New(baseline.Options{})
+		found := show(d, events[:cut]...)
+		b, err := d.Snapshot(int64(cut))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d = baseline.New(baseline.Options{})
+		at, err := d.Restore(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(ids(append(found, show(d, events[at:]...)...))); got != want {
+			t.Errorf("cut at %d: %s, want %s", cut, got, want)
+		}
+	}
+	if _, err := baseline.New(baseline.Options{}).Restore([]byte("none")); err == nil || !strings.Contains(err.Error(), "learn again") {
+		t.Error(err)
+	}
+}
+
+func TestHistoricEventsTeachAndNeverReport(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	for _, e := range append(weeks(2, 1), thief(start.Add((14*24+9)*time.Hour), 200)...) {
+		e.Historic = true
+		if found := d.Observe(e); len(found) > 0 {
+			t.Fatalf("%s", found[0].Sentence)
+		}
+	}
+	if found := show(d, thief(start.Add((16*24+9)*time.Hour), 200)...); len(found) != 1 {
+		t.Errorf("%d signals after the history", len(found))
+	}
+}
+
+func TestTheQuietOfTheLargestKindAreForgottenFirst(t *testing.T) {
+	d := baseline.New(baseline.Options{MaxEntities: 5000})
+	show(d, weeks(2, 1)...)
+	at := start.Add(14 * 24 * time.Hour)
+	for i := range 50_000 { // somebody invents addresses
+		d.Observe(baseline.Event{ID: fmt.Sprint(i), Time: at.Add(time.Duration(i) * 100 * time.Millisecond), App: "shop", IP: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), Merchant: "m_1"})
+	}
+	if n := d.Entities(); n > 5000 || d.Stats().Forgotten < 40_000 {
+		t.Errorf("%d entities, %+v", n, d.Stats())
+	}
+	if found := show(d, thief(start.Add((15*24+10)*time.Hour), 60)...); len(found) != 1 || !strings.Contains(found[0].Sentence, "never used") {
+		t.Errorf("the credential's past was forgotten: %+v", found)
+	}
+}
+
+// The windows that are open at once are bounded apart from the entities.
+func TestAFloodOfAddressesInAMinuteIsBounded(t *testing.T) {
+	d := baseline.New(baseline.Options{MaxEntities: 100_000, MaxWindows: 1000})
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range 50_000 {
+		d.Observe(baseline.Event{Time: start.Add(time.Duration(i) * time.Millisecond), App: "shop", IP: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), Merchant: "m_1"})
+	}
+	if grown := heap() - before; grown > 30<<20 {
+		t.Errorf("50,000 addresses in a minute take %d MB", grown>>20)
+	}
+	runtime.KeepAlive(d)
+}
+
+func TestWhatSendersInventDoesNoHarm(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	for i := range 200 {
+		e := event(start.Add(time.Duration(i)*time.Second), i, strings.Repeat("x", 100))
+		e.Agent, e.IP = strings.Repeat("A", 255)+"é", strings.Repeat("9", 300)
+		e.Records, e.Bytes = 1<<62, -1<<62
+		for _, s := range d.Observe(e) {
+			if strings.ToValidUTF8(s.Sentence, "") != s.Sentence || len(s.Facets["user_agent"]) > 256 || len(s.Facets["ip"]) > 256 {
+				t.Errorf("%+v", s)
+			}
+		}
+	}
+	d.Observe(baseline.Event{})
+	d.Observe(baseline.Event{Time: time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC), IP: "10.0.0.1"})
+	if s := d.Stats(); s.Ignored != 2 {
+		t.Errorf("%+v", s)
+	}
+}
