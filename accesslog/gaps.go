@@ -26,6 +26,7 @@ func (s *Store) Gaps(ctx context.Context, kind string, from, to time.Time) ([]ta
 	if now := s.o.Now().UTC(); to.After(now) {
 		to = now
 	}
+	s.caughtUp(ctx)
 	ids, err := s.lookup(ctx, []string{kind})
 	if err != nil || len(ids) == 0 || !from.Before(to) {
 		return nil, err

@@ -44,7 +44,7 @@ const maxQueued = 200_000
 // arrival is an event on its way into the store. Seq is given by the committer.
 type arrival struct {
 	member
-	id string
+	hash uint64 // of source and id; 0: the entry is no event
 }
 
 // batch is one Ingest call as the committer sees it.
@@ -97,6 +97,9 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 	if err := s.decode(b, src, cut); err != nil {
 		return Receipt{}, err
 	}
+	if len(b.receipt.Rejected) > 0 {
+		s.keepRejected(b, cut)
+	}
 	if err := s.send(ctx, b); err != nil {
 		return Receipt{}, err
 	}
@@ -127,7 +130,7 @@ func (s *Store) send(ctx context.Context, b *batch) error {
 	s.senders.Add(1)
 	s.mu.Unlock()
 	defer s.senders.Done()
-	if n := int64(len(b.arrivals)); s.waiting.Add(n) > maxQueued {
+	if n := int64(len(b.arrivals)); s.waiting.Add(n) > maxQueued || s.spool.Size() > s.o.Backlog {
 		s.waiting.Add(-n)
 		return ErrBusy
 	}
@@ -180,7 +183,7 @@ func (s *Store) decode(b *batch, src Source, cut *format.Batch) error {
 
 // draft collects the stored forms of a batch in one piece of memory.
 type draft struct {
-	arrivals []arrival // by entry; without an id: none
+	arrivals []arrival // by entry
 	spans    [][2]int
 	buf      []byte
 }
@@ -198,7 +201,7 @@ func (s *Store) take(a *admission, d *draft, b *batch, cut *format.Batch, i int)
 	var skip *format.Skip
 	switch {
 	case err == nil:
-		d.arrivals[i] = arrival{member: member{time: at}, id: strings.Clone(id)}
+		d.arrivals[i] = arrival{member: member{time: at}, hash: s.ids.hash(b.source, id)}
 		if d.spans == nil {
 			d.spans = make([][2]int, len(d.arrivals))
 		}
@@ -221,7 +224,7 @@ func (s *Store) take(a *admission, d *draft, b *batch, cut *format.Batch, i int)
 func (d *draft) finish() []arrival {
 	out := d.arrivals[:0]
 	for i := range d.arrivals {
-		if a := d.arrivals[i]; a.id != "" {
+		if a := d.arrivals[i]; a.hash != 0 {
 			a.canonical = d.buf[d.spans[i][0]:d.spans[i][1]:d.spans[i][1]]
 			out = append(out, a)
 		}

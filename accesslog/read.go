@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog/spool"
 )
 
 // ErrNotFound says that there is no such event, or none that is in the log yet.
@@ -40,6 +42,7 @@ func (s *Store) Select(ctx context.Context, f Filter, fn func(Event) error) erro
 	case <-ctx.Done():
 		return fmt.Errorf("accesslog: wait for earlier questions: %w", ctx.Err())
 	}
+	s.caughtUp(ctx)
 	where, args, none, err := s.where(ctx, f)
 	if err != nil || none {
 		return err
@@ -171,18 +174,68 @@ func (r *rowReader) read(rows *sql.Rows) (Event, error) {
 	return e, nil
 }
 
-// EventsAfter returns up to limit events with a greater Seq, in order of Seq.
+// EventsAfter returns up to limit events with a greater Seq, in order of Seq: from the spool as long
+// as it has them, which is before they are in the table, and from the table after that.
 func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
+	if s.spool != nil && uint64(seq)+1 >= s.spool.First() {
+		out, err := s.spooledAfter(ctx, seq, limit)
+		if !errors.Is(err, spool.ErrReleased) {
+			return out, err
+		}
+	}
+	s.mu.Lock()
+	at := max(seq, int64(s.fed))
+	s.mu.Unlock()
 	var out []Event
 	err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE seq > ? ORDER BY seq LIMIT ?`, []any{seq, limit}, func(e Event) error {
 		out = append(out, e)
+		at = max(at, e.Seq)
 		return nil
 	})
+	if err != nil || len(out) == limit || s.spool == nil {
+		return out, err
+	}
+	rest, err := s.spooledAfter(ctx, at, limit-len(out))
+	return append(out, rest...), err
+}
+
+func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
+	var out []Event
+	err := s.spool.Read(uint64(seq), func(r spool.Record) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		_, list, err := s.frames.unpack(r.Body, r.First)
+		if err != nil {
+			return err
+		}
+		for _, p := range list {
+			for _, m := range p.members {
+				if int64(m.seq) <= seq {
+					continue
+				}
+				if len(out) == limit {
+					return errEnough
+				}
+				e, err := eventOf(m.canonical)
+				if err != nil {
+					return err
+				}
+				e.Seq = int64(m.seq)
+				out = append(out, e)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
 	return out, err
 }
 
 // EventByID returns the newest event with the id.
 func (s *Store) EventByID(ctx context.Context, id string) (Event, error) {
+	s.caughtUp(ctx)
 	var found *Event
 	err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE idh = ? AND id = ? ORDER BY seq DESC LIMIT 1`, []any{idHash(id), id}, func(e Event) error {
 		found = &e

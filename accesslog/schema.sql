@@ -39,13 +39,6 @@ CREATE INDEX IF NOT EXISTS event_credential ON event (credential, time);
 CREATE INDEX IF NOT EXISTS event_merchant   ON event (merchant, time);
 CREATE INDEX IF NOT EXISTS event_ip         ON event (ip, time);
 CREATE INDEX IF NOT EXISTS event_actor      ON event (actor, time);
--- What is acknowledged and not yet marked as being in the log.
-CREATE TABLE IF NOT EXISTS spool (
-	first INTEGER PRIMARY KEY, -- seq of its first event
-	last  INTEGER NOT NULL,
-	epoch TEXT NOT NULL,
-	body  BLOB NOT NULL        -- sealed
-);
 CREATE TABLE IF NOT EXISTS leaf (
 	idx   INTEGER PRIMARY KEY, -- index in the event log
 	first INTEGER NOT NULL UNIQUE,

@@ -43,7 +43,7 @@ var (
 	decoder, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxPlain))
 )
 
-// maxPlain bounds what a leaf or a spool row may unpack to, in bytes.
+// maxPlain bounds what a leaf or a record of the spool may unpack to, in bytes.
 const maxPlain = 256 << 20
 
 // derive makes a key for one use from an epoch key and a nonce.
@@ -99,7 +99,7 @@ func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members 
 func plainSize(members []member) int {
 	n := 0
 	for _, m := range members {
-		n += len(m.canonical) + 2*binary.MaxVarintLen64
+		n += len(m.canonical) + 1
 	}
 	return n
 }
@@ -159,63 +159,4 @@ func openLeaf(stored, epochKey []byte) (*opened, error) {
 		return nil, fmt.Errorf("accesslog: the events of leaf %d to %d are not those of its header", h.First, h.Last)
 	}
 	return o, nil
-}
-
-// sealSpool seals a run of events for the spool. The spool is short-lived, but a database keeps
-// pages it no longer uses, and scrubbed free text has no business there in the clear.
-func sealSpool(epochKey, nonce []byte, members []member) ([]byte, error) {
-	plain := make([]byte, 0, plainSize(members))
-	for _, m := range members {
-		plain = binary.AppendVarint(plain, m.time.UnixNano())
-		plain = binary.AppendUvarint(plain, uint64(len(m.canonical)))
-		plain = append(plain, m.canonical...)
-	}
-	aead, iv, err := spoolCipher(epochKey, nonce)
-	if err != nil {
-		return nil, err
-	}
-	return aead.Seal(bytes.Clone(nonce), iv, encoder.EncodeAll(plain, nil), nil), nil
-}
-
-func spoolCipher(epochKey, nonce []byte) (cipher.AEAD, []byte, error) {
-	key, err := derive(epochKey, nonce, "tocsin-spool/v1", 44)
-	if err != nil {
-		return nil, nil, err
-	}
-	aead, err := newGCM(key[:32])
-	return aead, key[32:], err
-}
-
-// openSpool opens what sealSpool made; the first event stands at position first.
-func openSpool(epochKey, row []byte, first uint64) ([]member, error) {
-	if len(row) < leaf.NonceLen {
-		return nil, errors.New("accesslog: a spool row is damaged")
-	}
-	aead, iv, err := spoolCipher(epochKey, row[:leaf.NonceLen])
-	if err != nil {
-		return nil, err
-	}
-	packed, err := aead.Open(nil, iv, row[leaf.NonceLen:], nil)
-	if err != nil {
-		return nil, errors.New("accesslog: a spool row cannot be opened: its epoch key was destroyed or it was altered")
-	}
-	plain, err := decoder.DecodeAll(packed, nil)
-	if err != nil {
-		return nil, fmt.Errorf("accesslog: unpack a spool row: %w", err)
-	}
-	var out []member
-	for len(plain) > 0 {
-		nanos, n := binary.Varint(plain)
-		if n <= 0 {
-			return nil, errors.New("accesslog: a spool row is damaged")
-		}
-		size, k := binary.Uvarint(plain[n:])
-		if k <= 0 || size > uint64(len(plain)-n-k) {
-			return nil, errors.New("accesslog: a spool row is damaged")
-		}
-		body := plain[n+k : n+k+int(size)]
-		out = append(out, member{seq: first + uint64(len(out)), time: time.Unix(0, nanos).UTC(), canonical: body})
-		plain = plain[n+k+int(size):]
-	}
-	return out, nil
 }

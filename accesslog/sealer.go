@@ -5,14 +5,21 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/accesslog/spool"
 	"github.com/tocsin-ir/tocsin/leaf"
 )
 
 const (
 	sealRetry = time.Second // protocol time between attempts after a failure
-	sealRows  = 16          // spool rows read at once
+	sealPlain = 2 << 20     // bytes of events read at once
+	bundle    = 256         // leaves of a full bundle of the log, which is written once
+	// Under load, sealing waits for a full bundle, because a partial one is written again: until
+	// there are this many events to seal, or for so long.
+	sealLoad = 5_000
+	sealWait = 2 * time.Second
 	// minRatio is how well a batch must at least be expected to pack: events of one app are alike.
 	minRatio = 2
 	maxRatio = 40
@@ -20,13 +27,14 @@ const (
 
 // sealer carries what one pass learns to the next.
 type sealer struct {
-	s     *Store
-	ratio float64 // plain to packed bytes of the last full leaf, to aim the next
+	s       *Store
+	ratio   float64 // plain to packed bytes of the last full leaf, to aim the next
+	perLeaf int     // events in the last full leaf
 }
 
 // sealLoop moves events from the spool into the log until ctx is done, and then once more.
 func (s *Store) sealLoop(ctx context.Context) {
-	w := &sealer{s: s, ratio: 4}
+	w := &sealer{s: s, ratio: 4, perLeaf: 500}
 	for ctx.Err() == nil {
 		if s.pending() == 0 {
 			select {
@@ -35,14 +43,7 @@ func (s *Store) sealLoop(ctx context.Context) {
 				continue
 			}
 		}
-		// Small leaves at low load, full ones at high load: wait a little for company.
-		company := time.NewTimer(s.o.FlushAge)
-		select {
-		case <-company.C:
-		case <-s.hurry:
-		case <-ctx.Done():
-		}
-		company.Stop()
+		w.company(ctx)
 		if err := w.pass(context.WithoutCancel(ctx)); err != nil {
 			s.setFailed(err)
 			s.log.Error("sealing events failed", "error", err)
@@ -75,6 +76,28 @@ func (s *Store) setFailed(err error) {
 	s.cond.Broadcast()
 }
 
+// company lets events wait for others: small leaves at low load, full ones in full bundles at high
+// load.
+func (w *sealer) company(ctx context.Context) {
+	for waited := time.Duration(0); ctx.Err() == nil; waited += w.s.o.FlushAge {
+		t := time.NewTimer(w.s.o.FlushAge)
+		select {
+		case <-t.C:
+		case <-w.s.hurry:
+			t.Stop()
+			return
+		case <-ctx.Done():
+		}
+		t.Stop()
+		w.s.mu.Lock()
+		room := bundle - int(w.s.leaves%bundle)
+		w.s.mu.Unlock()
+		if n := int(w.s.pending()); n < sealLoad || n >= room*w.perLeaf || waited >= sealWait {
+			return
+		}
+	}
+}
+
 // pass seals everything that is in the spool. It begins by marking what the log already has, so
 // that the first pass after a crash, a pass after a failed append and a usual one are the same.
 func (w *sealer) pass(ctx context.Context) error {
@@ -83,27 +106,34 @@ func (w *sealer) pass(ctx context.Context) error {
 	}
 	for {
 		w.s.mu.Lock()
-		from, acked := w.s.sealed+1, w.s.acked
+		from, acked, leaves := w.s.sealed+1, w.s.acked, w.s.leaves
 		w.s.mu.Unlock()
 		if from > acked {
 			w.s.setFailed(nil)
 			return nil
 		}
-		runs, err := w.s.spooled(ctx, from)
-		if err != nil {
-			return err
-		}
-		if len(runs) == 0 {
-			return fmt.Errorf("accesslog: events from %d on are acknowledged and not in the spool", from)
-		}
+		// As many leaves as the bundle has room for: what ends with a bundle is written once.
+		room := bundle - int(leaves%bundle)
 		var data [][]byte
 		var headers []leaf.Header
-		for _, r := range runs {
-			d, h, err := w.leavesOf(r)
+		for at := from; at <= acked && len(data) < room; at = headers[len(headers)-1].Last + 1 {
+			runs, err := w.s.spooled(at)
 			if err != nil {
 				return err
 			}
-			data, headers = append(data, d...), append(headers, h...)
+			if len(runs) == 0 {
+				return fmt.Errorf("accesslog: events from %d on are acknowledged and not in the spool", at)
+			}
+			for _, r := range runs {
+				d, h, err := w.leavesOf(r)
+				if err != nil {
+					return err
+				}
+				data, headers = append(data, d...), append(headers, h...)
+			}
+		}
+		if len(data) > room { // what is over is sealed again, in the next bundle
+			data, headers = data[:room], headers[:room]
 		}
 		// A crash after this append and before the mark: the leaves are in the log, the spool still
 		// has the events, and catchUp marks them from the positions in the leaves' headers.
@@ -124,46 +154,36 @@ type run struct {
 }
 
 // spooled reads the spool from a position on, joined to runs of one epoch.
-func (s *Store) spooled(ctx context.Context, from uint64) ([]run, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT first, epoch, body FROM spool WHERE last >= ? ORDER BY first LIMIT ?`, from, sealRows)
-	if err != nil {
-		return nil, fmt.Errorf("accesslog: read %s: %w", fileName, err)
-	}
-	defer rows.Close()
+func (s *Store) spooled(from uint64) ([]run, error) {
 	var out []run
-	next := from
-	for rows.Next() {
-		var first uint64
-		var epoch string
-		var body []byte
-		if err := rows.Scan(&first, &epoch, &body); err != nil {
-			return nil, fmt.Errorf("accesslog: read %s: %w", fileName, err)
-		}
-		key, err := s.o.Keys.Key("epoch", epoch)
+	plain := 0
+	err := s.spool.Read(from-1, func(r spool.Record) error {
+		day, list, err := s.frames.unpack(r.Body, r.First)
 		if err != nil {
-			return nil, fmt.Errorf("accesslog: epoch key: %w", err)
+			return err
 		}
-		members, err := openSpool(key, body, first)
-		if err != nil {
-			return nil, err
-		}
-		if first < next {
-			members = members[min(next-first, uint64(len(members))):] // a row that is partly in the log
-		}
-		if len(members) == 0 {
-			continue
-		}
-		if members[0].seq != next {
-			return nil, fmt.Errorf("accesslog: the spool has a gap at event %d", next)
-		}
-		next = members[len(members)-1].seq + 1
-		if len(out) == 0 || out[len(out)-1].epoch != epoch {
-			out = append(out, run{epoch: epoch})
+		if len(out) == 0 || out[len(out)-1].epoch != day {
+			out = append(out, run{epoch: day})
 		}
 		last := &out[len(out)-1]
-		last.members = append(last.members, members...)
+		for _, p := range list {
+			for _, m := range p.members {
+				if m.seq >= from { // a record may be partly in the log
+					last.members = append(last.members, m)
+					plain += len(m.canonical)
+				}
+			}
+		}
+		if plain >= sealPlain {
+			return errEnough
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return nil, err
 	}
-	return out, rows.Err()
+	out = slices.DeleteFunc(out, func(r run) bool { return len(r.members) == 0 })
+	return out, nil
 }
 
 // leavesOf packs a run into as few leaves as it needs.
@@ -194,7 +214,7 @@ func (w *sealer) leavesOf(r run) ([][]byte, []leaf.Header, error) {
 				return nil, nil, err
 			}
 			if len(stored) > leaf.MaxSize/2 && n < len(rest) {
-				w.ratio = min(maxRatio, float64(plain)/float64(len(stored)))
+				w.ratio, w.perLeaf = min(maxRatio, float64(plain)/float64(len(stored))), n
 			} else if n < len(rest) {
 				w.ratio = min(maxRatio, w.ratio*1.3)
 			}
@@ -238,7 +258,7 @@ func (s *Store) catchUp(ctx context.Context) error {
 	return s.mark(ctx, indexes, headers)
 }
 
-// mark notes leaves as being in the log and removes their events from the spool. A crash before
+// mark notes leaves as being in the log and lets the spool go of their events. A crash before
 // its commit: catchUp does it again. A crash after: nothing is left to do.
 func (s *Store) mark(ctx context.Context, indexes []uint64, headers []leaf.Header) error {
 	s.mu.Lock()
@@ -259,20 +279,18 @@ func (s *Store) mark(ctx context.Context, indexes []uint64, headers []leaf.Heade
 		}
 		sealed, leaves = h.Last, leaves+1
 	}
-	if _, err := tx.ExecContext(ctx, `DELETE FROM spool WHERE last <= ?`, sealed); err != nil {
-		return fmt.Errorf("accesslog: mark leaves: %w", err)
-	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("accesslog: mark leaves: %w", err)
 	}
 	s.mu.Lock()
 	s.sealed, s.leaves = sealed, leaves
+	done := min(s.fed, s.sealed)
 	s.cond.Broadcast()
 	s.mu.Unlock()
-	return nil
+	return s.spool.Release(done)
 }
 
-// Sealed waits until every event that was acknowledged before the call is in the log, and returns
+// Sealed waits until every event that was acknowledged before the call is in log and table, and returns
 // a signed checkpoint that covers them with the number of leaves it covers. The first size leaves
 // of the log are what a scope is then defined on.
 func (s *Store) Sealed(ctx context.Context) (note []byte, size uint64, err error) {
@@ -284,8 +302,9 @@ func (s *Store) Sealed(ctx context.Context) (note []byte, size uint64, err error
 	defer stop()
 	s.mu.Lock()
 	want := s.acked
-	for s.sealed < want && !s.o.ReadOnly {
+	for (s.sealed < want || s.fed < want) && !s.o.ReadOnly {
 		nudge(s.hurry)
+		nudge(s.urgent)
 		switch {
 		case ctx.Err() != nil:
 			s.mu.Unlock()
@@ -294,6 +313,10 @@ func (s *Store) Sealed(ctx context.Context) (note []byte, size uint64, err error
 			err := s.failed
 			s.mu.Unlock()
 			return nil, 0, fmt.Errorf("accesslog: events are not being sealed: %w", err)
+		case s.behind != nil:
+			err := s.behind
+			s.mu.Unlock()
+			return nil, 0, fmt.Errorf("accesslog: events are not brought into the table: %w", err)
 		case s.closed:
 			s.mu.Unlock()
 			return nil, 0, ErrClosed

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // the driver of events.db
+
+	"github.com/tocsin-ir/tocsin/accesslog/spool"
 )
 
 //go:embed schema.sql
@@ -48,6 +50,8 @@ type Options struct {
 	Env  string           // of events that name none
 
 	Scrub    []Pattern     // what the scrubber replaces beside e-mail addresses, cards and telephone numbers
+	Backlog  int64         // bytes of the spool, of what log and table have not taken yet, at which the door says it is busy; default 2 GiB
+	Spool    spool.Options // how its files are written
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
 	ReadOnly bool          // nothing is written: no ingest, no sealing
 	Logger   *slog.Logger  // default: nothing is logged
@@ -56,9 +60,9 @@ type Options struct {
 // Store is the access log of one installation. It is safe for use by several goroutines; one
 // process may have a data folder open for writing, which the data-folder lock guarantees.
 //
-// Who writes: the committer goroutine inserts events, the sealer goroutine marks leaves, and
-// SetPosition moves consumers; they share a pool of one connection. Readers have a pool of their
-// own that cannot write.
+// Who writes: the committer goroutine appends to the spool, which is what an acknowledgement rests
+// on. Behind it the feeder brings events into the table and the sealer into the log; they and
+// SetConsumer share a pool of one connection. Readers have a pool of their own that cannot write.
 type Store struct {
 	o          Options
 	log        *slog.Logger
@@ -71,27 +75,42 @@ type Store struct {
 	sources    sources
 	questions  chan struct{} // a slot for each Select under way
 
+	spool   *spool.Spool
+	frames  *frameKeys
+	scratch []byte // of the committer
+	rejects rejectFile
+	ids     *recent     // of events; the committer's
+	batches *recent     // keys of batches; the committer's
+	forgot  atomic.Bool // ids has not held seven days at some time: the table compares ids too
+
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue
-	hooks   []func([]Event)
+	lastAck atomic.Int64 // when the newest group became durable, in nanoseconds of protocol time
+	hooks   []func(acked int64)
 	hooksMu sync.Mutex
 
 	// progress is guarded by mu; cond tells of every change.
-	mu     sync.Mutex
-	cond   *sync.Cond
-	acked  uint64 // seq of the newest durable event
-	sealed uint64 // seq of the newest event that is marked as being in the log
-	leaves uint64 // number of leaves marked
-	failed error  // why sealing does not go on; nil when it does
-	closed bool
+	mu       sync.Mutex
+	cond     *sync.Cond
+	acked    uint64               // seq of the newest durable event
+	sealed   uint64               // seq of the newest event that is marked as being in the log
+	leaves   uint64               // number of leaves marked
+	fed      uint64               // seq of the newest event that is in the table
+	failed   error                // why sealing does not go on; nil when it does
+	behind   error                // why the table does not go on; nil when it does
+	answered map[string]seenBatch // by source and key: answered and not in the table yet
+	repeated int64                // events that the table found to have come before
+	closed   bool
 
 	more   chan struct{} // tells the sealer that acked has grown
+	feed   chan struct{} // tells the feeder the same
+	urgent chan struct{} // tells the feeder that somebody waits for the table
 	hurry  chan struct{} // tells the sealer not to wait for company
 	cancel context.CancelFunc
 
 	senders    sync.WaitGroup // Ingest calls that may still send to queue; Add under mu while not closed
 	committing sync.WaitGroup
-	sealing    sync.WaitGroup
+	working    sync.WaitGroup // sealer and feeder
 }
 
 // Open opens the access log in a data folder, makes its database when there is none, and marks
@@ -106,8 +125,13 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		o: o, log: o.Logger, pseudonyms: pseudonyms{keys: o.Keys}, names: newNames(),
 		questions: make(chan struct{}, maxQuestions),
-		queue:     make(chan *batch, 256), more: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		queue:     make(chan *batch, 256), more: make(chan struct{}, 1), feed: make(chan struct{}, 1), urgent: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
 	}
+	if s.o.Backlog <= 0 {
+		s.o.Backlog = 2 << 30
+	}
+	s.frames, s.answered = newFrameKeys(o.Keys), map[string]seenBatch{}
+	s.ids, s.batches = newRecent(keepIDs, rememberIDs), newRecent(keepBatch, rememberKeys)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -125,6 +149,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.ReadOnly {
 		return s, nil
 	}
+	if err := s.resume(ctx); err != nil {
+		return nil, errors.Join(err, s.closeDB())
+	}
 	// Before anything is accepted: what a crash left between append and mark is marked now.
 	if err := s.catchUp(ctx); err != nil {
 		return nil, errors.Join(err, s.closeDB())
@@ -132,7 +159,10 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.committing.Go(s.commitLoop)
-	s.sealing.Go(func() { s.sealLoop(life) })
+	s.working.Go(func() { s.sealLoop(life) })
+	s.working.Go(func() { s.feedLoop(life) })
+	nudge(s.more)
+	nudge(s.feed)
 	return s, nil
 }
 
@@ -176,15 +206,16 @@ func (s *Store) openDB(ctx context.Context) error {
 	return nil
 }
 
-// load reads where the last process stopped.
+// load reads where table and marks of the last process stopped.
 func (s *Store) load(ctx context.Context) error {
 	row := s.read.QueryRowContext(ctx, `SELECT
-		(SELECT coalesce(max(seq), 0) FROM event),
+		max((SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(seq), 0) FROM consumer WHERE name = 'table')),
 		(SELECT coalesce(max(last), 0) FROM leaf),
 		(SELECT coalesce(max(idx) + 1, 0) FROM leaf)`)
-	if err := row.Scan(&s.acked, &s.sealed, &s.leaves); err != nil {
+	if err := row.Scan(&s.fed, &s.sealed, &s.leaves); err != nil {
 		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
 	}
+	s.acked = max(s.fed, s.sealed)
 	rows, err := s.read.QueryContext(ctx, `SELECT n.s, s.newest FROM source s JOIN name n ON n.id = s.source`)
 	if err != nil {
 		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
@@ -199,6 +230,79 @@ func (s *Store) load(ctx context.Context) error {
 		s.sources.load(name, time.Unix(0, newest))
 	}
 	return rows.Err()
+}
+
+// resume opens the spool and remembers what came lately.
+func (s *Store) resume(ctx context.Context) error {
+	var err error
+	if s.spool, err = spool.Open(filepath.Join(s.o.Dir, "spool"), s.acked, s.o.Spool); err != nil {
+		return fmt.Errorf("accesslog: %w", err)
+	}
+	if s.acked = s.spool.Next() - 1; s.fed < s.acked && s.spool.First() > s.fed+1 {
+		return fmt.Errorf("accesslog: events from %d to %d were acknowledged and are not in the spool any more: restore it, or rebuild the table from the log", s.fed+1, s.spool.First()-1)
+	}
+	if err := s.rememberTable(ctx); err != nil {
+		return err
+	}
+	return s.spool.Read(s.fed, func(r spool.Record) error {
+		_, list, err := s.frames.unpack(r.Body, r.First)
+		if err != nil {
+			return err
+		}
+		for _, p := range list {
+			for _, m := range p.members {
+				e, err := eventOf(m.canonical)
+				if err != nil {
+					return err
+				}
+				s.ids.add(s.ids.hash(p.source, e.ID), p.received)
+				s.sources.advance(p.source, m.time)
+			}
+			if p.key != "" {
+				s.answered[p.source+"\x00"+p.key] = seenBatch{p.received, append([]byte(nil), p.receipt...)}
+				s.batches.add(s.batches.hash(p.source, p.key), p.received)
+			}
+		}
+		return nil
+	})
+}
+
+// rememberTable reads the ids and the keys of batches that the table took lately, oldest first.
+func (s *Store) rememberTable(ctx context.Context) error {
+	for _, q := range []struct {
+		into  *recent
+		most  int
+		query string
+	}{
+		{s.ids, rememberIDs, `SELECT n.s, e.id, e.received FROM event e JOIN name n ON n.id = e.source WHERE e.seq > (SELECT coalesce(max(seq), 0) FROM event) - ? AND e.received > ? ORDER BY e.seq`},
+		{s.batches, rememberKeys, `SELECT * FROM (SELECT n.s, b.key, b.received FROM batch b JOIN name n ON n.id = b.source ORDER BY b.received DESC LIMIT ?) WHERE received > ? ORDER BY received`},
+	} {
+		now := s.o.Now()
+		rows, err := s.read.QueryContext(ctx, q.query, q.most, now.Add(-q.into.keep).UnixNano())
+		if err != nil {
+			return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+		}
+		n := 0
+		var oldest time.Time
+		for rows.Next() {
+			var source, name string
+			var at int64
+			if err := rows.Scan(&source, &name, &at); err != nil {
+				return errors.Join(err, rows.Close())
+			}
+			if n++; n == 1 {
+				oldest = time.Unix(0, at)
+			}
+			q.into.add(q.into.hash(source, name), time.Unix(0, at))
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+		}
+		if n == q.most {
+			q.into.since = oldest
+		}
+	}
+	return nil
 }
 
 // Close stops taking events, seals what is durable, and closes the database. It may be called
@@ -218,13 +322,19 @@ func (s *Store) Close() error {
 		close(s.queue)
 		s.committing.Wait()
 		s.cancel()
-		s.sealing.Wait()
+		s.working.Wait()
 	}
 	return s.closeDB()
 }
 
 func (s *Store) closeDB() error {
 	var errs []error
+	if s.spool != nil {
+		errs = append(errs, s.spool.Close())
+	}
+	if s.rejects.file != nil {
+		errs = append(errs, s.rejects.file.Close())
+	}
 	for _, db := range []*sql.DB{s.read, s.dict, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
@@ -246,20 +356,52 @@ func (s *Store) Acked() int64 {
 	return int64(s.acked)
 }
 
-// OnCommit calls fn after each commit with the events that became durable, in order of Seq, and
-// before their sender is told. While fn runs nothing else is committed, so it must only take note
-// of them. Register before the first Ingest; for what was committed before, use EventsAfter.
-func (s *Store) OnCommit(fn func([]Event)) {
+// Behind is how many durable events the table has not taken yet.
+func (s *Store) Behind() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return int64(s.acked - s.fed)
+}
+
+// OnCommit calls fn after each commit with the position of the newest durable event, before its
+// sender is told. While fn runs nothing else is committed, so it must only take note; EventsAfter
+// has the events. Register before the first Ingest.
+func (s *Store) OnCommit(fn func(acked int64)) {
 	s.hooksMu.Lock()
 	defer s.hooksMu.Unlock()
 	s.hooks = append(s.hooks, fn)
 }
 
-func (s *Store) tell(events []Event) {
+func (s *Store) tell(acked int64) {
 	s.hooksMu.Lock()
 	hooks := s.hooks
 	s.hooksMu.Unlock()
 	for _, fn := range hooks {
-		fn(events)
+		fn(acked)
 	}
 }
+
+// caughtUp waits until the table has what was acknowledged before the call, but no longer than a
+// while: under a flood a question about the past is not kept waiting for it.
+func (s *Store) caughtUp(ctx context.Context) {
+	if s.o.ReadOnly {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, tablePatience)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cond.Broadcast()
+	})
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for want := s.acked; s.fed < want && ctx.Err() == nil && s.behind == nil && !s.closed; {
+		nudge(s.urgent)
+		s.cond.Wait()
+	}
+}
+
+// tablePatience is how long a question waits for the table, in protocol time.
+const tablePatience = 3 * time.Second

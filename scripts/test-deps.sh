@@ -18,6 +18,9 @@ postgresql() {
 need=()
 have chromium || have chromium-browser || have google-chrome || need+=(chromium)
 have pdftotext || need+=(poppler-utils)
+have python3 || need+=(python3)
+have php || need+=(php-cli)
+have ruby || need+=(ruby)
 postgresql || need+=(postgresql)
 
 if [ ${#need[@]} -gt 0 ]; then

@@ -51,7 +51,7 @@ var peers = map[string]string{
 var alone = []string{"killswitch", "piilog", "client", "internal/judge", "internal/planted"}
 
 // testsOnly are packages that hold nothing but tests of the whole.
-var testsOnly = []string{"internal/arrows", "internal/docs", "internal/attack"}
+var testsOnly = []string{"examples/otlp", "internal/arrows", "internal/docs", "internal/attack"}
 
 // pure packages never read a clock, a file, a socket or a database.
 var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/baseline", "detect/metric", "detect/nab", "leaf", "regime", "rehearsal", "accesslog/format", "accesslog/mapping"}

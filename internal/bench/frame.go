@@ -75,7 +75,7 @@ func All() []Benchmark {
 	return []Benchmark{
 		{"engine", "cost of a tick over 10,000 open incidents of 20 duties; facts folded per second", engine},
 		{"submit", "durable commands per second at 1 and 64 callers, beside one insert per transaction", submit},
-		{"ingest", "access events per second up to the durable answer, into the store and over HTTP, beside an indexed table", ingest},
+		{"ingest", "access events per second up to the durable answer over HTTP, in batches and one by one, how long it takes, and what they weigh", ingest},
 		{"scope", "who is affected: one credential over a month of a drill's size", scopes},
 		{"detect", "what the detectors find, how soon and at what cost, in planted attacks and in metrics", detection},
 		{"policy", "a policy of 2,000 lines, beside its YAML alone; texts that are made to cost much", policies},

@@ -79,7 +79,7 @@ func (d *Desk) startDetection(ctx context.Context) error {
 	} else if !errors.Is(err, ledger.ErrNotFound) {
 		return err
 	}
-	d.o.Events.OnCommit(func([]accesslog.Event) { nudge(d.detection.more) })
+	d.o.Events.OnCommit(func(int64) { nudge(d.detection.more) })
 	d.background(ctx, "detection", d.detect)
 	return nil
 }

@@ -1,0 +1,332 @@
+package bench
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/httpapi"
+)
+
+const (
+	intakeSenders = 8
+	connections   = 256
+	idWidth       = 12
+)
+
+// parcel is a body of events whose ids are given anew before each request, in place: making events
+// is no part of what is measured.
+type parcel struct {
+	body []byte
+	at   []int // of each id
+}
+
+// ids are of all events that were ever sent in this run.
+var eventIDs atomic.Int64
+
+func newParcel(events, seed int) *parcel {
+	p := &parcel{}
+	var b bytes.Buffer
+	at := time.Now().UTC().Add(-time.Minute)
+	for i := range events {
+		k := seed*7919 + i
+		b.WriteString(`{"id":"ev-`)
+		p.at = append(p.at, b.Len())
+		fmt.Fprintf(&b, `%0*d","time":%q,"kind":"pii_access","actor":{"type":"staff","id":"staff-%d"},"credential":"tok_%d","session":"s%d","action":"list","endpoint":"GET /orders","purpose":"packing_slip","merchant":"m_%03d","store":"s_%03d","subjects":[{"kind":"account","id":"%d"},{"kind":"account","id":"%d"}],"data_types":["customer.email","order.address"],"records":2,"bytes":2048,"outcome":"ok","source":{"ip":"203.0.113.%d","user_agent":"Mozilla/5.0 helpdesk"}}`+"\n",
+			idWidth, 0, at.Add(time.Duration(i)*time.Millisecond).Format(time.RFC3339Nano), k%9, k%50, k%977, k%300, k%300, k%9973, k%9967, k%200)
+	}
+	p.body = b.Bytes()
+	return p
+}
+
+func (p *parcel) renew() {
+	n := eventIDs.Add(int64(len(p.at))) - int64(len(p.at))
+	for _, at := range p.at {
+		n++
+		digits := strconv.AppendInt(nil, n, 10)
+		copy(p.body[at+idWidth-len(digits):], digits)
+	}
+}
+
+// floor is the least a durable door costs: HTTP, and the body appended to a file with one fsync for
+// each request. It reads nothing, hides nothing and finds nothing.
+type floor struct {
+	mu   sync.Mutex
+	file *os.File
+}
+
+func (f *floor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		f.mu.Lock()
+		if _, err = f.file.Write(body); err == nil {
+			err = f.file.Sync()
+		}
+		f.mu.Unlock()
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_, _ = io.WriteString(w, `{"accepted":`+strconv.Itoa(bytes.Count(body, []byte{'\n'}))+`}`)
+}
+
+// door is an address that takes events and a key for it.
+type door struct {
+	client   *http.Client
+	url, key string
+}
+
+func (d *door) send(ctx context.Context, p *parcel) error {
+	p.renew()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url+"/v1/events?format=native", bytes.NewReader(p.body))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+d.key)
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		resp, err := d.client.Do(req)
+		if err != nil {
+			return err
+		}
+		answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+		if err = errors.Join(err, resp.Body.Close()); err != nil {
+			return err
+		}
+		if resp.StatusCode == http.StatusTooManyRequests { // backpressure: the events are not counted until they are taken
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		if want := fmt.Sprintf(`"accepted":%d`, len(p.at)); resp.StatusCode != http.StatusOK || !strings.Contains(string(answer), want) {
+			return fmt.Errorf("POST /v1/events answered %s: %.200s", resp.Status, answer)
+		}
+		return nil
+	}
+}
+
+// flood sends parcels of a size from so many senders for a time, and returns events a second and
+// how long each request took.
+func (d *door) flood(ctx context.Context, senders, events int, lasts time.Duration) (float64, []time.Duration, error) {
+	ends := time.Now().Add(lasts)
+	took := make([][]time.Duration, senders)
+	began := time.Now()
+	err := together(senders, func(i int) error {
+		p := newParcel(events, i)
+		for time.Now().Before(ends) {
+			at := time.Now()
+			if err := d.send(ctx, p); err != nil {
+				return err
+			}
+			took[i] = append(took[i], time.Since(at))
+		}
+		return nil
+	})
+	all := slices.Concat(took...)
+	return perSecond(len(all)*events, time.Since(began)), all, err
+}
+
+// paced sends parcels at a rate, whether or not earlier ones were answered, and returns how long
+// each took from the moment it was due.
+func (d *door) paced(ctx context.Context, events int, perSecond float64, lasts time.Duration) ([]time.Duration, error) {
+	gap := time.Duration(float64(events) / perSecond * float64(time.Second))
+	due := make(chan time.Time, 1<<16)
+	go func() {
+		defer close(due)
+		began := time.Now()
+		for at := began; at.Sub(began) < lasts && ctx.Err() == nil; at = at.Add(gap) {
+			time.Sleep(time.Until(at))
+			due <- at
+		}
+	}()
+	var mu sync.Mutex
+	var all []time.Duration
+	err := together(4*intakeSenders, func(i int) error {
+		p := newParcel(events, i)
+		for at := range due {
+			if err := d.send(ctx, p); err != nil {
+				return err
+			}
+			mu.Lock()
+			all = append(all, time.Since(at))
+			mu.Unlock()
+		}
+		return nil
+	})
+	return all, err
+}
+
+// intake measures the door as senders meet it: over HTTP, with everything behind it going on.
+func intake(ctx context.Context, o Options) (_ []Result, err error) {
+	disk, err := durable(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	before := resident()
+	s, err := newSite(ctx, filepath.Join(o.Dir, "site"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	key, err := s.ingestKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	file, err := os.Create(filepath.Join(o.Dir, "floor"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	real := httptest.NewServer(httpapi.New(s.desk, httpapi.Options{Quota: 1e9}))
+	defer real.Close()
+	plain := httptest.NewServer(&floor{file: file})
+	defer plain.Close()
+	client := &http.Client{Transport: &http.Transport{MaxIdleConns: 2 * connections, MaxIdleConnsPerHost: connections}}
+	defer client.CloseIdleConnections()
+	ours, theirs := &door{client, real.URL, key}, &door{client, plain.URL, key}
+	lasts := 2 * time.Second
+	if o.Short {
+		lasts = 50 * time.Millisecond
+	}
+
+	peak := watchResident(ctx)
+	flood := func(d *door, senders, events int, p50 *series) func() (float64, error) {
+		return func() (float64, error) {
+			if d == theirs {
+				if err := file.Truncate(0); err != nil {
+					return 0, err
+				}
+			}
+			rate, took, err := d.flood(ctx, senders, events, lasts)
+			if err == nil && p50 != nil {
+				*p50 = append(*p50, percentile(took, 50))
+			}
+			return rate, err
+		}
+	}
+	acked, err := alternate(ctx, o, 4, flood(ours, intakeSenders, batchSize, nil), flood(theirs, intakeSenders, batchSize, nil))
+	if err != nil {
+		return nil, err
+	}
+	rss := peak()
+	var p50, p50Floor series
+	single, err := alternate(ctx, o, 4, flood(ours, connections, 1, &p50), flood(theirs, connections, 1, &p50Floor))
+	if err != nil {
+		return nil, err
+	}
+	rate := 0.7 * median(acked[0])
+	p99 := func(d *door) func() (float64, error) {
+		return func() (float64, error) {
+			took, err := d.paced(ctx, batchSize, rate, lasts)
+			if err != nil {
+				return 0, err
+			}
+			return percentile(took, 99), nil
+		}
+	}
+	latency, err := alternate(ctx, o, 3, p99(ours), p99(theirs))
+	if err != nil {
+		return nil, err
+	}
+	perEvent, zipped, err := s.bytesLogged(ctx)
+	if err != nil {
+		return nil, err
+	}
+	const base = "HTTP and the body appended to a file, one fsync a request"
+	notes := fmt.Sprintf("generator on the same machine, events of some 440 bytes; durable before the answer: decoded, checked, pseudonymised, deduplicated, sealed in the spool; feeding log and table goes on beside, %d events behind at the end; %s", s.access.Behind(), disk)
+	return []Result{
+		figure("acked", "events/s", "higher", acked[0], base, acked[1], fmt.Sprintf("batches of %d, %d senders; %s", batchSize, intakeSenders, notes)),
+		figure("single", "events/s", "higher", single[0], base, single[1], fmt.Sprintf("one event a request, %d connections; %s", connections, notes)),
+		figure("single-p50", "ms", "lower", p50[1:], base, p50Floor[1:], "of the same requests"),
+		figure("ack-p99", "ms", "lower", latency[0], base, latency[1], fmt.Sprintf("batches of %d at 70 %% of acked, which is %.0f events/s, from when each was due; %s", batchSize, rate, notes)),
+		figure("bytes-log", "bytes/event", "lower", series{perEvent}, "the lines as sent, gzip -6", series{zipped}, "leaves as stored: sealed, salted, with the day of arrival and the door's own fields"),
+		figure("rss-ingest", "MB", "lower", series{rss}, "the process before", series{before}, "resident at its highest while batches came in, the generator of the events included"),
+	}, nil
+}
+
+// bytesLogged is what an event takes in the log, over its fullest leaves, and in a gzip file.
+func (s *site) bytesLogged(ctx context.Context) (leaves, zipped float64, err error) {
+	size, err := s.log.Size(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	var bytesStored, events int
+	err = s.log.Leaves(ctx, 0, min(size, 2048), func(_ uint64, data []byte) error {
+		var first, last int
+		for _, line := range strings.SplitN(string(data[:min(len(data), 400)]), "\n", 8) {
+			if _, err := fmt.Sscanf(line, "spool %d %d", &first, &last); err == nil {
+				break
+			}
+		}
+		bytesStored += len(data)
+		events += last - first + 1
+		return nil
+	})
+	if err != nil || events == 0 {
+		return 0, 0, errors.Join(err, fmt.Errorf("no leaves were written"))
+	}
+	p := newParcel(5000, 1)
+	p.renew()
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, 6)
+	if err != nil {
+		return 0, 0, err
+	}
+	if _, err := z.Write(p.body); err != nil {
+		return 0, 0, err
+	}
+	if err := z.Close(); err != nil {
+		return 0, 0, err
+	}
+	return float64(bytesStored) / float64(events), float64(b.Len()) / 5000, nil
+}
+
+// resident is what the process holds in memory, in MB; 0 where the system does not say.
+func resident() float64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
+			return kb / 1024
+		}
+	}
+	return 0
+}
+
+// watchResident looks at it until the function it returns is called, which gives the highest.
+func watchResident(ctx context.Context) func() float64 {
+	ctx, cancel := context.WithCancel(ctx)
+	highest := make(chan float64)
+	go func() {
+		most := resident()
+		for {
+			select {
+			case <-ctx.Done():
+				highest <- most
+				return
+			case <-time.After(100 * time.Millisecond):
+				most = max(most, resident())
+			}
+		}
+	}()
+	return func() float64 {
+		cancel()
+		return <-highest
+	}
+}
