@@ -151,7 +151,11 @@ func (a *App) open(ctx context.Context) error {
 	if a.drill != nil {
 		domain = a.drill.clock
 	}
-	access, err := accesslog.Open(ctx, accesslog.Options{Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
+	var scrub []accesslog.Pattern
+	for _, x := range a.cfg.Intake.Scrub {
+		scrub = append(scrub, accesslog.Pattern{Name: x.Name, Regexp: x.Pattern})
+	}
+	access, err := accesslog.Open(ctx, accesslog.Options{Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
 	if err != nil {
 		return err
 	}

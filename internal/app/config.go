@@ -48,6 +48,17 @@ type Config struct {
 	Network struct {
 		Allow []string `yaml:"allow"`
 	} `yaml:"network"`
+	// Intake is the door of the access log.
+	Intake struct {
+		// Quota is the events per second of one ingest key; 100,000 when absent.
+		Quota float64 `yaml:"quota"`
+		// Scrub are patterns that the scrubber replaces by [name], beside e-mail addresses, cards and
+		// telephone numbers.
+		Scrub []struct {
+			Name    string `yaml:"name"`
+			Pattern string `yaml:"pattern"`
+		} `yaml:"scrub"`
+	} `yaml:"intake"`
 	// Connectors do containment. Each kind owns its own settings.
 	Connectors map[string]yaml.Node `yaml:"connectors"`
 	// Checks are the recovery checks that the restore gate asks for.

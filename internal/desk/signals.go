@@ -209,6 +209,9 @@ func (d *Desk) Ingest(ctx context.Context, key Key, how Delivery, body io.Reader
 		return Receipt{}, fmt.Errorf("%w: %w", ErrTooLarge, err)
 	case errors.Is(err, accesslog.ErrBusy):
 		return Receipt{}, fmt.Errorf("%w: %w", ErrBusy, err)
+	case errors.Is(err, accesslog.ErrDisk):
+		d.o.Log.ErrorContext(ctx, "the disk refuses access events", "error", err)
+		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case errors.Is(err, accesslog.ErrFormat):
 		return Receipt{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	case err != nil:
