@@ -3,6 +3,7 @@ package accesslog_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -13,12 +14,12 @@ import (
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 )
 
-// sickDisk fails every third write or sync of the spool while it is sick.
+// sickDisk fails one call in four of the spool while it is sick.
 type sickDisk struct {
-	sick  atomic.Bool
-	calls atomic.Int64
-	err   error
-	tear  bool
+	sick   atomic.Bool
+	chance *rand.Rand // the committer's
+	err    error
+	tear   bool
 }
 
 type sickFile struct {
@@ -26,7 +27,7 @@ type sickFile struct {
 	d *sickDisk
 }
 
-func (d *sickDisk) fails() bool { return d.sick.Load() && d.calls.Add(1)%3 == 0 }
+func (d *sickDisk) fails() bool { return d.sick.Load() && d.chance.IntN(4) == 0 }
 
 func (f *sickFile) Write(b []byte) (int, error) {
 	if f.d.fails() {
@@ -55,6 +56,7 @@ func TestADiskThatRefusesLosesNothingAndDoublesNothing(t *testing.T) {
 		"full": {err: syscall.ENOSPC}, "full and torn": {err: syscall.ENOSPC, tear: true}, "failing": {err: syscall.EIO, tear: true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			d.chance = rand.New(rand.NewPCG(7, 11))
 			s := newSite(t)
 			s.close()
 			s.spool = spool.Options{Segment: 2000, Create: func(path string) (spool.File, error) {

@@ -113,6 +113,8 @@ type Desk struct {
 	reading  *cache[*incident.State] // by incident; immutable once stored
 	board    *cache[decodedRow]      // by incident
 
+	ingestKeys keyCache
+
 	mu       sync.Mutex
 	orgState *org.State        // immutable once stored; guarded by mu
 	guests   map[string]Caller // by hash of the secret; see Admit; guarded by mu

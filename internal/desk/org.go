@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -101,6 +102,8 @@ func (d *Desk) SubmitOrg(ctx context.Context, id string, who Caller, c org.Comma
 		// In the transaction of the facts: a crash leaves both or neither.
 		return tx.Command(key, body, now)
 	})
+	// Also after an error: it may have been committed all the same.
+	d.ingestKeys.forget()
 	if err != nil {
 		return org.Outcome{}, err
 	}
@@ -207,6 +210,10 @@ func (d *Desk) Authenticate(ctx context.Context, bearer string) (Identity, error
 	if c, ok := d.admitted(hash); ok {
 		return Identity{Person: &c}, nil
 	}
+	known, ok, epoch := d.ingestKeys.find(hash, time.Now()) // protocol time: how long ago it was looked up
+	if ok {
+		return Identity{Key: &known}, nil
+	}
 	s, err := d.Org(ctx)
 	if err != nil {
 		return Identity{}, err
@@ -215,6 +222,9 @@ func (d *Desk) Authenticate(ctx context.Context, bearer string) (Identity, error
 		return Identity{}, ErrUnauthenticated
 	}
 	if k, err := s.MachineKey(hash); err == nil {
+		if k.Purpose == org.PurposeIngest {
+			d.ingestKeys.keep(hash, Key{ID: k.ID, Purpose: k.Purpose, Source: k.Source, App: k.App}, time.Now(), epoch)
+		}
 		return Identity{Key: &Key{ID: k.ID, Purpose: k.Purpose, Source: k.Source, App: k.App}}, nil
 	}
 	p, t, err := s.Bearer(hash, d.o.Clock.Now())
@@ -222,6 +232,50 @@ func (d *Desk) Authenticate(ctx context.Context, bearer string) (Identity, error
 		return Identity{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
 	return Identity{Person: &Caller{Principal: p.Principal(), Name: p.Name, Access: p.Access, Roles: p.Roles, Token: t.ID}}, nil
+}
+
+// keyCache remembers ingest keys for a second, because a sender of single events authenticates
+// thousands of times in one and looking up costs more than taking the event. This process forgets
+// at once when a key changes; another one on the same database within the second.
+type keyCache struct {
+	mu    sync.Mutex
+	by    map[string]cachedKey // hash of the key
+	epoch int                  // changes when everything is forgotten
+}
+
+type cachedKey struct {
+	key   Key
+	until time.Time
+}
+
+const keyCacheFor = time.Second
+
+func (c *keyCache) find(hash string, now time.Time) (Key, bool, int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k, ok := c.by[hash]
+	return k.key, ok && now.Before(k.until), c.epoch
+}
+
+// keep remembers a key that was looked up since the given epoch. Only keys that exist get here, so
+// nobody fills it with invented ones.
+func (c *keyCache) keep(hash string, k Key, now time.Time, epoch int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.epoch != epoch {
+		return
+	}
+	if c.by == nil {
+		c.by = map[string]cachedKey{}
+	}
+	c.by[hash] = cachedKey{k, now.Add(keyCacheFor)}
+}
+
+func (c *keyCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.by = nil
+	c.epoch++
 }
 
 // Admit lets the bearer of a secret in for as long as this process lives: the account that owns the
