@@ -126,7 +126,7 @@ func fixedWatch() watch {
 // and actors, each seen in several hours.
 func entityMemory(ctx context.Context, o Options) ([]Result, error) {
 	n := o.of(1_000_000)
-	before, err := resident()
+	before, err := settled()
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func entityMemory(ctx context.Context, o Options) ([]Result, error) {
 				IP: fmt.Sprintf("10.%d.%d.%d", i>>16, i>>8&255, i&255), Agent: "worker/1.0", Customers: [][]byte{{1}, {2}}, Records: 2, Bytes: 900})
 		}
 	}
-	after, err := resident()
+	after, err := settled()
 	if err != nil {
 		return nil, err
 	}
@@ -155,8 +155,8 @@ func entityMemory(ctx context.Context, o Options) ([]Result, error) {
 		fmt.Sprintf("resident memory of the process after %d entities, a quarter each credentials, actors, addresses and merchants, seen in three hours each, less what it was before; garbage is returned before both", kept))}, nil
 }
 
-// resident is the resident memory of this process in bytes, after garbage is returned.
-func resident() (int64, error) {
+// settled is the resident memory of this process in bytes, after garbage is returned.
+func settled() (int64, error) {
 	debug.FreeOSMemory()
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil { // not Linux: what the runtime has taken from the system
