@@ -155,8 +155,7 @@ func TestEveryKeyOfTheSchemaIsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	keys := 0
-	var walk func(where string, v map[string]any)
-	walk = func(where string, v map[string]any) {
+	walk := func(where string, v map[string]any) {
 		props, _ := v["properties"].(map[string]any)
 		for name, p := range props {
 			keys++

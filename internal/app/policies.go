@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/regimes"
 )
 
 // maxPolicy bounds a policy file, in bytes.
@@ -99,7 +100,7 @@ func compile(file string) (*policy.Program, error) {
 	if len(src) > maxPolicy {
 		return nil, fmt.Errorf("%s is larger than 4 MiB", file)
 	}
-	p, diags := policy.Compile(file, src)
+	p, diags := policy.Compile(file, src, policy.WithLaws(regimes.Catalogue()))
 	if policy.HasErrors(diags) {
 		said := []string{fmt.Sprintf("%s does not compile: tocsin policy check shows each place", file)}
 		for _, d := range diags {

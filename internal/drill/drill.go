@@ -25,6 +25,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/regimes"
 	"github.com/tocsin-ir/tocsin/scenarios"
 )
 
@@ -281,7 +282,7 @@ func (r *run) readPolicy() error {
 	if err != nil {
 		return fmt.Errorf("drill: policy: %w", err)
 	}
-	program, diags := policy.Compile(name, r.source)
+	program, diags := policy.Compile(name, r.source, policy.WithLaws(regimes.Catalogue()))
 	if policy.HasErrors(diags) {
 		return fmt.Errorf("drill: policy does not compile: %s", policy.Format(diags, r.source))
 	}
