@@ -275,3 +275,29 @@ func golden(t *testing.T, file string, got []byte) {
 		t.Errorf("%s differs; go test ./rehearsal -update writes it anew. Got:\n%s", file, got)
 	}
 }
+
+// TestTheFilesOfTheManualAreRead plays every file of facts that docs/policy/rehearse.md shows.
+func TestTheFilesOfTheManualAreRead(t *testing.T) {
+	src, err := policies.FS.ReadFile("pickandpack.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := policy.Compile("pickandpack.yaml", src)
+	manual, err := os.ReadFile("../docs/policy/rehearse.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := strings.Split(string(manual), "```yaml facts\n")[1:]
+	if len(files) < 3 {
+		t.Fatalf("the manual shows %d files", len(files))
+	}
+	for i, f := range files {
+		f, _, _ = strings.Cut(f, "```")
+		a, err := explain(p, []byte(f), time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC))
+		if err != nil {
+			t.Errorf("file %d: %v", i+1, err)
+		} else if len(a.Duties) == 0 || len(a.Milestones) == 0 {
+			t.Errorf("file %d: nothing is due", i+1)
+		}
+	}
+}
