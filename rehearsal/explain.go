@@ -103,7 +103,7 @@ func (r *Run) byZone(e incident.Explained) []Duty {
 	if e.Due.IsZero() {
 		return []Duty{d}
 	}
-	if len(e.Recipients) == 0 {
+	if len(e.Recipients) == 0 || !r.story.zoned {
 		d.in(r.zoneOf(""))
 		return []Duty{d}
 	}

@@ -226,6 +226,7 @@ func (r *reader) merchants(v *yaml.Node) {
 
 func (r *reader) merchant(m merchant) {
 	r.st.merchants[m.exposure.Merchant] = m
+	r.st.zoned = r.st.zoned || m.zone != nil
 	r.st.order = append(r.st.order, m.exposure.Merchant)
 }
 

@@ -32,6 +32,7 @@ type Story struct {
 	severity  string
 	merchants map[string]merchant
 	order     []string // merchants in the order of the file
+	zoned     bool     // a merchant has a zone of its own
 	happen    []happening
 }
 

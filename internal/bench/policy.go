@@ -101,7 +101,7 @@ func hostileTexts() map[string]string {
 }
 
 // policies measures the compiler: on a long policy, beside reading its YAML alone, and on texts
-// that are made to cost much.
+// that are made to cost much; and what the engine makes of policies with many recipients.
 func policies(ctx context.Context, o Options) ([]Result, error) {
 	src := []byte(longPolicy(o.of(2000)))
 	lines := strings.Count(string(src), "\n")
@@ -148,6 +148,13 @@ func policies(ctx context.Context, o Options) ([]Result, error) {
 	rounds, err := alternate(ctx, o, 5, hostile)
 	if err != nil {
 		return nil, err
+	}
+	for _, measure := range []func(context.Context, Options) (Result, error){explained, wakes} {
+		r, err := measure(ctx, o)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, r)
 	}
 	return append(results, figure("hostile", "ms", "lower", rounds[0], "", nil,
 		fmt.Sprintf("the slowest of %d texts of up to 1 MiB (%s); most memory %.0f MB in all, never at once (%s)", len(hostileTexts()), worst, most, mostMemory))), nil
