@@ -1,6 +1,8 @@
 package judge
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -63,6 +65,39 @@ func TestContainmentIsMeasuredInBusinessTime(t *testing.T) {
 				s.expect()
 			} else {
 				s.expect("CON-6")
+			}
+		})
+	}
+}
+
+// promise: REV-2
+func TestASummaryReachesEveryClientWholeAndInTime(t *testing.T) {
+	const restored = 7 * time.Hour
+	for name, tt := range map[string]struct {
+		spoil func(s *story)
+		ok    bool
+	}{
+		"in time":         {func(*story) {}, true},
+		"a second late":   {func(s *story) { s.mailAt[4] = night.Add(restored + 72*time.Hour + time.Second) }, false},
+		"one has no mail": {func(s *story) { s.rcpt[4] = "somebody@else.example" }, false},
+		"an item lacks": {func(s *story) {
+			s.files["policy/policy.yaml"] = strings.Replace(s.files["policy/policy.yaml"], "[root_cause]", "[root_cause, prevention]", 1)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := only(t, "REV-2", "{ expect: kept, within: 72h }")
+			s.files["policy/policy.yaml"] = strings.Replace(policySource, "duties:\n", "duties:\n  send_summary: { do: notify, to: merchants.affected, content: [root_cause], promise: REV-2 }\n", 1)
+			s.fact("notice.drafted", "person:omar", 8*time.Hour, `{"notice":"NTC-3","duty":"send_summary"}`, `{"content":{"root_cause":"A token was stolen."}}`)
+			for i, m := range []string{"m_001", "m_002"} {
+				s.append("notice.attempted", "service:desk", 9*time.Hour, `{"notice":"NTC-3"}`, m, fmt.Sprintf(`{"message_id":"sum-%d@x"}`, i))
+			}
+			s.mail("m_001", "owner@one.example", "sum-0@x", 2, "Shop One")
+			s.mail("m_002", "owner@two.example", "sum-1@x", 1, "Shop Two")
+			tt.spoil(s)
+			if tt.ok {
+				s.expect()
+			} else {
+				s.expect("REV-2")
 			}
 		})
 	}
