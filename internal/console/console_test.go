@@ -356,7 +356,7 @@ func TestNoticeForms(t *testing.T) {
 		}
 	}
 	want := []string{
-		"draft {Duty:tell_merchants Notice: Subject:S Content:map[what_data: what_happened:one\ntwo]}",
+		"draft {Duty:tell_merchants Notice: Subject:S Content:map[what_data: what_happened:one\ntwo] Open:[]}",
 		"approve-notice {Notice:NTC-1 Attest:true}", "send {Notice:NTC-1}", "resend {Notice:NTC-1 Party:m_3 Reason:asked by phone}"}
 	for i, r := range b.desk.Asked() {
 		if got := r.Command.Name() + " " + plain(r.Command); got != want[i] {
@@ -451,7 +451,8 @@ func TestErrorsArePagesThatShowNothingInternal(t *testing.T) {
 // Every command a person may give has its page.
 func TestEveryCommandOfPeopleHasAPage(t *testing.T) {
 	elsewhere := map[string]bool{"open": true, "draft": true, "approve-notice": true, "send": true, "resend": true}
-	workers := map[string]bool{"record-scope": true, "record-export": true, "record-switch": true, "report-attempt": true, "report-result": true, "signal": true, "tick": true}
+	workers := map[string]bool{"record-scope": true, "record-export": true, "record-switch": true, "report-attempt": true, "report-result": true, "signal": true, "tick": true,
+		"record-directory": true, "begin-programme": true, "event": true}
 	b := signedIn(t, console.Options{})
 	for _, name := range incident.CommandNames() {
 		want := http.StatusOK

@@ -17,6 +17,7 @@ func commandForms() map[string]form {
 	actionForms(register)
 	recoveryForms(register)
 	evidenceForms(register)
+	policyForms(register)
 	register(switchForm())
 	return all
 }

@@ -203,7 +203,8 @@ func TestWorkersCommandsAreNotReachable(t *testing.T) {
 }
 
 // workers are the commands only the system itself gives.
-var workers = map[string]bool{"report-attempt": true, "report-result": true, "record-scope": true, "record-export": true, "record-switch": true, "signal": true, "tick": true, "open": true}
+var workers = map[string]bool{"report-attempt": true, "report-result": true, "record-scope": true, "record-export": true, "record-switch": true, "signal": true, "tick": true, "open": true,
+	"record-directory": true, "begin-programme": true, "event": true}
 
 func TestEveryCommandOfPeopleIsReachable(t *testing.T) {
 	f := start(t, httpapi.Options{})
