@@ -18,7 +18,7 @@ import (
 func TestEveryBenchmarkGivesItsFiguresAndLeavesNothingBehind(t *testing.T) {
 	want := map[string][]string{
 		"engine": {"tick", "fold"}, "policy": {"compile", "explain-5000", "wake", "hostile"}, "submit": {"submit-1", "submit-64"}, "ingest": {"acked", "single", "single-p50", "ack-p99", "bytes-log", "rss-ingest", "tabled"},
-		"scope": {"scope"}, "detect": {"rss-1m", "planted-found", "planted-delay", "false-per-week", "nab-standard", "nab-low-fp", "nab-low-fn", "nab-leave-one-out"}, "console": {"page-p50", "page-p99"},
+		"scope": {"scope"}, "detect": {"sigma", "sigma-decode", "sigma-3000", "sigma-3000-slower", "rss-1m", "planted-found", "planted-delay", "false-per-week", "nab-standard", "nab-low-fp", "nab-low-fn", "nab-leave-one-out"}, "console": {"page-p50", "page-p99"},
 	}
 	corpus := smallCorpus(t)
 	for _, b := range All() {
@@ -125,7 +125,7 @@ func TestABenchmarkThatHangsIsStoppedAndCleanedUp(t *testing.T) {
 
 func TestAnUnknownBenchmarkIsRefusedWithTheNamesThereAre(t *testing.T) {
 	_, err := Find("speed")
-	if err == nil || !strings.Contains(err.Error(), "console, detect, engine, ingest, scope, submit") {
+	if err == nil || !strings.Contains(err.Error(), "console, detect, engine, ingest, policy, scope, submit") {
 		t.Errorf("got %v", err)
 	}
 }
