@@ -48,7 +48,7 @@ rest:
 	$(GO) test -timeout 10m $$($(GO) list ./... | grep -E '$(APART)' | grep -v '/internal/drill$$')
 
 drills: build
-	$(GO) test -timeout 12m -count=1 -v ./internal/drill
+	$(GO) test -timeout 20m -count=1 -v ./internal/drill
 
 test:
 	@MAKE='$(MAKE)' bash scripts/steps.sh test-deps check build race rest drills
