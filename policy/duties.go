@@ -340,13 +340,6 @@ func (c *compiler) asked() {
 			continue
 		}
 		d := Duty{ID: "ask_" + fact.ID, Who: fact.By, Do: Answer, For: "incident", Of: []string{fact.ID}, Due: fact.Due, Asked: true, Pos: fact.Pos}
-		if len(d.Due) == 0 {
-			target := c.p.Promptly
-			d.Due = []Clock{{
-				Kind: "after", Prompt: true, Span: calendar.Span{Target: &target}, Anchor: Anchor{Names: []string{c.p.Starts}},
-				Text: "promptly after " + c.p.Starts, Pos: fact.Pos,
-			}}
-		}
 		own := slices.ContainsFunc(c.p.Duties, func(o Duty) bool { return o.ID == d.ID || o.Do == Answer && slices.Contains(o.Of, fact.ID) })
 		if !own {
 			c.p.Duties = append(c.p.Duties, d)
