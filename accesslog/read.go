@@ -177,26 +177,29 @@ func (r *rowReader) read(rows *sql.Rows) (Event, error) {
 // EventsAfter returns up to limit events with a greater Seq, in order of Seq: from the spool as long
 // as it has them, which is before they are in the table, and from the table after that.
 func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
-	if s.spool != nil && uint64(seq)+1 >= s.spool.First() {
-		out, err := s.spooledAfter(ctx, seq, limit)
-		if !errors.Is(err, spool.ErrReleased) {
+	var out []Event
+	for {
+		if s.spool != nil && uint64(seq)+1 >= s.spool.First() {
+			// Between the question and the answer the table may take what the spool then releases:
+			// the next round finds it there.
+			rest, err := s.spooledAfter(ctx, seq, limit-len(out))
+			if !errors.Is(err, spool.ErrReleased) {
+				return append(out, rest...), err
+			}
+		}
+		s.mu.Lock()
+		fed := int64(s.fed)
+		s.mu.Unlock()
+		err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE seq > ? ORDER BY seq LIMIT ?`, []any{seq, limit - len(out)}, func(e Event) error {
+			out = append(out, e)
+			seq = e.Seq
+			return nil
+		})
+		if err != nil || len(out) == limit || s.spool == nil {
 			return out, err
 		}
+		seq = max(seq, fed)
 	}
-	s.mu.Lock()
-	at := max(seq, int64(s.fed))
-	s.mu.Unlock()
-	var out []Event
-	err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE seq > ? ORDER BY seq LIMIT ?`, []any{seq, limit}, func(e Event) error {
-		out = append(out, e)
-		at = max(at, e.Seq)
-		return nil
-	})
-	if err != nil || len(out) == limit || s.spool == nil {
-		return out, err
-	}
-	rest, err := s.spooledAfter(ctx, at, limit-len(out))
-	return append(out, rest...), err
 }
 
 func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
