@@ -3,6 +3,9 @@ package incident
 import (
 	"strings"
 	"testing"
+
+	"github.com/tocsin-ir/tocsin/calendar"
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // promise: REC-1
@@ -104,6 +107,10 @@ func TestAPolicyWithoutARestoreGateStillWantsAFixAndTheChecks(t *testing.T) {
 // promise: REV-1, INV-4
 func TestAReviewIsPublishedWholeAndAnIncidentIsClosedOwingNothing(t *testing.T) {
 	w := newWorld(t)
+	soon := policy.Clock{Kind: "after", Prompt: true, Span: calendar.Span{Target: hours(900)}, Anchor: after("detected")}
+	w.p.Duties = append(w.p.Duties,
+		policy.Duty{ID: "ask_soon", Do: policy.Answer, Of: []string{"exposed"}, Asked: true, Due: []policy.Clock{soon}},
+		policy.Duty{ID: "ask_by", Do: policy.Answer, Of: []string{"personal_data"}, Asked: true, Due: []policy.Clock{clock("900h after detected", 900, "detected")}})
 	w.confirmed()
 	w.must(lena, SetSeverity{Severity: "low", Reason: "one record"}, ReasonSeveritySet)
 	r := w.refused(lena, PublishReview{}, RefusedReview)
@@ -121,7 +128,11 @@ func TestAReviewIsPublishedWholeAndAnIncidentIsClosedOwingNothing(t *testing.T) 
 			t.Errorf("%s is not listed: %v", duty, r)
 		}
 	}
-	for _, duty := range []string{"contain", "tell_shopify", "tell_merchants"} {
+	if strings.Contains(r.Error(), "ask_soon") || !strings.Contains(r.Error(), "the duty ask_by") {
+		t.Errorf("a question keeps an incident open if it has a limit, and only then: %v", r)
+	}
+	w.wantDuty("ask_soon", DutyRunning)
+	for _, duty := range []string{"contain", "tell_shopify", "tell_merchants", "ask_by"} {
 		w.must(lena, Waive{Duty: duty, Reason: "x"}, ReasonWaived)
 	}
 	w.must(lena, Close{Reason: "done"}, ReasonClosed)

@@ -278,7 +278,7 @@ var programWords = []worded[*Program]{
 		func(p *Program, q Party) string { return q.Name + " can be told " + p.via(Duty{To: q.ID}) }, nothing[Party], func(q Party) Pos { return q.Pos }, partyWords),
 	several("Roles", "role", func(p *Program) []Role { return p.Roles }, func(r Role) string { return r.ID },
 		func(_ *Program, r Role) string { return "the " + spaced(r.ID) + " " + clauseOf(r.Does) }, nothing[Role], func(r Role) Pos { return r.Pos }, roleWords),
-	several("Duties", "duty", func(p *Program) []Duty { return p.Duties }, func(d Duty) string { return d.ID },
+	several("Duties", "duty", (*Program).worded, func(d Duty) string { return d.ID },
 		func(_ *Program, d Duty) string { return strings.TrimSuffix(d.Say, ".") }, func(d Duty) []string { return d.Promise }, func(d Duty) Pos { return d.Pos }, dutyWords),
 	several("Gates", "gate", func(p *Program) []Gate { return p.Gates }, func(g Gate) string { return g.ID },
 		func(p *Program, g Gate) string { return p.refusal(g) }, func(g Gate) []string { return g.Promise }, func(g Gate) Pos { return g.Pos }, gateWords),

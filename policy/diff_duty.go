@@ -26,6 +26,14 @@ func (p *Program) now(d Duty) string {
 	return q.Name + are
 }
 
+// worded lists the duties that the page has words for. A question that does not say when it is due
+// is asked promptly, and no sentence says so.
+func (p *Program) worded() []Duty {
+	return slices.DeleteFunc(slices.Clone(p.Duties), func(d Duty) bool {
+		return d.Asked && slices.ContainsFunc(p.Facts, func(f FactDecl) bool { return "ask_"+f.ID == d.ID && len(f.Due) == 0 })
+	})
+}
+
 // same reports whether two clocks run alike, whatever they are written as and wherever.
 func (k Clock) same(o Clock) bool {
 	return k.alike(o) && reflect.DeepEqual(k.Span, o.Span) && k.Prompt == o.Prompt && k.None == o.None

@@ -333,13 +333,16 @@ func (c *compiler) cadence(e text) *Cadence {
 	return out
 }
 
-// asked makes a duty of every question that says when it is due: somebody has to answer it.
+// asked makes a duty of every question: somebody has to answer it. One that does not say when is
+// asked promptly from where the policy's clocks start, so that it is put to somebody with a clock.
 func (c *compiler) asked() {
 	for _, fact := range c.p.Facts {
-		if len(fact.Due) == 0 {
-			continue
+		due := fact.Due
+		if len(due) == 0 {
+			target := c.p.Promptly
+			due = []Clock{{Kind: "after", Text: "promptly after " + c.starting(), Prompt: true, Span: calendar.Span{Target: &target}, Anchor: Anchor{Names: []string{c.starting()}}, Pos: fact.Pos}}
 		}
-		d := Duty{ID: "ask_" + fact.ID, Who: fact.By, Do: Answer, For: "incident", Of: []string{fact.ID}, Due: fact.Due, Asked: true, Pos: fact.Pos}
+		d := Duty{ID: "ask_" + fact.ID, Who: fact.By, Do: Answer, For: "incident", Of: []string{fact.ID}, Due: due, Asked: true, Pos: fact.Pos}
 		own := slices.ContainsFunc(c.p.Duties, func(o Duty) bool { return o.ID == d.ID || o.Do == Answer && slices.Contains(o.Of, fact.ID) })
 		if !own {
 			c.p.Duties = append(c.p.Duties, d)

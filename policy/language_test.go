@@ -58,6 +58,9 @@ func TestThePolicyOfTheDesignPaperCompiles(t *testing.T) {
 	if d := duty["ask_personal_data"]; !d.Asked || d.Do != policy.Answer || d.Who != "lead" || d.Due[0].Text != "6h after detected" {
 		t.Errorf("the question of personal data is the duty %+v", d)
 	}
+	if d := duty["ask_exposed"]; !d.Asked || d.Who != "lead" || len(d.Due) != 1 || !d.Due[0].Prompt || d.Due[0].Span.Target.String() != p.Promptly.String() || d.Due[0].Span.Limit != nil || !slices.Equal(d.Due[0].Anchor.Names, []string{"detected"}) {
+		t.Errorf("the question without a due is the duty %+v", d)
+	}
 	if len(p.Hours.Regions) != 1 || p.Hours.Regions[0] != "DE-BE" {
 		t.Errorf("holidays are those of %v", p.Hours.Regions)
 	}

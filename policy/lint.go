@@ -85,7 +85,7 @@ func (c *compiler) neverMissed() {
 			for _, n := range k.Anchor.Names {
 				on, at, _ := strings.Cut(n, ".")
 				i := slices.IndexFunc(c.p.Duties, func(o Duty) bool { return o.ID == on })
-				if i < 0 || at != "missed" && at != "late" || c.p.Duties[i].limited() {
+				if i < 0 || at != "missed" && at != "late" || c.p.Duties[i].Limited() {
 					continue
 				}
 				if at == "late" && slices.ContainsFunc(c.p.Duties[i].Due, func(k Clock) bool { return k.Span.Target != nil }) {
@@ -97,8 +97,8 @@ func (c *compiler) neverMissed() {
 	}
 }
 
-// limited reports whether a duty can be missed.
-func (d *Duty) limited() bool {
+// Limited reports whether a duty can be missed.
+func (d *Duty) Limited() bool {
 	return d.Every != nil && d.Every.Span.Limit != nil || slices.ContainsFunc(d.Due, func(k Clock) bool {
 		return k.Span.Limit != nil || k.Kind == "by" || k.Kind == "before" || k.Kind == "law" || k.Kind == "contract"
 	})
