@@ -16,6 +16,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Limits that keep a hostile export from exhausting the checker.
@@ -287,50 +290,71 @@ func strict(raw []byte, v any) error {
 // unambiguous refuses objects with two names that are the same, or the same but for upper and lower
 // case. The standard decoder takes the last of them and other readers the first or the exact one: an
 // export could show a person other facts than those that were checked. Attributes of events are
-// the sender's and are shown, never read.
+// the sender's and are shown, never read: there only the very same name is refused.
 func unambiguous(raw []byte) error {
 	type level struct {
-		names map[string]bool // nil: an array
-		name  bool            // a name comes next
+		names map[string]bool // folded; nil: an array, or attributes
 		free  bool            // inside attributes
 	}
 	var open []level
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	free := false // the next value is attributes
+	dec := jsontext.NewDecoder(bytes.NewReader(raw)) // refuses a name that stands there twice
+	free := false                                    // the next value is attributes
 	for {
-		token, err := dec.Token()
+		token, err := dec.ReadToken()
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if errors.Is(err, jsontext.ErrDuplicateName) {
+			return errTwice
 		}
 		if err != nil {
 			return err
 		}
 		top := len(open) - 1
-		if text, ok := token.(string); ok && top >= 0 && open[top].names != nil && open[top].name {
-			folded := strings.ToLower(strings.ToUpper(text))
-			if open[top].names[folded] && !(open[top].free && !open[top].names[text+"\x00"]) {
-				return errors.New("a name stands there twice")
+		switch token.Kind() {
+		case '{':
+			l := level{free: free}
+			if !free {
+				l.names = map[string]bool{}
 			}
-			open[top].names[folded], open[top].names[text+"\x00"] = true, true
-			open[top].name = false
-			free = open[top].free || text == "attributes"
+			open = append(open, l)
 			continue
-		}
-		switch token {
-		case json.Delim('{'):
-			open = append(open, level{names: map[string]bool{}, name: true, free: free})
-			continue
-		case json.Delim('['):
+		case '[':
 			open = append(open, level{free: free})
 			continue
-		case json.Delim('}'), json.Delim(']'):
+		case '}', ']':
 			open = open[:top]
+			top--
+		case '"':
+			if kind, n := dec.StackIndex(dec.StackDepth()); kind == '{' && n%2 == 1 {
+				name := token.String()
+				free = open[top].free || name == "attributes"
+				if open[top].names != nil {
+					folded := fold(name)
+					if open[top].names[folded] {
+						return errTwice
+					}
+					open[top].names[folded] = true
+				}
+				continue
+			}
 		}
-		if top = len(open) - 1; top >= 0 { // a value has ended
-			open[top].name, free = true, open[top].free
+		if top >= 0 { // a value has ended
+			free = open[top].free
 		}
 	}
+}
+
+var errTwice = errors.New("a name stands there twice")
+
+// fold makes names the same that a reader who does not mind case takes for the same.
+func fold(name string) string {
+	for i := range len(name) {
+		if c := name[i]; 'A' <= c && c <= 'Z' || c >= utf8.RuneSelf {
+			return strings.ToLower(strings.ToUpper(name))
+		}
+	}
+	return name
 }
 
 // lines cuts an NDJSON file and calls fn with each line and its number. Every line ends in \n.

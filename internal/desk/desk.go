@@ -120,6 +120,7 @@ type Desk struct {
 	guests   map[string]Caller // by hash of the secret; see Admit; guarded by mu
 
 	again     again        // incidents whose work went wrong
+	queued    queued       // retries that are with the runner
 	inFlight  atomic.Int64 // submits under way, so that a drill knows when nothing is
 	tickerHup chan struct{}
 	wakeHup   chan struct{}

@@ -282,7 +282,7 @@ func TestAWakeUpSetMeanwhileIsKept(t *testing.T) {
 	s.give(who, inc, incident.ReportAttempt{Effect: eff, Message: "<1@x>"})
 	retry := time.Now().Add(time.Hour)
 	s.give(who, inc, incident.ReportResult{Effect: eff, Outcome: incident.Deferred, Code: "450", At: noon, Retry: retry})
-	s.must(s.queueOwed(t.Context(), inc, time.Now()))
+	s.must(s.queueOwed(t.Context(), inc, time.Now(), true))
 	next, ok, err := s.nextWake(t.Context(), ledger.Protocol)
 	if err != nil || !ok || next.Sub(retry).Abs() > time.Second {
 		t.Errorf("the retry is at %s (%v, %v), want %s", next, ok, err, retry)
@@ -424,4 +424,56 @@ func TestEveryChangeIsToldToWhoWatches(t *testing.T) {
 		defer s.watch.mu.Unlock()
 		return len(s.watch.subs) == 0
 	})
+}
+
+// counted counts the jobs that are offered to the runner.
+type counted struct {
+	ledger.Store
+	jobs int
+}
+
+type countedTx struct {
+	ledger.Tx
+	c *counted
+}
+
+func (c *counted) Update(ctx context.Context, fn func(ledger.Tx) error) error {
+	return c.Store.Update(ctx, func(tx ledger.Tx) error { return fn(countedTx{tx, c}) })
+}
+
+func (tx countedTx) Enqueue(j ledger.Job) error {
+	tx.c.jobs++
+	return tx.Tx.Enqueue(j)
+}
+
+// Thousands of letters that are to be tried again wake the desk thousands of times: each time it
+// offers the runner what is new and not what it has already.
+func TestARetryIsOfferedToTheRunnerOnce(t *testing.T) {
+	c := &counted{}
+	s := newSite(t, func(o *Options) { c.Store, o.Store = o.Store, c })
+	inc := s.open()
+	s.tell(inc)
+	who, later := worker("notify"), time.Now()
+	owed := incident.Owed(s.state(inc))
+	for _, eff := range owed {
+		later = later.Add(time.Minute)
+		s.give(who, inc, incident.ReportAttempt{Effect: eff, Message: "<1@x>"})
+		s.give(who, inc, incident.ReportResult{Effect: eff, Outcome: incident.Deferred, Code: "450", At: noon, Retry: later})
+	}
+	c.jobs = 0
+	at := later.Add(-time.Second) // all but the last one are due
+	for range 3 {
+		s.must(s.queueOwed(t.Context(), inc, at, false))
+	}
+	if c.jobs != len(owed)-1 || len(owed) < 2 {
+		t.Errorf("%d jobs were offered for %d letters", c.jobs, len(owed)-1)
+	}
+	s.must(s.queueOwed(t.Context(), inc, later, false))
+	if c.jobs != len(owed) {
+		t.Errorf("%d jobs were offered for %d letters", c.jobs, len(owed))
+	}
+	s.must(s.queueOwed(t.Context(), inc, later, true)) // one was lost: which is not known
+	if c.jobs != 2*len(owed) {
+		t.Errorf("%d jobs were offered after one was lost, want all %d again", c.jobs-len(owed), len(owed))
+	}
 }

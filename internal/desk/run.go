@@ -298,7 +298,7 @@ func (d *Desk) queueDue(ctx context.Context) error {
 	}
 	var failed []error
 	for _, w := range due {
-		if err := d.queueOwed(ctx, w.Chain, now); err != nil {
+		if err := d.queueOwed(ctx, w.Chain, now, false); err != nil {
 			failed = append(failed, fmt.Errorf("desk: retries of %s: %w", w.Chain, err))
 		}
 		if ctx.Err() != nil {
@@ -306,7 +306,7 @@ func (d *Desk) queueDue(ctx context.Context) error {
 		}
 	}
 	for _, chain := range d.again.due(now) {
-		if err := d.queueOwed(ctx, chain, now); err != nil {
+		if err := d.queueOwed(ctx, chain, now, true); err != nil {
 			d.again.later(chain, now)
 			failed = append(failed, fmt.Errorf("desk: what %s is owed: %w", chain, err))
 		}
@@ -315,15 +315,19 @@ func (d *Desk) queueDue(ctx context.Context) error {
 }
 
 // queueOwed queues what an incident is owed now, and sets when to look again. What is queued or
-// running already is not queued twice. The state is read in the transaction that writes: a retry
+// running already is not queued twice; unless all is asked for, because a job was lost, what this
+// process queued is not even offered. The state is read in the transaction that writes: a retry
 // that is recorded meanwhile must not lose its wake-up.
-func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time) error {
+func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time, all bool) error {
+	var added []string
 	// A crash before the commit leaves the wake-up in the past: the next start queues again.
-	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		s, err := d.readChain(tx, chain)
 		if err != nil {
 			return err
 		}
+		d.queued.remove(added...)
+		added = nil
 		var later time.Time
 		for _, eff := range incident.Owed(s) {
 			if eff.NotBefore.After(now) {
@@ -332,12 +336,22 @@ func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time) error
 				}
 				continue
 			}
+			// Before the commit: a job may end right after it.
+			if d.queued.add(eff.ID) {
+				added = append(added, eff.ID)
+			} else if !all {
+				continue
+			}
 			if err := tx.Enqueue(jobOf(eff)); err != nil {
 				return err
 			}
 		}
 		return tx.SetWake(chain, ledger.Protocol, later)
 	})
+	if err != nil {
+		d.queued.remove(added...)
+	}
+	return err
 }
 
 func (d *Desk) nextWake(ctx context.Context, clock ledger.WakeClock) (at time.Time, ok bool, err error) {

@@ -29,6 +29,7 @@ func (d *Desk) work(ctx context.Context, job ledger.Job) error {
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
 	err := d.perform(ctx, job)
+	d.queued.remove(job.ID)
 	if err == nil {
 		d.again.forget(job.Chain)
 		return nil
