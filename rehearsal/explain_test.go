@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/policies"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/regimes"
@@ -33,6 +34,10 @@ var update = flag.Bool("update", false, "write what is found to the files of tes
 //	question FACT N
 //	first FACT: the question that decides most
 //	severity LEVEL
+//	shut COMMAND, free COMMAND: a gate would refuse it now, or none would
+//	paged DUTY ROLE, unpaged DUTY: who has been called until now
+//	refused WORDS: a command of the file has been refused with them
+//	warns WORDS: the compiler warns of the policy with them
 //	error WORDS: reading or playing the facts fails with them
 //
 // Instants are RFC 3339; what a line does not name is not compared.
@@ -42,6 +47,7 @@ func TestExplain(t *testing.T) {
 		t.Fatalf("no cases: %v", err)
 	}
 	cases := 0
+	shown := map[string]bool{}
 	for _, file := range files {
 		a, err := txtar.ParseFile(file)
 		if err != nil {
@@ -51,13 +57,18 @@ func TestExplain(t *testing.T) {
 		for _, f := range a.Files {
 			parts[f.Name] = f.Data
 		}
-		p := programOf(t, file, string(a.Comment), parts["policy.yaml"])
+		p, warnings := programOf(t, file, string(a.Comment), parts["policy.yaml"])
 		for _, f := range a.Files {
 			name, isWant := strings.CutSuffix(f.Name, ".want")
 			if !isWant {
 				continue
 			}
 			cases++
+			for line := range strings.Lines(string(f.Data)) {
+				if row, ok := strings.CutPrefix(line, "# row: "); ok {
+					shown[strings.TrimSpace(row)] = true
+				}
+			}
 			t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar")+"/"+name, func(t *testing.T) {
 				facts, ok := parts[name+".facts"]
 				if !ok {
@@ -66,14 +77,61 @@ func TestExplain(t *testing.T) {
 				if !ok {
 					t.Fatalf("there is no %s.facts", name)
 				}
-				expect(t, p, facts, string(f.Data))
+				expect(t, p, warnings, facts, string(f.Data))
 			})
 		}
 	}
-	t.Logf("%d cases", cases)
+	if cases < 150 {
+		t.Errorf("there are %d cases; the language promises 150", cases)
+	}
+	for row, says := range rows {
+		if !shown[row] {
+			t.Errorf("no case says \"# row: %s\": %s", row, says)
+		}
+		delete(shown, row)
+	}
+	for row := range shown {
+		t.Errorf("%s is no row of the language", row)
+	}
 }
 
-func programOf(t *testing.T, file, comment string, src []byte) *policy.Program {
+// rows are what the language says of the unknown, of time, and of things that move. Every row has a
+// case that names it.
+var rows = map[string]string{
+	"unknown.instants":    "an instant that is not recorded has not happened yet",
+	"unknown.facts":       "a fact that is not recorded is unknown",
+	"unknown.negation":    "and so is its negation",
+	"unknown.no":          "only a recorded no makes a duty not due",
+	"unknown.provisional": "under an unknown condition the clock runs provisionally",
+	"unknown.ask":         "asking is itself a duty",
+	"unknown.gate":        "for a gate, unknown is shut",
+	"unknown.recipient":   "for a filter of recipients, unknown is in",
+	"unknown.pages":       "only what is proved calls people",
+	"unknown.absorb":      "&& and || absorb what is unknown",
+	"unknown.names":       "what is unknown is named",
+	"unknown.declared":    "a name that is not declared is an error",
+	"unknown.judge":       "a clock on a milestone that nobody is obliged to decide is named",
+	"time.elapsed":        "minutes and hours are elapsed",
+	"time.wall":           "days and more move the local date and keep the wall clock",
+	"time.gap":            "in a gap, the first instant after it",
+	"time.overlap":        "in an overlap, the first of the two",
+	"time.month":          "no such day is the last of the month",
+	"time.business_hours": "business hours count open time",
+	"time.business_days":  "n business days end at the close of the n-th working day after",
+	"time.met":            "met means at or before",
+	"time.law":            "clocks of law count by the law's own rules, from the milestone the catalogue names",
+	"time.passed":         "a condition reads time only by passed, whose turning point wakes the engine",
+	"moves.discovery":     "a limit already past is due at once, late by discovery, both times shown",
+	"moves.severity":      "when the severity moves: the same anchors, new spans",
+	"moves.earlier":       "an anchor moves earlier freely",
+	"moves.later":         "and later, and both stay",
+	"moves.gate":          "a gate never stops a clock: it calls its signers",
+	"moves.check":         "a limit that can fall before its gate opens is named",
+	"moves.dismissal":     "a dismissal stops clocks by name",
+	"moves.reopening":     "reopening resumes them from the old anchors",
+}
+
+func programOf(t *testing.T, file, comment string, src []byte) (*policy.Program, string) {
 	t.Helper()
 	for line := range strings.Lines(comment) {
 		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "policy "); ok {
@@ -89,11 +147,16 @@ func programOf(t *testing.T, file, comment string, src []byte) *policy.Program {
 		t.Fatalf("%s: the policy does not compile:\n%v", file, diags)
 	}
 	p.Laws = regimes.Catalogue()
-	return p
+	var warnings strings.Builder
+	for _, d := range diags {
+		warnings.WriteString(d.String() + "\n")
+	}
+	return p, warnings.String()
 }
 
-func expect(t *testing.T, p *policy.Program, facts []byte, want string) {
+func expect(t *testing.T, p *policy.Program, warnings string, facts []byte, want string) {
 	var at time.Time
+	var run *rehearsal.Run
 	var got *rehearsal.Answer
 	var failed error
 	for line := range strings.Lines(want) {
@@ -103,7 +166,16 @@ func expect(t *testing.T, p *policy.Program, facts []byte, want string) {
 		}
 		if rest, ok := strings.CutPrefix(line, "at "); ok {
 			at = instant(t, rest)
-			got, failed = explain(p, facts, at)
+			run, failed = played(p, facts, at)
+			if failed == nil {
+				got = run.Explain()
+			}
+			continue
+		}
+		if words, ok := strings.CutPrefix(line, "warns "); ok {
+			if !strings.Contains(warnings, words) {
+				t.Errorf("no warning with %q:\n%s", words, warnings)
+			}
 			continue
 		}
 		if words, ok := strings.CutPrefix(line, "error "); ok {
@@ -121,7 +193,11 @@ func expect(t *testing.T, p *policy.Program, facts []byte, want string) {
 		if got == nil {
 			t.Fatalf("%q stands before the first at", line)
 		}
-		if problem := check(got, line); problem != "" {
+		problem, about := checkRun(run, line)
+		if !about {
+			problem = check(got, line)
+		}
+		if problem != "" {
 			var b bytes.Buffer
 			_ = got.Write(&b, time.UTC)
 			t.Errorf("at %s: %s: %s\n%s", at.Format(time.RFC3339), line, problem, b.String())
@@ -130,11 +206,52 @@ func expect(t *testing.T, p *policy.Program, facts []byte, want string) {
 }
 
 func explain(p *policy.Program, facts []byte, at time.Time) (*rehearsal.Answer, error) {
+	r, err := played(p, facts, at)
+	if err != nil {
+		return nil, err
+	}
+	return r.Explain(), nil
+}
+
+func played(p *policy.Program, facts []byte, at time.Time) (*rehearsal.Run, error) {
 	story, err := rehearsal.Read("facts", facts, p)
 	if err != nil {
 		return nil, err
 	}
-	return rehearsal.Explain(p, story, at)
+	r := rehearsal.New(p, story)
+	return r, r.To(at)
+}
+
+// checkRun checks a line about gates, pages and refusals; false for any other line.
+func checkRun(r *rehearsal.Run, line string) (problem string, about bool) {
+	verb, rest, _ := strings.Cut(line, " ")
+	duty, role, _ := strings.Cut(rest, " ")
+	switch verb {
+	case "shut", "free":
+		if shut := incident.Shut(r.Program(), r.State()); slices.Contains(shut, rest) != (verb == "shut") {
+			return fmt.Sprintf("shut are %v", shut), true
+		}
+	case "paged", "unpaged":
+		var calls []string
+		for _, p := range r.State().Pages {
+			if p.Duty == duty {
+				calls = append(calls, p.Role)
+			}
+		}
+		if verb == "paged" && !slices.Contains(calls, role) || verb == "unpaged" && len(calls) > 0 {
+			return fmt.Sprintf("called are %v", calls), true
+		}
+	case "refused":
+		for _, s := range r.Steps() {
+			if strings.Contains(s.Refused, rest) && s.Refused != "" {
+				return "", true
+			}
+		}
+		return "nothing was refused so", true
+	default:
+		return "", false
+	}
+	return "", true
 }
 
 func instant(t *testing.T, s string) time.Time {
