@@ -134,6 +134,9 @@ func (w *htmlWriter) element(e Element) {
 	switch e.Kind {
 	case Heading:
 		start, end = fmt.Sprintf("<h%d>", e.Level), fmt.Sprintf("</h%d>\n", e.Level)
+		if e.Anchor != "" {
+			start = fmt.Sprintf("<h%d id=\"%s\">", e.Level, html.EscapeString(e.Anchor))
+		}
 	case Item:
 		start, end = "<li>", "</li>\n"
 	case Small:
@@ -250,7 +253,7 @@ h3 { font-size: 1.05rem; margin: 1.4rem 0 .3rem; }
 p, ul { margin: .5rem 0; }
 a { color: var(--link); }
 .stamp, .rule { color: var(--quiet); }
-.rule { font: .78em ui-monospace, monospace; border: 1px solid var(--line); border-radius: .3em; padding: 0 .35em; white-space: nowrap; }
+.rule { font: .78em ui-monospace, monospace; border: 1px solid var(--line); border-radius: .3em; padding: 0 .35em; overflow-wrap: anywhere; box-decoration-break: clone; -webkit-box-decoration-break: clone; }
 .rule:target { outline: 2px solid var(--link); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: start; font-weight: 600; padding: .3rem 0; }

@@ -22,6 +22,7 @@ const (
 type Element struct {
 	Kind      ElementKind
 	Level     int
+	Anchor    string     // of a Heading: what a link to it leads to
 	Sentences []Sentence // of a Grid: its caption
 	Table     *PageTable
 }
@@ -119,7 +120,7 @@ func (p *Program) changeElements(since *Program) []Element {
 	if since.Updated != "" {
 		version += " of " + dateWords(since.Updated)
 	}
-	out := []Element{{Kind: Heading, Level: 2, Sentences: []Sentence{{Text: "What has changed since " + version}}}}
+	out := []Element{{Kind: Heading, Level: 2, Anchor: "changes", Sentences: []Sentence{{Text: "What has changed since " + version}}}}
 	for _, c := range Diff(since, p) {
 		text := upperFirst(c.Text)
 		if c.Kind == Stricter || c.Kind == Laxer {

@@ -3,7 +3,9 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -62,6 +64,24 @@ func confirmed(t *testing.T, c *client.Client, title string) string {
 	return out.Incident
 }
 
+func published(t *testing.T, url string) string {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	b, err := io.ReadAll(got.Body)
+	if err != nil || got.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %d %v", url, got.StatusCode, err)
+	}
+	return string(b)
+}
+
 // An open incident goes on under the policy it started with, whatever became of the file.
 func TestAnOpenIncidentKeepsItsPolicy(t *testing.T) { // promise: NOT-1
 	dir := folder(t, "production", configuration)
@@ -100,6 +120,9 @@ func TestAnOpenIncidentKeepsItsPolicy(t *testing.T) { // promise: NOT-1
 		young := confirmed(t, lena, "new")
 		if got := clockOf(t, lena, young, "assess"); got.policy == before.policy || got.due != time.Hour {
 			t.Errorf("a new incident runs under %+v", got)
+		}
+		if page := published(t, a.URL()+"/policy.md"); !strings.Contains(page, "1 hour instead of 4 hours") {
+			t.Errorf("the published page does not say what has changed:\n%s", page)
 		}
 		stop()
 	}

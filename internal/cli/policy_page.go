@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -56,9 +55,5 @@ func rendered(p, since *policy.Program, format string) ([]byte, error) {
 	case "html":
 		return s.HTML(), nil
 	}
-	updated, err := time.Parse(time.DateOnly, p.Updated)
-	if err != nil {
-		updated = time.Unix(0, 0) // a policy without a date is the same file whenever it is printed
-	}
-	return paper.PDF(s, updated)
+	return paper.Of(p, since)
 }

@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/a-h/templ"
@@ -66,6 +67,7 @@ type Desk interface {
 	Incidents
 	People
 	PolicyProgram(context.Context) *policy.Program
+	PolicyBefore(context.Context) (before *policy.Program, since time.Time, err error)
 	Checkpoints(context.Context) (desk.Checkpoints, error)
 }
 
@@ -91,6 +93,9 @@ type Console struct {
 	desk   Desk
 	opt    Options
 	assets map[string]string // name to path with a digest, so that a file may be kept for ever
+
+	printing sync.Mutex
+	printed  *published // guarded by printing
 }
 
 // New makes the console over a desk.
@@ -111,6 +116,7 @@ func New(d Desk, opt Options) *Console {
 	c.public("POST /signout", c.signout)
 	c.public("GET /policy", c.policyPage)
 	c.public("GET /policy.md", c.policyMarkdown)
+	c.public("GET /policy.pdf", c.policyPDF)
 	c.public("GET /policy/rules", c.rulesPage)
 
 	c.page("GET /{$}", c.boardPage)

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"cmp"
 	"html"
 	"net/http"
@@ -8,9 +9,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/policy/paper"
 )
 
 // policyView is the public page.
@@ -19,6 +22,10 @@ type policyView struct {
 	Program *policy.Program
 	HTML    string // the page as the policy renders it: everything in it is escaped there
 	Points  desk.Checkpoints
+
+	Before  string    // the version that was in force before; "" when there was none
+	Since   time.Time // when the present version was published
+	Changes []string  // what has changed since Before, counted by kind
 }
 
 // ruleTag is how the policy's page prints the rule behind a sentence.
@@ -38,12 +45,49 @@ func linkRules(page string) string {
 	})
 }
 
-func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) error {
+// published is the public page in the forms it is served in, made once for each pair of versions:
+// nobody who is not signed in makes the server set it again.
+type published struct {
+	of, since     *policy.Program
+	html          string
+	markdown, pdf []byte
+	mdTag, pdfTag string // entity tags: digests of the bytes
+}
+
+// published is the page of the policy in force, ending with what has changed since the version before.
+func (c *Console) published(r *http.Request) (*published, time.Time, error) {
 	p := c.desk.PolicyProgram(r.Context())
 	if p == nil {
-		return desk.ErrNotFound
+		return nil, time.Time{}, desk.ErrNotFound
 	}
-	v := policyView{Frame: c.visitor(r, p.Title), Program: p, HTML: linkRules(string(p.HTMLBody()))}
+	before, at, err := c.desk.PolicyBefore(r.Context())
+	if err != nil {
+		return nil, at, err
+	}
+	c.printing.Lock()
+	defer c.printing.Unlock()
+	if c.printed != nil && c.printed.of == p && c.printed.since == before {
+		return c.printed, at, nil
+	}
+	sheet := p.Sheet(before)
+	out := &published{of: p, since: before, html: linkRules(string(sheet.HTMLBody())), markdown: sheet.Markdown()}
+	if out.pdf, err = paper.Of(p, before); err != nil {
+		return nil, at, err
+	}
+	out.mdTag, out.pdfTag = `"`+digest(out.markdown)+`"`, `"`+digest(out.pdf)+`"`
+	c.printed = out
+	return out, at, nil
+}
+
+func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) error {
+	out, at, err := c.published(r)
+	if err != nil {
+		return err
+	}
+	v := policyView{Frame: c.visitor(r, out.of.Title), Program: out.of, HTML: out.html, Since: at}
+	if out.since != nil {
+		v.Before, v.Changes = out.since.Version(), changesIn(policy.Diff(out.since, out.of))
+	}
 	if points, err := c.desk.Checkpoints(r.Context()); err == nil {
 		v.Points = points
 	}
@@ -51,13 +95,48 @@ func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (c *Console) policyMarkdown(w http.ResponseWriter, r *http.Request) error {
-	p := c.desk.PolicyProgram(r.Context())
-	if p == nil {
-		return desk.ErrNotFound
+	out, _, err := c.published(r)
+	if err != nil {
+		return err
 	}
-	w.Header().Set("Content-Type", "text/markdown; charset=utf-8")
-	_, _ = w.Write(p.Markdown())
+	serveVersion(w, r, "text/markdown; charset=utf-8", out.of, out.mdTag, out.markdown)
 	return nil
+}
+
+func (c *Console) policyPDF(w http.ResponseWriter, r *http.Request) error {
+	out, _, err := c.published(r)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Disposition", `inline; filename="policy-`+out.of.Version()+`.pdf"`)
+	serveVersion(w, r, "application/pdf", out.of, out.pdfTag, out.pdf)
+	return nil
+}
+
+// serveVersion serves a file that everybody may keep and has to ask about again: whoever holds the
+// newest version gets no bytes.
+func serveVersion(w http.ResponseWriter, r *http.Request, kind string, p *policy.Program, tag string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("Cache-Control", "public, no-cache")
+	h.Set("ETag", tag)
+	h.Set("Tocsin-Policy", p.Hash)
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
+}
+
+// changesIn counts what has changed, what weighs most for a reader first.
+func changesIn(all []policy.Change) []string {
+	n := map[policy.ChangeKind]int{}
+	for _, c := range all {
+		n[c.Kind]++
+	}
+	var out []string
+	for _, k := range []policy.ChangeKind{policy.Laxer, policy.Removed, policy.Stricter, policy.Added, policy.Changed, policy.Reworded} {
+		if n[k] > 0 {
+			out = append(out, number(int64(n[k]))+" "+string(k))
+		}
+	}
+	return out
 }
 
 // visitor is the frame of a public page, with the person's name when one is signed in.

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -174,6 +175,22 @@ func (d *Desk) Now() time.Time { return d.o.Clock.Now() }
 
 // PolicyProgram is the policy that new incidents run under.
 func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.current }
+
+// PolicyBefore is the version that was in force before the present one, and when the present one
+// replaced it; nil when there was none, or when its text is kept nowhere any more.
+func (d *Desk) PolicyBefore(ctx context.Context) (before *policy.Program, since time.Time, err error) {
+	s, err := d.Org(ctx)
+	if err != nil || s == nil {
+		return nil, time.Time{}, err
+	}
+	for _, was := range slices.Backward(s.Policies) {
+		if was.Hash != d.current.Hash {
+			return d.programs[was.Hash], since, nil
+		}
+		since = was.At
+	}
+	return nil, since, nil
+}
 
 // program finds the policy an incident runs under. An incident whose policy is no longer among
 // those given goes on under the newest, and the facts it makes say so in their versions.

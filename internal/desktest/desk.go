@@ -27,6 +27,8 @@ import (
 type Desk struct {
 	Now        time.Time
 	Program    *policy.Program
+	Before     *policy.Program // what was in force until Since
+	Since      time.Time
 	States     map[string]*incident.State
 	Rows       []desk.BoardRow
 	Running    map[string][]desk.ClockRow
@@ -375,6 +377,10 @@ func (d *Desk) Checkpoints(context.Context) (desk.Checkpoints, error) {
 }
 
 func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.Program }
+
+func (d *Desk) PolicyBefore(context.Context) (*policy.Program, time.Time, error) {
+	return d.Before, d.Since, nil
+}
 
 func (d *Desk) Org(context.Context) (*org.State, error) {
 	d.mu.Lock()

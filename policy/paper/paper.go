@@ -12,6 +12,16 @@ import (
 	"github.com/tocsin-ir/tocsin/review/pdf"
 )
 
+// Of is the public page of a policy on paper, ending with what has changed since another version was
+// published, when there is one.
+func Of(p, since *policy.Program) ([]byte, error) {
+	updated, err := time.Parse(time.DateOnly, p.Updated)
+	if err != nil {
+		updated = time.Unix(0, 0) // a policy without a date is the same file whenever it is printed
+	}
+	return PDF(p.Sheet(since), updated)
+}
+
 // PDF is the sheet on paper, with the id of the rule behind each sentence and the version at the foot
 // of each page. updated is the date the file says it was made; the same sheet and date give the same
 // bytes.
