@@ -76,9 +76,14 @@ func Explain(p *policy.Program, s *State) []Explained {
 	}
 	t := newTimer(p)
 	v := viewAt(p, s, t, s.Updated)
-	groups := make(map[string][]*explained, len(p.Duties))
+	groups := make(map[string]*standing, len(p.Duties))
 	for _, d := range s.Duties {
-		groups[d.Duty] = gather(groups[d.Duty], d)
+		g := groups[d.Duty]
+		if g == nil {
+			g = &standing{}
+			groups[d.Duty] = g
+		}
+		g.gather(d)
 	}
 	var out []Explained
 	for i := range p.Duties {
@@ -86,13 +91,13 @@ func Explain(p *policy.Program, s *State) []Explained {
 		if !runsIn(s, d) {
 			continue
 		}
-		list := groups[d.ID]
+		all := groups[d.ID]
 		delete(groups, d.ID)
-		if len(list) == 0 {
+		if all == nil {
 			w := waiting(t, s, d, &v)
-			list = []*explained{{first: &w}}
+			all = &standing{{first: &w}}
 		}
-		for _, g := range order(list) {
+		for _, g := range order(*all) {
 			e := g.explain(d)
 			e.Clocks = clocksOf(t, s, d, &v, g.first)
 			out = append(out, e)
@@ -100,7 +105,7 @@ func Explain(p *policy.Program, s *State) []Explained {
 	}
 	// What another policy owed, before the incident was moved to this one.
 	for _, id := range sortedKeys(groups) {
-		for _, g := range order(groups[id]) {
+		for _, g := range order(*groups[id]) {
 			out = append(out, g.explain(&policy.Duty{ID: id}))
 		}
 	}
@@ -113,19 +118,22 @@ type explained struct {
 	recipients []string
 }
 
+// standing is how one duty stands: its groups.
+type standing []*explained
+
 // gather puts an instance into the group that stands the same. A duty has few groups, however many
 // recipients.
-func gather(list []*explained, d *DutyInstance) []*explained {
-	for _, g := range list {
+func (all *standing) gather(d *DutyInstance) {
+	for _, g := range *all {
 		if alike(g.first, d) {
 			g.recipients = append(g.recipients, d.Recipient)
-			if d.Key < g.first.Key {
+			if d.Recipient < g.first.Recipient {
 				g.first = d
 			}
-			return list
+			return
 		}
 	}
-	return append(list, &explained{first: d, recipients: []string{d.Recipient}})
+	*all = append(*all, &explained{first: d, recipients: []string{d.Recipient}})
 }
 
 func alike(a, b *DutyInstance) bool {

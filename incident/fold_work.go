@@ -47,6 +47,7 @@ func foldDuty(s *State, f Fact) error {
 		return err
 	}
 	var failed error
+	why := "" // thousands of recipients have one reason, each in a part of its own: it is kept once
 	changed := make([]change, 0, len(f.Parts)+1)
 	duties := writable(s, inDuties, &s.Duties)
 	recipients(f, b.Recipient, func(recipient string, p Part) {
@@ -56,6 +57,10 @@ func foldDuty(s *State, f Fact) error {
 				failed = err
 				return
 			}
+			if t.Why != why {
+				why = t.Why
+			}
+			t.Why = why
 		}
 		key := dutyKey(b.Duty, recipient, b.Round)
 		old := duties[key]

@@ -84,8 +84,11 @@ func (c *compiler) neverMissed() {
 		for _, k := range slices.Concat(d.Due, d.Floor) {
 			for _, n := range k.Anchor.Names {
 				on, at, _ := strings.Cut(n, ".")
+				if at != "missed" && at != "late" {
+					continue
+				}
 				i := slices.IndexFunc(c.p.Duties, func(o Duty) bool { return o.ID == on })
-				if i < 0 || at != "missed" && at != "late" || c.p.Duties[i].Limited() {
+				if i < 0 || c.p.Duties[i].Limited() {
 					continue
 				}
 				if at == "late" && slices.ContainsFunc(c.p.Duties[i].Due, func(k Clock) bool { return k.Span.Target != nil }) {

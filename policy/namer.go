@@ -67,18 +67,18 @@ func (n *namer) declared(e ast.Expr, local []string) bool {
 // resolve finds the declared name at the start of a dotted path, and how much of the path it is.
 func (x *expressions) resolve(path []string) (*name, int) {
 	for i := len(path); i > 0; i-- {
-		if n := x.names[strings.Join(path[:i], ".")]; n != nil {
+		if n := x.name(strings.Join(path[:i], ".")); n != nil {
 			return n, i
 		}
 	}
 	// What clocks say without a prefix, conditions may say without one as well.
 	if len(path) == 2 {
-		if n := x.names["duty."+path[0]+"."+path[1]]; n != nil {
+		if n := x.name("duty." + path[0] + "." + path[1]); n != nil {
 			return n, 2
 		}
 	}
 	for _, prefix := range []string{"scale.", "milestone."} {
-		if n := x.names[prefix+path[0]]; n != nil {
+		if n := x.name(prefix + path[0]); n != nil {
 			return n, 1
 		}
 	}
@@ -112,7 +112,7 @@ func (n *namer) unknownName(path []string, pos Pos) bool {
 		n.r.errorf(pos, "bad-condition", "give the duty a clock, or write passed('4h after confirmed')", "a condition cannot read now")
 		return false
 	}
-	all := sortedKeys(n.names)
+	all := n.everyName()
 	var candidates []string
 	for _, c := range all {
 		bare := strings.TrimPrefix(c, "duty.")

@@ -40,17 +40,49 @@ type name struct {
 	clock   *Clock   // of passed('…')
 }
 
-// names are all the names the conditions of one policy may read.
+// names are the names that the conditions of one policy may read: all of them but those of duties,
+// which are declared when a condition names the duty. A long policy has thousands, and reads few.
 type names map[string]*name
 
-// conditionNames declares and types every name from the policy.
-func conditionNames(p *Program) names {
-	ns := names{}
-	add := func(id string, typ *cel.Type, words string, get func(v *View) (any, bool)) *name {
-		n := &name{id: id, typ: typ, words: words, get: get, pattern: cel.AttributePattern(id)}
-		ns[id] = n
+// name finds a name, and declares those of a duty that nothing has named yet.
+func (x *expressions) name(id string) *name {
+	if n := x.names[id]; n != nil {
 		return n
 	}
+	duty, ok := strings.CutPrefix(id, "duty.")
+	if !ok {
+		return nil
+	}
+	duty, _, _ = strings.Cut(duty, ".")
+	if slices.ContainsFunc(x.p.Duties, func(d Duty) bool { return d.ID == duty }) {
+		x.names.ofDuty(duty)
+	}
+	return x.names[id]
+}
+
+// everyName lists what conditions may read, in the order of the alphabet.
+func (x *expressions) everyName() []string {
+	for i := range x.p.Duties {
+		x.names.ofDuty(x.p.Duties[i].ID)
+	}
+	return sortedKeys(x.names)
+}
+
+func (ns names) add(id string, typ *cel.Type, words string, get func(v *View) (any, bool)) *name {
+	n := &name{id: id, typ: typ, words: words, get: get, pattern: cel.AttributePattern(id)}
+	ns[id] = n
+	return n
+}
+
+// happened reads whether an instant has come.
+func happened(instant string) func(v *View) (any, bool) {
+	return func(v *View) (any, bool) { return !v.Instants[instant].Equal(time.Time{}), true }
+}
+
+// conditionNames declares and types every name from the policy that is not a duty's.
+func conditionNames(p *Program) names {
+	ns := names{}
+	add := ns.add
 	class := add("class", cel.StringType, "the class of the incident", func(v *View) (any, bool) {
 		// An incident nobody has classified may yet turn out to be of any class.
 		return v.Class, v.Class != "" && v.Class != "unclassified"
@@ -152,23 +184,18 @@ func conditionNames(p *Program) names {
 	add("recipient.data_types", cel.ListType(cel.StringType), "the recipient's affected data", recipient(func(r *RecipientView) (any, bool) {
 		return types.NewStringList(strs, r.DataTypes), true
 	}))
-	happened := func(instant string) func(v *View) (any, bool) {
-		return func(v *View) (any, bool) { return !v.Instants[instant].Equal(time.Time{}), true }
-	}
 	for _, m := range Universal {
 		add("milestone."+m, cel.BoolType, been[m], happened(m))
 	}
 	for _, m := range p.Milestones {
 		add("milestone."+m.ID, cel.BoolType, "the incident is "+spaced(m.ID), happened(m.ID))
 	}
-	for _, d := range p.Duties {
-		p.dutyNames(d.ID, add, happened)
-	}
 	return ns
 }
 
-// dutyNames declares what conditions may read of one duty.
-func (p *Program) dutyNames(id string, add func(string, *cel.Type, string, func(*View) (any, bool)) *name, happened func(string) func(*View) (any, bool)) {
+// ofDuty declares what conditions may read of one duty.
+func (ns names) ofDuty(id string) {
+	add := ns.add
 	for _, at := range dutyInstants {
 		says := map[string]string{
 			"applies": "applies", "started": "has begun", "met": "is met", "late": "is late", "missed": "is missed", "waived": "was waived",
