@@ -227,6 +227,7 @@ type Person struct {
 	Name    string    `json:"name"`
 	Access  string    `json:"access"`
 	Roles   []string  `json:"roles"`
+	Called  bool      `json:"called"` // has an address that calls go to
 	Invited time.Time `json:"invited"`
 	Joined  time.Time `json:"joined,omitzero"`
 	Revoked time.Time `json:"revoked,omitzero"`
@@ -521,6 +522,11 @@ func (c *Client) Invite(ctx context.Context, id, name, access string, roles []st
 	}
 	err = c.Do(ctx, http.MethodPost, at("people"), map[string]any{"id": id, "name": name, "access": access, "roles": roles}, &out)
 	return out.Link, out.Expires, err
+}
+
+// SetEmail says where a person is called; "" takes the address away.
+func (c *Client) SetEmail(ctx context.Context, id, address string) error {
+	return c.Do(ctx, http.MethodPost, at("people", id, "email"), map[string]string{"email": address}, nil)
 }
 
 // Join uses an invitation's code.

@@ -131,16 +131,17 @@ type CheckBody struct {
 
 // PageBody is the body of every page fact.
 type PageBody struct {
-	Page   string    `json:"page"`
-	State  string    `json:"state"`
-	Duty   string    `json:"duty,omitempty"`
-	Role   string    `json:"role,omitempty"`
-	Due    time.Time `json:"due,omitzero"`
-	Round  int       `json:"round,omitempty"`
-	N      int       `json:"n,omitempty"`     // instances it is about
-	Party  string    `json:"party,omitempty"` // a recipient that is no merchant
-	Effect string    `json:"effect,omitempty"`
-	Code   string    `json:"code,omitempty"`
-	Seen   time.Time `json:"seen,omitzero"`
-	Retry  time.Time `json:"retry,omitzero"`
+	Page   string      `json:"page"`
+	State  string      `json:"state"`
+	Duty   string      `json:"duty,omitempty"`
+	Role   string      `json:"role,omitempty"`
+	Due    time.Time   `json:"due,omitzero"`
+	Round  int         `json:"round,omitempty"`
+	N      int         `json:"n,omitempty"`     // instances it is about
+	Party  string      `json:"party,omitempty"` // a recipient that is no merchant
+	To     []Principal `json:"to,omitempty"`    // who is called
+	Effect string      `json:"effect,omitempty"`
+	Code   string      `json:"code,omitempty"`
+	Seen   time.Time   `json:"seen,omitzero"`
+	Retry  time.Time   `json:"retry,omitzero"`
 }

@@ -167,11 +167,12 @@ type UndoActionCmd struct {
 // ReportAttempt is a worker saying that it is about to do Effect: the fact is durable before the
 // bytes leave. A worker that gets reason "already_attempted" must not act.
 type ReportAttempt struct {
-	Effect  Effect `json:"effect"`
-	Address string `json:"address,omitempty"`    // notices: sealed into the recipient's part
-	Message string `json:"message_id,omitempty"` // notices: Message-ID
-	Digest  string `json:"digest,omitempty"`     // notices: sha256 of the bytes to be sent
-	Point   string `json:"checkpoint,omitempty"` // notices: the checkpoint the mail carries
+	Effect  Effect      `json:"effect"`
+	Address string      `json:"address,omitempty"`    // notices: sealed into the recipient's part
+	Message string      `json:"message_id,omitempty"` // notices: Message-ID
+	Digest  string      `json:"digest,omitempty"`     // notices: sha256 of the bytes to be sent
+	Point   string      `json:"checkpoint,omitempty"` // notices: the checkpoint the mail carries
+	To      []Principal `json:"to,omitempty"`         // pages: who is called
 }
 
 // ReportResult is a worker saying what came of an effect.

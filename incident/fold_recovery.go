@@ -170,7 +170,7 @@ func foldPage(s *State, f Fact) error {
 		s.escalated(f, b)
 	case KindPageAttempted:
 		p.Attempts++
-		p.Attempted, p.NextTry = b.Effect, b.Retry
+		p.Attempted, p.NextTry, p.To = b.Effect, b.Retry, b.To
 	case KindPageUncertain:
 		p.Unsure++
 		p.Attempted, p.NextTry = "", b.Retry

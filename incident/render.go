@@ -359,5 +359,9 @@ func renderPage(f Fact) string {
 		KindPageOwed: "is called", KindPageAttempted: "is being called", KindPageSent: "was called", KindPageDeferred: "will be called again",
 		KindPageFailed: "could not be called", KindPageUncertain: "may not have been called",
 	}[f.Kind]
-	return fmt.Sprintf("Role %s %s: duty %s is still owed", b.Role, verb, b.Duty)
+	said := fmt.Sprintf("Role %s %s: duty %s is still owed", b.Role, verb, b.Duty)
+	if b.Code != "" && f.Kind != KindPageSent {
+		said += " (" + strings.ReplaceAll(b.Code, "_", " ") + ")"
+	}
+	return said
 }

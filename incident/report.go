@@ -63,6 +63,14 @@ func (w *work) look(e Effect) (r report, err error) {
 	return r, nil
 }
 
+// PageOf is the page that an effect carries out, or nil.
+func PageOf(s *State, e Effect) *Page {
+	if s == nil || e.Kind != EffectPage {
+		return nil
+	}
+	return s.Pages[pageOf(e)]
+}
+
 // pageOf takes the page's id out of the effect's: page/INCIDENT/ID/ATTEMPT.
 func pageOf(e Effect) string {
 	id := strings.TrimPrefix(e.ID, "page/"+e.Incident+"/")
@@ -105,7 +113,7 @@ func (w *work) reportAttempt(c ReportAttempt) (Reason, error) {
 		w.fact(KindCheckAttempted, CheckBody{Check: e.Check, State: CheckRunning, Run: w.base.Checks[e.Check].Run, Effect: e.ID})
 	case EffectPage:
 		p := w.base.Pages[pageOf(e)]
-		w.fact(KindPageAttempted, PageBody{Page: p.ID, State: PageSending, Duty: p.Duty, Role: p.Role, Effect: e.ID})
+		w.fact(KindPageAttempted, PageBody{Page: p.ID, State: PageSending, Duty: p.Duty, Role: p.Role, Effect: e.ID, To: c.To})
 	default:
 		a := w.base.action(e.Action)
 		w.fact(KindActionAttempted, ActionBody{Action: a.ID, State: a.State, Effect: e.ID})

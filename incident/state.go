@@ -197,18 +197,19 @@ type Switch struct {
 
 // Page is one call for a person: a role is told that a duty is still unmet.
 type Page struct {
-	ID        string    `json:"id"`
-	Duty      string    `json:"duty"`
-	Role      string    `json:"role"`
-	Due       time.Time `json:"due"`
-	State     string    `json:"state"` // owed, sending, sent, failed
-	N         int       `json:"n"`     // instances it is about
-	At        time.Time `json:"at"`
-	Attempts  int       `json:"attempts"`
-	Attempted string    `json:"attempted,omitempty"`
-	NextTry   time.Time `json:"next_try,omitzero"` // protocol time
-	Unsure    int       `json:"unsure,omitempty"`
-	Code      string    `json:"code,omitempty"`
+	ID        string      `json:"id"`
+	Duty      string      `json:"duty"`
+	Role      string      `json:"role"`
+	Due       time.Time   `json:"due"`
+	State     string      `json:"state"` // owed, sending, sent, failed
+	N         int         `json:"n"`     // instances it is about
+	At        time.Time   `json:"at"`
+	Attempts  int         `json:"attempts"`
+	Attempted string      `json:"attempted,omitempty"`
+	NextTry   time.Time   `json:"next_try,omitzero"` // protocol time
+	Unsure    int         `json:"unsure,omitempty"`
+	Code      string      `json:"code,omitempty"`
+	To        []Principal `json:"to,omitempty"` // who was called at the last attempt
 }
 
 // DutyState is where a duty stands. Unknown never silently drops a duty.

@@ -26,6 +26,7 @@ type Invite struct {
 	FullName string          `json:"name"`
 	Access   incident.Access `json:"access"`
 	Roles    []string        `json:"roles,omitempty"`
+	Email    Address         `json:"email,omitempty"` // where calls go; "" leaves what is known
 	CodeHash string          `json:"code_hash"`
 }
 
@@ -41,6 +42,12 @@ type ChangePerson struct {
 	Person string          `json:"id"`
 	Access incident.Access `json:"access"`
 	Roles  []string        `json:"roles"`
+}
+
+// SetAddress says where a person is called; "" takes the address away.
+type SetAddress struct {
+	Person string  `json:"id"`
+	Email  Address `json:"email"`
 }
 
 // RevokePerson ends an account: every token of it is refused from the next request on.
@@ -108,6 +115,7 @@ func (Invite) Name() string          { return "invite" }
 func (Join) Name() string            { return "join" }
 func (ChangePerson) Name() string    { return "change-person" }
 func (RevokePerson) Name() string    { return "revoke-person" }
+func (SetAddress) Name() string      { return "set-address" }
 func (IssueToken) Name() string      { return "issue-token" }
 func (RevokeToken) Name() string     { return "revoke-token" }
 func (IssueKey) Name() string        { return "issue-key" }

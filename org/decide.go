@@ -70,6 +70,8 @@ func Decide(s *State, c Command, ctx incident.Context) (incident.Decision, error
 		return d.join(c)
 	case ChangePerson:
 		return d.change(c)
+	case SetAddress:
+		return d.setAddress(c)
 	case RevokePerson:
 		return d.revokePerson(c)
 	case IssueToken:
@@ -186,7 +188,7 @@ func (d decider) invite(c Invite) (incident.Decision, error) {
 		}
 	}
 	if err := firstError(checkID("id", c.Person), checkText("name", c.FullName, 200), checkAccess(c.Access),
-		checkRoles(c.Roles), checkHash("code_hash", c.CodeHash)); err != nil {
+		checkRoles(c.Roles), checkAddress(c.Email), checkHash("code_hash", c.CodeHash)); err != nil {
 		return incident.Decision{}, err
 	}
 	if d.hashTaken(c.CodeHash) {
@@ -200,7 +202,7 @@ func (d decider) invite(c Invite) (incident.Decision, error) {
 		c.Roles = p.Roles
 	}
 	return one(Invited, d.fact(PersonInvited, invitedBody{Person: c.Person, Access: c.Access, Roles: sorted(c.Roles),
-		Code: c.CodeHash, Expires: d.ctx.Now.Add(InviteLife)}, "", textPart{Name: c.FullName}))
+		Code: c.CodeHash, Expires: d.ctx.Now.Add(InviteLife)}, "", textPart{Name: c.FullName, Email: c.Email}))
 }
 
 func (d decider) join(c Join) (incident.Decision, error) {

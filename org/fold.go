@@ -64,9 +64,10 @@ type (
 		Incident string `json:"incident,omitempty"`
 	}
 	textPart struct {
-		Name   string `json:"name,omitempty"`
-		Reason string `json:"reason,omitempty"`
-		Label  string `json:"label,omitempty"`
+		Name   string  `json:"name,omitempty"`
+		Reason string  `json:"reason,omitempty"`
+		Label  string  `json:"label,omitempty"`
+		Email  Address `json:"email,omitempty"`
 	}
 )
 
@@ -108,6 +109,7 @@ var folds = map[incident.Kind]func(*State, incident.Fact) error{
 	PersonJoined:        foldJoined,
 	PersonChanged:       foldChanged,
 	PersonRevoked:       foldRevoked,
+	PersonAddressed:     foldAddressed,
 	TokenIssued:         foldTokenIssued,
 	TokenRevoked:        foldTokenRevoked,
 	KeyIssued:           foldKeyIssued,
@@ -169,6 +171,9 @@ func foldInvited(s *State, f incident.Fact) error {
 	if text.Name != "" {
 		p.Name = text.Name
 	}
+	if text.Email != "" {
+		p.Email = text.Email
+	}
 	s.Invites[b.Code] = &Invitation{Person: b.Person, Made: f.Recorded, Expires: b.Expires}
 	return nil
 }
@@ -204,7 +209,7 @@ func foldRevoked(s *State, f incident.Fact) error {
 		return err
 	}
 	if p := s.People[b.Person]; p != nil {
-		p.Revoked = f.Recorded
+		p.Revoked, p.Email = f.Recorded, "" // who has left is not called
 	}
 	for _, i := range s.Invites {
 		if i.Person == b.Person && i.Used.IsZero() && i.Void.IsZero() {

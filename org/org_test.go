@@ -307,3 +307,52 @@ func TestWhateverIsAskedAnOwnerIsLeft(t *testing.T) {
 		}
 	})
 }
+
+// An address is known to the desk alone: it stands in no header of a fact and is never printed.
+func TestAnAddressIsSealedAndNeverPrinted(t *testing.T) {
+	const address = "omar.private@mail.example"
+	c := founded(t)
+	if _, err := c.give("person:lena", incident.Owner, org.Invite{Person: "omar", FullName: "Omar", Access: incident.Responder, CodeHash: org.Hash("omar")}); err != nil {
+		t.Fatal(err)
+	}
+	give := func(by incident.Principal, access incident.Access, email org.Address) incident.Reason {
+		reason, err := c.give(by, access, org.SetAddress{Person: "omar", Email: email})
+		if err != nil {
+			if strings.Contains(err.Error(), string(email)) && email != "" {
+				t.Errorf("a refusal repeats the address: %v", err)
+			}
+			return reasonOf(err)
+		}
+		return reason
+	}
+	for _, step := range []struct {
+		by     incident.Principal
+		access incident.Access
+		email  org.Address
+		want   incident.Reason
+	}{
+		{"person:nora", incident.Responder, address, org.NeedsOwner},
+		{"person:omar", incident.Responder, "Omar <" + address + ">", org.InvalidField},
+		{"person:omar", incident.Responder, "a@b.example,c@d.example", org.InvalidField},
+		{"person:omar", incident.Responder, address, org.Changed},
+		{"person:lena", incident.Owner, address, org.NothingToDo},
+	} {
+		if got := give(step.by, step.access, step.email); got != step.want {
+			t.Errorf("%s: %s, want %s", step.by, got, step.want)
+		}
+	}
+	if got := c.state.People["omar"].Email.Reveal(); got != address {
+		t.Errorf("the address is %q", got)
+	}
+	for _, f := range c.facts {
+		if strings.Contains(string(f.Body), address) {
+			t.Errorf("the address stands in the header of %s", f.Kind)
+		}
+	}
+	if printed := fmt.Sprintf("%v %+v %#v %s", c.state.People["omar"], *c.state.People["omar"], *c.state.People["omar"], c.state.People["omar"].Email); strings.Contains(printed, address) {
+		t.Errorf("printed: %s", printed)
+	}
+	if _, err := c.give("person:lena", incident.Owner, org.RevokePerson{Person: "omar", Reason: "left"}); err != nil || c.state.People["omar"].Email != "" {
+		t.Errorf("who has left is still called: %v", err)
+	}
+}

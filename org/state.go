@@ -24,6 +24,7 @@ const (
 	PersonJoined        incident.Kind = "person.joined"
 	PersonChanged       incident.Kind = "person.changed"
 	PersonRevoked       incident.Kind = "person.revoked"
+	PersonAddressed     incident.Kind = "person.addressed"
 	TokenIssued         incident.Kind = "token.issued"
 	TokenRevoked        incident.Kind = "token.revoked"
 	KeyIssued           incident.Kind = "key.issued"
@@ -67,6 +68,7 @@ type Person struct {
 	Name    string             `json:"name"`
 	Access  incident.Access    `json:"access"`
 	Roles   []string           `json:"roles,omitempty"`
+	Email   Address            `json:"email,omitempty"` // where calls go; "" when there is none
 	Invited time.Time          `json:"invited"`
 	By      incident.Principal `json:"by"`
 	Joined  time.Time          `json:"joined,omitzero"`  // zero: has not used an invitation yet

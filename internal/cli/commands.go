@@ -325,18 +325,23 @@ func (a *app) peopleCommands() *cobra.Command {
 				case !p.Joined.IsZero():
 					state = "joined"
 				}
-				rows = append(rows, []string{p.ID, p.Name, p.Access, strings.Join(p.Roles, ","), state})
+				called := "no address"
+				if p.Called {
+					called = "by mail"
+				}
+				rows = append(rows, []string{p.ID, p.Name, p.Access, strings.Join(p.Roles, ","), state, called})
 			}
-			a.table(w, 1, []string{"ID", "NAME", "ACCESS", "ROLES", "STATE"}, rows)
+			a.table(w, 1, []string{"ID", "NAME", "ACCESS", "ROLES", "STATE", "CALLED"}, rows)
 		})
 	}}
 
-	var name, access string
+	var name, access, address string
 	var roles []string
 	invite := &cobra.Command{Use: "invite ID", Short: "Invite a person, or make a new link for one; prints the link, which works once", Args: exactly("ID")}
 	invite.Flags().StringVar(&name, "name", "", "the person's name")
 	invite.Flags().StringVar(&access, "access", "responder", "viewer, responder or owner")
 	invite.Flags().StringArrayVar(&roles, "role", nil, "role of the policy (repeat for more)")
+	invite.Flags().StringVar(&address, "email", "", "where the person is called when a clock presses or a signature is missing")
 	invite.RunE = func(c *cobra.Command, args []string) error {
 		if name == "" {
 			name = args[0]
@@ -348,6 +353,11 @@ func (a *app) peopleCommands() *cobra.Command {
 		link, expires, err := server.Invite(a.context(c), args[0], name, access, roles)
 		if err != nil {
 			return err
+		}
+		if address != "" {
+			if err := server.SetEmail(a.context(c), args[0], address); err != nil {
+				return err
+			}
 		}
 		return a.show(map[string]any{"link": link, "expires": expires}, func(w io.Writer) {
 			fmt.Fprintf(w, "%s\nIt works once, until %s. Give it to the person over a channel you trust.\n", link, a.when(expires))
@@ -397,6 +407,21 @@ func (a *app) peopleCommands() *cobra.Command {
 		})
 	}}
 
+	email := &cobra.Command{Use: "email ID ADDRESS", Short: "Say where a person is called; none takes the address away", Args: exactly("ID", "ADDRESS"), RunE: func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		address, done := args[1], args[0]+" is called by mail."
+		if address == "none" {
+			address, done = "", args[0]+" has no address and is not called."
+		}
+		if err := server.SetEmail(a.context(c), args[0], address); err != nil {
+			return err
+		}
+		return a.show(map[string]any{"id": args[0], "called": address != ""}, func(w io.Writer) { fmt.Fprintln(w, done) })
+	}}
+
 	var why string
 	revoke := &cobra.Command{Use: "revoke ID", Short: "End an account; its tokens are refused from the next request on", Args: exactly("ID")}
 	revoke.Flags().StringVar(&why, "reason", "", "why, in one sentence")
@@ -410,7 +435,7 @@ func (a *app) peopleCommands() *cobra.Command {
 		}
 		return a.show(map[string]any{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked.\n", args[0]) })
 	}
-	return group("people", "Accounts: invite, join, revoke", list, invite, join, revoke)
+	return group("people", "Accounts: invite, join, address, revoke", list, invite, join, email, revoke)
 }
 
 // codeOf finds the code in what was pasted: a link, with or without words around it, or the code.

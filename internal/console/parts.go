@@ -82,6 +82,9 @@ func clockNote(f frame, c desk.ClockRow) string {
 	if c.Holder != "" {
 		parts = append(parts, "held by "+word(c.Holder))
 	}
+	if c.Called != "" {
+		parts = append(parts, c.Called)
+	}
 	return strings.Join(parts, " · ")
 }
 

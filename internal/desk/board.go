@@ -107,7 +107,7 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 		if n := recipients[groupOf(first)]; n > 1 {
 			b.Next.Count, b.Next.Recipient = n, ""
 		}
-		b.Next.Say = saySomething(p, b.Next)
+		b.Next.Say, b.Next.Called = saySomething(p, b.Next), called(s, b.Next.Duty)
 		b.MoreClocks = len(recipients) - 1
 	}
 	if s.Status == incident.StatusOpen {
@@ -152,6 +152,9 @@ func clockRows(p *policy.Program, s *incident.State) []ClockRow {
 	list := make([]ClockRow, 0, len(rows))
 	for _, row := range slices.SortedFunc(maps.Values(rows), compareClocks) {
 		row.Say = saySomething(p, row)
+		if running(row.State) {
+			row.Called = called(s, row.Duty)
+		}
 		list = append(list, *row)
 	}
 	return list

@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/notify"
+	"github.com/tocsin-ir/tocsin/org"
 	"github.com/tocsin-ir/tocsin/probe"
 )
 
@@ -339,6 +340,11 @@ func newNight(t *testing.T, at int, f fault) *night {
 	// The directory and the organisation are there before the night begins.
 	n.fail(n.store.Store.Update(context.Background(), func(tx ledger.Tx) error { return tx.PutMerchants(merchants) }))
 	_, err := n.desk.Found(context.Background())
+	n.fail(err)
+	// One of those who lead can be called by mail; the owner has no address.
+	_, err = n.desk.SubmitOrg(context.Background(), "", boss, org.Invite{Person: "lena", FullName: "Lena", Access: incident.Responder, Roles: []string{"lead"}, Email: "lena@staff.example", CodeHash: org.Hash("code")})
+	n.fail(err)
+	_, err = n.desk.SubmitOrg(context.Background(), "", Caller{Principal: "service:join", Access: incident.Service}, org.Join{CodeHash: org.Hash("code"), TokenID: "tok-1", TokenHash: org.Hash("token")})
 	n.fail(err)
 	n.steps.n, n.steps.writes = 0, nil
 	n.steps.at = at

@@ -177,13 +177,3 @@ func (d *Desk) Preview(ctx context.Context, inc, notice, party string) (Letter, 
 	}
 	return out, nil
 }
-
-// page tells a role that a clock presses. People have no address of their own in the directory
-// yet, so a page is recorded as not delivered and stands on the board, where it cannot be missed.
-func (d *Desk) page(ctx context.Context, s *incident.State, eff incident.Effect) error {
-	who := worker("page")
-	if ok, err := d.attempt(ctx, who, incident.ReportAttempt{Effect: eff}); err != nil || !ok {
-		return err
-	}
-	return d.report(ctx, who, incident.ReportResult{Effect: eff, Outcome: incident.Failed, Code: "no_address", Detail: "nobody who holds the role has an address"})
-}

@@ -102,6 +102,7 @@ type ClockRow struct {
 	Met       time.Time          `json:"met,omitzero"`
 	Why       string             `json:"why"`
 	Holder    string             `json:"holder,omitempty"` // role that owes it
+	Called    string             `json:"called,omitempty"` // who was called about it, in words; "" when nobody was
 	Missing   []incident.Missing `json:"missing,omitempty"`
 }
 

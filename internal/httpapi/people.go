@@ -22,6 +22,7 @@ type Person struct {
 	Name    string          `json:"name"`
 	Access  incident.Access `json:"access"`
 	Roles   []string        `json:"roles" nullable:"false"`
+	Called  bool            `json:"called" doc:"has an address that calls go to; the address itself is not shown"`
 	Invited time.Time       `json:"invited"`
 	Joined  time.Time       `json:"joined,omitzero"`
 	Revoked time.Time       `json:"revoked,omitzero"`
@@ -40,6 +41,7 @@ type inviteInput struct {
 		Name   string   `json:"name" minLength:"1" maxLength:"200"`
 		Access string   `json:"access" enum:"viewer,responder,owner"`
 		Roles  []string `json:"roles,omitempty" maxItems:"32"`
+		Email  string   `json:"email,omitempty" maxLength:"254" doc:"where calls go: clocks that press and signatures that are missing"`
 	}
 	host string
 	tls  bool
@@ -86,6 +88,14 @@ type changeInput struct {
 	Body struct {
 		Access string   `json:"access" enum:"viewer,responder,owner"`
 		Roles  []string `json:"roles" maxItems:"32" nullable:"false"`
+	}
+}
+
+type emailInput struct {
+	ID   string `path:"id" maxLength:"64"`
+	Key  string `header:"Idempotency-Key" maxLength:"200"`
+	Body struct {
+		Email string `json:"email" maxLength:"254" doc:"where calls go; empty takes the address away"`
 	}
 }
 
@@ -140,7 +150,7 @@ func (a *API) registerPeople(d Organisation) {
 		out := &peopleOutput{}
 		out.Body.People = []Person{}
 		for _, p := range state.People {
-			out.Body.People = append(out.Body.People, Person{ID: p.ID, Name: p.Name, Access: p.Access, Roles: full(p.Roles),
+			out.Body.People = append(out.Body.People, Person{ID: p.ID, Name: p.Name, Access: p.Access, Roles: full(p.Roles), Called: p.Email != "",
 				Invited: p.Invited, Joined: p.Joined, Revoked: p.Revoked})
 		}
 		slices.SortFunc(out.Body.People, func(a, b Person) int { return cmp.Compare(a.ID, b.ID) })
@@ -156,7 +166,7 @@ func (a *API) registerPeople(d Organisation) {
 		// A crash after the commit and before the answer leaves an invitation nobody can use; it
 		// expires, and a new one replaces it.
 		_, err := d.SubmitOrg(ctx, id, by, org.Invite{Person: in.Body.ID, FullName: in.Body.Name,
-			Access: incident.Access(in.Body.Access), Roles: in.Body.Roles, CodeHash: hash})
+			Access: incident.Access(in.Body.Access), Roles: in.Body.Roles, Email: org.Address(in.Body.Email), CodeHash: hash})
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
@@ -208,6 +218,12 @@ func (a *API) registerPeople(d Organisation) {
 	op.Tags, op.Errors = []string{"people"}, append(op.Errors, http.StatusNotFound, http.StatusConflict)
 	huma.Register(a.huma, op, func(ctx context.Context, in *changeInput) (*orgOutput, error) {
 		return a.submitOrg(ctx, d, in.Key, org.ChangePerson{Person: in.ID, Access: incident.Access(in.Body.Access), Roles: in.Body.Roles})
+	})
+
+	op = operation("set-address", http.MethodPost, "/v1/people/{id}/email", viewers, "Say where a person is called: an owner of anybody, everybody of themselves")
+	op.Tags, op.Errors = []string{"people"}, append(op.Errors, http.StatusNotFound, http.StatusConflict)
+	huma.Register(a.huma, op, func(ctx context.Context, in *emailInput) (*orgOutput, error) {
+		return a.submitOrg(ctx, d, in.Key, org.SetAddress{Person: in.ID, Email: org.Address(in.Body.Email)})
 	})
 
 	op = operation("sign-out", http.MethodPost, "/v1/signout", viewers, "End the token this request was made with")
