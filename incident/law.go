@@ -83,7 +83,7 @@ func (t *timer) ask(s *State, sub subject, v *policy.View) []policy.LawClock {
 	if t.p.Laws == nil {
 		return nil
 	}
-	q := policy.LawQuestion{Do: sub.d.Do, Party: partyKind(t.p, sub.d), Facts: v.Facts}
+	q := policy.LawQuestion{Do: sub.d.Do, Party: partyKind(t.p, sub.d), Facts: v.Facts, Within: t.p.Places}
 	if v.Scope != nil {
 		q.DataTypes = v.Scope.DataTypes
 	}

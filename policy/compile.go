@@ -122,6 +122,7 @@ func (c *compiler) policy(root *yaml.Node) {
 	c.phases(f)
 	c.review(f)
 	c.contact(f)
+	c.places(f)
 	c.pageNode = f.vals["page"]
 
 	c.placeholders(root)

@@ -250,6 +250,9 @@ var programWords = []worded[*Program]{
 		return p.Zone.String()
 	}),
 	valued("Hours", "business time", Changed, func(_ *Program, p *Program) string { return p.openTimes() }),
+	valued("Places", "list of places whose laws may apply", Changed, func(_ *Program, p *Program) string {
+		return list(p.Places, "and")
+	}),
 	{"Promptly", func(x *differ, _ string, a, b *Program) {
 		if a.Promptly != b.Promptly {
 			x.add(compareLengths(&a.Promptly, &b.Promptly), "time", "where this policy says promptly, we now aim for %s instead of %s", b.Promptly.Words(), a.Promptly.Words())

@@ -44,7 +44,7 @@ func FullProgram() *Program {
 	when := func(s string) *Condition { return &Condition{Source: s, Say: "it is so: " + s} }
 	clock := Clock{Kind: "after", Span: calendar.Span{Target: &one, Limit: &two}, Anchor: Anchor{Names: []string{"confirmed"}}, Text: "1h..2h after confirmed", When: when("severity == 'high'"), Cell: Cell{By: "severity", Level: "high"}}
 	return &Program{
-		ID: "full", Title: "Policy", Owner: "Acme", Updated: "2026-11-22", Zone: time.UTC, Hours: hours, Promptly: one, Starts: "detected",
+		ID: "full", Title: "Policy", Owner: "Acme", Updated: "2026-11-22", Zone: time.UTC, Hours: hours, Promptly: one, Starts: "detected", Places: []string{"EU"},
 		Severities: []Level{{ID: "high", Means: "much", When: when("x")}},
 		Scales:     []Scale{{ID: "maturity", Means: "how sure we are", Levels: []Level{{ID: "sure", Means: "we know", When: when("y")}}}},
 		Classes:    []Class{{ID: "leak", Means: "data leaked", Signals: []string{"export"}, Promise: []string{"CLS-1"}}},

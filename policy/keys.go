@@ -109,6 +109,7 @@ var shapes = map[string]*shape{
 		{name: "phases", form: phaseList, of: "a phase", doc: "The steps of the procedure, in the order of the page."},
 		{name: "review", form: ids, doc: "The parts that every review must have."},
 		{name: "contact", form: aMapping, of: "contact", doc: "Where problems are reported."},
+		{name: "law", form: aMapping, of: "law", doc: "Which law may apply."},
 		{name: "page", form: proseLines, doc: "The public page. Numbers come from the rules: {duties.tell_merchants.due}."},
 	}},
 	"time": {"How time is counted.", []key{
@@ -216,6 +217,9 @@ var shapes = map[string]*shape{
 		{name: "says", form: proseLines, doc: "The text of the step."},
 		{name: "tasks", form: ids, doc: "What is done in it."},
 		{name: "promise", form: texts, doc: "Your ids of what you promise in public."},
+	}},
+	"law": {"Which law may apply.", []key{
+		{name: "where", form: texts, doc: "The only places where those live whose data you hold: countries (DE), parts of countries (US-CA), EU. Laws of other places are left out."},
 	}},
 	"contact": {"Where problems are reported.", []key{
 		{name: "email", form: aText, doc: "The address reports are sent to."},

@@ -1,7 +1,12 @@
 package policy
 
 import (
+	"regexp"
+	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/text/language"
 
 	"github.com/tocsin-ir/tocsin/calendar"
 )
@@ -24,6 +29,7 @@ type LawQuestion struct {
 	Party     string // the kind of the party that is told: controller, authority, individuals, platform, …
 	Facts     map[string]any
 	DataTypes []string
+	Within    []string // where they can live at all, as the policy says: also EU; nil: anywhere
 	Regions   []string // of the customers in scope, ISO 3166-1 or -2; nil while no scope is known
 	Recipient *RecipientView
 }
@@ -42,3 +48,27 @@ type LawClock struct {
 	Verified string         // seen, partial, secondary or unseen: how far the figure was checked
 	AsOf     string         // date of the research, 2006-01-02
 }
+
+// places reads where those live whose data is held. A name that nobody knows would leave out every
+// law in silence, so it is an error.
+func (c *compiler) places(f fields) {
+	if !f.has("law") {
+		return
+	}
+	for _, t := range c.fields(f.vals["law"], "law").texts("where") {
+		country, part, parted := strings.Cut(t.s, "-")
+		region, err := language.ParseRegion(country)
+		switch known := err == nil && region.IsCountry() && region.String() == country; {
+		case country == "UK":
+			c.errorf(t.pos, "bad-value", "write GB", "where: the code of the United Kingdom is GB")
+		case t.s != "EU" && !known, parted && !partForm.MatchString(part):
+			c.errorf(t.pos, "bad-value", "write a code of ISO 3166, such as DE or US-CA, or EU", "where: there is no place %s", short(t.s))
+		case slices.Contains(c.p.Places, t.s):
+			c.errorf(t.pos, "duplicate-value", "", "where: %s is named twice", t.s)
+		default:
+			c.p.Places = append(c.p.Places, t.s)
+		}
+	}
+}
+
+var partForm = regexp.MustCompile(`^[A-Z0-9]{1,3}$`)

@@ -399,7 +399,7 @@ func (c *compiler) laxer() {
 		imported := slices.ContainsFunc(d.Due, func(k Clock) bool { return k.Kind == "law" })
 		var laws []LawClock
 		if c.p.Parties[i].Kind != "" {
-			laws = c.p.Laws.Clocks(LawQuestion{Do: d.Do, Party: c.p.Parties[i].Kind})
+			laws = c.p.Laws.Clocks(LawQuestion{Do: d.Do, Party: c.p.Parties[i].Kind, Within: c.p.Places})
 		}
 		if imported {
 			if len(laws) == 0 {

@@ -36,6 +36,8 @@ type Program struct {
 	Promptly calendar.Length // the target behind "promptly" and "without undue delay"
 	Starts   string          // the milestone a clock starts at when it names none
 
+	Places []string // where those live whose data is held: ISO 3166-1 or -2, or EU; nil: anywhere. Laws of other places are left out
+
 	Severities []Level // worst first
 	Scales     []Scale // further axes beside the severity, such as the maturity of the evidence
 	Classes    []Class

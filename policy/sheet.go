@@ -178,6 +178,9 @@ func (p *Program) lawElements() []Element {
 		out = append(out, para(act+", these laws may set the time; the earliest that applies runs:", tag))
 		out = append(out, items...)
 	}
+	if len(p.Places) > 0 && len(out) > 0 {
+		out = append(out, para("We hold data of people in "+list(p.Places, "and")+" only, so laws of other places are left out."))
+	}
 	if p.Laws != nil && len(out) > 0 {
 		out = append(out, Element{Kind: Small, Sentences: []Sentence{{Text: "Catalogue of laws: " + p.Laws.Version() + ". It is no legal advice."}}})
 	}
@@ -195,7 +198,7 @@ func (d Duty) byLaw() bool {
 
 // lawQuestion asks the catalogue about a duty while nothing is known of an incident.
 func (p *Program) lawQuestion(d Duty) LawQuestion {
-	q := LawQuestion{Do: d.Do, Facts: map[string]any{}}
+	q := LawQuestion{Do: d.Do, Facts: map[string]any{}, Within: p.Places}
 	if party := p.party(d.To); party != nil {
 		if q.Party = party.Kind; q.Party == "" && (party.Affected || party.All) {
 			q.Party = "controller"

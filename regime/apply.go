@@ -63,7 +63,7 @@ func (c *Catalogue) Explain(q policy.LawQuestion) []Explanation {
 			default:
 				e.Clock = c.clock(r, d, q, where)
 				e.Why = e.Clock.Applies.Why
-				e.Elsewhere = len(r.Jurisdiction) > 0 && within(r.Jurisdiction, where, q.Regions != nil).Value == policy.False
+				e.Elsewhere = len(r.Jurisdiction) > 0 && within(r.Jurisdiction, where, q).Value == policy.False
 			}
 			out = append(out, e)
 		}
@@ -130,7 +130,7 @@ func text(r Regime, d Duty) string {
 func verdict(r *Regime, d *Duty, q policy.LawQuestion, where []string) policy.Verdict {
 	parts := make([]policy.Verdict, 0, len(d.when)+1)
 	if len(r.Jurisdiction) > 0 {
-		if parts = append(parts, within(r.Jurisdiction, where, q.Regions != nil)); parts[0].Value == policy.False {
+		if parts = append(parts, within(r.Jurisdiction, where, q)); parts[0].Value == policy.False {
 			return parts[0] // most laws of the world, for most incidents
 		}
 	}
@@ -169,8 +169,8 @@ func placesOf(q policy.LawQuestion) []string {
 }
 
 // within says whether somebody the law protects is affected. A country without its state may be in
-// a state's reach; nobody knows. Scoped says that all places are known.
-func within(jurisdiction, places []string, scoped bool) policy.Verdict {
+// a state's reach; nobody knows.
+func within(jurisdiction, places []string, q policy.LawQuestion) policy.Verdict {
 	maybe := ""
 	for _, place := range places {
 		for _, j := range jurisdiction {
@@ -185,10 +185,25 @@ func within(jurisdiction, places []string, scoped bool) policy.Verdict {
 	switch {
 	case maybe != "":
 		return policy.Verdict{Value: policy.Unknown, Missing: []string{"scope.regions"}, Why: "somebody in " + maybe + " is affected, and nobody knows in which part of it"}
-	case !scoped:
+	case q.Regions == nil && q.Within != nil && !slices.ContainsFunc(q.Within, func(place string) bool { return overlap(place, jurisdiction) }):
+		return policy.Verdict{Value: policy.False, Why: "the policy says that nobody affected can live in its reach"}
+	case q.Regions == nil:
 		return policy.Verdict{Value: policy.Unknown, Missing: []string{"scope.regions"}, Why: "nobody knows yet where those affected live"}
 	}
 	return policy.Verdict{Value: policy.False, Why: "nobody affected lives in its reach"}
+}
+
+// union are the members of the European Union.
+var union = []string{"AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"}
+
+// overlap says whether somebody in a place can be in the reach of a law.
+func overlap(place string, jurisdiction []string) bool {
+	if place == "EU" {
+		return slices.ContainsFunc(union, func(member string) bool { return overlap(member, jurisdiction) })
+	}
+	return slices.ContainsFunc(jurisdiction, func(j string) bool {
+		return j == place || strings.HasPrefix(j, place+"-") || strings.HasPrefix(place, j+"-")
+	})
 }
 
 // predicate is one fact that a duty asks for.
