@@ -27,6 +27,8 @@ type boardView struct {
 	More    bool // there are more settled ones
 	Off     []desk.Switch
 	Drilled *lastDrill
+
+	Programme []desk.ClockRow // what is owed without an incident
 }
 
 // lastDrill is when a drill was last played, and whether every promise was kept.
@@ -55,6 +57,11 @@ func (c *Console) boardPage(w http.ResponseWriter, r *http.Request) error {
 			v.Off = append(v.Off, s)
 		}
 	}
+	clocks, err := c.desk.ProgrammeClocks(ctx)
+	if err != nil {
+		return err
+	}
+	v.Programme = owedNow(clocks)
 	if v.Page.Open == 0 && c.opt.LastDrill != nil {
 		if at, kept, ok := c.opt.LastDrill(); ok {
 			v.Drilled = &lastDrill{at, kept}

@@ -55,6 +55,13 @@ type Incidents interface {
 	MerchantNames(ctx context.Context, ids []string) (map[string]string, error)
 }
 
+// Programme is what the policy owes without an incident.
+type Programme interface {
+	Programme(context.Context) (*incident.State, error)
+	ProgrammeClocks(context.Context) ([]desk.ClockRow, error)
+	SubmitProgramme(ctx context.Context, id string, by desk.Caller, c incident.Command) (desk.Outcome, error)
+}
+
 // People is what signing in and joining need.
 type People interface {
 	Authenticate(ctx context.Context, bearer string) (desk.Identity, error)
@@ -65,6 +72,7 @@ type People interface {
 // Desk is what the console needs of the desk.
 type Desk interface {
 	Incidents
+	Programme
 	People
 	PolicyProgram(context.Context) *policy.Program
 	PolicyBefore(context.Context) (before *policy.Program, since time.Time, err error)
@@ -121,6 +129,8 @@ func New(d Desk, opt Options) *Console {
 
 	c.page("GET /{$}", c.boardPage)
 	c.page("GET /settled", c.settledPage)
+	c.page("GET /programme", c.programmePage)
+	c.acting("POST /programme", c.doProgramme)
 	c.acting("GET /open", c.openPage)
 	c.acting("POST /open", c.open)
 	c.page("GET /incidents/{id}", c.roomPage)

@@ -76,6 +76,11 @@ func fill(d *desktest.Desk) {
 	missed := desk.ClockRow{Incident: "INC-1", Duty: "contain", State: incident.DutyMissed, Say: "Contain", Due: now.Add(-time.Minute), Why: "2 hours after detected"}
 	not := desk.ClockRow{Incident: "INC-1", Duty: "tell_authority", State: incident.DutyNot, Say: "Tell the authority", Why: "not due because no personal data was read"}
 	d.Running["INC-1"] = []desk.ClockRow{missed, tell, not}
+	d.Yearly = &incident.State{Programme: true, Done: []incident.DoneOf{{Duty: "drill", At: now.AddDate(0, 0, -100), By: "person:lena", Note: "see the wiki " + hostile}}}
+	d.Running[desk.OrgChain] = []desk.ClockRow{
+		{Incident: "programme", Duty: "drill", State: incident.DutyMissed, Say: "Run a drill", Due: now.AddDate(0, 0, -10), Why: "90 days after it was last done", Holder: "lead", Called: "lead called by mail: lena"},
+		{Incident: "programme", Duty: "reread", State: incident.DutyRunning, Say: "Read the policy again", Due: now.AddDate(0, 3, 0), Why: "once in each year", Holder: "lead"},
+	}
 	d.Rows = []desk.BoardRow{
 		{ID: "INC-1", Title: hostile, Class: "unauthorised_access", Severity: "critical", Status: incident.StatusOpen, Opened: s.Opened, Lead: "Lena",
 			Milestones: map[string]time.Time{"suspected": now.Add(-43 * time.Minute), "confirmed": now.Add(-26 * time.Minute)}, Next: &tell, MoreClocks: 2, Missed: 1, Closed: []string{"restore"}, People: 18211, Merchants: 214},

@@ -29,6 +29,7 @@ type Desk struct {
 	Program    *policy.Program
 	Before     *policy.Program // what was in force until Since
 	Since      time.Time
+	Yearly     *incident.State // the programme; its clocks are Running[desk.OrgChain]
 	States     map[string]*incident.State
 	Rows       []desk.BoardRow
 	Running    map[string][]desk.ClockRow
@@ -214,10 +215,17 @@ func (d *Desk) Clocks(_ context.Context, id string) ([]desk.ClockRow, error) {
 	return all, nil
 }
 
-// Programme is not there: the fake policy has not been published.
-func (d *Desk) Programme(context.Context) (*incident.State, error) { return nil, desk.ErrNotFound }
+// Programme is not there while the fake policy has not been published, which is when Yearly is nil.
+func (d *Desk) Programme(context.Context) (*incident.State, error) {
+	if d.Yearly == nil {
+		return nil, desk.ErrNotFound
+	}
+	return d.Yearly, nil
+}
 
-func (d *Desk) ProgrammeClocks(context.Context) ([]desk.ClockRow, error) { return nil, nil }
+func (d *Desk) ProgrammeClocks(context.Context) ([]desk.ClockRow, error) {
+	return d.Running[desk.OrgChain], nil
+}
 
 func (d *Desk) SubmitProgramme(ctx context.Context, id string, by desk.Caller, c incident.Command) (desk.Outcome, error) {
 	return d.Submit(ctx, desk.Request{ID: id, Incident: desk.OrgChain, Command: c, Caller: by})
