@@ -4,9 +4,10 @@ GO    ?= go
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w
 
-# What runs alone: whole drills and benchmarks want the machine for themselves, and the documents'
-# tests build programs. Everything else runs under the race detector.
-APART := /internal/drill$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$
+# What runs without the race detector: whole drills, their judge and benchmarks want the machine for
+# themselves, the documents' tests build programs, and the attacks are tests of a whole server whose
+# packages are all raced on their own.
+APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$
 
 .PHONY: help build drill test test-deps check unit race rest drills soak vuln generate fmt bench clean
 

@@ -2,8 +2,9 @@ package bench
 
 import "context"
 
-// detectParts are what the benchmark detect measures, in this order.
-var detectParts = []func(context.Context, Options) ([]Result, error){sigmaBench, entityMemory, plantedFigures, labelledFigures, nabFigures}
+// detectParts are what the benchmark detect measures, in this order: first what needs files that
+// flags name, so that a wrong name is said at once.
+var detectParts = []func(context.Context, Options) ([]Result, error){labelledFigures, nabFigures, sigmaBench, entityMemory, plantedFigures}
 
 // detection measures the detectors. Parts that need outside material run when a flag names it.
 func detection(ctx context.Context, o Options) ([]Result, error) {

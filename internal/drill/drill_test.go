@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,24 +76,13 @@ func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
 	}
 }
 
-// Every other policy is drilled over a short month, judged against its own promises; the long runs
-// drill them over the whole one.
-func TestEveryShippedPolicyKeepsItsOwnPromises(t *testing.T) {
-	m, err := scenarios.Load("stolen-token")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, id := range slices.Sorted(maps.Keys(m.Policies)) {
-		if id == "pickandpack" {
-			continue // drilled above, over the whole month
-		}
-		t.Run(id, func(t *testing.T) {
-			o := reduced(t)
-			o.Policy = id
-			if card := play(t, o); !card.OK {
-				t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
-			}
-		})
+// The policy that is least like pickandpack is drilled over a short month, judged against its own
+// promises; the long runs drill every policy over the whole one.
+func TestAnotherPolicyKeepsItsOwnPromises(t *testing.T) {
+	o := reduced(t)
+	o.Policy = "mynty"
+	if card := play(t, o); !card.OK {
+		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
 	}
 }
 

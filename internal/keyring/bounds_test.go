@@ -14,19 +14,20 @@ func TestKeysInMemoryAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	r.most = 500
 	before, err := r.Key("pseudonym", "m_0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ids := make([]string, maxCached+10)
+	ids := make([]string, r.most+10)
 	for i := range ids {
 		ids[i] = fmt.Sprint("m_", i)
 	}
 	if err := r.Prepare("pseudonym", ids...); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.keys); n > maxCached {
-		t.Errorf("%d keys are held in memory, at most %d may be", n, maxCached)
+	if n := len(r.keys); n > r.most {
+		t.Errorf("%d keys are held in memory, at most %d may be", n, r.most)
 	}
 	if after, err := r.Lookup("pseudonym", "m_0"); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the key of m_0 is another one, %v", err)

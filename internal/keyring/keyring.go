@@ -53,7 +53,8 @@ type Ring struct {
 	db  *sql.DB
 
 	mu      sync.Mutex // guards what follows, and makes each key be made once
-	keys    map[slot][Size]byte
+	keys    map[slot][Size]byte // at most most of them
+	most    int
 	signers map[string]signer
 	closed  bool
 }
@@ -90,7 +91,7 @@ func Open(dir string) (*Ring, error) {
 	) WITHOUT ROWID`); err != nil {
 		return nil, errors.Join(fmt.Errorf("keyring: prepare %s: %w", path, err), db.Close())
 	}
-	return &Ring{dir: dir, db: db, keys: map[slot][Size]byte{}, signers: map[string]signer{}}, nil
+	return &Ring{dir: dir, db: db, keys: map[slot][Size]byte{}, most: maxCached, signers: map[string]signer{}}, nil
 }
 
 // Close closes the ring and forgets every key. It may be called twice.
@@ -207,7 +208,7 @@ func (r *Ring) load(s slot) ([Size]byte, error) {
 		return [Size]byte{}, fmt.Errorf("keyring: key %s/%s has %d bytes, want %d", s.purpose, s.id, len(stored), Size)
 	}
 	key := [Size]byte(stored)
-	if len(r.keys) >= maxCached {
+	if len(r.keys) >= r.most {
 		clear(r.keys) // they are read again as they are needed
 	}
 	r.keys[s] = key
