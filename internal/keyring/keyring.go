@@ -52,7 +52,7 @@ type Ring struct {
 	dir string
 	db  *sql.DB
 
-	mu      sync.Mutex // guards what follows, and makes each key be made once
+	mu      sync.Mutex          // guards what follows, and makes each key be made once
 	keys    map[slot][Size]byte // at most most of them
 	most    int
 	signers map[string]signer
