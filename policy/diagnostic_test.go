@@ -53,11 +53,7 @@ func TestBadPoliciesAreExplained(t *testing.T) {
 			if a.Files[0].Name == "policy.yaml" {
 				src = completed(src)
 			}
-			var options []policy.Option
-			if strings.Contains(string(a.Comment), "expecting") {
-				options = append(options, policy.Expecting())
-			}
-			p, diags := policy.Compile("policy.yaml", []byte(src), options...)
+			p, diags := policy.Compile("policy.yaml", []byte(src), badOptions(a)...)
 			var b strings.Builder
 			for _, d := range diags {
 				b.WriteString(d.String() + " #" + d.Code + "\n")

@@ -300,7 +300,7 @@ func (c *compiler) dutyDue(l fields, d *Duty) {
 		c.errorf(l.at("do"), "missing-key", "write every: 4h, or do: notify to tell once", "the duty %s updates, and does not say how often", d.ID)
 	}
 	switch {
-	case l.has("due"):
+	case len(l.texts("due")) > 0:
 	case !l.has("every"):
 		c.undue[d.ID] = l.pos
 	case d.For == "incident":

@@ -114,6 +114,7 @@ func (r *reader) read(text []byte) []byte {
 // block does what one block says and gives it back as it should be.
 func (r *reader) block(info []string, body string) string {
 	switch {
+	case slices.Equal(info, []string{"yaml", "bad"}): // of the index of errors, which is made by its own test
 	case slices.Equal(info, []string{"yaml"}):
 		r.settle()
 		r.part(body)
