@@ -24,6 +24,13 @@ var settles = map[Verb][]string{
 // outside are the verbs that have a meaning without an incident.
 var outside = []Verb{Notify, Announce, ReRead, Perform}
 
+// otherVerbs are what authors write for a verb of the language.
+var otherVerbs = map[string]string{
+	"acknowledge": "do: decide, of: acknowledged", "confirm": "do: decide, of: [confirmed, dismissed]", "dismiss": "do: decide, of: [confirmed, dismissed]",
+	"triage": "do: decide, of: [confirmed, dismissed]", "resolve": "do: reach, of: resolved", "close": "do: reach, of: closed", "fix": "do: reach, of: remediated",
+	"tell": "do: notify", "inform": "do: notify", "report": "do: notify", "respond": "do: decide, of: acknowledged", "ask": "do: answer, and of: the fact",
+}
+
 func (c *compiler) duties(f fields) {
 	for _, e := range c.named(f.vals["duties"], "duties", "a duty") {
 		l := c.fields(e.val, "a duty")
@@ -31,7 +38,11 @@ func (c *compiler) duties(f fields) {
 		d.Who = c.role(l.need("who", "lead"))
 		if t := l.need("do", "notify"); t.s != "" {
 			if !slices.Contains(verbs, t.s) {
-				c.errorf(t.pos, "bad-value", didYouMean(t.s, verbs, "write do: perform, and say what in task; or one of "+list(verbs, "and")), "do: there is no verb %s", short(t.s))
+				hint := didYouMean(t.s, verbs, "write do: perform, and say what in task; or one of "+list(verbs, "and"))
+				if known, ok := otherVerbs[t.s]; ok {
+					hint = "write " + known
+				}
+				c.errorf(t.pos, "bad-value", hint, "do: there is no verb %s", short(t.s))
 			}
 			d.Do = Verb(t.s)
 		}
