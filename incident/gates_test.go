@@ -86,6 +86,19 @@ func TestAGatePagesItsSignersWhenNothingElseIsMissingAndAClockWaits(t *testing.T
 	w.must(lena, RestoreService{Reason: "x"}, ReasonRestored)
 }
 
+// The decision not to do what is owed, signed by two: each decision needs both of them anew.
+func TestADutyIsLetGoOfWithTheSignaturesAGateAsksFor(t *testing.T) {
+	w := gated(t, policy.Gate{ID: "waive", Guards: "waive", Sign: []policy.Signature{{N: 1, Role: "lead"}, {N: 1, Role: "engineers"}}})
+	w.confirmed()
+	w.refused(lena, Waive{Duty: "back", Reason: "nobody is at risk"}, RefusedGate)
+	w.must(nadia, Sign{Gate: "waive"}, ReasonSigned)
+	w.must(lena, Waive{Duty: "back", Reason: "nobody is at risk"}, ReasonWaived)
+	w.wantDuty("back", DutyWaived)
+	if len(w.s.Signatures["waive"]) != 0 {
+		t.Fatal("the signatures for one decision serve for another")
+	}
+}
+
 func TestASignatureLowersTheSeverityWhereAGateSaysWhose(t *testing.T) {
 	w := gated(t, policy.Gate{ID: "down", Guards: "lower", Sign: []policy.Signature{{N: 1, Role: "engineers"}}})
 	w.open()

@@ -78,7 +78,7 @@ func channelNames() []string {
 var kinds = []string{"controller", "processor", "authority", "individuals", "platform", "acquirer", "insurer", "police", "media", "provider", "staff", "public"}
 
 // guarded are the commands a gate can refuse.
-var guarded = []string{"restore", "close", "notify", "rotate", "dismiss", "lower", "publish"}
+var guarded = []string{"restore", "close", "notify", "rotate", "dismiss", "lower", "publish", "waive"}
 
 // probes are the kinds of check. A check of kind connector is the proof a connector makes itself
 // when its action has been applied; a check of kind person is somebody's word.

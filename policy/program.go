@@ -271,7 +271,7 @@ type Escalation struct {
 // exactly those that are not satisfied. Unknown is shut.
 type Gate struct {
 	ID        string
-	Guards    string     // restore, close, notify, rotate, dismiss, lower (a severity), publish, or the id of an action
+	Guards    string     // restore, close, notify, rotate, dismiss, lower (a severity), publish, waive (a duty), or the id of an action
 	When      *Condition // the gate stands only while this is not proved false; nil: always
 	Need      []*Condition
 	Sign      []Signature

@@ -7,6 +7,7 @@ func (p *Program) guards(g Gate) string {
 	if s, ok := map[string]string{
 		"restore": "service is not restored", "close": "an incident is not closed", "notify": "no notice is sent",
 		"rotate": "no secret is rotated", "dismiss": "no report is dismissed", "lower": "no severity is lowered", "publish": "nothing is published",
+		"waive": "no duty is let go of",
 	}[g.Guards]; ok {
 		return s
 	}
