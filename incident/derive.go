@@ -111,22 +111,38 @@ func (w *work) allTold(s *State) (at time.Time, ok bool) {
 	return at, ok
 }
 
-// deriveSeverity takes the worst level whose condition is proved, unless a person has set the
-// severity: people raise freely, and lower with a signature.
+// deriveSeverity sets the severity by what is known, unless a person has set it: people raise
+// freely, and lower with a signature.
 func (w *work) deriveSeverity(s *State, v *policy.View) {
 	if s.SeverityBy != "" && triggerOf(s.SeverityBy) == "person" {
 		return
 	}
-	for _, l := range w.p.Severities {
-		if l.ID == s.Severity {
-			return
+	if level, why := raised(w.p.Severities, s.Severity, v); level != "" {
+		w.rule(KindSeverity, w.now, SeverityBody{From: s.Severity, Severity: level}, own(Reasoned{why}))
+	}
+}
+
+// raised is the worst level above now whose condition is proved; or the last one, when it has no
+// condition and that of every other is ruled out, because it is for everything else. Levels stand
+// worst first; none is "".
+func raised(levels []policy.Level, now string, v *policy.View) (level, why string) {
+	ruledOut := 0
+	for i, l := range levels {
+		if l.ID == now {
+			return "", ""
 		}
 		if l.When == nil {
+			if i > 0 && i == len(levels)-1 && ruledOut == i {
+				return l.ID, "every other level is ruled out"
+			}
 			continue
 		}
-		if verdict := l.When.Eval(*v); verdict.Value == policy.True {
-			w.rule(KindSeverity, w.now, SeverityBody{From: s.Severity, Severity: l.ID}, own(Reasoned{"proved: " + verdict.Why}))
-			return
+		switch verdict := l.When.Eval(*v); verdict.Value {
+		case policy.True:
+			return l.ID, "proved: " + verdict.Why
+		case policy.False:
+			ruledOut++
 		}
 	}
+	return "", ""
 }

@@ -58,8 +58,8 @@ func foldScale(s *State, f Fact) error {
 	return nil
 }
 
-// deriveScales takes the worst level whose condition is proved, for scales whose levels carry
-// conditions, unless a person has set the level.
+// deriveScales sets the levels of the policy's own scales by what is known, unless a person has set
+// them.
 func (w *work) deriveScales(s *State, v *policy.View) {
 	for i := range w.p.Scales {
 		scale := &w.p.Scales[i]
@@ -71,17 +71,8 @@ func (w *work) deriveScales(s *State, v *policy.View) {
 		if now != nil {
 			from = now.Level
 		}
-		for _, l := range scale.Levels {
-			if l.ID == from {
-				break
-			}
-			if l.When == nil {
-				continue
-			}
-			if verdict := l.When.Eval(*v); verdict.Value == policy.True {
-				w.rule(KindScale, w.now, ScaleBody{Scale: scale.ID, From: from, Level: l.ID}, own(Reasoned{"proved: " + verdict.Why}))
-				break
-			}
+		if level, why := raised(scale.Levels, from, v); level != "" {
+			w.rule(KindScale, w.now, ScaleBody{Scale: scale.ID, From: from, Level: level}, own(Reasoned{why}))
 		}
 	}
 }

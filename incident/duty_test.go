@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 const h = time.Hour
@@ -81,6 +83,41 @@ func TestAProvedLevelSetsTheSeverityUntilAPersonDoes(t *testing.T) {
 	w.must(ticker, Tick{}, ReasonNothingChanged)
 	if w.s.Severity != "high" {
 		t.Fatalf("severity %q was raised against a person's word", w.s.Severity)
+	}
+}
+
+// The last level is for everything else: it needs no condition of its own, and stands once all
+// others are ruled out, and not before.
+func TestTheLastLevelStandsOnceEveryOtherIsRuledOut(t *testing.T) {
+	is := func(fact string) *policy.Condition {
+		return policy.NewCondition(fact, fact, func(v policy.View) policy.Verdict {
+			if answer, known := v.Facts[fact].(bool); known {
+				return truth(answer, fact)
+			}
+			return policy.Verdict{Value: policy.Unknown}
+		})
+	}
+	levels := []policy.Level{{ID: "critical", When: is("a")}, {ID: "high", When: is("b")}, {ID: "rest"}}
+	for _, c := range []struct {
+		facts     map[string]any
+		now, want string
+	}{
+		{map[string]any{}, "", ""},
+		{map[string]any{"a": false}, "", ""},
+		{map[string]any{"a": false, "b": false}, "", "rest"},
+		{map[string]any{"a": false, "b": false}, "high", ""}, // lowering takes a signature
+		{map[string]any{"b": true}, "rest", "high"},
+		{map[string]any{"a": true, "b": true}, "", "critical"},
+	} {
+		if got, why := raised(levels, c.now, &policy.View{Facts: c.facts}); got != c.want || (got == "") != (why == "") {
+			t.Errorf("with %v, now %q: %q because %q, want %q", c.facts, c.now, got, why, c.want)
+		}
+	}
+	if got, _ := raised([]policy.Level{{ID: "only"}}, "", &policy.View{}); got != "" {
+		t.Errorf("a level of its own, without a condition, was set to %q", got)
+	}
+	if got, _ := raised([]policy.Level{{ID: "high"}, {ID: "low"}}, "", &policy.View{}); got != "" {
+		t.Errorf("levels without conditions are people's to set, not %q", got)
 	}
 }
 
