@@ -122,9 +122,14 @@ func (n *namer) unknownName(path []string, pos Pos) bool {
 			candidates = append(candidates, bare)
 		}
 	}
-	hint := didYouMean(id, candidates, "")
+	hint := ""
+	for _, known := range n.names { // severity == critical
+		if slices.Contains(known.values, id) {
+			hint = "write it in quotes: '" + id + "'"
+		}
+	}
 	if hint == "" {
-		hint = didYouMean(id, all, "")
+		hint = didYouMean(id, candidates, didYouMean(id, all, ""))
 	}
 	for _, c := range all { // personal_data for fact.personal_data
 		if _, last, dotted := strings.Cut(c, "."); dotted && hint == "" && last == id {
