@@ -271,7 +271,7 @@ func (m *matcher) compute(ev *Event, a *atom) bool {
 		}
 		if t.kind == refTest {
 			for o := m.head(ev, a.other); o >= 0; o = ev.leaves[o].next {
-				if of := &ev.leaves[o]; of.kind != nullLeaf && of.kind != emptyLeaf && m.related(t, ev.text(lf), ev.text(of)) {
+				if of := &ev.leaves[o]; of.kind != nullLeaf && of.kind != emptyLeaf && m.refers(t, ev, lf, of) {
 					return true
 				}
 			}
@@ -307,7 +307,28 @@ func (m *matcher) within(a *atom, text []byte, kind leafKind) bool {
 	return false
 }
 
-// related compares two values as fieldref asks.
+// refers compares two values as fieldref asks; a number also as it is written at its shortest, so
+// that 1.0 is 1 on either side.
+func (m *matcher) refers(t *test, ev *Event, x, y *leaf) bool {
+	var xRoom, yRoom [64]byte
+	xText, yText := ev.text(x), ev.text(y)
+	xShort, yShort := shortest(xRoom[:0], xText, x.kind), shortest(yRoom[:0], yText, y.kind)
+	return m.related(t, xText, yText) || xShort != nil && m.related(t, xShort, yText) ||
+		yShort != nil && (m.related(t, xText, yShort) || xShort != nil && m.related(t, xShort, yShort))
+}
+
+// shortest is another way to write a number; nil when there is none.
+func shortest(room, text []byte, kind leafKind) []byte {
+	if kind != numberLeaf || plainNumber(text) {
+		return nil
+	}
+	if c := appendCanonical(room, text); !bytes.Equal(c, text) {
+		return c
+	}
+	return nil
+}
+
+// related compares two texts as fieldref asks.
 func (m *matcher) related(t *test, x, y []byte) bool {
 	m.work += (len(x) + len(y)) / 16
 	if !t.cased {

@@ -324,7 +324,7 @@ func refValue(name string, mods []string, want any, values []any, there bool, ev
 		others, _ := refLookup(event, want.(string))
 		return someText(func(x string) bool {
 			for _, o := range others {
-				for _, y := range refTexts(o)[:min(1, len(refTexts(o)))] {
+				for _, y := range refTexts(o) {
 					x, y := lower(x), lower(y)
 					switch {
 					case has("contains") && strings.Contains(x, y), has("startswith") && strings.HasPrefix(x, y), has("endswith") && strings.HasSuffix(x, y), x == y:

@@ -127,7 +127,7 @@ var cases = []struct {
 	{"windash leaves a dash inside a word", "s: {f|windash: '/x-y'}\ncondition: s", []string{`{"f":"-x-y"}`, `{"f":"/x-y"}`}, []string{`{"f":"/x/y"}`}},
 	{"windash all", "s:\n  f|windash|contains|all: [' -a', ' -b']\ncondition: s", []string{`{"f":"x /b -a"}`}, []string{`{"f":"x /b"}`}},
 	{"windash and base64", "s: {f|windash|base64: '-a'}\ncondition: s", []string{`{"f":"LWE="}`, `{"f":"L2E="}`}, []string{`{"f":"-a"}`}},
-	{"fieldref", "s: {f|fieldref: g}\ncondition: s", []string{`{"f":"Ab","g":"aB"}`, `{"f":["x","y"],"g":["y"]}`, `{"f":1,"g":"1"}`}, []string{`{"f":"a","g":"b"}`, `{"f":"a"}`, `{"g":"a"}`, `{}`, `{"f":null,"g":null}`}},
+	{"fieldref", "s: {f|fieldref: g}\ncondition: s", []string{`{"f":"Ab","g":"aB"}`, `{"f":["x","y"],"g":["y"]}`, `{"f":1,"g":"1"}`, `{"f":1.0,"g":1}`, `{"f":1,"g":1e0}`}, []string{`{"f":"1.0","g":1}`, `{"f":"a","g":"b"}`, `{"f":"a"}`, `{"g":"a"}`, `{}`, `{"f":null,"g":null}`}},
 	{"fieldref startswith", "s: {f|fieldref|startswith: g}\ncondition: s", []string{`{"f":"abc","g":"AB"}`}, []string{`{"f":"xab","g":"ab"}`, `{"f":"ab"}`}},
 	{"fieldref endswith", "s: {f|fieldref|endswith: g}\ncondition: s", []string{`{"f":"xab","g":"ab"}`}, []string{`{"f":"abx","g":"ab"}`}},
 	{"fieldref contains", "s: {f|fieldref|contains: g}\ncondition: s", []string{`{"f":"xabx","g":"ab"}`}, []string{`{"f":"a","g":"ab"}`}},
