@@ -112,7 +112,7 @@ type FactDecl struct {
 	ID, Type string   // Type is bool, int, string or choice
 	Values   []string // of a choice: what may be answered
 	Ask, By  string   // the question, and the role it is put to
-	Due      []Clock  // when it has to be answered: the duty ask_ID; without one the question is listed and nobody is obliged
+	Due      []Clock  // when it has to be answered: the duty ask_ID; without one, promptly after Starts
 	Say      string   // the words a condition prints as
 	Presume  *bool    // what the page assumes until it is answered; never what the engine assumes
 	Pos      Pos

@@ -294,13 +294,11 @@ func (m *matcher) within(a *atom, text []byte, kind leafKind) bool {
 			return true
 		}
 	}
-	if kind == numberLeaf && !plainNumber(text) {
-		var room [64]byte
-		if c := appendCanonical(room[:0], text); !bytes.Equal(c, text) {
-			for _, s := range a.search {
-				if s.within(c) {
-					return true
-				}
+	var room [64]byte
+	if c := shortest(room[:0], text, kind); c != nil {
+		for _, s := range a.search {
+			if s.within(c) {
+				return true
 			}
 		}
 	}
@@ -350,12 +348,9 @@ func (m *matcher) matches(a *atom, text []byte, kind leafKind) bool {
 	if m.matchesText(a, text, kind) {
 		return true
 	}
-	if kind == numberLeaf && !plainNumber(text) {
-		var room [64]byte
-		c := appendCanonical(room[:0], text)
-		return !bytes.Equal(c, text) && m.matchesText(a, c, kind)
-	}
-	return false
+	var room [64]byte
+	c := shortest(room[:0], text, kind)
+	return c != nil && m.matchesText(a, c, kind)
 }
 
 func (m *matcher) matchesText(a *atom, text []byte, kind leafKind) bool {
