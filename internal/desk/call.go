@@ -30,14 +30,18 @@ func (d *Desk) page(ctx context.Context, s *incident.State, eff incident.Effect)
 	}
 	attempt := incident.ReportAttempt{Effect: eff}
 	var letters []notify.Letter
+	var unwritten error // why somebody's letter could not be written; it names no address
 	holders := o.Holders(p.Role, s.Roles[p.Role])
 	for _, person := range holders {
 		if person.Email == "" {
 			continue
 		}
-		if l, err := notify.ComposeCall(d.callOf(s, p, person)); err == nil {
-			attempt.To, letters = append(attempt.To, person.Principal()), append(letters, l)
+		l, err := notify.ComposeCall(d.callOf(s, p, person))
+		if err != nil {
+			unwritten = err
+			continue
 		}
+		attempt.To, letters = append(attempt.To, person.Principal()), append(letters, l)
 	}
 	if ok, err := d.attempt(ctx, who, attempt); err != nil || !ok {
 		return err
@@ -54,7 +58,7 @@ func (d *Desk) page(ctx context.Context, s *incident.State, eff incident.Effect)
 	case d.o.Mail == nil:
 		return failed("no_relay", "tocsin.yaml has no mail.relay")
 	case len(letters) == 0:
-		return failed("not_composed", "tocsin.yaml has no address under mail.from")
+		return failed("not_composed", unwritten.Error())
 	}
 	// The role is called when one of its holders is. Of several answers the one that asks for least
 	// counts: nobody who was reached is called again because another was not.
