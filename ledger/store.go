@@ -114,9 +114,10 @@ type Store interface {
 	// is called once per job, from several goroutines: workers at a time, and besides them a few
 	// that are kept free for urgent jobs. An error is logged and the job is dropped, because the
 	// facts say what is still owed. Jobs that were running when the last process died are released
-	// at once. When work has returned the job is over: it counts no more in Busy, and its ID may be
-	// queued again.
-	Run(ctx context.Context, workers int, work func(context.Context, Job) error) error
+	// at once. Soon after work has returned the job is over: it counts no more in Busy, and its ID
+	// may be queued again; before that, queueing it changes nothing. failed is called when a job
+	// whose work failed is over. It may be nil.
+	Run(ctx context.Context, workers int, work func(context.Context, Job) error, failed func(Job)) error
 	// Busy counts jobs that are queued or running.
 	Busy(ctx context.Context) (int, error)
 	Close() error

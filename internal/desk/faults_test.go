@@ -447,7 +447,9 @@ func (n *night) settle(doing string) {
 func (n *night) settleOne(doing string) (busy bool, err error) {
 	if job, ok := n.store.next(); ok {
 		n.steps.doing = "worker: " + job.ID
-		_ = n.desk.work(n.life, job) // the runner drops a job that failed; the desk has to come back to it
+		if n.desk.work(n.life, job) != nil {
+			n.desk.failed(job) // the runner drops it; the desk has to come back to it
+		}
 		return true, nil
 	}
 	if anchorAfter[doing] {

@@ -24,7 +24,7 @@ func (d *Desk) Start(ctx context.Context) error {
 		return err
 	}
 	d.o.Store.Listen(d.committed)
-	if err := d.o.Store.Run(ctx, d.o.Mailers, d.work); err != nil {
+	if err := d.o.Store.Run(ctx, d.o.Mailers, d.work, d.failed); err != nil {
 		d.stop()
 		return fmt.Errorf("desk: job runner: %w", err)
 	}

@@ -22,23 +22,29 @@ func worker(name string) Caller {
 	return Caller{Principal: incident.Principal("service:" + name), Name: name, Access: incident.Service}
 }
 
-// work is what the runner calls. A job that fails is gone from the queue while its effect is still
-// owed, so the incident is looked at again soon. That is kept in memory alone: after a crash, the
-// next start queues everything owed.
+// work is what the runner calls.
 func (d *Desk) work(ctx context.Context, job ledger.Job) error {
 	d.inFlight.Add(1)
-	defer d.inFlight.Add(-1)
-	err := d.perform(ctx, job)
-	d.queued.remove(job.ID)
-	if err == nil {
-		d.again.forget(job.Chain)
-		return nil
+	if err := d.perform(ctx, job); err != nil {
+		return err // failed goes on
 	}
-	if !d.over(ctx) {
+	d.queued.remove(job.ID)
+	d.again.forget(job.Chain)
+	d.inFlight.Add(-1)
+	return nil
+}
+
+// failed is what the runner calls when a job that failed has left the queue. Its effect is still
+// owed, so the incident is looked at again soon; not before, because the runner would take what is
+// queued then for the job that is ending. That is kept in memory alone: after a crash, the next
+// start queues everything owed.
+func (d *Desk) failed(job ledger.Job) {
+	defer d.inFlight.Add(-1)
+	d.queued.remove(job.ID)
+	if d.life.Err() == nil {
 		d.again.later(job.Chain, time.Now())
 		nudge(d.wakeHup)
 	}
-	return err
 }
 
 // perform carries out one effect: attempt as a fact, then the deed, then the result as a fact. A

@@ -44,7 +44,7 @@ func (t *tx) notify(queues ...string) error {
 }
 
 // Run starts the job runner.
-func (s *Store) Run(ctx context.Context, workers int, work func(context.Context, ledger.Job) error) error {
+func (s *Store) Run(ctx context.Context, workers int, work func(context.Context, ledger.Job) error, failed func(ledger.Job)) error {
 	if s.owner != nil {
 		// The schema is ours alone, so a job that is running was another process's, and that process
 		// is dead. A crash here: the next start releases them again.
@@ -59,7 +59,7 @@ func (s *Store) Run(ctx context.Context, workers int, work func(context.Context,
 	finish := func(ctx context.Context, complete func(context.Context, pgx.Tx) error) error {
 		return s.update(ctx, func(t *tx) error { return complete(ctx, t.tx) })
 	}
-	return s.jobs.runner.Start(ctx, workers, work, finish)
+	return s.jobs.runner.Start(ctx, workers, work, failed, finish)
 }
 
 // Busy counts jobs that are queued or running.

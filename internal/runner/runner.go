@@ -139,8 +139,9 @@ func alive() []rivertype.JobState {
 // complete in one of its transactions.
 type Finish[TTx any] func(ctx context.Context, complete func(ctx context.Context, tx TTx) error) error
 
-// Start runs jobs until ctx is done or Stop is called. It may be called once.
-func (r *Runner[TTx]) Start(ctx context.Context, workers int, work func(context.Context, ledger.Job) error, finish Finish[TTx]) error {
+// Start runs jobs until ctx is done or Stop is called. failed is told of each job whose work failed,
+// once it may be queued again; it may be nil. Start may be called once.
+func (r *Runner[TTx]) Start(ctx context.Context, workers int, work func(context.Context, ledger.Job) error, failed func(ledger.Job), finish Finish[TTx]) error {
 	if workers < 1 {
 		return fmt.Errorf("runner: %d workers, want at least 1", workers)
 	}
@@ -150,7 +151,7 @@ func (r *Runner[TTx]) Start(ctx context.Context, workers int, work func(context.
 		return errors.New("runner: it was started or stopped before")
 	}
 	registry := river.NewWorkers()
-	if err := river.AddWorkerSafely(registry, &worker[TTx]{work: work, finish: finish, log: r.opts.Log}); err != nil {
+	if err := river.AddWorkerSafely(registry, &worker[TTx]{work: work, failed: failed, finish: finish, log: r.opts.Log}); err != nil {
 		return fmt.Errorf("runner: %w", err)
 	}
 	client, err := river.NewClient[TTx](r.driver, &river.Config{
@@ -229,6 +230,7 @@ func (r *Runner[TTx]) Stop() error {
 type worker[TTx any] struct {
 	river.WorkerDefaults[Job]
 	work   func(context.Context, ledger.Job) error
+	failed func(ledger.Job)
 	finish Finish[TTx]
 	log    *slog.Logger
 }
@@ -238,17 +240,21 @@ type worker[TTx any] struct {
 // looks first whether it was already attempted.
 func (w *worker[TTx]) Work(ctx context.Context, job *river.Job[Job]) error {
 	a := job.Args
-	err := w.work(ctx, ledger.Job{Kind: a.Effect, ID: a.ID, Args: a.Args, Chain: a.Chain, Urgent: a.Urgent})
-	if err != nil {
-		w.log.Warn("a job failed; what is owed follows from the facts", "job", a.ID, "error", err)
+	j := ledger.Job{Kind: a.Effect, ID: a.ID, Args: a.Args, Chain: a.Chain, Urgent: a.Urgent}
+	trouble := w.work(ctx, j)
+	if trouble != nil {
+		w.log.Warn("a job failed; what is owed follows from the facts", "job", a.ID, "error", trouble)
 	}
-	err = w.finish(context.WithoutCancel(ctx), func(ctx context.Context, tx TTx) error {
+	err := w.finish(context.WithoutCancel(ctx), func(ctx context.Context, tx TTx) error {
 		_, err := river.JobCompleteTx[riverdriver.Driver[TTx]](ctx, tx, job)
 		return err
 	})
 	if err != nil {
 		w.log.Error("a finished job could not be written down and will run again", "job", a.ID, "error", err)
 		// River then records the end by itself, a little later.
+	}
+	if trouble != nil && w.failed != nil {
+		w.failed(j)
 	}
 	return nil
 }

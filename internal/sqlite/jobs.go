@@ -41,7 +41,7 @@ func (j *jobs) wake() { j.runner.Wake() }
 func (j *jobs) stop() error { return j.runner.Stop() }
 
 // Run starts the job runner.
-func (s *Store) Run(ctx context.Context, workers int, work func(context.Context, ledger.Job) error) error {
+func (s *Store) Run(ctx context.Context, workers int, work func(context.Context, ledger.Job) error, failed func(ledger.Job)) error {
 	if s.jobs == nil {
 		return ledger.ErrReadOnly
 	}
@@ -57,7 +57,7 @@ func (s *Store) Run(ctx context.Context, workers int, work func(context.Context,
 	finish := func(ctx context.Context, complete func(context.Context, *sql.Tx) error) error {
 		return s.update(ctx, func(t *tx) error { return complete(ctx, t.tx) })
 	}
-	return s.jobs.runner.Start(ctx, workers, work, finish)
+	return s.jobs.runner.Start(ctx, workers, work, failed, finish)
 }
 
 // Busy counts jobs that are queued or running.

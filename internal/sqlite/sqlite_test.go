@@ -108,7 +108,7 @@ func TestAReadOnlyStoreReadsAndWritesNothing(t *testing.T) {
 		for name, call := range map[string]func() error{
 			"update":  func() error { return s.Update(t.Context(), func(ledger.Tx) error { return nil }) },
 			"rebuild": func() error { return s.Rebuild(t.Context(), func(ledger.Tx, ledger.Record) error { return nil }) },
-			"run":     func() error { return s.Run(t.Context(), 1, nil) },
+			"run":     func() error { return s.Run(t.Context(), 1, nil, nil) },
 		} {
 			if err := call(); !errors.Is(err, ledger.ErrReadOnly) {
 				t.Errorf("%s: %v", name, err)

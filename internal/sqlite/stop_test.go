@@ -20,7 +20,7 @@ func TestCloseCancelsAJobThatOutlastsTheGrace(t *testing.T) {
 		<-ctx.Done()
 		close(cancelled)
 		return ctx.Err()
-	}); err != nil {
+	}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Update(t.Context(), func(tx ledger.Tx) error { return tx.Enqueue(ledger.Job{Kind: "notice.send", ID: "slow"}) }); err != nil {
@@ -51,7 +51,7 @@ func TestCloseWaitsForAJobWithinTheGrace(t *testing.T) {
 		<-release
 		outcome = ctx.Err()
 		return nil
-	}); err != nil {
+	}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Update(t.Context(), func(tx ledger.Tx) error { return tx.Enqueue(ledger.Job{Kind: "notice.send", ID: "brief"}) }); err != nil {

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func enqueue(t *testing.T, s ledger.Store, jobs ...ledger.Job) {
 
 func run(t *testing.T, s ledger.Store, workers int, work func(context.Context, ledger.Job) error) {
 	t.Helper()
-	if err := s.Run(t.Context(), workers, work); err != nil {
+	if err := s.Run(t.Context(), workers, work, nil); err != nil {
 		t.Fatalf("run: %v", err)
 	}
 }
@@ -180,6 +181,38 @@ func jobsFailed(t *testing.T, p Place) {
 	if c.of("x") != 2 {
 		t.Errorf("ran %d times, want once for each time it was queued", c.of("x"))
 	}
+}
+
+// Whoever is told of a failure queues the job again: it is not taken for the one that is ending.
+func jobsQueuedAgain(t *testing.T, p Place) {
+	s := open(t, p)
+	const times = 20
+	var c tally
+	var wrong atomic.Value
+	done := make(chan struct{})
+	work := func(ctx context.Context, j ledger.Job) error {
+		_ = c.work(ctx, j)
+		if c.of(j.ID) < times {
+			return errors.New("not yet")
+		}
+		close(done)
+		return nil
+	}
+	failed := func(j ledger.Job) {
+		if err := s.Update(context.WithoutCancel(t.Context()), func(tx ledger.Tx) error { return tx.Enqueue(j) }); err != nil {
+			wrong.Store(err)
+		}
+	}
+	if err := s.Run(t.Context(), 2, work, failed); err != nil {
+		t.Fatalf("run: %v", err)
+	}
+	enqueue(t, s, job("stubborn"))
+	select {
+	case <-done:
+	case <-time.After(soon):
+		t.Errorf("ran %d times, want %d: %v", c.of("stubborn"), times, wrong.Load())
+	}
+	idle(t, s)
 }
 
 func jobsUrgent(t *testing.T, p Place) {

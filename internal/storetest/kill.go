@@ -58,7 +58,7 @@ func child(role, address string, open func(string) (ledger.Store, error)) error 
 		return errors.Join(s.Run(context.Background(), 1, func(_ context.Context, j ledger.Job) error {
 			fmt.Println("running", j.ID)
 			select {} // until killed
-		}), hang())
+		}, nil), hang())
 	}
 	return fmt.Errorf("unknown role %q", role)
 }

@@ -51,6 +51,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"JobsOfAnUndoneCommandNeverRun", jobsUndone},
 		{"AJobIsQueuedOnceUntilItHasEnded", jobsUnique},
 		{"AFailedJobIsDropped", jobsFailed},
+		{"AFailedJobIsQueuedAgainByWhoeverIsTold", jobsQueuedAgain},
 		{"UrgentJobsDoNotWaitForUsualOnes", jobsUrgent},
 		{"JobsStartSoonAfterTheCommit", jobsLatency},
 	} {
