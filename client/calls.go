@@ -514,13 +514,14 @@ func (c *Client) People(ctx context.Context) ([]Person, error) {
 	return out.People, err
 }
 
-// Invite invites a person and gives the link, which works once.
-func (c *Client) Invite(ctx context.Context, id, name, access string, roles []string) (link string, expires time.Time, err error) {
+// Invite invites a person and gives the link, which works once. email is where calls go; "" leaves
+// what is known.
+func (c *Client) Invite(ctx context.Context, id, name, access string, roles []string, email string) (link string, expires time.Time, err error) {
 	var out struct {
 		Link    string    `json:"link"`
 		Expires time.Time `json:"expires"`
 	}
-	err = c.Do(ctx, http.MethodPost, at("people"), map[string]any{"id": id, "name": name, "access": access, "roles": roles}, &out)
+	err = c.Do(ctx, http.MethodPost, at("people"), map[string]any{"id": id, "name": name, "access": access, "roles": roles, "email": email}, &out)
 	return out.Link, out.Expires, err
 }
 

@@ -23,9 +23,9 @@ type lawKey struct {
 func (t *timer) byLaw(s *State, c *policy.Clock, names []string, sub subject, v *policy.View) []clockAt {
 	list := t.ask(s, sub, v)
 	if len(list) == 0 {
-		why := "no law is known for this: promptly"
+		why := "no law is known for this"
 		if t.p.Laws == nil {
-			why = "no catalogue of laws is at hand: promptly"
+			why = "no catalogue of laws is at hand"
 		}
 		return []clockAt{t.promptly(s, c, names, sub, why)}
 	}
@@ -130,7 +130,7 @@ func partyKind(p *policy.Program, d *policy.Duty) string {
 func (t *timer) byContract(s *State, c *policy.Clock, names []string, sub subject) clockAt {
 	r := s.Directory[sub.recipient]
 	if r == nil || r.ContractHours <= 0 {
-		return t.promptly(s, c, names, sub, "no term is known of this contract: promptly")
+		return t.promptly(s, c, names, sub, "no term is known of this contract")
 	}
 	span := calendar.Span{Limit: &calendar.Length{N: r.ContractHours, Unit: calendar.Hour}}
 	text := fmt.Sprintf("%s: %dh after %s", clockText(c, names), r.ContractHours, strings.Join(names, " or "))
@@ -138,8 +138,12 @@ func (t *timer) byContract(s *State, c *policy.Clock, names []string, sub subjec
 }
 
 // promptly is the clock that stands in for a deadline that is not known: what the policy put behind
-// it, else its promptly.
+// it, else its promptly; none where another clock of the list runs.
 func (t *timer) promptly(s *State, c *policy.Clock, names []string, sub subject, why string) clockAt {
+	if c.Beside {
+		return clockAt{text: clockText(c, names), ruledOut: why}
+	}
+	why += ": promptly"
 	span := c.Span
 	if span.Open() && t.p.Promptly.N > 0 {
 		promptly := t.p.Promptly

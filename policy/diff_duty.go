@@ -48,7 +48,7 @@ func (k Clock) alike(o Clock) bool {
 		return c.Source
 	}
 	return k.Kind == o.Kind && slices.Equal(k.Anchor.Names, o.Anchor.Names) && k.Anchor.All == o.Anchor.All && k.Anchor.End == o.Anchor.End &&
-		source(k.When) == source(o.When) && k.Cell.By == o.Cell.By && k.Cell.Level == o.Cell.Level && k.From == o.From
+		source(k.When) == source(o.When) && k.Cell.By == o.Cell.By && k.Cell.Level == o.Cell.Level && k.From == o.From && k.Beside == o.Beside
 }
 
 // clocks compares two lists of limits. subject begins the sentence: "affected merchants are now told".

@@ -267,9 +267,18 @@ func (c *compiler) clocks(l fields, key string) []Clock {
 			out = append(out, k)
 		}
 	}
-	// A law or a contract that nobody knows is kept promptly, from where the other clocks start.
+	// A law or a contract that nobody knows is kept promptly, from where the other clocks start, unless
+	// one of those sets a time itself.
+	imported := func(k Clock) bool { return k.Kind == "law" || k.Kind == "contract" }
+	timed := slices.ContainsFunc(out, func(k Clock) bool { return !imported(k) && k.Kind != "open" })
 	for i := range out {
-		if out[i].Kind != "law" && out[i].Kind != "contract" || len(out[i].Anchor.Names) > 0 {
+		if !imported(out[i]) {
+			continue
+		}
+		if timed {
+			out[i].Beside, out[i].Span = true, calendar.Span{}
+		}
+		if len(out[i].Anchor.Names) > 0 {
 			continue
 		}
 		out[i].Anchor = Anchor{Names: []string{c.starting()}}

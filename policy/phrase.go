@@ -61,6 +61,9 @@ func (p *Program) phrase(k Clock, d *Duty) string {
 
 // otherwisePromptly says what stands behind an imported clock that nobody knows.
 func (p *Program) otherwisePromptly(k Clock, where string) string {
+	if k.Beside {
+		return ""
+	}
 	m := p.moment(k.Anchor, nil)
 	after := ""
 	if m.at() != "" {

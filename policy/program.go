@@ -249,6 +249,7 @@ type Clock struct {
 	From   bool       // the policy names no start: Anchor is Program.Starts, or applies outside an incident
 	When   *Condition // nil: always; else a table's cell, which counts only where this is not false
 	None   bool       // of a cell: not due at this level
+	Beside bool       // of a law or contract: another clock of the list runs, so nothing stands behind it when none is known
 	Cell   Cell       // the table's cell it came from
 	Pos    Pos
 }

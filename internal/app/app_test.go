@@ -92,7 +92,7 @@ func local(t *testing.T, dir string) *client.Client {
 // member invites a person and joins as that person.
 func member(t *testing.T, a *App, id, access string) (*client.Client, client.Token) {
 	t.Helper()
-	link, _, err := local(t, a.o.Dir).Invite(t.Context(), id, id, access, nil)
+	link, _, err := local(t, a.o.Dir).Invite(t.Context(), id, id, access, nil, "")
 	if err != nil {
 		t.Fatal(err)
 	}

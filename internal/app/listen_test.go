@@ -225,7 +225,7 @@ func TestTheSocketLetsItsOwnerInAndNobodyElse(t *testing.T) { // promise: PRO-4
 		t.Errorf("without a token over TCP: %v %v", r, err)
 	}
 	// Nobody can open the name that clients of the socket call it by: the link names the address.
-	if link, _, err := local(t, dir).Invite(t.Context(), "kim", "Kim", "viewer", nil); err != nil || !strings.HasPrefix(link, a.URL()+"/join?code=") {
+	if link, _, err := local(t, dir).Invite(t.Context(), "kim", "Kim", "viewer", nil, ""); err != nil || !strings.HasPrefix(link, a.URL()+"/join?code=") {
 		t.Errorf("an invitation over the socket: %q %v, server at %s", link, err, a.URL())
 	}
 	// A person's own token counts over the socket too: then it is that person and no owner.

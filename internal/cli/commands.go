@@ -350,14 +350,9 @@ func (a *app) peopleCommands() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		link, expires, err := server.Invite(a.context(c), args[0], name, access, roles)
+		link, expires, err := server.Invite(a.context(c), args[0], name, access, roles, address)
 		if err != nil {
 			return err
-		}
-		if address != "" {
-			if err := server.SetEmail(a.context(c), args[0], address); err != nil {
-				return err
-			}
 		}
 		return a.show(map[string]any{"link": link, "expires": expires}, func(w io.Writer) {
 			fmt.Fprintf(w, "%s\nIt works once, until %s. Give it to the person over a channel you trust.\n", link, a.when(expires))
