@@ -37,7 +37,7 @@ func Clocks(p *policy.Program, s *State) []DutyInstance {
 			}
 			return 1
 		}
-		if c := urgency(a).Compare(urgency(b)); c != 0 {
+		if c := urgency(&a).Compare(urgency(&b)); c != 0 {
 			return c
 		}
 		return strings.Compare(a.Key, b.Key)
@@ -47,7 +47,7 @@ func Clocks(p *policy.Program, s *State) []DutyInstance {
 
 // waiting is a duty that has not begun, with the reason why not.
 func waiting(t *timer, s *State, d *policy.Duty, v *policy.View) DutyInstance {
-	w := DutyInstance{Key: d.ID, Duty: d.ID, State: DutyWaiting}
+	w := DutyInstance{Key: d.ID, Standing: &Standing{Duty: d.ID, State: DutyWaiting}}
 	clk := t.clocks(s, subject{d: d}, v)
 	cond := newCondition(t.p, d.When, v, s.Updated)
 	verdict := cond.eval(s, "")
@@ -74,7 +74,7 @@ func waiting(t *timer, s *State, d *policy.Duty, v *policy.View) DutyInstance {
 }
 
 // urgency is the instant a clock is read by.
-func urgency(d DutyInstance) time.Time {
+func urgency(d *DutyInstance) time.Time {
 	switch {
 	case !d.Due.IsZero():
 		return d.Due

@@ -76,14 +76,9 @@ func Explain(p *policy.Program, s *State) []Explained {
 	}
 	t := newTimer(p)
 	v := viewAt(p, s, t, s.Updated)
-	groups := make(map[string]*standing, len(p.Duties))
+	l := newLineup(s, len(p.Duties))
 	for _, d := range s.Duties {
-		g := groups[d.Duty]
-		if g == nil {
-			g = &standing{}
-			groups[d.Duty] = g
-		}
-		g.gather(d)
+		l.gather(d)
 	}
 	var out []Explained
 	for i := range p.Duties {
@@ -91,49 +86,110 @@ func Explain(p *policy.Program, s *State) []Explained {
 		if !runsIn(s, d) {
 			continue
 		}
-		all := groups[d.ID]
-		delete(groups, d.ID)
+		all := l.duties[d.ID]
+		delete(l.duties, d.ID)
 		if all == nil {
 			w := waiting(t, s, d, &v)
-			all = &standing{{first: &w}}
+			all = []*group{{first: &w}}
 		}
-		for _, g := range order(*all) {
-			e := g.explain(d)
+		for _, g := range order(all) {
+			e := l.explain(g, d)
 			e.Clocks = clocksOf(t, s, d, &v, g.first)
 			out = append(out, e)
 		}
 	}
 	// What another policy owed, before the incident was moved to this one.
-	for _, id := range sortedKeys(groups) {
-		for _, g := range order(*groups[id]) {
-			out = append(out, g.explain(&policy.Duty{ID: id}))
+	for _, id := range sortedKeys(l.duties) {
+		for _, g := range order(l.duties[id]) {
+			out = append(out, l.explain(g, &policy.Duty{ID: id}))
 		}
 	}
 	return out
 }
 
-// explained is a group under way.
-type explained struct {
-	first      *DutyInstance
-	recipients []string
+// group is the recipients of one duty to whom it stands the same.
+type group struct {
+	first  *DutyInstance
+	ranks  []int32  // of recipients in scope: their places in lineup.affected
+	strays []string // recipients out of scope
 }
 
-// standing is how one duty stands: its groups.
-type standing []*explained
+// lineup gathers instances into groups. A duty has few, however many recipients.
+type lineup struct {
+	affected []string         // merchants in scope, sorted
+	rank     map[string]int32 // their places: recipients are sorted once, not once for each duty
+	duties   map[string][]*group
+	shared   map[shares]*group // where the instances of a standing went
+	marked   []bool            // by rank; all false between two uses
+}
 
-// gather puts an instance into the group that stands the same. A duty has few groups, however many
-// recipients.
-func (all *standing) gather(d *DutyInstance) {
-	for _, g := range *all {
-		if alike(g.first, d) {
-			g.recipients = append(g.recipients, d.Recipient)
-			if d.Recipient < g.first.Recipient {
-				g.first = d
+// shares is what instances have in common that one fact brought to the same.
+type shares struct {
+	of     *Standing
+	nobody bool
+}
+
+func newLineup(s *State, duties int) *lineup {
+	l := &lineup{affected: Affected(s), duties: make(map[string][]*group, duties), shared: map[shares]*group{}}
+	l.rank, l.marked = make(map[string]int32, len(l.affected)), make([]bool, len(l.affected))
+	for i, m := range l.affected {
+		l.rank[m] = int32(i)
+	}
+	return l
+}
+
+// gather puts an instance into the group that stands the same.
+func (l *lineup) gather(d *DutyInstance) {
+	key := shares{d.Standing, d.Recipient == ""}
+	g := l.shared[key]
+	if g == nil {
+		all := l.duties[d.Duty]
+		if i := slices.IndexFunc(all, func(g *group) bool { return alike(g.first, d) }); i >= 0 {
+			g = all[i]
+		} else {
+			g = &group{first: d}
+			l.duties[d.Duty] = append(all, g)
+		}
+		l.shared[key] = g
+	}
+	if at, ok := l.rank[d.Recipient]; ok {
+		g.ranks = append(g.ranks, at)
+	} else {
+		g.strays = append(g.strays, d.Recipient)
+	}
+	if d.Recipient < g.first.Recipient {
+		g.first = d
+	}
+}
+
+// recipients lists those of a group in the order of the alphabet.
+func (l *lineup) recipients(g *group) []string {
+	if g.first.Recipient == "" {
+		return nil
+	}
+	list := make([]string, 0, len(g.ranks)+len(g.strays))
+	if len(g.ranks) > len(l.affected)/16 {
+		// Most of them: going through all is quicker than sorting.
+		for _, at := range g.ranks {
+			l.marked[at] = true
+		}
+		for at, is := range l.marked {
+			if is {
+				list = append(list, l.affected[at])
 			}
-			return
+		}
+		clear(l.marked)
+	} else {
+		slices.Sort(g.ranks)
+		for _, at := range g.ranks {
+			list = append(list, l.affected[at])
 		}
 	}
-	*all = append(*all, &explained{first: d, recipients: []string{d.Recipient}})
+	if len(g.strays) > 0 {
+		list = append(list, g.strays...)
+		slices.Sort(list)
+	}
+	return list
 }
 
 func alike(a, b *DutyInstance) bool {
@@ -144,33 +200,28 @@ func alike(a, b *DutyInstance) bool {
 }
 
 // order puts groups that are owed first, and the most urgent of them at the top.
-func order(list []*explained) []*explained {
-	slices.SortFunc(list, func(a, b *explained) int {
+func order(list []*group) []*group {
+	slices.SortFunc(list, func(a, b *group) int {
 		switch x, y := a.first, b.first; {
 		case x.owing() != y.owing() && x.owing():
 			return -1
 		case x.owing() != y.owing():
 			return 1
-		case urgency(*x).Compare(urgency(*y)) != 0:
-			return urgency(*x).Compare(urgency(*y))
+		case urgency(x).Compare(urgency(y)) != 0:
+			return urgency(x).Compare(urgency(y))
 		}
 		return strings.Compare(a.first.Key, b.first.Key)
 	})
 	return list
 }
 
-func (g *explained) explain(of *policy.Duty) Explained {
+func (l *lineup) explain(g *group, of *policy.Duty) Explained {
 	d := g.first
-	e := Explained{
-		Duty: d.Duty, Do: string(of.Do), Who: of.Who, Round: d.Round, State: d.State, Anchor: d.Anchor, Applies: d.Applies, Started: d.Started,
+	return Explained{
+		Duty: d.Duty, Do: string(of.Do), Who: of.Who, Recipients: l.recipients(g), Round: d.Round, State: d.State, Anchor: d.Anchor, Applies: d.Applies, Started: d.Started,
 		Target: d.Target, Due: d.Due, Earliest: d.Earliest, Floor: d.Floor, AtOnce: d.AtOnce, Met: d.Met, Missed: d.Missed,
 		Unknown: d.Unknown, Cell: d.Cell, Law: d.Law, Excluded: d.State == DutyNot, Why: d.Why,
 	}
-	if d.Recipient != "" {
-		slices.Sort(g.recipients)
-		e.Recipients = g.recipients
-	}
-	return e
 }
 
 // clocksOf looks at every clock of a duty for one recipient, and says which one counts.

@@ -1,5 +1,7 @@
 package incident
 
+import "slices"
+
 func foldSnapshot(s *State, f Fact) error {
 	var b SnapshotBody
 	if err := header(f, &b); err != nil {
@@ -184,14 +186,20 @@ func foldPage(s *State, f Fact) error {
 // escalated notes on every instance the page is about that it was called for.
 func (s *State) escalated(f Fact, b PageBody) {
 	duties := writable(s, inDuties, &s.Duties)
+	var from, to *Standing
 	recipients(f, b.Party, func(recipient string, _ Part) {
 		key := dutyKey(b.Duty, recipient, b.Round)
 		old := duties[key]
 		if old == nil {
 			return
 		}
+		if to == nil || from != old.Standing {
+			next := *old.Standing
+			next.Escalated = append(slices.Clip(next.Escalated), b.Page)
+			from, to = old.Standing, &next
+		}
 		d := *old
-		d.Escalated = append(append([]string(nil), d.Escalated...), b.Page)
+		d.Standing = to
 		duties[key] = &d
 	})
 }

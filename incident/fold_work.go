@@ -51,6 +51,9 @@ func foldDuty(s *State, f Fact) error {
 	why := "" // thousands of recipients have one reason, each in a part of its own: it is kept once
 	changed := make([]change, 0, len(f.Parts)+1)
 	duties := writable(s, inDuties, &s.Duties)
+	// What the fact, with which reason, made of which standing for the recipient before.
+	var from, to *Standing
+	with := ""
 	recipients(f, b.Recipient, func(recipient string, p Part) {
 		t := t
 		if p.Merchant != "" && len(p.Body) > len(emptyBody) {
@@ -65,10 +68,22 @@ func foldDuty(s *State, f Fact) error {
 		}
 		key := dutyKey(b.Duty, recipient, b.Round)
 		old := duties[key]
-		d, err := s.nextDuty(f, b, t, key, recipient, old)
-		if err != nil {
-			failed = err
-			return
+		d := &DutyInstance{Key: key, Recipient: s.nameOf(recipient)}
+		var was *Standing
+		if old != nil {
+			*d, was = *old, old.Standing
+		}
+		if to == nil || from != was || with != t.Why {
+			next, err := was.next(f, key, b, t)
+			if err != nil {
+				failed = err
+				return
+			}
+			from, to, with = was, next, t.Why
+		}
+		d.Standing = to
+		if f.Kind == KindDutyMet {
+			d.Proof = s.proof(b.Proof, recipient)
 		}
 		duties[key] = d
 		changed = append(changed, change{old, d})
@@ -80,9 +95,19 @@ func foldDuty(s *State, f Fact) error {
 	return nil
 }
 
-// nextDuty is the instance after the fact. The earliest due and the first miss never go away.
-func (s *State) nextDuty(f Fact, b DutyBody, t DutyText, key, recipient string, old *DutyInstance) (*DutyInstance, error) {
-	d := DutyInstance{Key: key, Duty: b.Duty, Recipient: recipient, Round: b.Round}
+// nameOf is the recipient in the words that the scope has kept it in, so that a merchant's name is in
+// memory once and not once for each duty.
+func (s *State) nameOf(recipient string) string {
+	if e := s.Exposures[recipient]; e != nil {
+		return e.Merchant
+	}
+	return recipient
+}
+
+// next is the standing after the fact; of a nil one, the first. The earliest due and the first miss
+// never go away.
+func (old *Standing) next(f Fact, key string, b DutyBody, t DutyText) (*Standing, error) {
+	d := Standing{Duty: b.Duty, Round: b.Round}
 	if old != nil {
 		d = *old
 	}
@@ -111,7 +136,7 @@ func (s *State) nextDuty(f Fact, b DutyBody, t DutyText, key, recipient string, 
 			d.Late = earliest(d.Late, d.Missed)
 		}
 	case KindDutyMet:
-		d.Met, d.Trigger, d.Proof = b.At, b.Trigger, s.proof(b.Proof, recipient)
+		d.Met, d.Trigger = b.At, b.Trigger
 		if d.State == DutyMetLate && d.Missed.IsZero() {
 			d.Missed = d.Due
 			d.Late = earliest(d.Late, d.Missed)

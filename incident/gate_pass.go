@@ -233,7 +233,7 @@ func (w *work) behind(s *State, g *policy.Gate) *DutyInstance {
 }
 
 func moreUrgent(a, b *DutyInstance) bool {
-	if c := urgency(*a).Compare(urgency(*b)); c != 0 {
+	if c := urgency(a).Compare(urgency(b)); c != 0 {
 		return c < 0
 	}
 	return a.Key < b.Key

@@ -145,9 +145,17 @@ type Adjusted struct {
 
 // DutyInstance is one duty for one recipient (or for the incident).
 type DutyInstance struct {
-	Key       string    `json:"key"` // duty, or duty/recipient
+	Key       string `json:"key"`                 // duty, or duty/recipient
+	Recipient string `json:"recipient,omitempty"` // merchant id or party id
+	Proof     string `json:"proof,omitempty"`     // id of the fact that met it
+	*Standing        // never nil in a State; shared by all that one fact brought to the same
+}
+
+// Standing is how a duty stands for those to whom it stands the same. One fact may bring a duty to
+// the same standing for thousands of recipients, who then share it. It is never changed: a fact puts
+// another in its place.
+type Standing struct {
 	Duty      string    `json:"duty"`
-	Recipient string    `json:"recipient,omitempty"` // merchant id or party id
 	State     DutyState `json:"state"`
 	Anchor    string    `json:"anchor"`            // the instant's name
 	Started   time.Time `json:"started,omitzero"`  // the anchor's time
@@ -158,7 +166,6 @@ type DutyInstance struct {
 	Missed    time.Time `json:"missed,omitzero"` // when a limit was first passed; stays for ever
 	Why       string    `json:"why"`             // the clock in words, or why not
 	Unknown   []string  `json:"unknown,omitempty"`
-	Proof     string    `json:"proof,omitempty"`     // id of the fact that met it
 	Trigger   string    `json:"trigger,omitempty"`   // system or person: whose act met it
 	Fact      string    `json:"fact,omitempty"`      // id of the fact that last changed it
 	Escalated []string  `json:"escalated,omitempty"` // ids of pages already owed

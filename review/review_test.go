@@ -28,9 +28,9 @@ func input() review.Input {
 			"detected":  {At: at(3, 2), By: "service:detect"},
 		},
 		Duties: map[string]*incident.DutyInstance{
-			"tell_merchants/m_1": {Key: "tell_merchants/m_1", Duty: "tell_merchants", State: incident.DutyMet, Started: at(3, 19), Due: at(3, 19).Add(72 * time.Hour), Met: at(9, 19), Why: "72 hours after confirmed"},
-			"tell_merchants/m_2": {Key: "tell_merchants/m_2", Duty: "tell_merchants", State: incident.DutyMetLate, Started: at(3, 19), Due: at(3, 19).Add(72 * time.Hour), Met: at(4, 19).Add(72 * time.Hour), Missed: at(3, 19).Add(72 * time.Hour)},
-			"judge":              {Key: "judge", Duty: "judge", State: incident.DutyRunning, Started: at(3, 2), Due: at(11, 2), Earliest: at(10, 2)},
+			"tell_merchants/m_1": {Key: "tell_merchants/m_1", Standing: &incident.Standing{Duty: "tell_merchants", State: incident.DutyMet, Started: at(3, 19), Due: at(3, 19).Add(72 * time.Hour), Met: at(9, 19), Why: "72 hours after confirmed"}},
+			"tell_merchants/m_2": {Key: "tell_merchants/m_2", Standing: &incident.Standing{Duty: "tell_merchants", State: incident.DutyMetLate, Started: at(3, 19), Due: at(3, 19).Add(72 * time.Hour), Met: at(4, 19).Add(72 * time.Hour), Missed: at(3, 19).Add(72 * time.Hour)}},
+			"judge":              {Key: "judge", Standing: &incident.Standing{Duty: "judge", State: incident.DutyRunning, Started: at(3, 2), Due: at(11, 2), Earliest: at(10, 2)}},
 		},
 		Scopes: []incident.ScopeVersion{{N: 2, Merchants: 214, Customers: 18211, Records: 40000, Events: 900, AtLeast: true, DataTypes: []string{"customer.email"}, First: at(1, 0), Last: at(3, 30), At: at(3, 40), By: "person:lena", Digest: "sha256:d1", Log: "acme/events", Size: 77,
 			Gaps: []incident.Gap{{Source: "web", From: at(1, 0), To: at(2, 0)}}}},
