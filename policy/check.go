@@ -57,10 +57,9 @@ func (c *compiler) references() {
 // still open: it is added, and warned about, as a role without a holder is.
 func (c *compiler) undeclaredRoles(roles []string) {
 	for _, ref := range c.roleRefs {
-		near := nearest(ref.name, roles)
 		switch {
 		case slices.ContainsFunc(c.p.Roles, func(r Role) bool { return r.ID == ref.name }):
-		case near != "" || !idForm.MatchString(ref.name):
+		case nearest(ref.name, roles) != "" || !idForm.MatchString(ref.name):
 			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, roles, declareHint("roles", roles)), "there is no role %s", short(ref.name))
 		default:
 			c.warnf(ref.pos, "undeclared-role", "write roles: { "+ref.name+": { does: … } }", "the role %s is declared nowhere: it stands open", ref.name)
@@ -73,10 +72,9 @@ func (c *compiler) undeclaredRoles(roles []string) {
 // check is the proof that the connector makes itself.
 func (c *compiler) undeclaredChecks(checks []string) {
 	for _, ref := range c.checkRefs {
-		near := nearest(ref.name, checks)
 		switch {
 		case slices.ContainsFunc(slices.Concat(c.p.Checks, c.p.Proofs), func(k CheckDecl) bool { return k.ID == ref.name }):
-		case near != "" || !idForm.MatchString(ref.name):
+		case nearest(ref.name, checks) != "" || !idForm.MatchString(ref.name):
 			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, checks, declareHint("checks", checks)), "there is no check %s", short(ref.name))
 		default:
 			c.warnf(ref.pos, "undeclared-check", "write checks: { "+ref.name+": { probe: connector, means: … } }", "the check %s is declared nowhere: the connector's own proof is meant", ref.name)

@@ -66,16 +66,17 @@ type compiler struct {
 	options
 	p *Program
 
-	anchors      []reference        // instants that clocks and phases name
-	roleRefs     []reference        // roles that rules name
-	checkRefs    []reference        // checks that actions name
-	guardRefs    []reference        // commands and actions that gates guard
-	conditions   []*wanted          // to compile when every name is declared
-	ids          map[string]rule    // duties, gates, actions: what the page must show
-	wait         map[string][]text  // action id to the actions it waits for
-	says         map[string]text    // duty id to its own words
-	tabled       map[string][]cell  // by duty: the cells of tables that fill it
-	undue        map[string]Pos     // duties that say no due themselves
+	anchors      []reference       // instants that clocks and phases name
+	roleRefs     []reference       // roles that rules name
+	checkRefs    []reference       // checks that actions name
+	guardRefs    []reference       // commands and actions that gates guard
+	conditions   []*wanted         // to compile when every name is declared
+	ids          map[string]rule   // duties, gates, actions: what the page must show
+	wait         map[string][]text // action id to the actions it waits for
+	says         map[string]text   // duty id to its own words
+	tabled       map[string][]cell // by duty: the cells of tables that fill it
+	undue        map[string]Pos    // duties that say no due themselves
+	parsing      parsing
 	start        string             // where a clock starts that names no start; "" is Program.Starts
 	pageNode     *yaml.Node         // read last: it refers to everything
 	phaseSays    map[string][]prose // by phase
@@ -127,6 +128,7 @@ func (c *compiler) policy(root *yaml.Node) {
 
 	c.placeholders(root)
 	x := &expressions{r: c.reader, p: c.p, names: conditionNames(c.p), used: map[string]*name{}, done: map[string]*Condition{}, passing: c.clock}
+	c.parsing.finish()
 	if err := x.compileWanted(c.conditions); err != nil {
 		c.errorf(Pos{}, "internal", "", "the condition language could not be set up: %v", err)
 		return
@@ -139,7 +141,7 @@ func (c *compiler) policy(root *yaml.Node) {
 // want has a condition compiled later and handed to set.
 func (c *compiler) want(t text, in context, set func(*Condition)) {
 	if t.node != nil || t.s != "" {
-		c.conditions = append(c.conditions, &wanted{text: t, src: t.s, in: in, set: set})
+		c.conditions = append(c.conditions, c.parsing.of(&wanted{text: t, src: t.s, in: in, set: set}))
 	}
 }
 
@@ -150,7 +152,7 @@ func (c *compiler) wantAll(t text, in context, set func(*Condition)) {
 		return
 	}
 	for _, part := range conjuncts(t.s) {
-		c.conditions = append(c.conditions, &wanted{text: t, offset: part.offset, src: part.s, in: in, set: set})
+		c.conditions = append(c.conditions, c.parsing.of(&wanted{text: t, offset: part.offset, src: part.s, in: in, set: set}))
 	}
 }
 

@@ -356,17 +356,25 @@ func (c *compiler) cadence(e text) *Cadence {
 // asked makes a duty of every question: somebody has to answer it. One that does not say when is
 // asked promptly from where the policy's clocks start, so that it is put to somebody with a clock.
 func (c *compiler) asked() {
+	taken, answered := map[string]bool{}, map[string]bool{}
+	for i := range c.p.Duties {
+		taken[c.p.Duties[i].ID] = true
+		if c.p.Duties[i].Do == Answer {
+			for _, fact := range c.p.Duties[i].Of {
+				answered[fact] = true
+			}
+		}
+	}
 	for _, fact := range c.p.Facts {
+		if taken["ask_"+fact.ID] || answered[fact.ID] {
+			continue
+		}
 		due := fact.Due
 		if len(due) == 0 {
 			target := c.p.Promptly
 			due = []Clock{{Kind: "after", Text: "promptly after " + c.starting(), Prompt: true, Span: calendar.Span{Target: &target}, Anchor: Anchor{Names: []string{c.starting()}}, Pos: fact.Pos}}
 		}
-		d := Duty{ID: "ask_" + fact.ID, Who: fact.By, Do: Answer, For: "incident", Of: []string{fact.ID}, Due: due, Asked: true, Pos: fact.Pos}
-		own := slices.ContainsFunc(c.p.Duties, func(o Duty) bool { return o.ID == d.ID || o.Do == Answer && slices.Contains(o.Of, fact.ID) })
-		if !own {
-			c.p.Duties = append(c.p.Duties, d)
-		}
+		c.p.Duties = append(c.p.Duties, Duty{ID: "ask_" + fact.ID, Who: fact.By, Do: Answer, For: "incident", Of: []string{fact.ID}, Due: due, Asked: true, Pos: fact.Pos})
 	}
 }
 

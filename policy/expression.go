@@ -2,12 +2,10 @@ package policy
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/ast"
@@ -32,7 +30,6 @@ type expressions struct {
 	names   names
 	env     *cel.Env
 	used    map[string]*name
-	parsed  map[string]*parsed
 	done    map[string]*Condition // by text and context: what a table says forty times is compiled once
 	passing func(t text) (Clock, bool)
 }
@@ -66,18 +63,19 @@ type wanted struct {
 	in     context
 	set    func(*Condition)
 
-	parsed *cel.Ast
+	parsed *parsed
+	tree   *cel.Ast // once its names are known to be declared
 	at     func(id int64) Pos
+	typed  *typed
 }
 
 func (w *wanted) key() string {
 	return w.src + "\x00" + w.in.what + "\x00" + w.in.no + "\x00" + strconv.FormatBool(w.in.recipient)
 }
 
-// compileWanted compiles conditions in two steps. The first reads them and finds the names they
-// use; the second types them in an environment of just those names.
+// compileWanted compiles conditions in two steps. The first finds the names they use; the second
+// types them in an environment of just those names.
 func (x *expressions) compileWanted(all []*wanted) error {
-	x.parse(all)
 	first := map[string]bool{}
 	var good []*wanted
 	for _, w := range all {
@@ -97,10 +95,11 @@ func (x *expressions) compileWanted(all []*wanted) error {
 	if x.env, err = env.Extend(vars...); err != nil {
 		return err
 	}
+	x.check(good)
 	for _, w := range good {
 		c := x.done[w.key()]
 		if c == nil {
-			if w.parsed == nil {
+			if w.tree == nil {
 				continue // the same text was refused elsewhere, and said so
 			}
 			if c = x.finish(w); c == nil {
@@ -118,43 +117,96 @@ func (x *expressions) compileWanted(all []*wanted) error {
 	return nil
 }
 
-// parse parses each text once, on all cores: it is most of the work of a long policy. What the texts
-// say is looked at afterwards, one by one, so that findings keep their order.
-func (x *expressions) parse(all []*wanted) {
-	env, err := base()
-	if err != nil {
-		return
-	}
-	x.parsed = map[string]*parsed{}
-	var keys []string
-	for _, w := range all {
-		if key := w.key(); x.parsed[key] == nil && len(w.src) <= maxExpression {
-			x.parsed[key] = &parsed{src: w.src}
-			keys = append(keys, key)
-		}
-	}
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), 1+len(keys)/16) {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= len(keys) {
-					return
-				}
-				p := x.parsed[keys[i]]
-				p.tree, p.issues = env.Parse(p.src)
-			}
-		})
-	}
-	wg.Wait()
+// parsing parses conditions beside the reading of the policy, each text once in each context: it is
+// most of the work of a long one. What the texts say is looked at afterwards, one by one, so that findings keep their
+// order.
+type parsing struct {
+	done    map[string]*parsed
+	pending []*parsed
+	running sync.WaitGroup
 }
 
-// parsed is what CEL made of a text.
+// parsed is what CEL made of a text, once parsing.finish has returned.
 type parsed struct {
 	src    string
 	tree   *cel.Ast
 	issues *cel.Issues
+}
+
+// batch is how many conditions are worth a goroutine.
+const batch = 16
+
+// of has a condition parsed, and returns it. One that is too long is left alone.
+func (p *parsing) of(w *wanted) *wanted {
+	key := w.key()
+	if w.parsed = p.done[key]; w.parsed != nil {
+		return w
+	}
+	if p.done == nil {
+		p.done = map[string]*parsed{}
+	}
+	w.parsed = &parsed{src: w.src}
+	p.done[key] = w.parsed
+	if len(w.src) <= maxExpression {
+		if p.pending = append(p.pending, w.parsed); len(p.pending) == batch {
+			p.start()
+		}
+	}
+	return w
+}
+
+func (p *parsing) start() {
+	some := p.pending
+	p.pending = nil
+	p.running.Go(func() {
+		env, err := base()
+		if err != nil {
+			return
+		}
+		for _, one := range some {
+			one.tree, one.issues = env.Parse(one.src)
+		}
+	})
+}
+
+// finish waits until every text is parsed.
+func (p *parsing) finish() {
+	p.start()
+	p.running.Wait()
+}
+
+// typed is a condition whose types have been looked at.
+type typed struct {
+	tree   *cel.Ast
+	issues *cel.Issues
+}
+
+// check types conditions, each text once in each context, on all cores.
+func (x *expressions) check(all []*wanted) {
+	var some []*wanted
+	seen := map[string]bool{}
+	var running sync.WaitGroup
+	start := func() {
+		these := some
+		some = nil
+		running.Go(func() {
+			for _, w := range these {
+				w.typed = &typed{}
+				w.typed.tree, w.typed.issues = x.env.Check(w.tree)
+			}
+		})
+	}
+	for _, w := range all {
+		if w.tree == nil || seen[w.key()] {
+			continue
+		}
+		seen[w.key()] = true
+		if some = append(some, w); len(some) == batch {
+			start()
+		}
+	}
+	start()
+	running.Wait()
 }
 
 // read parses a condition and checks that every name it reads is declared; false after an error
@@ -169,19 +221,18 @@ func (x *expressions) read(w *wanted) bool {
 		r.errorf(t.pos, "bad-condition", "", "%s has more than %d characters", in.what, maxExpression)
 		return false
 	}
-	got := x.parsed[w.key()]
-	if got == nil {
+	parsed, issues := w.parsed.tree, w.parsed.issues
+	if parsed == nil && issues == nil {
 		r.errorf(t.pos, "internal", "", "the condition language could not be set up")
 		return false
 	}
-	parsed, issues := got.tree, got.issues
 	if issues.Err() != nil {
 		e := issues.Errors()[0]
 		message := strings.TrimPrefix(e.Message, "Syntax error: ")
 		r.errorf(r.inside(t, w.offset, w.src, e.Location.Line(), e.Location.Column()), "bad-condition", syntaxHint(w.src, message), "%s cannot be read: %s", in.what, message)
 		return false
 	}
-	w.parsed = parsed
+	w.tree = parsed
 	tree := parsed.NativeRep()
 	w.at = func(id int64) Pos {
 		loc := tree.SourceInfo().GetStartLocation(id)
@@ -194,7 +245,7 @@ func (x *expressions) read(w *wanted) bool {
 // finish types and plans a condition that has been read; nil after an error that it has reported.
 func (x *expressions) finish(w *wanted) *Condition {
 	r, in := x.r, w.in
-	checked, issues := x.env.Check(w.parsed)
+	checked, issues := w.typed.tree, w.typed.issues
 	if issues.Err() != nil {
 		for _, e := range issues.Errors() {
 			message, hint := checkMessage(e.Message)

@@ -110,7 +110,7 @@ func (d *Duty) Limited() bool {
 // contradictory reports two rules for the same act and recipient that name different deadlines: the
 // earlier runs, and a reader of the page is told both.
 func (c *compiler) contradictory() {
-	chained := func(d Duty) bool {
+	chained := func(d *Duty) bool {
 		return slices.ContainsFunc(d.Due, func(k Clock) bool {
 			return slices.ContainsFunc(k.Anchor.Names, func(n string) bool { return strings.Contains(n, ".") || n == "applies" })
 		})
@@ -121,17 +121,19 @@ func (c *compiler) contradictory() {
 		}
 		return c.Source
 	}
-	texts := func(d Duty) (out []string) {
+	texts := func(d *Duty) (out []string) {
 		for _, k := range d.Due {
 			out = append(out, k.Text)
 		}
 		return out
 	}
-	for i, d := range c.p.Duties {
+	for i := range c.p.Duties {
+		d := &c.p.Duties[i]
 		if d.Do == "" || len(d.Due) == 0 || chained(d) || d.Asked {
 			continue
 		}
-		for _, o := range c.p.Duties[:i] {
+		for j := range i {
+			o := &c.p.Duties[j]
 			alike := o.Do == d.Do && o.To == d.To && o.For == d.For && o.Each == d.Each && o.Task == d.Task && slices.Equal(o.Of, d.Of) && slices.Equal(o.Content, d.Content)
 			if !alike || len(o.Due) == 0 || chained(o) || source(o.When) != source(d.When) || slices.Equal(texts(o), texts(d)) {
 				continue

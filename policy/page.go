@@ -53,7 +53,11 @@ func (c *compiler) page(f fields) {
 	w.program.tabulated = slices.ContainsFunc(lines, func(l prose) bool { return strings.Contains(l.text.s, "{tables") })
 	for i := range c.p.Duties {
 		d := &c.p.Duties[i]
-		d.Say, w.clauses[d.ID] = c.p.clause(*d), w.program.clause(*d)
+		d.Say = c.p.clause(*d)
+		w.clauses[d.ID] = d.Say
+		if w.program.tabulated {
+			w.clauses[d.ID] = w.program.clause(*d)
+		}
 		if own, ok := c.says[d.ID]; ok {
 			d.Say = w.own(own, d.ID)
 			w.clauses[d.ID] = d.Say
@@ -192,13 +196,10 @@ func (w *pageWriter) line(p prose) {
 	w.typedTimes(p.text)
 }
 
+var markerForm = regexp.MustCompile(`^(#{1,4} +|[-*] +|\d{1,3}\. +)`)
+
 // marker is the Markdown at the beginning of a line that makes it a heading or a list item.
-func marker(s string) string {
-	if m := regexp.MustCompile(`^(#{1,4} +|[-*] +|\d{1,3}\. +)`).FindString(s); m != "" {
-		return m
-	}
-	return ""
-}
+func marker(s string) string { return markerForm.FindString(s) }
 
 // split cuts a paragraph into sentences.
 func split(s string) []string {

@@ -33,7 +33,9 @@ func (c *compiler) placeholders(root *yaml.Node) {
 		if n == nil || seen[n] {
 			return
 		}
-		seen[n] = true
+		if n.Anchor != "" {
+			seen[n] = true // only what has an anchor can be met twice
+		}
 		switch n.Kind {
 		case yaml.ScalarNode:
 			c.placeholder(n)

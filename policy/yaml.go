@@ -154,12 +154,20 @@ func invalidUTF8(src []byte) (Pos, bool) {
 // oddBreak finds what YAML 1.1 readers take for the end of a line and YAML 1.2 readers do not, and
 // carriage returns that stand alone: after either, no two programs count lines alike.
 func oddBreak(src []byte) (pos Pos, what string, found bool) {
-	names := map[rune]string{'\u0085': "a next-line character", '\u2028': "a line separator", '\u2029': "a paragraph separator"}
 	line, col := 1, 1
 	for i, c := range string(src) {
-		what := names[c]
-		if c == '\r' && (i+1 == len(src) || src[i+1] != '\n') {
-			what = "a carriage return"
+		what := ""
+		switch c {
+		case '\u0085':
+			what = "a next-line character"
+		case '\u2028':
+			what = "a line separator"
+		case '\u2029':
+			what = "a paragraph separator"
+		case '\r':
+			if i+1 == len(src) || src[i+1] != '\n' {
+				what = "a carriage return"
+			}
 		}
 		if what != "" {
 			return Pos{Line: line, Col: col}, what, true
