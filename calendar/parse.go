@@ -67,12 +67,13 @@ func ParseLength(s string) (Length, error) {
 	}
 	unit, ok := units[name]
 	if !ok {
-		e := &ParseError{fmt.Sprintf("%q has no unit of time", s), "units are min, h, d, w, mo and y"}
+		e := &ParseError{fmt.Sprintf("%q has no unit of time", s), fmt.Sprintf("write %dh for hours, %dd for days; units are min, h, d, w, mo and y", n, n)}
 		if name != "" {
+			e.Hint = "units are min, h, d, w, mo and y"
 			e.Message = fmt.Sprintf("%q is not a unit of time", name)
 		}
 		if meant, ok := words[strings.ToLower(name)]; ok {
-			e.Hint = fmt.Sprintf("did you mean %d%s?", n, meant)
+			e.Hint = "did you mean " + Length{N: n, Unit: meant, Business: business && (meant == Minute || meant == Hour || meant == Day)}.String() + "?"
 		}
 		return Length{}, e
 	}

@@ -36,7 +36,7 @@ func TestParseSpanReadsWhatAPolicyWrites(t *testing.T) {
 
 func TestParseSpanSaysWhatToWrite(t *testing.T) {
 	for _, tt := range []struct{ in, want string }{
-		{"72", "no unit of time (units are min, h, d, w, mo and y)"},
+		{"72", "no unit of time (write 72h for hours, 72d for days; units are min, h, d, w, mo and y)"},
 		{"72 hours", "did you mean 72h?"},
 		{"3 business weeks", "did you mean 3w?"},
 		{"3 business w", "business time is counted in min, h or d"},

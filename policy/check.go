@@ -33,10 +33,14 @@ func (c *compiler) references() {
 			continue
 		}
 		if duty, _, dotted := strings.Cut(ref.name, "."); dotted {
+			if fact, ok := strings.CutPrefix(ref.name, "fact."); ok && slices.ContainsFunc(c.p.Facts, func(f FactDecl) bool { return f.ID == fact }) {
+				c.errorf(ref.pos, "unknown-reference", "write ask_"+fact+".met: the instant at which it is answered", "there is no instant %s", short(ref.name))
+				continue
+			}
 			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, instants, "instants of a duty are "+short(duty)+".applies, .started, .met, .late, .missed and .waived"), "there is no instant %s", short(ref.name))
 			continue
 		}
-		c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, all, "declare it under milestones"), "there is no milestone %s", short(ref.name))
+		c.errorf(ref.pos, "unknown-reference", c.milestoneHint(ref.name, all), "there is no milestone %s", short(ref.name))
 	}
 	c.undeclaredChecks(checks)
 	for _, ref := range c.guardRefs {
@@ -53,14 +57,48 @@ func (c *compiler) references() {
 	}
 }
 
+// milestoneHint says which instant was most likely meant.
+func (c *compiler) milestoneHint(name string, all []string) string {
+	bare := strings.ToLower(name)
+	if meant := otherMilestones[bare]; meant != "" {
+		if bare == "incident" || bare == "report" { // what is decided of it
+			return "milestones are such as " + meant + ", confirmed and dismissed"
+		}
+		return "write " + meant
+	}
+	if slices.ContainsFunc(c.p.Duties, func(d Duty) bool { return d.ID == name }) {
+		return "write " + name + ".met: the instant at which the duty is done"
+	}
+	return didYouMean(name, all, "declare it under milestones; those of every incident are "+list(Universal, "and"))
+}
+
+// roleHint says which role was most likely meant, also where a person is named.
+func (c *compiler) roleHint(name string, roles []string) string {
+	for _, r := range c.p.Roles {
+		if slices.Contains(r.Holders, name) {
+			return name + " is a person; write the role " + r.ID
+		}
+	}
+	word, role, ok := strings.Cut(name, " ")
+	if n := numberWords[word]; ok && (n != "" || strings.Trim(word, "0123456789") == "") {
+		if n == "" {
+			n = word
+		}
+		if near := nearest(strings.TrimPrefix(role, "of "), roles); near != "" {
+			return "write " + n + " of " + near
+		}
+	}
+	return didYouMean(name, roles, declareHint("roles", roles))
+}
+
 // undeclaredRoles reports misspelt roles. What resembles no declared role is taken for one that is
 // still open: it is added, and warned about, as a role without a holder is.
 func (c *compiler) undeclaredRoles(roles []string) {
 	for _, ref := range c.roleRefs {
 		switch {
 		case slices.ContainsFunc(c.p.Roles, func(r Role) bool { return r.ID == ref.name }):
-		case nearest(ref.name, roles) != "" || !idForm.MatchString(ref.name):
-			c.errorf(ref.pos, "unknown-reference", didYouMean(ref.name, roles, declareHint("roles", roles)), "there is no role %s", short(ref.name))
+		case nearest(ref.name, roles) != "" || !idForm.MatchString(ref.name) || slices.ContainsFunc(c.p.Roles, func(r Role) bool { return slices.Contains(r.Holders, ref.name) }):
+			c.errorf(ref.pos, "unknown-reference", c.roleHint(ref.name, roles), "there is no role %s", short(ref.name))
 		default:
 			c.warnf(ref.pos, "undeclared-role", "write roles: { "+ref.name+": { does: … } }", "the role %s is declared nowhere: it stands open", ref.name)
 			c.p.Roles = append(c.p.Roles, Role{ID: ref.name, Does: "still to be described", Holder: "?", Pos: c.pos(ref.pos)})
@@ -95,8 +133,8 @@ func (c *compiler) consistency(f fields) {
 	c.unique()
 	c.cycles()
 	c.people()
-	c.undecided()
 	if !HasErrors(c.diags) {
+		c.undecided()
 		c.lint() // what follows from an error would only hide it
 	}
 	if c.expecting {

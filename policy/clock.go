@@ -3,6 +3,7 @@ package policy
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/calendar"
@@ -14,8 +15,35 @@ type reference struct {
 	pos  Pos
 }
 
-// clock reads LENGTH after|before ANCHOR, by ANCHOR, promptly after ANCHOR, or open.
+// clock reads a clock. What cannot be read is said once, and in the words of the language where it is
+// clear what was meant.
 func (c *compiler) clock(t text) (Clock, bool) {
+	said, anchors := len(c.diags), len(c.anchors)
+	k, ok := c.readClock(t)
+	if ok || len(c.diags) == said {
+		return k, ok
+	}
+	c.anchors = c.anchors[:anchors] // what an unreadable clock names is not missed
+	if d := c.diags[said]; d.Code != "bad-clock" || strings.HasPrefix(d.Hint, "did you mean") {
+		return k, ok
+	}
+	if meant := reworded(t.s, c.instant); meant != "" && meant != strings.TrimSpace(t.s) {
+		c.diags = c.diags[:said]
+		c.errorf(t.pos, "bad-clock", "write "+meant, "%q cannot be read as a clock", short(strings.TrimSpace(t.s)))
+	}
+	return k, ok
+}
+
+// instant reports whether a clock may count from n. Duties are read when most clocks are, so one of
+// theirs is believed.
+func (c *compiler) instant(n string) bool {
+	_, at, dotted := strings.Cut(n, ".")
+	return slices.Contains(Universal, n) || n == "applies" || dotted && slices.Contains(dutyInstants, at) ||
+		slices.ContainsFunc(c.p.Milestones, func(m MilestoneDecl) bool { return m.ID == n })
+}
+
+// readClock reads LENGTH after|before ANCHOR, by ANCHOR, promptly after ANCHOR, or open.
+func (c *compiler) readClock(t text) (Clock, bool) {
 	k := Clock{Text: strings.Join(strings.Fields(t.s), " "), Pos: t.pos}
 	s := strings.TrimSpace(t.s)
 	word, _, _ := strings.Cut(s, " ")
@@ -60,6 +88,10 @@ func (c *compiler) clock(t text) (Clock, bool) {
 			k.Kind, length, anchor = kind, s[:max(0, i-1)], strings.TrimSpace(s[min(len(s), i+len(kind)):])
 			break
 		}
+	}
+	if k.Kind != "" && strings.TrimSpace(length) == "" {
+		c.errorf(t.pos, "bad-clock", clockHint, "%q does not say how long %s it", short(s), k.Kind)
+		return k, false
 	}
 	ok := c.span(t, length, &k)
 	if k.Kind == "" {
@@ -152,7 +184,11 @@ func (c *compiler) imported(t text, s string, k Clock) (Clock, bool) {
 	case len(words) == 2:
 		return k, true
 	case k.Kind == "law":
-		c.errorf(t.pos, "bad-clock", "write as law alone", "%q: a law says itself from when its clock counts", short(s))
+		hint := "write as law alone"
+		if two := clocksMeant(s, c.instant); two != "" {
+			hint = "several clocks are a list: " + two
+		}
+		c.errorf(t.pos, "bad-clock", hint, "%q: a law says itself from when its clock counts", short(s))
 		return k, false
 	case words[2] != "after" || len(words) == 3:
 		c.errorf(t.pos, "bad-clock", "write as contract, or as contract after confirmed", "%q is not a clock of a contract", short(s))
@@ -208,13 +244,20 @@ func (c *compiler) anchor(t text, offset int, s string) (Anchor, bool) {
 		}
 		words = words[4:]
 	}
-	join := ""
+	join, before := "", len(c.anchors)
 	for i, w := range words {
 		pos := place(w)
 		if i%2 == 1 {
 			switch {
 			case w != "or" && w != "and":
-				c.errorf(t.pos, "bad-clock", "join instants with or (the first of them) or and (the last)", "%q: there is no %q between two instants", short(t.s), short(w))
+				hint := "join instants with or (the first of them) or and (the last)"
+				if two := clocksMeant(t.s, c.instant); two != "" {
+					hint = "several clocks are a list: " + two
+				} else if meant := instantMeant(s); meant != "" && !c.instant(words[0]) {
+					hint = "write " + meant
+				}
+				c.anchors = c.anchors[:before]
+				c.errorf(t.pos, "bad-clock", hint, "%q: there is no %q between two instants", short(t.s), short(w))
 				return a, false
 			case join != "" && w != join:
 				c.errorf(t.pos, "bad-clock", "use one of them; a milestone of your own can stand for the other", "%q mixes or with and", short(t.s))

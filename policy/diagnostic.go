@@ -185,6 +185,11 @@ func nearest(name string, candidates []string) string {
 	if best != "" || len(folded) < 3 {
 		return best
 	}
+	for _, c := range slices.Sorted(slices.Values(candidates)) { // duty for duties
+		if singular(folded) == singular(strings.ToLower(c)) {
+			return c
+		}
+	}
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		if strings.HasPrefix(c, folded) {
 			return c

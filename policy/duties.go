@@ -29,7 +29,15 @@ var otherVerbs = map[string]string{
 	"acknowledge": "do: decide, of: acknowledged", "confirm": "do: decide, of: [confirmed, dismissed]", "dismiss": "do: decide, of: [confirmed, dismissed]",
 	"triage": "do: decide, of: [confirmed, dismissed]", "resolve": "do: reach, of: resolved", "close": "do: reach, of: closed", "fix": "do: reach, of: remediated",
 	"tell": "do: notify", "inform": "do: notify", "report": "do: notify", "respond": "do: decide, of: acknowledged", "ask": "do: answer, and of: the fact",
+	"send": "do: notify", "send_email": "do: notify", "email": "do: notify", "mail": "do: notify", "message": "do: notify", "contact": "do: notify", "announce": "do: notify", "publish": "do: review for a review, do: notify for a notice",
+	"keep_informed": "do: update", "isolate": "do: contain", "mitigate": "do: contain", "investigate": "do: assess", "analyse": "do: assess", "analyze": "do: assess", "recover": "do: restore", "remediate": "do: reach, of: remediated",
+	"test": "do: verify for a fix, do: perform for a drill", "train": "do: perform, and task: train everybody", "drill": "do: perform, and task: run a drill", "escalate": "late: { 15min: lead } in the duty that is late", "page": "late: { 15min: lead } in the duty that is late",
+	"classify": levelHint, "rank": levelHint, "set_severity": levelHint, "assign_severity": levelHint, "rotate": "an action that uses a connector; a duty says do: contain", "revoke": "an action that uses a connector; a duty says do: contain",
+	"document": "do: perform, and task: write it down", "log": "do: perform, and task: write it down", "record": "do: perform, and task: write it down", "review_incident": "do: review", "postmortem": "do: review",
 }
+
+// levelHint says how a level is set in time: no duty decides it, an answer does.
+const levelHint = "a fact that asks for it: facts: { level: { type: choice, values: [high, low], ask: …, by: lead, due: 2h after detected, say: … } }, and when: fact.level == 'high' in the level"
 
 func (c *compiler) duties(f fields) {
 	for _, e := range c.named(f.vals["duties"], "duties", "a duty") {
@@ -102,7 +110,15 @@ func (c *compiler) dutyOf(l fields, d *Duty) {
 	for _, t := range l.texts("of") {
 		d.Of = append(d.Of, t.s)
 		if d.Do != Answer {
-			c.anchors = append(c.anchors, reference{t.s, t.pos})
+			if !slices.Contains(verbs, string(d.Do)) {
+				continue // the verb has been reported
+			}
+			switch word := strings.TrimPrefix(strings.ToLower(t.s), "the "); word {
+			case "severity", "level", "levels", "severities", "priority", "class":
+				c.errorf(t.pos, "bad-value", "write "+levelHint, "of: %s is no milestone: a duty decides milestones, and answers set a level", short(t.s))
+			default:
+				c.anchors = append(c.anchors, reference{t.s, t.pos})
+			}
 			continue
 		}
 		var facts []string
@@ -122,13 +138,13 @@ func (c *compiler) dutyOf(l fields, d *Duty) {
 		c.errorf(l.at("do"), "missing-key", hint, "the duty %s %s, and does not say what", d.ID, says)
 	case d.Do == Answer && len(d.Of) > 1:
 		c.errorf(l.at("of"), "bad-value", "write a duty for each", "do: answer is of one fact")
-	case !takes && d.Do != "" && l.has("of"):
+	case !takes && slices.Contains(verbs, string(d.Do)) && l.has("of"):
 		c.errorf(l.at("of"), "unknown-key", "", "of belongs to do: decide, reach and answer; this duty does %s", d.Do)
 	}
 	switch {
 	case d.Do == Perform && !l.has("task"):
 		c.errorf(l.at("do"), "missing-key", `write task: "run a drill"`, "the duty %s performs something, and does not say what", d.ID)
-	case d.Do != Perform && d.Do != "" && l.has("task"):
+	case d.Do != Perform && slices.Contains(verbs, string(d.Do)) && l.has("task"):
 		c.errorf(l.at("task"), "unknown-key", "write say: for the words of the page", "task belongs to do: perform; this duty does %s", d.Do)
 	}
 }
@@ -148,6 +164,9 @@ func (c *compiler) dutyTo(l fields, d *Duty) {
 		}
 	}
 	if !d.Do.tells() {
+		if !slices.Contains(verbs, string(d.Do)) {
+			return // the verb has been reported, and what belongs to it is not known
+		}
 		for _, key := range []string{"to", "via", "content", "approve"} {
 			if l.has(key) && d.Do != "" {
 				c.errorf(l.at(key), "unknown-key", "", "%s belongs to do: notify; this duty does %s", key, d.Do)
@@ -320,7 +339,7 @@ func (c *compiler) dutyDue(l fields, d *Duty) {
 		c.errorf(l.at("do"), "missing-key", "write every: 4h, or do: notify to tell once", "the duty %s updates, and does not say how often", d.ID)
 	}
 	switch {
-	case len(l.texts("due")) > 0:
+	case len(l.texts("due")) > 0 || l.lost["due"]:
 	case !l.has("every"):
 		c.undue[d.ID] = l.pos
 	case d.For == "incident":
@@ -338,6 +357,10 @@ func (c *compiler) cadence(e text) *Cadence {
 		}
 		if near := nearest(strings.TrimSpace(e.s), periods); near != "" {
 			c.errorf(e.pos, "bad-clock", "did you mean "+near+"?", "every: there is no period %s", short(e.s))
+			return nil
+		}
+		if meant := periodMeant(e.s); meant != "" {
+			c.errorf(e.pos, "bad-clock", "write "+meant, "every: %q cannot be read as a period", short(e.s))
 			return nil
 		}
 		c.parseError(e.pos, "bad-clock", err)

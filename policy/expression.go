@@ -229,7 +229,7 @@ func (x *expressions) read(w *wanted) bool {
 	if issues.Err() != nil {
 		e := issues.Errors()[0]
 		message := strings.TrimPrefix(e.Message, "Syntax error: ")
-		r.errorf(r.inside(t, w.offset, w.src, e.Location.Line(), e.Location.Column()), "bad-condition", syntaxHint(w.src, message), "%s cannot be read: %s", in.what, message)
+		r.errorf(r.inside(t, w.offset, w.src, e.Location.Line(), e.Location.Column()), "bad-condition", x.syntaxHint(w.src, message), "%s cannot be read: %s", in.what, message)
 		return false
 	}
 	w.tree = parsed
@@ -253,7 +253,7 @@ func (x *expressions) finish(w *wanted) *Condition {
 		}
 		return nil
 	}
-	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) {
+	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
 		r.errorf(r.inside(w.text, w.offset, w.src, 1, 0), "bad-condition", "compare it with something, such as == or > 0", "%s is true or false; this is %s", in.what, typeWords(out))
 		return nil
 	}
@@ -360,7 +360,12 @@ func declaredHint(values []string) string {
 	return "there are " + list(values, "and")
 }
 
-func syntaxHint(src, message string) string {
+func (x *expressions) syntaxHint(src, message string) string {
+	for _, f := range x.p.Facts { // its words, in place of its name
+		if strings.EqualFold(strings.TrimSpace(src), f.Say) {
+			return "write fact." + f.ID
+		}
+	}
 	switch {
 	case strings.Contains(message, "token recognition error") && strings.Contains(src, "="):
 		return "compare with ==, combine with && and ||"
@@ -368,6 +373,8 @@ func syntaxHint(src, message string) string {
 		return "write && for and, || for or, ! for not"
 	case strings.Contains(src, "="):
 		return "compare with =="
+	case strings.Contains(strings.TrimSpace(src), " "):
+		return "a condition names facts and levels: fact.personal_data && severity == 'high'"
 	}
 	return ""
 }
@@ -377,6 +384,8 @@ func checkMessage(m string) (message, hint string) {
 	switch {
 	case strings.HasPrefix(m, "undefined field"):
 		return strings.Replace(m, "undefined field", "there is no field", 1), "a check has id and passed; an action has id, uses and state"
+	case strings.Contains(m, "does not support field selection"):
+		return m, "what stands before the last dot is a value already; leave the rest out"
 	case strings.HasPrefix(m, "undeclared reference to"):
 		name, _, _ := strings.Cut(strings.TrimPrefix(m, "undeclared reference to "), " (in")
 		if name == "'has'" {
@@ -387,6 +396,14 @@ func checkMessage(m string) (message, hint string) {
 		rest := strings.TrimPrefix(m, "found no matching overload for ")
 		op, args, _ := strings.Cut(rest, " applied to ")
 		op = strings.Trim(op, "'_")
+		switch args = strings.Trim(args, "'()"); {
+		case strings.Contains(args, "bool") && strings.Contains(args, "string"):
+			return fmt.Sprintf("%s cannot take %s", op, args), "a yes or no stands alone: fact.personal_data, or !fact.personal_data"
+		case strings.Contains(args, "int") && strings.Contains(args, "string"):
+			return fmt.Sprintf("%s cannot take %s", op, args), "both sides of a comparison have one type; a number stands without quotes"
+		case strings.Contains(args, "int") && strings.Contains(args, "double"):
+			return fmt.Sprintf("%s cannot take %s", op, args), "write a whole number"
+		}
 		return fmt.Sprintf("%s cannot take %s", op, strings.Trim(args, "'()")), "both sides of a comparison have one type; texts are quoted"
 	}
 	return m, ""

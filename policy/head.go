@@ -175,7 +175,11 @@ func (c *compiler) facts(f fields) {
 		if t := l.text("type"); t.s != "" {
 			d.Type = t.s
 			if !slices.Contains(factTypes, t.s) {
-				c.errorf(t.pos, "bad-value", didYouMean(t.s, factTypes, "types are "+list(factTypes, "and")), "a fact cannot have the type %s", short(t.s))
+				hint := didYouMean(t.s, factTypes, "types are "+list(factTypes, "and"))
+				if meant := otherTypes[strings.ToLower(t.s)]; meant != "" {
+					hint = "write " + meant
+				}
+				c.errorf(t.pos, "bad-value", hint, "a fact cannot have the type %s", short(t.s))
 			}
 		}
 		for _, t := range l.texts("values") {

@@ -122,7 +122,7 @@ func (n *namer) unknownName(path []string, pos Pos) bool {
 			candidates = append(candidates, bare)
 		}
 	}
-	hint := ""
+	hint := truthMeant(id)
 	for _, known := range n.names { // severity == critical
 		if slices.Contains(known.values, id) {
 			hint = "write it in quotes: '" + id + "'"
@@ -170,7 +170,10 @@ func (n *namer) ordered(e ast.Expr) bool {
 		n.r.errorf(n.at(level.ID()), "bad-condition", declaredHint(scale.values), "%s is compared with one of its levels, in quotes", scale.id)
 		return false
 	}
-	s, _ := level.AsLiteral().Value().(string)
+	s, text := level.AsLiteral().Value().(string)
+	if !text {
+		s = literal(level.AsLiteral())
+	}
 	i := slices.Index(scale.values, s)
 	if i < 0 {
 		n.r.errorf(n.at(level.ID()), "unknown-reference", didYouMean(s, scale.values, declaredHint(scale.values)), "there is no %s %s", scale.what, short(s))

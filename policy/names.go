@@ -108,7 +108,7 @@ func conditionNames(p *Program) names {
 		id, say, kind := f.ID, f.Say, f.Type
 		typ := map[string]*cel.Type{"bool": cel.BoolType, "int": cel.IntType, "string": cel.StringType, "choice": cel.StringType}[kind]
 		if typ == nil {
-			typ = cel.BoolType // the declaration itself has been reported
+			typ = cel.DynType // the declaration itself has been reported
 		}
 		n := add("fact."+id, typ, say, func(v *View) (any, bool) { return answered(v.Facts[id], kind) })
 		n.private = kind == "string"

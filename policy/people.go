@@ -25,7 +25,7 @@ func (c *compiler) roles(f fields) {
 		}
 		if len(r.Holders) > 0 {
 			r.Holder = r.Holders[0]
-		} else {
+		} else if !slices.ContainsFunc(holders, func(h text) bool { return h.s != "?" }) && !l.lost["does"] {
 			c.warnf(l.at("holder"), "open-role", "people who are invited with the role hold it; name them here to have signatures checked", "nobody is named for the role %s", e.key)
 		}
 		for _, t := range l.texts("backup") {

@@ -56,7 +56,14 @@ func (w *pageWriter) unknown(t text, written, ref string) {
 	if i := strings.Index(t.s, written); i >= 0 && t.node != nil {
 		pos = w.inside(t, 0, t.s, 1, len([]rune(t.s[:i]))+1)
 	}
-	w.errorf(pos, "unknown-reference", didYouMean(ref, w.referable(), "references are such as {duties.tell_merchants.due}, {contact.email}, {classes} or {phases}"), "the page refers to {%s}, which is nothing", short(ref))
+	all := w.referable()
+	for _, section := range []string{"duties.", "gates.", "actions.", "facts.", "roles.", "parties."} {
+		if slices.Contains(all, section+ref) {
+			w.errorf(pos, "unknown-reference", "did you mean "+section+ref+"?", "the page refers to {%s}, which is nothing", short(ref))
+			return
+		}
+	}
+	w.errorf(pos, "unknown-reference", didYouMean(ref, all, "references are such as {duties.tell_merchants.due}, {contact.email}, {classes} or {phases}"), "the page refers to {%s}, which is nothing", short(ref))
 }
 
 // referable lists what a page may refer to.

@@ -140,7 +140,11 @@ func (c *compiler) table(item *yaml.Node) {
 			continue
 		}
 		if !slices.Contains(on.levels, row.key) {
-			c.errorf(row.pos, "unknown-reference", didYouMean(row.key, on.levels, declaredHint(on.levels)), "there is no %s %s", t.By, short(row.key))
+			hint := didYouMean(row.key, on.levels, declaredHint(on.levels))
+			if slices.Contains(duties, row.key) && len(on.levels) > 0 {
+				hint = "each row is a level, with the duties in it: " + on.levels[0] + ": { " + row.key + ": 24h }"
+			}
+			c.errorf(row.pos, "unknown-reference", hint, "there is no %s %s", t.By, short(row.key))
 			continue
 		}
 		r := TableRow{Level: row.key, Pos: c.pos(row.pos)}

@@ -118,11 +118,19 @@ func (r *reader) syntax(err error) {
 		pos.Col = i + 1
 	}
 	hint := ""
+	if trapped, why, ok := r.trap(pos, message, line); ok {
+		r.errorf(trapped, "yaml", why, "this is not YAML: %s", message)
+		return
+	}
 	switch {
 	case strings.Contains(line, "\t") || strings.Contains(message, "cannot start any token"):
 		hint = "indent with spaces, not tabs"
 	case strings.Contains(message, "mapping values are not allowed"):
 		hint = "put quotes around a text that contains a colon"
+	case strings.Contains(message, "could not find expected ':'"):
+		hint = "a key is followed by a colon and a space: owner: Acme Ltd"
+	case strings.Contains(message, "did not find expected '-'"):
+		hint = "either every line of a mapping begins with - or none does; duties, roles and facts take none"
 	case strings.Contains(message, "did not find expected key"):
 		hint = "the keys of one mapping begin in the same column"
 	case strings.Contains(message, "did not find expected"):
@@ -131,6 +139,26 @@ func (r *reader) syntax(err error) {
 		hint = "a text that begins with * or & needs quotes"
 	}
 	r.errorf(pos, "yaml", hint, "this is not YAML: %s", message)
+}
+
+// trap finds what most often stands behind an error of the YAML library, and where.
+func (r *reader) trap(pos Pos, message, line string) (Pos, string, bool) {
+	switch {
+	case strings.Contains(line, "\t"):
+		return Pos{}, "", false
+	case strings.Contains(message, "mapping values are not allowed"), strings.Contains(message, "could not find expected ':'"):
+		if col, hint, ok := blockTrap(line); ok {
+			return Pos{Line: pos.Line, Col: col}, hint, true
+		}
+		if pos.Line > 1 { // the library stops at the line after
+			if col, hint, ok := blockTrap(string(r.lines[pos.Line-2])); ok && strings.Contains(hint, "space behind") {
+				return Pos{Line: pos.Line - 1, Col: col}, hint, true
+			}
+		}
+	case strings.Contains(message, "did not find expected ',' or"), strings.Contains(message, "unexpected end of stream"):
+		return flowTrap(r.lines, pos.Line-1)
+	}
+	return Pos{}, "", false
 }
 
 func invalidUTF8(src []byte) (Pos, bool) {
@@ -275,10 +303,7 @@ func (r *reader) entries(n *yaml.Node, what string) []entry {
 		return nil
 	}
 	if n.Kind != yaml.MappingNode {
-		hint := ""
-		if null(n) {
-			hint = "remove the key, or write what belongs below it"
-		}
+		hint := mappingHint(n, what)
 		r.errorf(nodePos(n), "wrong-type", hint, "%s is a mapping; this is %s", what, kindOf(n))
 		return nil
 	}
@@ -305,6 +330,37 @@ func (r *reader) entries(n *yaml.Node, what string) []entry {
 	return out
 }
 
+// mappingHint says how to write a mapping where something else stands.
+func mappingHint(n *yaml.Node, what string) string {
+	s := shapes[what]
+	switch {
+	case null(n):
+		return "remove the key, or write what belongs below it"
+	case what == "late":
+		return "write { 15min: lead }: how long after the limit, and who is called"
+	case n.Kind == yaml.SequenceNode && s == nil:
+		return "write NAME: … for each, without the - or the brackets"
+	case n.Kind == yaml.SequenceNode:
+		return "write its keys, without the - or the brackets"
+	case s == nil || len(s.keys) == 0:
+		return ""
+	}
+	var parts []string
+	for _, k := range s.keys {
+		if k.need || len(parts) == 0 && !slices.ContainsFunc(s.keys, func(o key) bool { return o.need }) {
+			says := "…"
+			if len(parts) == 0 && len(n.Value) > 0 && len(n.Value) < 60 {
+				says = strconv.Quote(n.Value)
+				if k.form != aText {
+					says = n.Value
+				}
+			}
+			parts = append(parts, k.name+": "+says)
+		}
+	}
+	return "write { " + strings.Join(parts, ", ") + " }"
+}
+
 // fields is a mapping whose keys are known.
 type fields struct {
 	r    *reader
@@ -312,6 +368,7 @@ type fields struct {
 	pos  Pos
 	vals map[string]*yaml.Node
 	keys map[string]Pos
+	lost map[string]bool // keys whose absence has been reported in other words
 }
 
 // fields reads a mapping with the keys of its shape, or with the given ones, and reports the others.
@@ -319,19 +376,58 @@ func (r *reader) fields(n *yaml.Node, what string, known ...string) fields {
 	if len(known) == 0 {
 		known = keysOf(what)
 	}
-	f := fields{r: r, what: what, pos: nodePos(n), vals: map[string]*yaml.Node{}, keys: map[string]Pos{}}
+	f := fields{r: r, what: what, pos: nodePos(n), vals: map[string]*yaml.Node{}, keys: map[string]Pos{}, lost: map[string]bool{}}
+	if d := deref(n); d != nil && d.Kind != yaml.MappingNode {
+		for _, k := range known {
+			f.lost[k] = true
+		}
+	}
+	var before entry
 	for _, e := range r.entries(n, what) {
 		key := spelling(what, e.key)
+		last := before
+		before = e
 		switch {
 		case slices.Contains(known, key) && f.vals[key] != nil:
 			r.errorf(e.pos, "duplicate-key", "remove one of the two", "%s has %s twice", what, key)
 		case slices.Contains(known, key):
 			f.vals[key], f.keys[key] = e.val, e.pos
 		default:
-			r.errorf(e.pos, "unknown-key", didYouMean(e.key, known, "keys are "+list(slices.Sorted(slices.Values(known)), "and")), "%s has no key %s", what, short(e.key))
+			r.errorf(e.pos, "unknown-key", f.keyHint(n, last, e, known), "%s has no key %s", what, short(e.key))
 		}
 	}
 	return f
+}
+
+// keyHint says what an unknown key was most likely meant to be.
+func (f *fields) keyHint(n *yaml.Node, last, e entry, known []string) string {
+	if deref(n).Style&yaml.FlowStyle != 0 && null(deref(e.val)) && strings.ContainsAny(e.key, " .?") {
+		// Inside braces a comma ends a text; what follows it is read as a key without a value.
+		if v := deref(last.val); v != nil && v.Kind == yaml.ScalarNode && v.Value != "" {
+			return "inside { } a text with a comma needs quotes: " + inQuotes(v.Value+", "+e.key)
+		}
+		if f.what == "a line of the page" {
+			f.lost["text"] = true
+			return "a line that begins with { needs quotes: \"{" + short(e.key) + "}\""
+		}
+		return "inside { } a text with a comma needs quotes"
+	}
+	if f.what == "a line of the page" && strings.ContainsAny(e.key, " {}") {
+		f.lost["text"] = true
+		return "a text with a colon needs quotes"
+	}
+	if hint := otherKeys[f.what][strings.ToLower(e.key)]; hint != "" {
+		if meant, ok := strings.CutPrefix(hint, "write "); ok {
+			word, _, _ := strings.Cut(meant, " ")
+			f.lost[strings.TrimRight(word, ":,;")] = true
+		}
+		return hint
+	}
+	if near := nearest(e.key, known); near != "" {
+		f.lost[near] = true // that it is missing follows from how it is spelt
+		return "did you mean " + near + "?"
+	}
+	return "keys are " + list(slices.Sorted(slices.Values(known)), "and")
 }
 
 // at is where key stands, or where the whole stands when it is absent.
@@ -356,6 +452,9 @@ func (f fields) text(key string) text {
 
 // need reads key as text and reports its absence.
 func (f fields) need(key, example string) text {
+	if !f.has(key) && f.lost[key] {
+		return text{pos: f.pos}
+	}
 	if !f.has(key) && f.pos.Line > 0 {
 		f.r.errorf(f.pos, "missing-key", "write "+key+": "+example, "%s has no %s", f.what, key)
 		return text{pos: f.pos}
@@ -384,12 +483,23 @@ func (r *reader) text(n *yaml.Node, what string) (t text, ok bool) {
 		r.errorf(pos, "wrong-type", hint, "%s is a text; this is %s", what, kindOf(n))
 		return text{pos: pos}, false
 	}
-	if null(n) {
-		r.errorf(pos, "empty-value", "remove the key, or write its value", "%s has no value", what)
+	if null(n) && !(n.Style&yaml.TaggedStyle != 0 && !strings.HasPrefix(n.Tag, "!!")) {
+		hint := "remove the key, or write its value"
+		if pos.Line >= 1 && pos.Line <= len(r.lines) {
+			rest := string([]rune(string(r.lines[pos.Line-1]))[min(max(0, pos.Col-1), len([]rune(string(r.lines[pos.Line-1])))):])
+			if text := strings.TrimSpace(rest); strings.HasPrefix(text, "##") || strings.HasPrefix(text, "# ") && strings.HasPrefix(what, "an item") {
+				hint = "# begins a comment; put quotes around a heading: " + inQuotes(text)
+			}
+		}
+		r.errorf(pos, "empty-value", hint, "%s has no value", what)
 		return text{pos: pos}, false
 	}
 	if n.Style&yaml.TaggedStyle != 0 {
-		r.errorf(pos, "tag", "remove the tag", "%s: tags such as %s are not part of the language", what, short(n.Tag))
+		hint := "remove the tag"
+		if !strings.HasPrefix(n.Tag, "!!") {
+			hint = "a text that begins with ! needs quotes: " + inQuotes(strings.TrimSpace(n.Tag+" "+n.Value))
+		}
+		r.errorf(pos, "tag", hint, "%s: tags such as %s are not part of the language", what, short(n.Tag))
 		return text{pos: pos}, false
 	}
 	return text{s: n.Value, pos: pos, node: n}, true
@@ -453,10 +563,13 @@ var celReserved = []string{"true", "false", "null", "in", "as", "break", "const"
 // id checks the form of an id and reports what is wrong with it.
 func (r *reader) id(pos Pos, s, what string) bool {
 	if !isID(s) {
-		better := strings.Trim(regexp.MustCompile(`[^a-z0-9_]+`).ReplaceAllString(strings.ToLower(s), "_"), "_")
+		better := idMeant(s)
 		hint := "ids are snake_case: small letters, digits and _"
 		if idForm.MatchString(better) {
 			hint = "ids are snake_case; write " + better
+		}
+		if name, _, braced := strings.Cut(s, " {"); braced {
+			hint = "write a colon behind " + short(name)
 		}
 		r.errorf(pos, "bad-id", hint, "%q is not an id of %s", short(s), what)
 		return false
@@ -468,13 +581,25 @@ func (r *reader) id(pos Pos, s, what string) bool {
 	return true
 }
 
+// idMeant is a text as an id would write it.
+func idMeant(s string) string {
+	return strings.Trim(regexp.MustCompile(`[^a-z0-9_]+`).ReplaceAllString(strings.ToLower(s), "_"), "_")
+}
+
 // named reads a mapping from ids to values, in the order of the source.
 func (r *reader) named(n *yaml.Node, section, what string) []entry {
 	var out []entry
 	for _, e := range r.entries(n, section) {
-		if r.id(e.pos, e.key, what) {
-			out = append(out, e)
+		if !r.id(e.pos, e.key, what) {
+			// It is read under the id it was told to have, so that what names it is not reported as well.
+			if strings.Contains(e.key, "{") {
+				continue
+			}
+			if e.key = idMeant(e.key); !isID(e.key) || slices.Contains(celReserved, e.key) || slices.ContainsFunc(out, func(o entry) bool { return o.key == e.key }) {
+				continue
+			}
 		}
+		out = append(out, e)
 	}
 	return out
 }
