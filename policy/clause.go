@@ -12,6 +12,7 @@ var contents = map[string]string{
 	"status": "the current status", "timeline": "when it happened", "root_cause": "its cause", "impact": "the impact", "potential_impact": "the potential impact",
 	"current_status": "the current status", "what_was_detected": "what was detected", "next_update": "when we shall write again", "corrective_actions": "what was put right",
 	"prevention": "how we keep it from happening again", "recommendations": "what we recommend", "who_is_affected": "who is affected", "numbers": "how many people and records are affected",
+	"subprocessor": "which subprocessor it is", "purpose": "for what purpose", "start_date": "from when",
 	"when_it_happened": "when it happened", "how_discovered": "how it was discovered", "dpo": "how to reach our data protection officer",
 }
 
@@ -77,14 +78,16 @@ func (p *Program) clause(d Duty) string {
 	if d.Do.tells() {
 		s += " " + p.via(d)
 	}
-	if len(d.Due) > 0 || d.Every != nil {
-		s += " " + p.dues(d)
-	}
-	if f := p.floor(d); f != "" {
-		if len(d.Due) > 0 || d.Every != nil {
-			s += ", and"
-		}
+	open := len(d.Due) > 0 && !slices.ContainsFunc(d.Due, func(k Clock) bool { return k.Kind != "open" || k.None || k.Cell.Level != "" })
+	switch f := p.floor(d); {
+	case f != "" && open:
+		s += " " + f + ", and then " + p.dues(d)
+	case f != "" && (len(d.Due) > 0 || d.Every != nil):
+		s += " " + p.dues(d) + ", and " + f
+	case f != "":
 		s += " " + f
+	case len(d.Due) > 0 || d.Every != nil:
+		s += " " + p.dues(d)
 	}
 	if len(d.Due) > 0 && d.Every != nil {
 		s += ", and then " + p.cadence(d)
@@ -94,6 +97,9 @@ func (p *Program) clause(d Duty) string {
 	}
 	if d.When != nil {
 		s += ", " + p.condition(d)
+		if strings.Contains(s, earlierNotice) { // it is named a few words before
+			s = strings.Replace(s, p.noticeOf(d)+" left anything open", "that notice left anything open", 1)
+		}
 	}
 	if d.Unless != nil {
 		s += ", unless " + d.Unless.Say
@@ -112,6 +118,9 @@ func (p *Program) condition(d Duty) string {
 	}
 	return "if " + d.When.Say
 }
+
+// earlierNotice is what a duty calls the notice of another duty to the same recipients.
+const earlierNotice = "the earlier notice to them"
 
 // infinitive is what a duty obliges us to: "tell every affected merchant".
 func (p *Program) infinitive(d Duty) string { return p.act(d, false) }
@@ -328,7 +337,7 @@ func (d Duty) approval() string {
 // escalation says who is called when a duty is still unmet, in the order of time.
 func (d Duty) escalation() string {
 	var parts []string
-	for _, e := range d.Late {
+	for i, e := range d.Late {
 		at := e.After
 		when := "at the limit"
 		switch {
@@ -338,7 +347,11 @@ func (d Duty) escalation() string {
 		case at.N > 0:
 			when = at.Words() + " after the limit"
 		}
-		parts = append(parts, "the "+spaced(e.Role)+" "+when)
+		who := "the " + spaced(e.Role)
+		if i > 0 && d.Late[i-1].Role == e.Role {
+			who = "again"
+		}
+		parts = append(parts, who+" "+when)
 	}
 	if len(parts) == 0 {
 		return ""

@@ -39,7 +39,7 @@ func TestADiffIsInWords(t *testing.T) {
 		{"72h after confirmed", "48h after confirmed", "stricter: affected merchants are now told within 48 hours of confirming it instead of 72 hours"},
 		{"72h after confirmed", "96h after confirmed", "laxer: affected merchants are now told within 96 hours of confirming it instead of 72 hours"},
 		{"72h after confirmed", "72h after detected", "changed: affected merchants are now told within 72 hours of detecting it instead of within 72 hours of confirming it"},
-		{"due: 72h after confirmed", "due: [72h after confirmed, 5d after detected]", "stricter: affected merchants are now told within 72 hours of confirming it or within 5 days of detecting it, whichever is earliest instead of within 72 hours of confirming it"},
+		{"due: 72h after confirmed", "due: [72h after confirmed, 5d after detected]", "stricter: affected merchants are now told within 72 hours of confirming it or within 5 days of detecting it, whichever is earlier instead of within 72 hours of confirming it"},
 		{"72h after confirmed", "promptly after confirmed", "laxer: affected merchants are now told promptly after confirming it (we aim for 4 hours) instead of within 72 hours of confirming it"},
 		{"1h..2h after detected", "1h..4h after detected", "laxer: we now contain the incident within 4 hours of detecting it (we aim for 1 hour) instead of 2 hours"},
 		{"1h..2h after detected", "30min..2h after detected", "stricter: we now contain the incident within 2 hours of detecting it (we aim for 30 minutes) instead of within 2 hours of detecting it (we aim for 1 hour)"},

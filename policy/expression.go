@@ -316,6 +316,27 @@ func (x *expressions) sensible(tree *ast.AST, at func(int64) Pos) bool {
 	return ok
 }
 
+// isPlace reports a place that no directory writes so: a comparison with it is never so.
+func (x *expressions) isPlace(id, code string, pos Pos) bool {
+	country, part, parted := strings.Cut(code, "-")
+	if isCountry(country) && country != "UK" && (id == "recipient.region") == parted && (!parted || partForm.MatchString(part)) {
+		return true
+	}
+	hint := "write a code of ISO 3166, such as DE, or US-CA of a region"
+	switch meant := countryMeant(code); {
+	case code == "EU":
+		hint = "write recipient.country in ['" + strings.Join(Union[:2], "', '") + "', …]; laws that hold there know it: due: as law"
+	case meant != "":
+		hint = "write '" + meant + "'"
+	case isCountry(country) && parted:
+		hint = "a part of a country is recipient.region: recipient.region == '" + code + "'"
+	case isCountry(country):
+		hint = "a country is recipient.country: recipient.country == '" + code + "'"
+	}
+	x.r.errorf(pos, "unknown-reference", hint, "no recipient has the %s %s", strings.TrimPrefix(id, "recipient."), short(code))
+	return false
+}
+
 // oneOf reports a constant that the name beside it can never be.
 func (x *expressions) oneOf(e, constant ast.Expr, at func(int64) Pos) bool {
 	if constant.Kind() != ast.LiteralKind {
@@ -327,6 +348,8 @@ func (x *expressions) oneOf(e, constant ast.Expr, at func(int64) Pos) bool {
 	}
 	values, what := []string(nil), ""
 	switch {
+	case e.Kind() == ast.IdentKind && (e.AsIdent() == "recipient.country" || e.AsIdent() == "recipient.region"):
+		return x.isPlace(e.AsIdent(), s, at(constant.ID()))
 	case e.Kind() == ast.IdentKind && x.used[e.AsIdent()] != nil && x.used[e.AsIdent()].what != "":
 		n := x.used[e.AsIdent()]
 		values, what = n.values, n.what

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/text/language"
-
 	"github.com/tocsin-ir/tocsin/calendar"
 )
 
@@ -57,12 +55,15 @@ func (c *compiler) places(f fields) {
 	}
 	for _, t := range c.fields(f.vals["law"], "law").texts("where") {
 		country, part, parted := strings.Cut(t.s, "-")
-		region, err := language.ParseRegion(country)
-		switch known := err == nil && region.IsCountry() && region.String() == country; {
+		switch known := isCountry(country); {
 		case country == "UK":
 			c.errorf(t.pos, "bad-value", "write GB", "where: the code of the United Kingdom is GB")
 		case t.s != "EU" && !known, parted && !partForm.MatchString(part):
-			c.errorf(t.pos, "bad-value", "write a code of ISO 3166, such as DE or US-CA, or EU", "where: there is no place %s", short(t.s))
+			hint := "write a code of ISO 3166, such as DE or US-CA, or EU"
+			if meant := countryMeant(t.s); meant != "" {
+				hint = "write " + meant
+			}
+			c.errorf(t.pos, "bad-value", hint, "where: there is no place %s", short(t.s))
 		case slices.Contains(c.p.Places, t.s):
 			c.errorf(t.pos, "duplicate-value", "", "where: %s is named twice", t.s)
 		default:

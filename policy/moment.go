@@ -54,6 +54,9 @@ func (p *Program) instant(n string, d *Duty) moment {
 			continue
 		}
 		ing, to := p.gerund(*o), p.infinitive(*o)
+		if d != nil && d.ID != o.ID && d.To == o.To && d.Do.tells() && o.Do.tells() && at == "met" {
+			return moment{earlierNotice, earlierNotice + " has gone out"}
+		}
 		switch at {
 		case "applies":
 			return moment{"becoming obliged to " + to, "we become obliged to " + to}

@@ -137,6 +137,11 @@ func (n *namer) unknownName(path []string, pos Pos) bool {
 		}
 	}
 	if hint == "" {
+		if meant := countryMeant(id); meant != "" {
+			hint = "write its code in quotes: '" + meant + "'"
+		}
+	}
+	if hint == "" {
 		roots := map[string]bool{}
 		for _, c := range all {
 			root, _, _ := strings.Cut(c, ".")

@@ -32,6 +32,7 @@ type name struct {
 	id      string
 	typ     *cel.Type
 	words   string // a truth: the sentence; otherwise what the value is called
+	any     string // of a number: the sentence that it is more than none
 	get     func(v *View) (val any, ok bool)
 	pattern *cel.AttributePatternType
 	values  []string // the texts it can be, where they are known
@@ -54,8 +55,8 @@ func (x *expressions) name(id string) *name {
 		return nil
 	}
 	duty, _, _ = strings.Cut(duty, ".")
-	if slices.ContainsFunc(x.p.Duties, func(d Duty) bool { return d.ID == duty }) {
-		x.names.ofDuty(duty)
+	if i := slices.IndexFunc(x.p.Duties, func(d Duty) bool { return d.ID == duty }); i >= 0 {
+		x.names.ofDuty(duty, x.p.noticeOf(x.p.Duties[i]))
 	}
 	return x.names[id]
 }
@@ -63,7 +64,7 @@ func (x *expressions) name(id string) *name {
 // everyName lists what conditions may read, in the order of the alphabet.
 func (x *expressions) everyName() []string {
 	for i := range x.p.Duties {
-		x.names.ofDuty(x.p.Duties[i].ID)
+		x.names.ofDuty(x.p.Duties[i].ID, x.p.noticeOf(x.p.Duties[i]))
 	}
 	return sortedKeys(x.names)
 }
@@ -193,8 +194,16 @@ func conditionNames(p *Program) names {
 	return ns
 }
 
-// ofDuty declares what conditions may read of one duty.
-func (ns names) ofDuty(id string) {
+// noticeOf is what a sentence calls the notice that a duty sends.
+func (p *Program) noticeOf(d Duty) string {
+	if !d.Do.tells() {
+		return "the notice of " + spaced(d.ID)
+	}
+	return "the notice to " + p.recipients(d.To)
+}
+
+// ofDuty declares what conditions may read of one duty, whose notice is called so.
+func (ns names) ofDuty(id, notice string) {
 	add := ns.add
 	for _, at := range dutyInstants {
 		says := map[string]string{
@@ -208,10 +217,11 @@ func (ns names) ofDuty(id string) {
 			return get(d), ok
 		}
 	}
-	add("duty."+id+".open_items", cel.IntType, "the number of items that the notices of "+spaced(id)+" left open", count(func(d DutyView) int64 { return d.OpenItems }))
-	add("duty."+id+".recipients", cel.IntType, "the number of recipients of "+spaced(id), count(func(d DutyView) int64 { return d.Recipients }))
-	add("duty."+id+".told", cel.IntType, "the number of recipients told by "+spaced(id), count(func(d DutyView) int64 { return d.Told }))
-	delivery := add("duty."+id+".delivery", cel.StringType, "the delivery of the notice of "+spaced(id), func(v *View) (any, bool) {
+	open := add("duty."+id+".open_items", cel.IntType, "the number of items that "+notice+" left open", count(func(d DutyView) int64 { return d.OpenItems }))
+	open.any = notice + " left anything open"
+	add("duty."+id+".recipients", cel.IntType, "the number of recipients of "+notice, count(func(d DutyView) int64 { return d.Recipients }))
+	add("duty."+id+".told", cel.IntType, "the number of recipients told by "+notice, count(func(d DutyView) int64 { return d.Told }))
+	delivery := add("duty."+id+".delivery", cel.StringType, "the delivery of "+notice, func(v *View) (any, bool) {
 		return v.Duties[id].Delivery, v.Duties[id].Delivery != ""
 	})
 	delivery.values, delivery.what = deliveries, "outcome of a delivery"
@@ -236,5 +246,33 @@ func answered(v any, kind string) (any, bool) {
 	return nil, false
 }
 
-// spaced writes an id as words.
-func spaced(id string) string { return strings.ReplaceAll(id, "_", " ") }
+// spaced writes an id as words: privacy_officer, CTO, DNS or TLS failure, SEV1.
+func spaced(id string) string {
+	if len(id) > 64 || strings.ContainsAny(id, " .") {
+		return strings.ReplaceAll(id, "_", " ")
+	}
+	words := strings.Split(id, "_")
+	for i, w := range words {
+		switch written := abbreviations[w]; {
+		case written != "":
+			words[i] = written
+		case w == "it" && i+1 < len(words), len(words) == 1 && isRank(w):
+			words[i] = strings.ToUpper(w)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// isRank reports whether an id is a rank such as sev1, p0 or s2.
+func isRank(id string) bool {
+	rank := strings.TrimRight(id, "0123456789")
+	return len(id) == len(rank)+1 && (rank == "sev" || rank == "p" || rank == "s" || rank == "l" || rank == "t")
+}
+
+// abbreviations are words that no sentence writes small.
+var abbreviations = map[string]string{
+	"api": "API", "apis": "APIs", "aws": "AWS", "baa": "BAA", "bsi": "BSI", "ccpa": "CCPA", "ceo": "CEO", "cfo": "CFO", "cio": "CIO", "ciso": "CISO", "coo": "COO", "cpo": "CPO", "crm": "CRM", "csirt": "CSIRT",
+	"cso": "CSO", "cto": "CTO", "ddos": "DDoS", "dns": "DNS", "dora": "DORA", "dpa": "DPA", "dpo": "DPO", "ehr": "EHR", "ephi": "ePHI", "eu": "EU", "fbi": "FBI", "gcp": "GCP", "gdpr": "GDPR", "hhs": "HHS",
+	"hipaa": "HIPAA", "hr": "HR", "ico": "ICO", "ip": "IP", "kms": "KMS", "mfa": "MFA", "nis2": "NIS2", "oauth": "OAuth", "ocr": "OCR", "phi": "PHI", "pii": "PII", "psirt": "PSIRT", "saas": "SaaS", "sla": "SLA",
+	"smtp": "SMTP", "soc": "SOC", "sql": "SQL", "ssh": "SSH", "sso": "SSO", "tls": "TLS", "uk": "UK", "url": "URL", "usa": "USA", "vpn": "VPN", "xss": "XSS",
+}

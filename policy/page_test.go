@@ -44,7 +44,7 @@ page: [ "We act {duties.stop.due}." ]
 		"2d before restored":                       "We act at least 2 days before restoring service. [stop]",
 		"by restored":                              "We act no later than restoring service. [stop]",
 		"open":                                     "We act as soon as we can, without a fixed limit. [stop]",
-		"[72h after confirmed, 5d after detected]": "We act within 72 hours of confirming it or within 5 days of detecting it, whichever is earliest. [stop]",
+		"[72h after confirmed, 5d after detected]": "We act within 72 hours of confirming it or within 5 days of detecting it, whichever is earlier. [stop]",
 		"2h after judge.met":                       "We act within 2 hours of confirming or dismissing it. [stop]",
 		"2h after tell.missed":                     "We act within 2 hours of being late in telling every affected merchant. [stop]",
 	} {
@@ -67,7 +67,7 @@ tables:
 page: [ "We act {duties.stop.due}." ]
 `)
 	want := "We act promptly, and within 2 hours of detecting it or suspecting it, whichever comes first (we aim for 4 hours) where the severity is high, " +
-		"not at all where the severity is low, and otherwise within 8 hours of detecting it or suspecting it, whichever comes first. [stop]\n"
+		"and not at all where the severity is low. [stop]\n"
 	if page := string(p.Markdown()); !strings.Contains(page, want) {
 		t.Errorf("the page does not say %q:\n%s", want, page)
 	}

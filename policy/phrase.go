@@ -106,11 +106,7 @@ func (p *Program) floor(d Duty) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	s := "not before " + list(parts, "and")
-	if len(parts) > 1 {
-		s += ", whichever is latest"
-	}
-	return s
+	return "not before " + list(parts, "or") + whicheverIs("late", len(parts))
 }
 
 // dues writes all clocks of a duty: the earliest runs.
@@ -124,7 +120,7 @@ func (p *Program) dues(d Duty) string {
 		return p.cadence(d)
 	case len(cells) > 0 && p.tabulated:
 		s := "within the time that the table of clocks sets"
-		if len(own) > 0 {
+		if len(own) > 0 && !p.everyLevel(cells) {
 			s += ", and otherwise " + p.earliest(own, &d)
 		}
 		return s
@@ -139,11 +135,22 @@ func (p *Program) earliest(clocks []Clock, d *Duty) string {
 	for i, k := range clocks {
 		parts[i] = p.phrase(k, d)
 	}
-	s := list(parts, "or")
-	if len(parts) > 1 {
-		s += ", whichever is earliest"
+	return list(parts, "or") + whicheverIs("earli", len(parts))
+}
+
+// whicheverIs says of several instants which counts: the earlier of two, the earliest of more.
+func whicheverIs(stem string, n int) string {
+	switch {
+	case n < 2:
+		return ""
+	case stem == "late" && n == 2:
+		return ", whichever is later"
+	case stem == "late":
+		return ", whichever is latest"
+	case n == 2:
+		return ", whichever is " + stem + "er"
 	}
-	return s
+	return ", whichever is " + stem + "est"
 }
 
 // parted divides the clocks of a duty into its own and those that cells of a table give it.
@@ -162,15 +169,58 @@ func (p *Program) parted(d Duty) (own, cells []Clock) {
 // severity is critical, not at all where the severity is low, and otherwise within …".
 func (p *Program) tabled(d Duty) string {
 	own, cells := p.parted(d)
-	var parts []string
+	var says, where []string
 	for _, same := range byLevel(cells) {
-		parts = append(parts, p.earliest(same, &d)+" where "+p.at(same[0]))
+		says, where = append(says, p.earliest(same, &d)), append(where, p.at(same[0]))
 	}
-	s := strings.Join(parts, ", ")
-	if len(own) > 0 {
-		s += ", and otherwise " + p.earliest(own, &d)
+	otherwise := ""
+	if len(own) > 0 && !p.everyLevel(cells) {
+		otherwise = p.earliest(own, &d)
 	}
-	return s
+	return byCase(says, where, otherwise)
+}
+
+// everyLevel reports whether the cells of a duty name each level there is, so that nothing is left for
+// a clock of its own.
+func (p *Program) everyLevel(cells []Clock) bool {
+	if len(cells) == 0 || cells[0].Cell.Level == "" {
+		return false
+	}
+	by := cells[0].Cell.By
+	for _, level := range p.levelsOf(by) {
+		if !slices.ContainsFunc(cells, func(k Clock) bool { return k.Cell.By == by && k.Cell.Level == level }) {
+			return false
+		}
+	}
+	return by == "severity" || slices.ContainsFunc(p.Scales, func(s Scale) bool { return s.ID == by })
+}
+
+// byCase writes what holds in which case: "A where X, B where Y, and otherwise C".
+func byCase(says, where []string, otherwise string) string {
+	parts := make([]string, 0, len(says)+1)
+	for i := range says {
+		if slices.Contains(says[:i], says[i]) {
+			continue
+		}
+		at := []string{where[i]}
+		for j := i + 1; j < len(says); j++ {
+			switch is := strings.LastIndex(where[i], " is "); {
+			case says[j] != says[i]:
+			case is > 0 && strings.HasPrefix(where[j], where[i][:is+len(" is ")]):
+				at = append(at, where[j][is+len(" is "):]) // the severity is high or standard
+			default:
+				at = append(at, where[j])
+			}
+		}
+		parts = append(parts, says[i]+" where "+list(at, "or"))
+	}
+	if otherwise != "" {
+		parts = append(parts, "otherwise "+otherwise)
+	}
+	if len(parts) < 2 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:len(parts)-1], ", ") + ", and " + parts[len(parts)-1]
 }
 
 // byLevel groups the clocks of one level.
@@ -224,14 +274,24 @@ func (p *Program) cadence(d Duty) string {
 	if len(e.Cells) == 0 {
 		return base
 	}
+	cells := make([]Clock, len(e.Cells))
+	for i, c := range e.Cells {
+		cells[i] = Clock{Cell: c.Cell}
+	}
+	if p.everyLevel(cells) {
+		base = ""
+	}
 	if p.tabulated {
+		if base == "" {
+			return "as often as the table of clocks says"
+		}
 		return "as often as the table of clocks says, and otherwise " + base
 	}
-	var parts []string
+	var says, where []string
 	for _, c := range e.Cells {
-		parts = append(parts, c.words()+" where "+p.cellWords(c))
+		says, where = append(says, c.words()), append(where, p.cellWords(c))
 	}
-	return strings.Join(parts, ", ") + ", and otherwise " + base
+	return byCase(says, where, base)
 }
 
 func (p *Program) cellWords(c CadenceCell) string {

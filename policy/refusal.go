@@ -35,8 +35,8 @@ func (p *Program) refusal(g Gate) string {
 // opening is what opens a gate.
 func (p *Program) opening(g Gate) string {
 	var until []string
-	if n := needWords(g); n != "" {
-		until = append(until, n)
+	for _, n := range g.Need {
+		until = append(until, n.Say)
 	}
 	if len(g.Sign) > 0 {
 		until = append(until, p.signers(g.Sign)+" signed")
@@ -81,10 +81,28 @@ func (p *Program) signers(sign []Signature) string {
 }
 
 func signerWords(s Signature) string {
-	if s.N > 1 {
-		return numeral(s.N) + " of the " + spaced(s.Role)
+	role := spaced(s.Role)
+	switch {
+	case s.N < 2:
+		return "the " + role
+	case strings.HasSuffix(role, "s") && !strings.HasSuffix(role, "ss"):
+		return numeral(s.N) + " of the " + role // it names several people already
+	case namesAPerson(role):
+		return numeral(s.N) + " " + role + "s"
 	}
-	return "the " + spaced(s.Role)
+	return numeral(s.N) + " people in the role of " + role
+}
+
+// namesAPerson reports whether a role is called as a person is, so that it has a plural: two engineers,
+// two DPOs, but no two securities.
+func namesAPerson(role string) bool {
+	last := role[strings.LastIndexByte(role, ' ')+1:]
+	for _, end := range []string{"er", "or", "lead", "ist", "yst", "ant", "head", "TO", "EO", "ISO", "DPO", "counsel", "expert"} {
+		if strings.HasSuffix(last, end) {
+			return !strings.Contains(role, " of ") && !strings.Contains(role, " on ")
+		}
+	}
+	return false
 }
 
 // numeral writes small numbers as words.

@@ -179,7 +179,7 @@ func (p *Program) lawElements() []Element {
 		out = append(out, items...)
 	}
 	if len(p.Places) > 0 && len(out) > 0 {
-		out = append(out, para("We hold data of people in "+list(p.Places, "and")+" only, so laws of other places are left out."))
+		out = append(out, para("We hold data of people in "+list(placeNames(p.Places), "and")+" only, so laws of other places are left out."))
 	}
 	if p.Laws != nil && len(out) > 0 {
 		out = append(out, Element{Kind: Small, Sentences: []Sentence{{Text: "Catalogue of laws: " + p.Laws.Version() + ". It is no legal advice."}}})
@@ -211,7 +211,11 @@ func (p *Program) lawQuestion(d Duty) LawQuestion {
 func (p *Program) lawWords(k LawClock) string {
 	clock := p.phrase(Clock{Kind: "after", Span: k.Span, Anchor: Anchor{Names: []string{k.Anchor}}}, nil)
 	if k.Span.Open() {
-		clock = "without a number of hours, counted from " + p.instant(k.Anchor, nil).at()
+		standard, _, told := strings.Cut(k.Text, " after "+k.Anchor)
+		if !told || standard == "" {
+			standard = "without a number of hours"
+		}
+		clock = standard + ", counted from " + p.instant(k.Anchor, nil).at()
 	}
 	clock = strings.Replace(clock, "(we aim for ", "(it expects no more than ", 1) // it is the law's figure, not ours
 	s := fmt.Sprintf("**%s** (%s): %s.", k.Regime, k.Source, clock)

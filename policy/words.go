@@ -66,16 +66,73 @@ func (s sayer) call(c ast.CallExpr) string {
 				sides[i] = "either " + sides[i]
 			}
 		}
+		if rest, ok := strings.CutPrefix(sides[1], "the recipient is in "); ok && op == operators.LogicalOr && strings.HasPrefix(sides[0], "the recipient is in ") {
+			return sides[0] + join + "in " + rest // said once
+		}
 		return sides[0] + join + sides[1]
 	case operators.LogicalNot:
-		if a := args[0]; a.Kind() == ast.IdentKind && strings.HasPrefix(a.AsIdent(), "fact.") {
-			return "we have ruled out that " + s.words(a)
-		}
-		return "it is not so that " + s.words(args[0])
+		return s.not(args[0])
 	case operators.Equals, operators.NotEquals, operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
 		return s.compare(op, args[0], args[1])
 	case operators.In:
-		return s.in(args[0], args[1])
+		return s.in(args[0], args[1], false)
+	}
+	return ""
+}
+
+// not denies a condition the way a sentence does: neither side of an or, one side of an and.
+func (s sayer) not(e ast.Expr) string {
+	if _, macro := s.info.GetMacroCall(e.ID()); !macro {
+		switch e.Kind() {
+		case ast.IdentKind:
+			if strings.HasPrefix(e.AsIdent(), "fact.") {
+				return "we have ruled out that " + s.words(e)
+			}
+		case ast.CallKind:
+			args := e.AsCall().Args()
+			turned := map[string]string{operators.Equals: operators.NotEquals, operators.NotEquals: operators.Equals, operators.Less: operators.GreaterEquals, operators.LessEquals: operators.Greater, operators.Greater: operators.LessEquals, operators.GreaterEquals: operators.Less}
+			switch op := e.AsCall().FunctionName(); op {
+			case operators.LogicalNot:
+				return s.words(args[0])
+			case operators.LogicalOr:
+				a, b := s.not(args[0]), s.not(args[1])
+				if rest, ok := strings.CutPrefix(b, "the recipient is not in "); ok && strings.HasPrefix(a, "the recipient is not in ") {
+					return a + ", and not in " + rest // said once
+				}
+				return a + " and " + b
+			case operators.LogicalAnd:
+				return "either " + s.not(args[0]) + " or " + s.not(args[1])
+			case operators.In:
+				if w := s.in(args[0], args[1], true); w != "" {
+					return w
+				}
+			default:
+				if turned[op] != "" {
+					if w := s.compare(turned[op], args[0], args[1]); w != "" {
+						return w
+					}
+				}
+			}
+		}
+	}
+	return "it is not so that " + s.words(e)
+}
+
+// place writes where a recipient is, in place of its code: "the recipient is in Germany".
+func (s sayer) place(id string, codes []string, no bool) string {
+	is, last := "is", "or"
+	if no {
+		is = "is not"
+	}
+	switch id {
+	case "recipient.country", "recipient.region":
+		return "the recipient " + is + " in " + list(placeNames(codes), last)
+	case "recipient.language":
+		names := make([]string, len(codes))
+		for i, code := range codes {
+			names[i] = languageName(code)
+		}
+		return "the recipient's language " + is + " " + list(names, last)
 	}
 	return ""
 }
@@ -118,10 +175,19 @@ func (s sayer) compare(op string, a, b ast.Expr) string {
 		}
 		return "it is not so that " + s.words(a)
 	}
-	if n := s.names[a.AsIdent()]; n.what != "" {
+	if op == operators.Equals || op == operators.NotEquals {
+		if w := s.place(a.AsIdent(), []string{val}, op == operators.NotEquals); w != "" {
+			return w
+		}
+	}
+	n := s.names[a.AsIdent()]
+	if n.what != "" {
 		val = spaced(val)
 	}
-	return s.names[a.AsIdent()].words + " " + than(op, val)
+	if n.any != "" && (op == operators.Greater && val == "0" || op == operators.GreaterEquals && val == "1") {
+		return n.any
+	}
+	return n.words + " " + than(op, val)
 }
 
 func than(op, val string) string {
@@ -150,10 +216,22 @@ func (s sayer) sizeOf(e ast.Expr) ast.Expr {
 	return of
 }
 
-// in writes "the severity is critical or high" and "customer.email is among the affected data".
-func (s sayer) in(a, b ast.Expr) string {
+// in writes "the severity is critical or high" and "customer.email is among the affected data"; no
+// denies it.
+func (s sayer) in(a, b ast.Expr, no bool) string {
+	is := " is "
+	if no {
+		is = " is not "
+	}
 	if a.Kind() == ast.LiteralKind && b.Kind() == ast.IdentKind && s.names[b.AsIdent()] != nil {
-		return literal(a.AsLiteral()) + " is among " + s.names[b.AsIdent()].words
+		if b.AsIdent() == "recipient.places" || b.AsIdent() == "scope.regions" {
+			who := map[string]string{"recipient.places": "the recipient", "scope.regions": "somebody affected"}[b.AsIdent()]
+			if no && who == "somebody affected" {
+				return "nobody affected is in " + placeName(literal(a.AsLiteral()))
+			}
+			return who + is + "in " + placeName(literal(a.AsLiteral()))
+		}
+		return literal(a.AsLiteral()) + is + "among " + s.names[b.AsIdent()].words
 	}
 	if a.Kind() != ast.IdentKind || s.names[a.AsIdent()] == nil || b.Kind() != ast.ListKind {
 		return ""
@@ -162,7 +240,14 @@ func (s sayer) in(a, b ast.Expr) string {
 	if vals == nil {
 		return ""
 	}
-	return s.names[a.AsIdent()].words + " is " + list(vals, "or")
+	var plain []string
+	for _, item := range b.AsList().Elements() {
+		plain = append(plain, literal(item.AsLiteral()))
+	}
+	if w := s.place(a.AsIdent(), plain, no); w != "" {
+		return w
+	}
+	return s.names[a.AsIdent()].words + is + list(vals, "or")
 }
 
 func (s sayer) literals(e ast.Expr) []string {

@@ -104,10 +104,41 @@ func source(r Regime, d Duty) string {
 	law, _, _ := strings.Cut(r.Citation, ", Arts.")
 	law, _, _ = strings.Cut(law, ";")
 	law, _, _ = strings.Cut(law, " (SB")
-	if strings.Contains(law, d.Citation) || strings.Contains(d.Citation, law) {
-		return d.Citation
+	return cited(law, d.Citation)
+}
+
+// cited puts law and clause together without naming the law twice: the clause may begin as the law
+// does, or with the section that the law's name ends in.
+func cited(law, clause string) string {
+	if strings.Count(law, "(") > strings.Count(law, ")") {
+		law, _, _ = strings.Cut(law, " (")
 	}
-	return law + ", " + d.Citation
+	switch {
+	case strings.Contains(law, clause):
+		return law
+	case strings.Contains(clause, law):
+		return clause
+	}
+	of, at := strings.Fields(strings.TrimSuffix(law, " ff.")), strings.Fields(clause)
+	if len(of) > 1 && len(at) > 1 && of[0] == at[0] && len(of[0]) > 1 && of[0] != "Art." {
+		return clause
+	}
+	for n := min(2, len(of)-1); n > 0; n-- {
+		if end := strings.Join(of[len(of)-n:], " "); sameSection(end, clause) {
+			return strings.Join(append(of[:len(of)-n:len(of)-n], clause), " ")
+		}
+	}
+	return law + ", " + clause
+}
+
+// sameSection reports whether a clause begins with the section that a law's name ends in, or with one of
+// the same chapter: 1798.82 and 1798.82(a), 521.002 and 521.053(b).
+func sameSection(end, clause string) bool {
+	same := 0
+	for same < len(end) && same < len(clause) && end[same] == clause[same] {
+		same++
+	}
+	return same >= 4 && strings.ContainsAny(end[:same], "0123456789") && strings.ContainsAny(end, "0123456789")
 }
 
 // Short is the first part of a longer standard, for a line in a list.
@@ -193,13 +224,10 @@ func within(jurisdiction, places []string, q policy.LawQuestion) policy.Verdict 
 	return policy.Verdict{Value: policy.False, Why: "nobody affected lives in its reach"}
 }
 
-// union are the members of the European Union.
-var union = []string{"AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IT", "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK"}
-
 // overlap says whether somebody in a place can be in the reach of a law.
 func overlap(place string, jurisdiction []string) bool {
 	if place == "EU" {
-		return slices.ContainsFunc(union, func(member string) bool { return overlap(member, jurisdiction) })
+		return slices.ContainsFunc(policy.Union, func(member string) bool { return overlap(member, jurisdiction) })
 	}
 	return slices.ContainsFunc(jurisdiction, func(j string) bool {
 		return j == place || strings.HasPrefix(j, place+"-") || strings.HasPrefix(place, j+"-")

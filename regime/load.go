@@ -97,6 +97,9 @@ func (c *Catalogue) regime(r *Regime) error {
 	if _, err := time.Parse(time.DateOnly, r.AsOf); err != nil {
 		return fmt.Errorf("as_of: %w", err)
 	}
+	if i := slices.Index(r.Jurisdiction, "EU"); i >= 0 { // its members stand in one list
+		r.Jurisdiction = slices.Replace(r.Jurisdiction, i, i+1, policy.Union...)
+	}
 	for _, j := range r.Jurisdiction {
 		if !regionForm.MatchString(j) {
 			return fmt.Errorf("jurisdiction %q is not a code of ISO 3166", j)

@@ -260,7 +260,7 @@ func (w *reader) duty(r *rapid.T, id string) said {
 	} else if i := strings.Index(text, ", and then every "); i >= 0 {
 		first, s.every = text[:i], text[i+len(", and then "):]
 	}
-	first, several := strings.CutSuffix(first, ", whichever is earliest")
+	first, several := strings.CutSuffix(first, ", whichever is earlier")
 	clocks := []string{first}
 	if several {
 		clocks = strings.Split(first, " or ")
