@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	cosignature "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
@@ -446,5 +447,71 @@ func TestARewrittenLogIsCaughtByAKeptCheckpointOnly(t *testing.T) {
 	fork.in.Published = h.in.Published
 	if r := check(t, fork.export(t), verify.Options{}); r.OK {
 		t.Fatal("a fork that lists the real checkpoints was taken")
+	}
+}
+
+// cosigned has a witness sign the checkpoints of both logs in an export's files.
+func cosigned(t testing.TB, files []file, by note.Signer) []file {
+	t.Helper()
+	files = slices.Clone(files)
+	for i, f := range files {
+		if strings.HasSuffix(f.name, ".checkpoint") {
+			text, _, _ := strings.Cut(string(f.data), "\n\n")
+			raw, err := note.Sign(&note.Note{Text: text + "\n"}, by)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, signature, _ := bytes.Cut(raw, []byte("\n\n"))
+			files[i].data = slices.Concat(f.data, signature)
+		}
+	}
+	return files
+}
+
+// promise: INV-3
+func TestAnExportSaysWhichWitnessesSignedItsLogs(t *testing.T) {
+	h := newHouse(t, newSigners(t), nil)
+	skey, vkey, err := note.GenerateKey(rand.Reader, "witness.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	witness, err := cosignature.NewSignerForCosignatureV1(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vkey, err = cosignature.VKeyToCosignatureV1(vkey); err != nil {
+		t.Fatal(err)
+	}
+	alone := h.export(t)
+	signed := repack(t, h, cosigned(t, unpack(t, alone), witness))
+	r := check(t, signed, verify.Options{Witnesses: []string{vkey}})
+	if !r.OK || !strings.HasPrefix(r.Verdict, "verified, signed by witness.example.org (javabeanai/facts ") || len(r.Witnessed) != 2 {
+		t.Fatalf("report %+v", r)
+	}
+	if r := check(t, signed, verify.Options{}); !r.OK || r.Verdict != "internally consistent only" {
+		t.Errorf("a signature by nobody the checker knows was believed: %+v", r)
+	}
+	r = check(t, alone, verify.Options{Witnesses: []string{vkey}})
+	if r.OK || !slices.ContainsFunc(r.Findings, func(f verify.Finding) bool { return f.Code == verify.CodeWitness }) {
+		t.Errorf("the missing signature was not found: %+v", r)
+	}
+	// A witness's signature of one text does not serve for another.
+	files := unpack(t, signed)
+	for i, f := range files {
+		if f.name == "facts.checkpoint" {
+			log, _, _ := bytes.Cut(f.data, []byte("\n\n"))
+			for _, e := range files {
+				if e.name == "events.checkpoint" {
+					_, signatures, _ := bytes.Cut(e.data, []byte("\n\n"))
+					_, own, _ := bytes.Cut(f.data, []byte("\n\n"))
+					mine, _, _ := bytes.Cut(own, []byte("\n"))
+					_, theirs, _ := bytes.Cut(signatures, []byte("\n"))
+					files[i].data = slices.Concat(log, []byte("\n\n"), mine, []byte("\n"), theirs)
+				}
+			}
+		}
+	}
+	if r := check(t, repack(t, h, files), verify.Options{Witnesses: []string{vkey}}); r.OK {
+		t.Error("a signature of the other log's checkpoint was taken")
 	}
 }

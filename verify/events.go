@@ -211,7 +211,7 @@ func (c *checker) checkScope(name string, s *scopeFile) {
 	case cp.size < s.Size:
 		c.find(CodeScope, name, "its checkpoint covers %d leaves and it is defined on %d", cp.size, s.Size)
 	default:
-		c.consistent([]earlier{{cp, name, "its checkpoint"}})
+		c.consistent([]earlier{{cp, name, "its checkpoint", nil}})
 	}
 	var q tally.Query
 	if err := strict(s.Query, &q); err != nil {

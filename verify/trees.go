@@ -142,6 +142,8 @@ func (c *checker) readTrees() error {
 			c.find(CodeTree, t.name+".leaves", "it has %d leaves and the checkpoint covers %d", len(t.to.leaves), cp.size)
 		case !bytes.Equal(roots[cp.size], cp.root):
 			c.find(CodeTree, t.name+".leaves", "the leaves do not give the root that the checkpoint signs")
+		default:
+			c.signed = append(c.signed, signedNote{cp, raw})
 		}
 	}
 	if stop {
@@ -196,6 +198,7 @@ type earlier struct {
 	checkpoint
 	file string
 	what string
+	raw  []byte
 }
 
 // consistent checks earlier checkpoints against the leaves and returns those that are states of
@@ -252,9 +255,13 @@ func (c *checker) checkPublished() error {
 			c.find(CodeCheckpoint, name, "line %d: %v", n, err)
 			return
 		}
-		list = append(list, earlier{cp, name, fmt.Sprintf("the checkpoint of line %d", n)})
+		list = append(list, earlier{cp, name, fmt.Sprintf("the checkpoint of line %d", n), []byte(p.Note)})
 	})
-	c.report.Checkpoints = len(c.consistent(list))
+	states := c.consistent(list)
+	for _, e := range states {
+		c.signed = append(c.signed, signedNote{e.checkpoint, e.raw})
+	}
+	c.report.Checkpoints = len(states)
 	return nil
 }
 
@@ -268,7 +275,7 @@ func (c *checker) checkSince() error {
 			c.find(CodeConsistency, "", "kept checkpoint %d: %v", i+1, err)
 			continue
 		}
-		list = append(list, earlier{cp, "", fmt.Sprintf("kept checkpoint %d", i+1)})
+		list = append(list, earlier{cp, "", fmt.Sprintf("kept checkpoint %d", i+1), raw})
 	}
 	for _, e := range c.consistent(list) {
 		if e.size == 0 {

@@ -42,6 +42,7 @@ const (
 	CodePolicy      Code = "policy"      // the policy is not the one the facts name
 	CodeConsistency Code = "consistency" // an earlier checkpoint is not a state of this log
 	CodeCustody     Code = "custody"     // custody.ndjson
+	CodeWitness     Code = "witness"     // a witness that was named has signed nothing here
 )
 
 // Finding is one thing that is wrong.
@@ -82,16 +83,19 @@ type Report struct {
 	Scopes       int       `json:"scopes"`
 	Checkpoints  int       `json:"checkpoints"` // earlier ones that are consistent, Since not counted
 	KeyGiven     bool      `json:"key_given"`
-	Against      []string  `json:"against,omitempty"` // given checkpoints it is consistent with
+	Against      []string  `json:"against,omitempty"`   // given checkpoints it is consistent with
+	Witnessed    []string  `json:"witnessed,omitempty"` // what each given witness has signed: its name, the log and the size
 	Findings     []Finding `json:"findings"`
 }
 
-// Options are what the checker brings along. Both make the verdict stronger: without a key the
-// export vouches for its own key, without an earlier checkpoint a rewritten log signed with the
-// real key looks like the log.
+// Options are what the checker brings along. All make the verdict stronger: without a key the
+// export vouches for its own key; without an earlier checkpoint or a witness a rewritten log signed
+// with the real key looks like the log.
 type Options struct {
 	Keys  []string // note verifier keys the signatures must be by: facts log's, and events log's if known
 	Since [][]byte // checkpoints that were kept, signed notes of either log
+
+	Witnesses []string // verifier keys of witnesses (C2SP tlog-cosignature) that have to have signed the logs
 }
 
 // maxFile bounds an export in bytes.
@@ -142,7 +146,8 @@ type checker struct {
 	chain    []fact
 	shown    []shownEvent
 
-	sinceFacts bool // a kept checkpoint of the facts log is a state of it
+	sinceFacts bool // a kept checkpoint of the facts log, or one that a witness signed, is a state of it
+	signed     []signedNote
 }
 
 // maxFindings bounds a report: after so many nobody reads on.
@@ -163,7 +168,7 @@ var errStop = errors.New("verify: stop")
 func (c *checker) run() error {
 	for _, step := range []func() error{
 		c.envelope, c.contents, c.readManifest, c.readKeys, c.checkEnvelopeKey, c.readTrees, c.checkFacts, c.checkEvents, c.checkScopes,
-		c.checkPolicy, c.checkCustody, c.checkPublished, c.checkSince,
+		c.checkPolicy, c.checkCustody, c.checkPublished, c.checkSince, c.checkWitnesses,
 	} {
 		if err := step(); errors.Is(err, errStop) {
 			return nil
@@ -180,8 +185,14 @@ func (c *checker) verdict() string {
 	switch {
 	case len(r.Findings) > 0:
 		return fmt.Sprintf("NOT verified: %d findings", len(r.Findings))
-	case len(r.Against) > 0:
-		verdict := "verified against " + strings.Join(r.Against, " and ")
+	case len(r.Against)+len(r.Witnessed) > 0:
+		verdict := "verified"
+		if len(r.Against) > 0 {
+			verdict += " against " + strings.Join(r.Against, " and ")
+		}
+		if len(r.Witnessed) > 0 {
+			verdict += ", signed by " + strings.Join(r.Witnessed, " and ")
+		}
 		if !c.sinceFacts {
 			// A checkpoint of the accesses says nothing about what was decided.
 			verdict += "; " + c.facts.origin + " internally consistent only"

@@ -30,12 +30,15 @@ const (
 	exitUsage = 2
 )
 
-const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--json] EXPORT
+const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FILE]... [--json] EXPORT
 
   --key FILE    verifier key of the facts log, or both keys, one a line (as in
                 keys.txt). Get it from somewhere else than the export.
   --since FILE  a checkpoint you kept: the signed text, its base64, or a mail
                 that carries it. May be given several times.
+  --witness FILE
+                verifier keys of witnesses, one a line, that have to have signed
+                both logs. Get them from the witnesses.
   --json        print the whole report as JSON
 
 exit status: 0 holds, 1 does not, 2 cannot be checked
@@ -50,9 +53,10 @@ func (f *files) Set(v string) error { *f = append(*f, v); return nil }
 func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("tocsin-verify", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	var keys, since files
+	var keys, since, witnesses files
 	fs.Var(&keys, "key", "")
 	fs.Var(&since, "since", "")
+	fs.Var(&witnesses, "witness", "")
 	asJSON := fs.Bool("json", false, "")
 	export, err := parse(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -64,15 +68,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return exitUsage
 	}
 	var o verify.Options
-	for _, name := range keys {
-		raw, err := readSmall(name)
-		if err != nil {
-			fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
-			return exitUsage
-		}
-		for line := range strings.Lines(string(raw)) {
-			if line = strings.TrimSpace(line); line != "" {
-				o.Keys = append(o.Keys, line)
+	for _, list := range []struct {
+		names files
+		to    *[]string
+	}{{keys, &o.Keys}, {witnesses, &o.Witnesses}} {
+		for _, name := range list.names {
+			raw, err := readSmall(name)
+			if err != nil {
+				fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
+				return exitUsage
+			}
+			for line := range strings.Lines(string(raw)) {
+				if line = strings.TrimSpace(line); line != "" {
+					*list.to = append(*list.to, line)
+				}
 			}
 		}
 	}
@@ -227,8 +236,8 @@ func show(w io.Writer, r *verify.Report) {
 	if !r.OK {
 		return
 	}
-	if len(r.Against) == 0 {
-		fmt.Fprintln(w, "a log rewritten with the real key would look the same: give a checkpoint you kept with --since")
+	if len(r.Against)+len(r.Witnessed) == 0 {
+		fmt.Fprintln(w, "a log rewritten with the real key would look the same: give a checkpoint you kept with --since, or the key of a witness with --witness")
 	}
 	if !r.KeyGiven {
 		fmt.Fprintln(w, "the export vouches for its own key: give the key with --key")

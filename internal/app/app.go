@@ -139,11 +139,12 @@ func (a *App) open(ctx context.Context) error {
 	if err := checkEnv(ctx, store, keys, desk.OrgChain, a.in); err != nil {
 		return err
 	}
-	facts, factsKey, err := a.openLog(ctx, keys, "facts")
+	out := egress.New(egress.Options{Allow: prefixes(a.cfg.Network.Allow), Agent: "tocsin/" + desk.EngineVersion})
+	facts, factsKey, err := a.openLog(ctx, keys, "facts", out)
 	if err != nil {
 		return err
 	}
-	events, eventsKey, err := a.openLog(ctx, keys, "events")
+	events, eventsKey, err := a.openLog(ctx, keys, "events", out)
 	if err != nil {
 		return err
 	}
@@ -164,7 +165,6 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	out := egress.New(egress.Options{Allow: prefixes(a.cfg.Network.Allow), Agent: "tocsin/" + desk.EngineVersion})
 	connectors, switches, err := a.cfg.connectors(out, secrets)
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
@@ -216,7 +216,7 @@ func (a *App) open(ctx context.Context) error {
 }
 
 // openLog opens one of the two transparency logs and returns the key that verifies it.
-func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string) (*translog.Log, string, error) {
+func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string, out *egress.Client) (*translog.Log, string, error) {
 	origin := a.cfg.Organisation.ID + "/" + name
 	dir := filepath.Join(a.o.Dir, "log", name)
 	_, vkey, err := keys.Verifier(origin)
@@ -231,7 +231,11 @@ func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string) (*tr
 		if serr != nil {
 			return nil, "", serr
 		}
-		l, err = translog.Open(ctx, dir, signer, translog.Options{})
+		o := translog.Options{HTTP: out.HTTP()}
+		for _, w := range a.cfg.Evidence.Witnesses {
+			o.Witnesses = append(o.Witnesses, translog.Witness{Key: w.Key, URL: w.URL})
+		}
+		l, err = translog.Open(ctx, dir, signer, o)
 	}
 	if err != nil {
 		return nil, "", err

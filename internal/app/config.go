@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	cosignature "github.com/transparency-dev/formats/note"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -48,6 +49,11 @@ type Config struct {
 	Network struct {
 		Allow []string `yaml:"allow"`
 	} `yaml:"network"`
+	// Evidence says who signs the checkpoints of both logs beside us: a log whose checkpoints others
+	// have signed cannot be rewritten, not even with the key that signs it.
+	Evidence struct {
+		Witnesses []Witness `yaml:"witnesses"`
+	} `yaml:"evidence"`
 	// Intake is the door of the access log.
 	Intake struct {
 		// Quota is the events per second of one ingest key; 100,000 when absent.
@@ -67,6 +73,13 @@ type Config struct {
 	dir  string    // the data folder, which relative names start from
 	file string    // where this was read
 	root yaml.Node // the document, for the lines of mistakes
+}
+
+// Witness is a C2SP witness of both logs. It has to know their keys, which tocsin evidence checkpoint
+// prints.
+type Witness struct {
+	Key string `yaml:"key"` // its verifier key, such as witness.example.org+1a2b3c4d+BA…
+	URL string `yaml:"url"` // what /add-checkpoint is appended to
 }
 
 // Mail is the relay that notices go out by.
@@ -204,6 +217,16 @@ func (c *Config) check() error {
 				field = fmt.Sprintf("network.allow[%d]", i-len(c.TrustedProxies))
 			}
 			add(field, "has to be an address or a prefix such as 10.0.0.0/8")
+		}
+	}
+	for i, w := range c.Evidence.Witnesses {
+		if _, err := cosignature.NewVerifierForCosignatureV1(w.Key); err != nil {
+			add(fmt.Sprintf("evidence.witnesses[%d].key", i), "has to be the verifier key of a witness, as it publishes it, such as witness.example.org+1a2b3c4d+BA…")
+		}
+		if u, err := url.Parse(w.URL); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			add(fmt.Sprintf("evidence.witnesses[%d].url", i), "has to be an address such as https://witness.example.org")
+		} else if slices.ContainsFunc(c.Evidence.Witnesses[:i], func(o Witness) bool { return o.URL == w.URL || o.Key == w.Key }) {
+			add(fmt.Sprintf("evidence.witnesses[%d]", i), "stands there twice: remove one")
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {

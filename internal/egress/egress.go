@@ -66,6 +66,10 @@ func New(o Options) *Client {
 	}
 }
 
+// HTTP is the client for libraries that make their own requests. It reaches what Send reaches; what
+// is read of an answer is theirs to bound.
+func (c *Client) HTTP() *http.Client { return c.http }
+
 // split keeps plain and encrypted connections on transports of their own, because they may reach
 // different addresses.
 type split struct{ secure, plain *http.Transport }

@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -40,11 +42,48 @@ type Options struct {
 	BatchAge           time.Duration // how long a leaf waits for company before it is written; default 5 ms
 	BatchSize          uint          // how many leaves are written at once; default 256, one full bundle
 	GarbageCollection  time.Duration // how often obsolete partial tiles are removed; default 30 s
+
+	// Witnesses are asked to sign each checkpoint before it is published. One that does not answer
+	// within a second is not waited for: the checkpoint goes without its signature, and is offered
+	// again within a minute. With witnesses a grown tree is signed once a second.
+	Witnesses []Witness
+	// HTTP reaches the witnesses; the default is http.DefaultClient.
+	HTTP *http.Client
+}
+
+// Witness is a party outside the house that signs only such checkpoints of a log as are consistent
+// with all it has signed before (C2SP tlog-witness).
+type Witness struct {
+	Key string // its verifier key, of the type of cosignatures (C2SP tlog-cosignature)
+	URL string // what /add-checkpoint is appended to
+}
+
+// witnessWait bounds how long a checkpoint waits for its witnesses.
+const witnessWait = time.Second
+
+// group is what the library makes of the witnesses: all of them are asked.
+func (o Options) group() (tessera.WitnessGroup, error) {
+	group := tessera.WitnessGroup{N: len(o.Witnesses)}
+	for _, w := range o.Witnesses {
+		at, err := url.Parse(w.URL)
+		if err != nil {
+			return group, fmt.Errorf("translog: the address of a witness cannot be read: %w", err)
+		}
+		one, err := tessera.NewWitness(w.Key, at)
+		if err != nil {
+			return group, fmt.Errorf("translog: the key of the witness at %s: %w", at.Host, err)
+		}
+		group.Components = append(group.Components, one)
+	}
+	return group, nil
 }
 
 func (o Options) withDefaults() Options {
 	if o.CheckpointInterval < 100*time.Millisecond {
 		o.CheckpointInterval = 100 * time.Millisecond
+		if len(o.Witnesses) > 0 {
+			o.CheckpointInterval = time.Second
+		}
 	}
 	if o.BatchAge <= 0 {
 		o.BatchAge = 5 * time.Millisecond
@@ -84,7 +123,15 @@ func Open(ctx context.Context, dir string, signer note.Signer, opts Options) (*L
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("translog: open %s: %w", dir, err)
 	}
-	driver, err := posix.New(ctx, posix.Config{Path: dir})
+	group, err := opts.group()
+	if err != nil {
+		return nil, err
+	}
+	again := time.Duration(0)
+	if len(opts.Witnesses) > 0 {
+		again = time.Minute
+	}
+	driver, err := posix.New(ctx, posix.Config{Path: dir, HTTPClient: opts.HTTP})
 	if err != nil {
 		return nil, fmt.Errorf("translog: open %s: %w", dir, err)
 	}
@@ -93,7 +140,8 @@ func Open(ctx context.Context, dir string, signer note.Signer, opts Options) (*L
 		WithCheckpointSigner(signer).
 		WithBatching(opts.BatchSize, opts.BatchAge).
 		WithCheckpointInterval(opts.CheckpointInterval).
-		WithCheckpointRepublishInterval(0).
+		WithCheckpointRepublishInterval(again).
+		WithWitnesses(group, &tessera.WitnessOptions{Timeout: witnessWait, FailOpen: true}).
 		WithGarbageCollectionInterval(opts.GarbageCollection).
 		WithShutdownTimeout(10*time.Second))
 	if err != nil {
