@@ -148,13 +148,13 @@ func (s *Store) feedOnce(group []packed, from, last uint64) error {
 	for _, p := range group {
 		delete(s.answered, p.source+"\x00"+p.key)
 	}
-	done := min(s.fed, s.sealed)
 	s.cond.Broadcast()
 	s.mu.Unlock()
 	if f.repeated > 0 {
 		s.log.Warn("events came again after longer than the door remembers; they stand in the log twice and in the table once", "events", f.repeated)
 	}
-	return s.spool.Release(done)
+	nudge(s.tabling)
+	return s.release()
 }
 
 // feeder is the state of one transaction of the table.
@@ -211,6 +211,9 @@ func (f *feeder) batch(p packed) error {
 	for i := range events {
 		if known[events[i].ID] {
 			f.repeated++
+			if _, err := f.tx.Exec(`INSERT OR IGNORE INTO repeated (seq) VALUES (?)`, events[i].Seq); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := f.event(source, &events[i]); err != nil {

@@ -69,3 +69,7 @@ CREATE TABLE IF NOT EXISTS consumer (
 	name TEXT PRIMARY KEY,
 	seq  INTEGER NOT NULL -- everything up to it was handled
 ) WITHOUT ROWID;
+-- Events that came again after longer than the door remembers: in the log twice, in no table twice.
+CREATE TABLE IF NOT EXISTS repeated (
+	seq INTEGER PRIMARY KEY
+);

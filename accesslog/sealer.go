@@ -284,10 +284,9 @@ func (s *Store) mark(ctx context.Context, indexes []uint64, headers []leaf.Heade
 	}
 	s.mu.Lock()
 	s.sealed, s.leaves = sealed, leaves
-	done := min(s.fed, s.sealed)
 	s.cond.Broadcast()
 	s.mu.Unlock()
-	return s.spool.Release(done)
+	return s.release()
 }
 
 // Sealed waits until every event that was acknowledged before the call is in log and table, and returns

@@ -17,6 +17,7 @@ import (
 	_ "modernc.org/sqlite" // the driver of events.db
 
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
+	"github.com/tocsin-ir/tocsin/accesslog/table"
 )
 
 //go:embed schema.sql
@@ -52,6 +53,7 @@ type Options struct {
 	Scrub    []Pattern     // what the scrubber replaces beside e-mail addresses, cards and telephone numbers
 	Backlog  int64         // bytes of the spool, of what log and table have not taken yet, at which the door says it is busy; default 2 GiB
 	Spool    spool.Options // how its files are written
+	Table    table.Options // when the table of columns writes; its folder is Dir/table
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
 	ReadOnly bool          // nothing is written: no ingest, no sealing
 	Logger   *slog.Logger  // default: nothing is logged
@@ -76,6 +78,8 @@ type Store struct {
 	questions  chan struct{} // a slot for each Select under way
 
 	spool   *spool.Spool
+	columns *table.Table  // nil when it is read-only and there is none
+	tabling chan struct{} // tells that fed has grown
 	frames  *frameKeys
 	scratch []byte // of the committer
 	rejects rejectFile
@@ -99,6 +103,7 @@ type Store struct {
 	failed   error                // why sealing does not go on; nil when it does
 	behind   error                // why the table does not go on; nil when it does
 	answered map[string]seenBatch // by source and key: answered and not in the table yet
+	verified bool                 // the files of the columns are those that were written
 	repeated int64                // events that the table found to have come before
 	closed   bool
 
@@ -125,7 +130,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s := &Store{
 		o: o, log: o.Logger, pseudonyms: pseudonyms{keys: o.Keys}, names: newNames(),
 		questions: make(chan struct{}, maxQuestions),
-		queue:     make(chan *batch, 256), more: make(chan struct{}, 1), feed: make(chan struct{}, 1), urgent: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
+		queue:     make(chan *batch, 256), more: make(chan struct{}, 1), feed: make(chan struct{}, 1), urgent: make(chan struct{}, 1), hurry: make(chan struct{}, 1), tabling: make(chan struct{}, 1),
 	}
 	if s.o.Backlog <= 0 {
 		s.o.Backlog = 2 << 30
@@ -147,7 +152,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(err, s.closeDB())
 	}
 	if o.ReadOnly {
-		return s, nil
+		return s, s.openColumns()
 	}
 	if err := s.resume(ctx); err != nil {
 		return nil, errors.Join(err, s.closeDB())
@@ -156,11 +161,15 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.catchUp(ctx); err != nil {
 		return nil, errors.Join(err, s.closeDB())
 	}
+	if err := s.openColumns(); err != nil {
+		return nil, errors.Join(err, s.closeDB())
+	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.cancel = cancel
 	s.committing.Go(s.commitLoop)
 	s.working.Go(func() { s.sealLoop(life) })
 	s.working.Go(func() { s.feedLoop(life) })
+	s.working.Go(func() { s.columnLoop(life) })
 	nudge(s.more)
 	nudge(s.feed)
 	return s, nil
@@ -329,6 +338,9 @@ func (s *Store) Close() error {
 
 func (s *Store) closeDB() error {
 	var errs []error
+	if s.columns != nil {
+		errs = append(errs, s.columns.Close())
+	}
 	if s.spool != nil {
 		errs = append(errs, s.spool.Close())
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
+	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/leaf"
 )
@@ -43,6 +44,7 @@ type site struct {
 	flush  time.Duration
 	spool  spool.Options
 	logger *slog.Logger
+	table  table.Options
 
 	mu  sync.Mutex
 	now time.Time
@@ -85,7 +87,7 @@ func (s *site) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.Store, err = accesslog.Open(context.Background(), accesslog.Options{
-		Dir: s.dir, Keys: testKeys{}, Log: s.log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger,
+		Dir: s.dir, Keys: testKeys{}, Log: s.log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger, Table: s.table,
 		Scrub: []accesslog.Pattern{{Name: "iban", Regexp: `\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b`}},
 	})
 	if err != nil {

@@ -267,9 +267,10 @@ func announce(w io.Writer, a *app.App, asJSON bool) error {
 
 func rebuildCommand() *cobra.Command {
 	var o app.Options
+	var table bool
 	cmd := &cobra.Command{
 		Use:   "rebuild",
-		Short: "Make every projection again from the facts (the server must be stopped)",
+		Short: "Make every projection again from the facts, or the table of events from the log (the server must be stopped)",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Dir, _ = cmd.Flags().GetString("data")
@@ -283,10 +284,22 @@ func rebuildCommand() *cobra.Command {
 			if a.ReadOnly() {
 				return refused(errors.Join(errors.New("this is the folder of a finished drill: nothing in it is changed"), a.Stop()))
 			}
+			asJSON, _ := cmd.Flags().GetBool("json")
+			if table {
+				rows, err := a.Access().RebuildTable(cmd.Context())
+				if err := errors.Join(err, a.Stop()); err != nil {
+					return refused(err)
+				}
+				if asJSON {
+					return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"rebuilt": true, "events": rows})
+				}
+				fmt.Fprintf(cmd.OutOrStdout(), "rebuilt the table of %d events from the log\n", rows)
+				return nil
+			}
 			if err := errors.Join(a.Desk().Rebuild(cmd.Context()), a.Stop()); err != nil {
 				return refused(err)
 			}
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			if asJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]bool{"rebuilt": true})
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), "rebuilt every projection from the facts")
@@ -295,5 +308,6 @@ func rebuildCommand() *cobra.Command {
 	}
 	storeFlag(cmd, &o.Store)
 	cmd.Flags().StringVar(&o.Config, "config", "", "configuration `FILE` (default DATA/tocsin.yaml)")
+	cmd.Flags().BoolVar(&table, "table", false, "the table of access events instead, from the sealed log")
 	return cmd
 }

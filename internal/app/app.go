@@ -44,6 +44,7 @@ type App struct {
 	in     Installation
 	drill  *Drill
 	desk   *desk.Desk
+	access *accesslog.Store
 	policy *policy.Program // the one in force
 	faces  []*http.Server  // on the address and on the socket
 	ending chan struct{}   // closed when streams have to end
@@ -161,6 +162,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.onClose(access.Close)
+	a.access = access
 	secrets, err := vault.Open(filepath.Join(a.o.Dir, "secrets"))
 	if err != nil {
 		return err
@@ -246,6 +248,9 @@ func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string, out 
 
 // Desk is the running desk, for tests and for the commands that work on a stopped server.
 func (a *App) Desk() *desk.Desk { return a.desk }
+
+// Access is the access log, for the commands that work on a stopped server.
+func (a *App) Access() *accesslog.Store { return a.access }
 
 // Addr is where the server listens, once started.
 func (a *App) Addr() string { return a.addr.String() }

@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"internal/runner"},
 	{"accesslog", "org", "ledger"},
 	{"accesslog/mapping"},
-	{"accesslog/format", "accesslog/spool"},
+	{"accesslog/format", "accesslog/spool", "accesslog/table"},
 	{"detect", "verify", "rehearsal"},
 	{"detect/*"},
 	{"scope/tally"},

@@ -1,0 +1,263 @@
+package table
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
+	pqzstd "github.com/parquet-go/parquet-go/compress/zstd"
+)
+
+const (
+	rowGroup  = 64 << 10 // rows; small, so that a question about one credential reads little
+	digestLen = 32       // hex digits of a file's digest in its name
+	dayDir    = "time_day="
+)
+
+// File is one Parquet file of the table: sorted events of one UTC day. Its name holds the digest
+// of its bytes.
+type File struct {
+	Name     string // below the table's folder: data/time_day=2026-11-22/00000017-DIGEST.parquet
+	Day      int32  // since 1970
+	Rows     int64
+	Size     int64
+	First    int64 // smallest and largest position in the log
+	Last     int64
+	From, To int64 // earliest and latest time, in microseconds
+
+	LeastCredential, MostCredential string
+
+	sequence, snapshot int64 // of the commit that brought it
+}
+
+func dayName(day int32) string {
+	return time.Unix(int64(day)*86400, 0).UTC().Format(time.DateOnly)
+}
+
+// extent widens what the file says of its rows by one row.
+func (f *File) extent(r *Row) {
+	if f.Rows == 0 {
+		f.Day, f.First, f.Last, f.From, f.To = r.day(), r.Seq, r.Seq, r.Time, r.Time
+		f.LeastCredential, f.MostCredential = r.Credential, r.Credential
+	}
+	f.Rows++
+	f.First, f.Last = min(f.First, r.Seq), max(f.Last, r.Seq)
+	f.From, f.To = min(f.From, r.Time), max(f.To, r.Time)
+	f.LeastCredential, f.MostCredential = min(f.LeastCredential, r.Credential), max(f.MostCredential, r.Credential)
+}
+
+// writer writes one file. A crash before the commit that names it leaves a file that nothing names;
+// the next Open removes it.
+type writer struct {
+	dir, temp string
+	out       *os.File
+	buffered  *bufio.Writer
+	hash      interface {
+		io.Writer
+		Sum([]byte) []byte
+	}
+	parquet *parquet.GenericWriter[Row]
+	file    File
+	rows    []Row
+}
+
+// The two ways of writing: what has just come in is written fast, what was merged is written once
+// and read often.
+var (
+	fastCodec  = &pqzstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}
+	smallCodec = &pqzstd.Codec{Level: zstd.SpeedBetterCompression, Concurrency: 1}
+)
+
+func newWriter(dir string, codec *pqzstd.Codec) (*writer, error) {
+	out, err := os.CreateTemp(filepath.Join(dir, "tmp"), "file-")
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{dir: dir, temp: out.Name(), out: out, hash: sha256.New()}
+	w.buffered = bufio.NewWriterSize(io.MultiWriter(out, w.hash), 1<<18)
+	w.parquet = parquet.NewGenericWriter[Row](w.buffered, rowSchema,
+		parquet.Compression(codec), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(true),
+		parquet.CreatedBy("tocsin", "1", "table"), parquet.SortingWriterConfig(parquet.SortingColumns(
+			parquet.Ascending("credential"), parquet.Ascending("actor"), parquet.Ascending("time"))))
+	return w, nil
+}
+
+// add appends a row, which must come in order and be of the same day as the others.
+func (w *writer) add(r *Row) error {
+	w.file.extent(r)
+	if w.rows = append(w.rows, *r); len(w.rows) < 1024 {
+		return nil
+	}
+	return w.pass()
+}
+
+func (w *writer) pass() error {
+	_, err := w.parquet.Write(w.rows)
+	clear(w.rows)
+	w.rows = w.rows[:0]
+	return err
+}
+
+// finish makes the file durable under its name. number makes names of equal files differ.
+func (w *writer) finish(number int64) (File, error) {
+	err := w.pass()
+	if err == nil {
+		err = w.parquet.Close()
+	}
+	if err == nil {
+		err = w.buffered.Flush()
+	}
+	if err == nil {
+		// The commit that names the file must not be on the disk before the file is.
+		err = w.out.Sync()
+	}
+	info, statErr := w.out.Stat()
+	if err = errors.Join(err, statErr, w.out.Close()); err != nil {
+		return File{}, errors.Join(err, os.Remove(w.temp))
+	}
+	w.file.Size = info.Size()
+	folder := filepath.Join("data", dayDir+dayName(w.file.Day))
+	w.file.Name = filepath.ToSlash(filepath.Join(folder, fmt.Sprintf("%08d-%s.parquet", number, hex.EncodeToString(w.hash.Sum(nil))[:digestLen])))
+	if err := os.MkdirAll(filepath.Join(w.dir, folder), 0o700); err != nil {
+		return File{}, err
+	}
+	if err := os.Rename(w.temp, filepath.Join(w.dir, w.file.Name)); err != nil {
+		return File{}, err
+	}
+	if err := syncDir(filepath.Join(w.dir, folder)); err != nil {
+		return File{}, err
+	}
+	return w.file, syncDir(filepath.Join(w.dir, "data"))
+}
+
+func (w *writer) abandon() error { return errors.Join(w.out.Close(), os.Remove(w.temp)) }
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// writeFile writes sorted rows of one day.
+func writeFile(dir string, rows []*Row, codec *pqzstd.Codec, number int64) (File, error) {
+	w, err := newWriter(dir, codec)
+	if err != nil {
+		return File{}, err
+	}
+	for _, r := range rows {
+		if err := w.add(r); err != nil {
+			return File{}, errors.Join(err, w.abandon())
+		}
+	}
+	return w.finish(number)
+}
+
+// errDamaged says that a file of the table is not what was written.
+var errDamaged = errors.New("is damaged or missing")
+
+// stands checks at little cost that the file is there, whole in length, and ends as Parquet does.
+func (f *File) stands(dir string) error {
+	at, err := os.Open(filepath.Join(dir, f.Name))
+	if err != nil {
+		return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+	}
+	defer at.Close()
+	var end [4]byte
+	if info, err := at.Stat(); err != nil || info.Size() != f.Size || f.Size < 12 {
+		return fmt.Errorf("table: %s %w: it has another length", f.Name, errDamaged)
+	}
+	if _, err := at.ReadAt(end[:], f.Size-4); err != nil || string(end[:]) != "PAR1" {
+		return fmt.Errorf("table: %s %w: it does not end as it was written", f.Name, errDamaged)
+	}
+	return nil
+}
+
+// verify reads the whole file and compares it with the digest in its name.
+func (f *File) verify(dir string) error {
+	at, err := os.Open(filepath.Join(dir, f.Name))
+	if err != nil {
+		return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+	}
+	defer at.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, at); err != nil {
+		return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+	}
+	_, rest, _ := strings.Cut(filepath.Base(f.Name), "-")
+	if want := strings.TrimSuffix(rest, ".parquet"); hex.EncodeToString(hash.Sum(nil))[:digestLen] != want {
+		return fmt.Errorf("table: %s %w: its bytes are not those that were written", f.Name, errDamaged)
+	}
+	return nil
+}
+
+// rows calls fn with each row of the file, in its order. fn must not keep the row.
+func (f *File) rows(dir string, fn func(*Row) error) error {
+	r, err := f.open(dir)
+	if err != nil {
+		return err
+	}
+	defer r.close()
+	for {
+		row, err := r.next()
+		if row == nil || err != nil {
+			return err
+		}
+		if err := fn(row); err != nil {
+			return err
+		}
+	}
+}
+
+// reader reads the rows of one file one by one.
+type reader struct {
+	name    string
+	at      *os.File
+	parquet *parquet.GenericReader[Row]
+	rows    []Row
+	have    int
+	used    int
+	ended   bool
+}
+
+func (f *File) open(dir string) (*reader, error) {
+	at, err := os.Open(filepath.Join(dir, f.Name))
+	if err != nil {
+		return nil, fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+	}
+	file, err := parquet.OpenFile(at, f.Size)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err), at.Close())
+	}
+	return &reader{name: f.Name, at: at, parquet: parquet.NewGenericReader[Row](file, rowSchema), rows: make([]Row, 512)}, nil
+}
+
+// next returns the next row, which is valid until the call after the next; nil at the end.
+func (r *reader) next() (*Row, error) {
+	for r.used == r.have {
+		if r.ended {
+			return nil, nil
+		}
+		clear(r.rows)
+		n, err := r.parquet.Read(r.rows)
+		if r.have, r.used = n, 0; errors.Is(err, io.EOF) {
+			r.ended = true
+		} else if err != nil {
+			return nil, fmt.Errorf("table: %s %w: %w", r.name, errDamaged, err)
+		}
+	}
+	r.used++
+	return &r.rows[r.used-1], nil
+}
+
+func (r *reader) close() { _ = errors.Join(r.parquet.Close(), r.at.Close()) }

@@ -1,0 +1,188 @@
+package table
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	fanIn    = 8       // files of one size that are merged to one
+	maxMerge = 8 << 20 // rows of the largest file that is still merged with others
+)
+
+// mergeLoop merges files of a day until ctx is done: eight of one size to one of the next, and all
+// of a day to one when nothing new comes.
+func (t *Table) mergeLoop(ctx context.Context) {
+	look := time.NewTicker(quietFor)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.tidy:
+		case <-look.C:
+		}
+		t.mu.Lock()
+		quiet := time.Since(t.grown) >= quietFor
+		t.mu.Unlock()
+		for ctx.Err() == nil {
+			did, err := t.mergeOnce(ctx, quiet)
+			if err != nil && ctx.Err() == nil {
+				t.log.Error("files of the table were not merged", "error", err)
+				t.Report(err)
+			}
+			if !did || err != nil {
+				break
+			}
+		}
+	}
+}
+
+// Merge merges every day to as few files as it may have.
+func (t *Table) Merge(ctx context.Context) error {
+	for {
+		if did, err := t.mergeOnce(ctx, true); !did || err != nil {
+			return err
+		}
+	}
+}
+
+func sizeClass(rows int64) int {
+	class := 0
+	for at := int64(16 << 10); rows >= at; at *= fanIn {
+		class++
+	}
+	return class
+}
+
+// choose picks files of one day that are worth merging; nil when there are none. quiet says that
+// there is time for all of it.
+func choose(files []File, quiet bool) []File {
+	days := map[int32][]File{}
+	for _, f := range files {
+		if f.Rows < maxMerge {
+			days[f.Day] = append(days[f.Day], f)
+		}
+	}
+	var best []File
+	for _, list := range days {
+		classes := map[int][]File{}
+		var all []File
+		var rows int64
+		slices.SortFunc(list, func(a, b File) int { return int(min(max(a.Rows-b.Rows, -1), 1)) })
+		for _, f := range list {
+			classes[sizeClass(f.Rows)] = append(classes[sizeClass(f.Rows)], f)
+			if rows += f.Rows; rows <= maxMerge && len(all) < 4*fanIn {
+				all = append(all, f)
+			}
+		}
+		for _, c := range classes {
+			if c = c[:min(len(c), 4*fanIn)]; len(c) >= fanIn && len(c) > len(best) {
+				best = c
+			}
+		}
+		if quiet && len(all) > 1 && len(all) > len(best) {
+			best = all
+		}
+	}
+	return best
+}
+
+// mergeOnce puts one file in the place of several. A crash before its commit leaves both the files
+// and what names them as they were.
+func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
+	v := t.View()
+	defer v.Release()
+	t.mu.Lock()
+	epoch := t.epoch
+	t.mu.Unlock()
+	group := choose(v.Files, quiet)
+	if len(group) == 0 {
+		return false, nil
+	}
+	merged, err := t.merge(ctx, group)
+	if err != nil {
+		return false, err
+	}
+	err = t.commit(epoch, 0, "replace", func(files []File) ([]File, error) {
+		gone := map[string]bool{}
+		for i := range group {
+			gone[group[i].Name] = true
+		}
+		files = slices.DeleteFunc(files, func(f File) bool { return gone[f.Name] })
+		return append(files, merged), nil
+	})
+	return err == nil, err
+}
+
+func (t *Table) merge(ctx context.Context, group []File) (_ File, err error) {
+	var m merging
+	defer func() {
+		for _, r := range m {
+			r.close()
+		}
+	}()
+	var want int64
+	for i := range group {
+		r, err := group[i].open(t.o.Dir)
+		if err != nil {
+			return File{}, err
+		}
+		in := &input{reader: r}
+		if in.row, err = r.next(); err != nil || in.row == nil {
+			r.close()
+			return File{}, errors.Join(err, fmt.Errorf("table: %s %w: it has no rows", group[i].Name, errDamaged))
+		}
+		m = append(m, in)
+		want += group[i].Rows
+	}
+	heap.Init(&m)
+	w, err := newWriter(t.o.Dir, smallCodec)
+	if err != nil {
+		return File{}, err
+	}
+	for n := 0; len(m) > 0; n++ {
+		if n%10_000 == 0 && ctx.Err() != nil {
+			return File{}, errors.Join(ctx.Err(), w.abandon())
+		}
+		if err := w.add(m[0].row); err != nil {
+			return File{}, errors.Join(err, w.abandon())
+		}
+		if m[0].row, err = m[0].next(); err != nil {
+			return File{}, errors.Join(err, w.abandon())
+		}
+		if m[0].row == nil {
+			m[0].close()
+			heap.Pop(&m)
+		} else {
+			heap.Fix(&m, 0)
+		}
+	}
+	if w.file.Rows != want {
+		return File{}, errors.Join(fmt.Errorf("table: merged files have %d rows and should have %d", w.file.Rows, want), w.abandon())
+	}
+	return w.finish(t.nextNumber())
+}
+
+// merging is a heap of the files that are being merged, by their next row.
+type merging []*input
+
+type input struct {
+	*reader
+	row *Row
+}
+
+func (m merging) Len() int           { return len(m) }
+func (m merging) Less(i, j int) bool { return order(m[i].row, m[j].row) < 0 }
+func (m merging) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
+func (m *merging) Push(x any)        { *m = append(*m, x.(*input)) }
+func (m *merging) Pop() any {
+	old := *m
+	x := old[len(old)-1]
+	*m = old[:len(old)-1]
+	return x
+}
