@@ -1,10 +1,13 @@
 package accesslog_test
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 )
 
@@ -35,16 +38,22 @@ func TestFollowingMeetsEveryEventOnceWhileTheSpoolLetsGo(t *testing.T) {
 	var at int64
 	for met, page := 0, 1; met < batches*each; page = page%7 + 1 {
 		if met > 0 && page == 3 { // from the front again: what is old is in the table alone
-			list, err := s.EventsAfter(t.Context(), 0, met)
+			list, err := s.EntriesAfter(t.Context(), 0, met)
+			if err == nil && slices.ContainsFunc(list, func(e accesslog.Entry) bool { return e.Canonical == nil }) {
+				t.Fatal("an event that is in the table has no canonical form")
+			}
 			if err != nil || len(list) != met || list[met-1].Seq != at {
 				t.Fatalf("%d of the %d events that were met: %v", len(list), met, err)
 			}
 		}
-		list, err := s.EventsAfter(t.Context(), at, page)
+		list, err := s.EntriesAfter(t.Context(), at, page)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, e := range list {
+			if !bytes.Contains(e.Canonical, []byte(`"id":"`+e.ID+`"`)) {
+				t.Fatalf("%s has %q as its canonical form", e.ID, e.Canonical)
+			}
 			if want := fmt.Sprintf("e%d", met); e.ID != want || e.Seq <= at {
 				t.Fatalf("%s at %d after %d, want %s", e.ID, e.Seq, at, want)
 			}

@@ -176,6 +176,7 @@ func (s *Store) open(ctx context.Context, index uint64) (Leaf, *opened, error) {
 	if err != nil {
 		return l, nil, fmt.Errorf("accesslog: leaf %d: %w", index, err)
 	}
+	l.Of = h.Events()
 	find := s.o.Keys.Key
 	if k, ok := s.o.Keys.(looker); ok {
 		find = k.Lookup
@@ -188,6 +189,5 @@ func (s *Store) open(ctx context.Context, index uint64) (Leaf, *opened, error) {
 	if err != nil {
 		return l, nil, fmt.Errorf("accesslog: leaf %d: %w", index, err)
 	}
-	l.Of = h.Events()
 	return l, o, nil
 }

@@ -1,11 +1,13 @@
 package accesslog
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -174,15 +176,41 @@ func (r *rowReader) read(rows *sql.Rows) (Event, error) {
 	return e, nil
 }
 
+// Entry is an event with the whole of what was let in: its canonical form, attributes included.
+type Entry struct {
+	Event
+	// Canonical is nil when the event can be read from the table alone, because the key of its epoch
+	// was destroyed.
+	Canonical []byte
+}
+
+// maxEntries bounds the canonical forms that one call of EntriesAfter gives.
+const maxEntries = 16 << 20
+
 // EventsAfter returns up to limit events with a greater Seq, in order of Seq: from the spool as long
 // as it has them, which is before they are in the table, and from the table after that.
 func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
-	var out []Event
+	list, err := s.after(ctx, seq, limit, false)
+	out := make([]Event, len(list))
+	for i := range list {
+		out[i] = list[i].Event
+	}
+	return out, err
+}
+
+// EntriesAfter is EventsAfter with the canonical form of each event, from the spool or the sealed
+// leaves. It gives fewer than limit when they would be more than 16 MiB.
+func (s *Store) EntriesAfter(ctx context.Context, seq int64, limit int) ([]Entry, error) {
+	return s.after(ctx, seq, limit, true)
+}
+
+func (s *Store) after(ctx context.Context, seq int64, limit int, whole bool) ([]Entry, error) {
+	var out []Entry
 	for {
 		if s.spool != nil && uint64(seq)+1 >= s.spool.First() {
 			// Between the question and the answer the table may take what the spool then releases:
 			// the next round finds it there.
-			rest, err := s.spooledAfter(ctx, seq, limit-len(out))
+			rest, err := s.spooledAfter(ctx, seq, limit-len(out), whole)
 			if !errors.Is(err, spool.ErrReleased) {
 				return append(out, rest...), err
 			}
@@ -190,11 +218,18 @@ func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event,
 		s.mu.Lock()
 		fed := int64(s.fed)
 		s.mu.Unlock()
+		from := len(out)
 		err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE seq > ? ORDER BY seq LIMIT ?`, []any{seq, limit - len(out)}, func(e Event) error {
-			out = append(out, e)
+			out = append(out, Entry{Event: e})
 			seq = e.Seq
 			return nil
 		})
+		if err == nil && whole {
+			var cut int
+			if cut, err = s.complete(ctx, out[from:]); from+cut < len(out) {
+				return out[:from+cut], err
+			}
+		}
 		if err != nil || len(out) == limit || s.spool == nil {
 			return out, err
 		}
@@ -202,8 +237,72 @@ func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event,
 	}
 }
 
-func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
-	var out []Event
+// complete fills in the canonical forms of events that are in the table, and gives the number of those
+// that fit. An event that is in no leaf yet is in the spool as well, so it is left to the next call.
+func (s *Store) complete(ctx context.Context, list []Entry) (fit int, err error) {
+	size := 0
+	for fit < len(list) && size < maxEntries {
+		index, n, err := s.Position(ctx, list[fit].Seq)
+		if errors.Is(err, ErrNotFound) {
+			n, err := s.unsealed(ctx, list[fit:])
+			if fit += n; err != nil {
+				return fit, err
+			}
+			continue
+		}
+		if err != nil {
+			return fit, err
+		}
+		first := list[fit].Seq - int64(n)
+		l, o, err := s.open(ctx, index)
+		if l.Of > 0 && (errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist)) {
+			// What the table has is all that is left of it.
+			for fit < len(list) && list[fit].Seq < first+int64(l.Of) {
+				fit++
+			}
+			continue
+		}
+		if err != nil {
+			return fit, err
+		}
+		for fit < len(list) && list[fit].Seq < first+int64(l.Of) {
+			list[fit].Canonical = o.events[list[fit].Seq-first]
+			size += len(list[fit].Canonical)
+			fit++
+		}
+	}
+	return fit, nil
+}
+
+// unsealed fills in the canonical forms of events that are in the table and still in the spool, and
+// gives their number: none when they have been sealed in between.
+func (s *Store) unsealed(ctx context.Context, list []Entry) (int, error) {
+	if s.spool == nil {
+		return len(list), nil
+	}
+	rest, err := s.spooledAfter(ctx, list[0].Seq-1, len(list), true)
+	if errors.Is(err, spool.ErrReleased) {
+		return 0, nil
+	}
+	if err != nil || len(rest) == 0 {
+		return 0, err
+	}
+	last := rest[len(rest)-1].Seq
+	n := 0
+	for ; n < len(list) && list[n].Seq <= last; n++ {
+		for len(rest) > 0 && rest[0].Seq < list[n].Seq {
+			rest = rest[1:]
+		}
+		if len(rest) > 0 && rest[0].Seq == list[n].Seq {
+			list[n].Canonical = rest[0].Canonical
+		}
+	}
+	return n, nil
+}
+
+func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int, whole bool) ([]Entry, error) {
+	var out []Entry
+	size := 0
 	err := s.spool.Read(uint64(seq), func(r spool.Record) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -217,7 +316,7 @@ func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int) ([]Event
 				if int64(m.seq) <= seq {
 					continue
 				}
-				if len(out) == limit {
+				if len(out) == limit || size >= maxEntries {
 					return errEnough
 				}
 				e, err := eventOf(m.canonical)
@@ -225,7 +324,12 @@ func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int) ([]Event
 					return err
 				}
 				e.Seq = int64(m.seq)
-				out = append(out, e)
+				entry := Entry{Event: e}
+				if whole {
+					entry.Canonical = bytes.Clone(m.canonical)
+					size += len(entry.Canonical)
+				}
+				out = append(out, entry)
 			}
 		}
 		return nil

@@ -1,231 +1,192 @@
-// Package detect notices a credential that does far more than it usually does. It compares each
-// credential with its own past: how many merchants, customers, records, bytes and requests it
-// reached in ten minutes, against the same hour of earlier days and weeks.
+// Package detect notices in the access log what should be looked at: it shows each event to the
+// baselines of who did it, to the rules, and to the streams of numbers it belongs to, and says in one
+// sentence what it found. Each of the three has a package of its own below this one; here they
+// become one detector with one position in the log.
 //
-// The package is pure: time is the time of the events, and what it has learned is saved and loaded
-// as bytes. A Detector is not safe for concurrent use.
+// The package is pure: time is the time of the events, and what was learned is saved and loaded as
+// bytes. A Detector is not safe for concurrent use.
 //
 // # Order
 //
-// The window of a credential ends at its newest event. An event that is out of order but inside
-// the window counts in its place. One that is older than the window changes neither the window nor
-// what was learned, and is counted in Stats.Late: an hour's backlog of one credential arrives in its own order and is
-// judged as it comes, and a stray old line cannot raise an alarm about now. An event whose ID was
-// seen in the window counts once.
+// Entries come in the order of the log, which is that of their arrival. What was late on the way is
+// put in its place by each part as far as its window reaches: ten minutes for a baseline, the
+// timespan and fifteen minutes for a correlation, a minute for a stream. What is later is counted and
+// raises nothing about now; a rule about a single event is asked of it all the same, for what it
+// found is as true as ever. An entry at or before the position that was reached is not looked at again.
 package detect
 
 import (
-	"cmp"
-	"slices"
-	"strings"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/detect/baseline"
+	"github.com/tocsin-ir/tocsin/detect/metric"
+	"github.com/tocsin-ir/tocsin/detect/sigma"
 	"github.com/tocsin-ir/tocsin/incident"
 )
 
-// Observation is what the detector needs to know of one access event.
-type Observation struct {
+// Entry is what the detectors need to know of one event of the access log.
+type Entry struct {
+	Position   int64  // in the log, from 1
 	ID         string // "" is never a duplicate
 	Time       time.Time
+	Received   time.Time
+	Kind       string
 	App        string
-	Credential string // when empty, IP is judged in its place
+	Actor      string
+	Credential string
+	Session    string
 	Merchant   string
+	Endpoint   string
 	IP, Agent  string
-	Customers  [][]byte // pseudonyms
+	Customers  [][]byte // pseudonyms, told apart within a merchant
 	Records    int64
 	Bytes      int64
-	Denied     bool
-	Historic   bool // learned from and never reported: events imported after the fact
-}
-
-// Metric is something that is counted over the window.
-type Metric int
-
-// The metrics.
-const (
-	Merchants Metric = iota // distinct
-	Customers               // distinct accounts
-	Records
-	Bytes
-	Requests
-	Denied // requests that were refused
-	metrics
-)
-
-// Limit says when a metric is unusual. With base the largest usual value at this hour, a value is
-// unusual when it is over Floor, over Factor times base, and over base plus Spread times its square
-// root (the noise of counting). While every address and agent in the window is familiar, Steady
-// stands in the place of Spread: a sale doubles the work of the usual machines, and a thief comes
-// from elsewhere. A credential with too little history is judged against Cap alone.
-type Limit struct {
-	Floor, Factor, Spread, Steady, Cap float64
+	Outcome    string // ok, denied or error
+	Historic   bool   // taught and never reported
+	// Text is the event as the rules read it: its JSON in the form that Tocsin keeps. Without it the
+	// rules are not asked.
+	Text []byte
 }
 
 // Options tune a detector. The zero value of a field is its default.
 type Options struct {
-	Window         time.Duration // default 10 min
-	Learn          time.Duration // history before a credential is judged against its own past; default 72 h
-	Remember       time.Duration // how far back the past goes; default 28 days
-	Calm           time.Duration // how long it has to be usual again before it is reported again; default 30 min
-	Familiar       time.Duration // an address or agent seen for longer is not new; default 24 h
-	MaxCredentials int           // the least recently used are forgotten beyond it; default 10,000
-	MaxMembers     int           // events, customers and merchants in all windows together; default 2,000,000, some 200 MB
-	Limits         [metrics]Limit
+	Baseline baseline.Options
+	Rules    []sigma.File
+	// Level is the lowest level of a rule that raises a signal; default high. What a rule below it
+	// finds is worth a look when somebody is looking and wakes nobody.
+	Level string
+	// Calm is how long a rule has to find nothing more about a subject before it is reported again
+	// about it; default 30 min.
+	Calm time.Duration
+	// Budgets are what credentials may cost, by credential.
+	Budgets map[string]metric.Budget
+	// MaxStreams bounds the streams of numbers; default 400, some 100 MB when all are a week old.
+	MaxStreams int
 }
 
-// The classes of signals.
 const (
-	UnusualVolume = "unusual_volume"
-	DeniedAccess  = "denied_access"
+	defaultCalm    = 30 * time.Minute
+	defaultStreams = 400
+	maxAlarms      = 50_000 // of rules, by rule and subject; the oldest are forgotten beyond it
 )
 
-// Bounds of what is kept of one credential.
-const (
-	bucket     = 15 * time.Second
-	maxSet     = 50_000  // members of a distinct count; beyond it the count stands still, far over any limit
-	maxSources = 64      // addresses, and agents, that are remembered
-	maxSource  = 256     // bytes of an address or an agent
-	shedEvery  = 10_000  // events between two looks at MaxMembers
-	maxEvents  = 50      // ids a signal names
-	maxAmount  = 1 << 40 // of records or bytes that one event counts for: far over any limit, and no sum overflows
-)
+var levels = []string{"informational", "low", "medium", "high", "critical"}
 
-func (o Options) withDefaults() Options {
-	for _, d := range []struct {
-		p *time.Duration
-		v time.Duration
-	}{
-		{&o.Window, 10 * time.Minute}, {&o.Learn, 72 * time.Hour}, {&o.Remember, 28 * 24 * time.Hour},
-		{&o.Calm, 30 * time.Minute}, {&o.Familiar, 24 * time.Hour},
-	} {
-		if *d.p <= 0 {
-			*d.p = d.v
-		}
-	}
-	if o.MaxCredentials <= 0 {
-		o.MaxCredentials = 10_000
-	}
-	if o.MaxMembers <= 0 {
-		o.MaxMembers = 2_000_000
-	}
-	for m, l := range [metrics]Limit{
-		Merchants: {Floor: 20, Factor: 1, Spread: 4, Steady: 7, Cap: 100},
-		Customers: {Floor: 150, Factor: 5, Cap: 1000},
-		Records:   {Floor: 2000, Factor: 8, Cap: 20_000},
-		Bytes:     {Floor: 50 << 20, Factor: 8, Cap: 500 << 20},
-		Requests:  {Floor: 1000, Factor: 8, Cap: 10_000},
-		Denied:    {Floor: 30, Factor: 5, Cap: 60},
-	} {
-		if o.Limits[m] == (Limit{}) {
-			o.Limits[m] = l
-		}
-	}
-	return o
-}
-
-// Stats counts what the detector did with its events.
+// Stats counts what the parts did with the events.
 type Stats struct {
-	Seen, Duplicate, Late, Ignored int64 // Ignored: neither credential nor address, or no time
-	Forgotten                      int64 // credentials dropped beyond MaxCredentials
+	Baseline    baseline.Stats
+	Rules       sigma.Stats
+	Unreadable  int64 // events whose text the rules could not read
+	Below       int64 // what rules below the level found
+	LateStreams int64 // events that came after the interval of their stream was closed
 }
 
-// Detector watches the credentials of one installation.
+// Detector watches the access log of one installation.
 type Detector struct {
-	o     Options
-	known map[string]*past // by app and subject
-	stats Stats
+	o       Options
+	usual   *baseline.Detector
+	rules   *sigma.Engine
+	event   sigma.Event // of the entry at hand
+	read    bool        // the rules could read it
+	numbers *metric.Streams
+	s       state
 }
 
-// New makes a detector that knows nothing yet.
-func New(o Options) *Detector {
-	return &Detector{o: o.withDefaults(), known: map[string]*past{}}
+// state is what the detector remembers beside its parts. Its fields are exported for the snapshot.
+type state struct {
+	Position   int64
+	Alarms     map[string]time.Time // of rules, by rule and subject: when it last matched
+	Flows      map[string]*flow     // by app: the interval that is being counted
+	Spending   map[string]*flow     // by credential
+	Unreadable int64
+	Below      int64
+	Late       int64
 }
+
+// New makes a detector that knows nothing yet. Problems name the rules that cannot be used; the
+// others are.
+func New(o Options) (*Detector, []*sigma.Problem, error) {
+	if o.Level == "" {
+		o.Level = "high"
+	}
+	if o.Calm <= 0 {
+		o.Calm = defaultCalm
+	}
+	if o.MaxStreams <= 0 {
+		o.MaxStreams = defaultStreams
+	}
+	budgets := map[string]metric.Budget{}
+	for credential, b := range o.Budgets {
+		budgets["credential:"+credential] = b
+	}
+	numbers, err := metric.NewStreams(o.MaxStreams, budgets, metric.Options{Learn: learnRows})
+	if err != nil {
+		return nil, nil, err
+	}
+	d := &Detector{o: o, usual: baseline.New(o.Baseline), numbers: numbers}
+	d.s.mend()
+	var problems []*sigma.Problem
+	d.rules, problems = sigma.Load(o.Rules, sigma.Options{Keep: kept})
+	return d, problems, nil
+}
+
+func (s *state) mend() {
+	if s.Alarms == nil {
+		s.Alarms = map[string]time.Time{}
+	}
+	if s.Flows == nil {
+		s.Flows = map[string]*flow{}
+	}
+	if s.Spending == nil {
+		s.Spending = map[string]*flow{}
+	}
+}
+
+// Position is how far in the log the detector has come.
+func (d *Detector) Position() int64 { return d.s.Position }
 
 // Stats gives the counts so far.
-func (d *Detector) Stats() Stats { return d.stats }
+func (d *Detector) Stats() Stats {
+	return Stats{Baseline: d.usual.Stats(), Rules: d.rules.Stats(), Unreadable: d.s.Unreadable, Below: d.s.Below, LateStreams: d.s.Late}
+}
 
-// Observe takes one event and gives the signals it raises, at most one per class.
-func (d *Detector) Observe(o Observation) []incident.Signal {
-	subject := "credential:" + o.Credential
-	if o.Credential == "" {
-		subject = "address:" + o.IP
+// Stopped lists the rules that cost too much and are asked no more.
+func (d *Detector) Stopped() []sigma.Stopped { return d.rules.Stopped() }
+
+// Observe takes the next entry and gives the signals that it raises.
+func (d *Detector) Observe(e Entry) (found []incident.Signal) {
+	if e.Position > 0 {
+		if e.Position <= d.s.Position {
+			return nil
+		}
+		d.s.Position = e.Position
 	}
-	if o.Time.IsZero() || o.Credential == "" && o.IP == "" {
-		d.stats.Ignored++
+	found = d.usual.Observe(observed(e))
+	found = append(found, d.ask(e)...)
+	found = append(found, d.measure(e)...)
+	if e.Historic {
 		return nil
 	}
-	key := o.App + "\x00" + subject
-	p := d.known[key]
-	if p == nil {
-		p = newPast(subject, o.Time)
-		d.known[key] = p
-		d.forget()
-	}
-	switch d.take(p, o) {
-	case taken:
-		if d.stats.Seen++; d.stats.Seen%shedEvery == 0 {
-			d.shed()
+	for i := range found {
+		if found[i].App == "" {
+			found[i].App = e.App
 		}
-	case duplicate:
-		d.stats.Duplicate++
-		return nil
-	case late:
-		d.stats.Late++
-		return nil
 	}
-	return d.judge(p, o)
+	return found
 }
 
-// appOf is the app in a key of known.
-func appOf(key string) string {
-	app, _, _ := strings.Cut(key, "\x00")
-	return app
-}
-
-// shed bounds what the windows of all credentials hold together.
-func (d *Detector) shed() {
-	for {
-		members := 0
-		for _, p := range d.known {
-			members += len(p.IDs.Last) + len(p.Customers.Last) + len(p.Merchants.Last)
-		}
-		if members <= d.o.MaxMembers || len(d.known) <= 1 {
-			return
-		}
-		d.forgetTenth()
+// observed is an entry as the baselines take it. Only what people and programs do with the app is
+// compared with what they usually do; a cloud's audit log is for rules, numbers are for streams.
+func observed(e Entry) baseline.Event {
+	switch e.Kind {
+	case "pii_access", "auth", "http_access", "db_query":
+	default:
+		return baseline.Event{}
 	}
-}
-
-func (d *Detector) forget() {
-	if len(d.known) > d.o.MaxCredentials {
-		d.forgetTenth()
-	}
-}
-
-// forgetTenth drops the least recently used tenth of the app with the most credentials: an app
-// that invents credentials loses its own past and no other app's.
-func (d *Detector) forgetTenth() {
-	type entry struct {
-		key  string
-		last int64
-	}
-	count := map[string]int{}
-	most := ""
-	for k := range d.known {
-		app := appOf(k)
-		if count[app]++; count[app] > count[most] || count[app] == count[most] && app < most {
-			most = app
-		}
-	}
-	all := make([]entry, 0, count[most])
-	for k, p := range d.known {
-		if appOf(k) == most {
-			all = append(all, entry{k, p.Now})
-		}
-	}
-	slices.SortFunc(all, func(a, b entry) int { return cmp.Or(cmp.Compare(a.last, b.last), cmp.Compare(a.key, b.key)) })
-	for _, e := range all[:max(1, len(all)/10)] {
-		delete(d.known, e.key)
-		d.stats.Forgotten++
+	return baseline.Event{
+		ID: e.ID, Time: e.Time, App: e.App, Actor: e.Actor, Credential: e.Credential, Merchant: e.Merchant, Endpoint: e.Endpoint,
+		IP: e.IP, Agent: e.Agent, Customers: e.Customers, Records: e.Records, Bytes: e.Bytes,
+		// A page that is not there says nothing about who asked for it.
+		Failed: e.Outcome == "denied" || e.Outcome == "error" && e.Kind != "http_access", Historic: e.Historic,
 	}
 }

@@ -1,70 +1,51 @@
 package detect
 
-import (
-	"bytes"
-	"encoding/gob"
-	"fmt"
-)
+import "github.com/tocsin-ir/tocsin/detect/saved"
 
-// saved is the shape of a snapshot. Version changes with any change of meaning.
-type saved struct {
-	Version int
-	Stats   Stats
-	Known   map[string]*past
-}
-
+// version changes with any change of what a snapshot means.
 const version = 1
 
-// Snapshot saves everything learned. A detector restored from it goes on as this one would.
+// parts are the snapshots of all parts, true for one position.
+type parts struct {
+	Own                   state
+	Usual, Rules, Numbers []byte
+}
+
+// Snapshot saves everything learned, open windows and alarms too, with the position that was reached.
 func (d *Detector) Snapshot() ([]byte, error) {
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(saved{version, d.stats, d.known}); err != nil {
-		return nil, fmt.Errorf("detect: snapshot: %w", err)
+	p := parts{Own: d.s}
+	var err error
+	if p.Usual, err = d.usual.Snapshot(d.s.Position); err != nil {
+		return nil, err
 	}
-	return b.Bytes(), nil
+	if p.Rules, err = d.rules.Snapshot(); err != nil {
+		return nil, err
+	}
+	if p.Numbers, err = d.numbers.Snapshot(d.s.Position); err != nil {
+		return nil, err
+	}
+	return saved.Write("detect", version, d.s.Position, p)
 }
 
-// Restore replaces what the detector knows. On an error it is left as it was, and the past has to
-// be learned again from the events.
-func (d *Detector) Restore(b []byte) error {
-	var s saved
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&s); err != nil {
-		return fmt.Errorf("detect: the snapshot cannot be read: learn again from the events: %w", err)
+// Restore gives a new detector what another one of the same options learned, and the position to go
+// on behind. Shown the entries behind it, it reports what the other would have: a restart leaves no
+// gap and fires nothing twice. A rule that was changed since begins anew. After an error the detector
+// is to be thrown away, and the past has to be learned again from the log.
+func (d *Detector) Restore(b []byte) (position int64, err error) {
+	position, p, err := saved.Read[parts]("detect", version, b, "the access log")
+	if err != nil {
+		return 0, err
 	}
-	if s.Version != version {
-		return fmt.Errorf("detect: the snapshot has version %d and this program reads %d: learn again from the events", s.Version, version)
+	if _, err := d.usual.Restore(p.Usual); err != nil {
+		return 0, err
 	}
-	for _, p := range s.Known {
-		p.mend()
+	if _, err := d.rules.Restore(p.Rules); err != nil {
+		return 0, err
 	}
-	d.stats, d.known = s.Stats, s.Known
-	if d.known == nil {
-		d.known = map[string]*past{}
+	if _, err := d.numbers.Restore(p.Numbers); err != nil {
+		return 0, err
 	}
-	return nil
-}
-
-// mend makes the maps that gob leaves out when they are empty.
-func (p *past) mend() {
-	for _, s := range []*distinct{&p.IDs, &p.Customers, &p.Merchants} {
-		if s.Last == nil {
-			s.Last = map[uint64]int64{}
-		}
-		if s.Per == nil {
-			s.Per = map[int64]int32{}
-		}
-	}
-	for _, s := range []*sum{&p.Records, &p.Bytes, &p.Requests, &p.Refusals} {
-		if s.Per == nil {
-			s.Per = map[int64]int64{}
-		}
-	}
-	for _, m := range []*map[string]span{&p.Addresses, &p.Agents} {
-		if *m == nil {
-			*m = map[string]span{}
-		}
-	}
-	if p.Alarms == nil {
-		p.Alarms = map[string]alarm{}
-	}
+	d.s = p.Own
+	d.s.mend()
+	return position, nil
 }

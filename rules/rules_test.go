@@ -39,6 +39,10 @@ func engine(t *testing.T) *sigma.Engine {
 	return e
 }
 
+// promise: DET-2
+// promise: DET-8
+// promise: DET-10
+//
 // All rules are loaded in every case, so that a rule that fires where another should is seen too.
 func TestRulesFireWhereTheyMustAndNowhereElse(t *testing.T) {
 	files, err := rules.Files()

@@ -169,6 +169,15 @@ func New(o Options) *Detector {
 // Stats gives the counts so far.
 func (d *Detector) Stats() Stats { return d.s.Stats }
 
+// Over is when somebody or something of an app was last over a limit, zero for never: what the numbers
+// of the whole app say about that time has been said already, and better.
+func (d *Detector) Over(app string) time.Time {
+	if m := d.s.Over[app]; m > 0 {
+		return time.Unix(60*int64(m), 0).UTC()
+	}
+	return time.Time{}
+}
+
 // Entities is the number of entities that are known.
 func (d *Detector) Entities() int { return len(d.s.Index) }
 

@@ -129,6 +129,7 @@ func (d *Detector) judge(e Event, involved [kinds]*live) (out []incident.Signal)
 		if len(found[class]) == 0 || e.Historic {
 			continue
 		}
+		d.s.Over[e.App] = max(d.s.Over[e.App], minute)
 		report := !running
 		for _, o := range found[class] {
 			classes := d.s.Alarms[o.l.E.Key]

@@ -12,6 +12,7 @@ type state struct {
 	Alarms map[uint64]map[string]alarm // by entity and class
 	Known  map[uint64]*known           // by credential
 	Groups []group                     // of app and kind
+	Over   map[string]uint32           // by app: the minute in which somebody was last over a limit
 	Minute uint32                      // of the newest sweep
 	Stats  Stats
 }
@@ -44,6 +45,9 @@ func (s *state) mend() {
 	}
 	if s.Known == nil {
 		s.Known = map[uint64]*known{}
+	}
+	if s.Over == nil {
+		s.Over = map[string]uint32{}
 	}
 }
 

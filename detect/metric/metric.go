@@ -37,6 +37,9 @@ type Options struct {
 	Remember int     // points that each view remembers; default 2,000
 	Spell    int     // rows in which one anomaly is reported once; default 100
 	Spend    float64 // how much rarer a row has to be the more rows were seen; default 1.3
+
+	// Learn is for Streams alone: the rows that a stream only learns from.
+	Learn int
 }
 
 // Threshold is the score from which a row is worth an alarm. It was fixed on four folders of the
@@ -149,7 +152,7 @@ func (d *Detector) spoken(surprise float64) float64 {
 // that is remembered. ok is false before anything is judged.
 func (d *Detector) Usual(at time.Time) (usual, low, high float64, ok bool) {
 	seen := d.s.Views[0].Sorted
-	if len(seen) < warm {
+	if d.s.Rows < warm || len(seen) == 0 {
 		return 0, 0, 0, false
 	}
 	usual = d.s.Day.Mean

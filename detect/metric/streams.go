@@ -1,11 +1,10 @@
 package metric
 
 import (
-	"bytes"
-	"encoding/gob"
 	"fmt"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/detect/saved"
 	"github.com/tocsin-ir/tocsin/incident"
 )
 
@@ -16,6 +15,19 @@ type Reading struct {
 	Unit    string // as a person reads it: a minute, ms, USD
 	At      time.Time
 	Value   float64
+	Rise    bool // a value below the usual is no news
+	// Times is how many times more than usual a value has to be, however rare it is, and a fall is news
+	// only when it is to nothing; 0 asks for neither. Least is the value from which a rise is news, and
+	// the usual value from which a fall is.
+	Times, Least float64
+}
+
+// tells reports whether a value is worth saying beside what is usual.
+func (r Reading) tells(usual float64) bool {
+	if r.Value <= usual {
+		return !r.Rise && (r.Times == 0 || r.Value == 0 && usual >= r.Least)
+	}
+	return r.Value >= r.Least && r.Value > r.Times*usual
 }
 
 // Unusual is the class of a signal about a reading that is unlike its stream.
@@ -34,11 +46,20 @@ type Streams struct {
 // Cost is the name of readings that are also held against their subject's budget.
 const Cost = "cost"
 
+// Spend counts an amount against the budget of a subject, at once and without a reading: what costs
+// is told apart from how its sums look over the day.
+func (s *Streams) Spend(subject string, at time.Time, amount float64) (incident.Signal, bool) {
+	if v := s.spent[subject]; v != nil {
+		return v.Observe(at, amount)
+	}
+	return incident.Signal{}, false
+}
+
 // NewStreams watches at most so many streams; beyond them the one that was quiet for longest is
 // forgotten. A stream takes some 250 KB when its memory is full. Budgets are by subject; readings
 // named Cost count against them.
 func NewStreams(most int, budgets map[string]Budget, o Options) (*Streams, error) {
-	s := &Streams{o: o, most: max(most, 1), budgets: budgets, by: map[string]*Detector{}, spent: map[string]*Velocity{}}
+	s := &Streams{o: o.withDefaults(), most: max(most, 1), budgets: budgets, by: map[string]*Detector{}, spent: map[string]*Velocity{}}
 	for subject, b := range budgets {
 		v, err := NewVelocity(subject, b)
 		if err != nil {
@@ -64,7 +85,8 @@ func (s *Streams) Observe(r Reading) (found []incident.Signal) {
 		s.by[key] = d
 	}
 	usual, low, high, ok := d.Usual(r.At)
-	if d.Observe(r.At, r.Value) >= Threshold && ok {
+	score := d.Observe(r.At, r.Value)
+	if score >= Threshold && ok && d.s.Rows > s.o.Learn && r.tells(usual) {
 		found = append(found, signal(Unusual, r.Subject, r.At, time.Hour, fmt.Sprintf("%s %s %s; usually %s at this hour, and from %s to %s in %d readings",
 			r.Name, plain(r.Value), r.Unit, plain(usual), plain(low), plain(high), d.s.Rows-1)))
 	}
@@ -84,48 +106,39 @@ func (s *Streams) forget() {
 	delete(s.by, quiet)
 }
 
-// savedStreams is the shape of a snapshot.
+// savedStreams is what Streams remember.
 type savedStreams struct {
-	Version  int
-	Position int64
-	By       map[string]state
-	Spent    map[string]spent
+	By    map[string]state
+	Spent map[string]spent
 }
 
 // Snapshot saves everything learned, with the position in the log of the newest reading.
 func (s *Streams) Snapshot(position int64) ([]byte, error) {
-	out := savedStreams{version, position, map[string]state{}, map[string]spent{}}
+	out := savedStreams{map[string]state{}, map[string]spent{}}
 	for k, d := range s.by {
 		out.By[k] = d.s
 	}
 	for k, v := range s.spent {
 		out.Spent[k] = v.s
 	}
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(out); err != nil {
-		return nil, fmt.Errorf("metric: snapshot: %w", err)
-	}
-	return b.Bytes(), nil
+	return saved.Write("metric", version, position, out)
 }
 
 // Restore replaces what is known and gives the position to go on behind: readings behind it are
 // judged as they would have been, and none is reported twice. Budgets are those of NewStreams; what
 // was spent from one that is gone is forgotten. On an error nothing is changed.
 func (s *Streams) Restore(b []byte) (position int64, err error) {
-	var in savedStreams
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&in); err != nil {
-		return 0, fmt.Errorf("metric: the snapshot cannot be read: learn again from the readings: %w", err)
-	}
-	if in.Version != version {
-		return 0, fmt.Errorf("metric: the snapshot has version %d and this program reads %d: learn again from the readings", in.Version, version)
+	position, in, err := saved.Read[savedStreams]("metric", version, b, "the readings")
+	if err != nil {
+		return 0, err
 	}
 	by := map[string]*Detector{}
-	for k, saved := range in.By {
+	for k, known := range in.By {
 		d := New(s.o)
-		if len(saved.Spoken) > d.o.Spell || len(saved.Views[0].Sorted) > d.o.Remember {
-			return 0, fmt.Errorf("metric: the snapshot was taken with larger options: learn again from the readings")
+		if !d.o.fits(&known) {
+			return 0, errLarger
 		}
-		d.s = saved
+		d.s = known
 		by[k] = d
 	}
 	s.by = by
@@ -135,5 +148,5 @@ func (s *Streams) Restore(b []byte) (position int64, err error) {
 			v.s.Minutes = map[int64]float64{}
 		}
 	}
-	return in.Position, nil
+	return position, nil
 }

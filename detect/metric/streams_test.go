@@ -162,3 +162,29 @@ func TestTheStreamThatWasQuietForLongestIsForgotten(t *testing.T) {
 		t.Error("a stream that was forgotten is judged")
 	}
 }
+
+// A share of fifty requests takes a few values alone, and the memory of a stream that lives long keeps
+// each of them once.
+//
+// promise: DET-4
+func TestAStreamOfFewValuesIsJudgedHoweverLongItLives(t *testing.T) {
+	s, err := metric.NewStreams(2, nil, metric.Options{Learn: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	see := func(i int, value float64) int {
+		return len(s.Observe(metric.Reading{Subject: "app:a", Name: "error share", At: start.Add(time.Duration(i) * every), Value: value, Rise: true, Times: 5, Least: 0.2}))
+	}
+	for i := range 4000 {
+		if see(i, float64(r.IntN(3))/50) != 0 {
+			t.Fatalf("row %d is reported", i)
+		}
+	}
+	if see(4000, 0.5) != 1 {
+		t.Error("half of the requests fail, and nothing is said")
+	}
+	if see(4001, 0) != 0 {
+		t.Error("that none fails is reported")
+	}
+}

@@ -27,9 +27,10 @@ type Meta struct {
 	Fields      []string // worth showing of an event
 	References  []string
 	FalseAlarms []string // falsepositives
-	// Class and Says are ours, below the custom key tocsin: the class of the signal that the rule
-	// raises, and its sentence, in which {field} stands for the value of a field.
-	Class, Says string
+	// Class, Signal and Says are ours, below the custom key tocsin: the class of incident that the rule
+	// opens, the name of its signal where a policy lists that for a class of its own, and its
+	// sentence, in which {field} stands for the value of a field.
+	Class, Signal, Says string
 }
 
 // Label names the rule for people: its title, or what it has instead.
@@ -272,10 +273,12 @@ func (r *reader) meta(n *yaml.Node, keys map[string]*yaml.Node) Meta {
 			switch p.key.Value {
 			case "class":
 				m.Class = r.text(p.value, "class")
+			case "signal":
+				m.Signal = r.text(p.value, "signal")
 			case "says":
 				m.Says = r.text(p.value, "says")
 			default:
-				r.fail(p.key, "there are class and says", "tocsin has no %s", quote(p.key.Value))
+				r.fail(p.key, "there are class, signal and says", "tocsin has no %s", quote(p.key.Value))
 			}
 		}
 	}

@@ -183,8 +183,13 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	watch, err := a.cfg.detection()
+	if err != nil {
+		return located(a.cfg.file, &a.cfg.root, err)
+	}
 	o := desk.Options{
-		Signer: signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Digest: email.Digest,
+		Detection: watch,
+		Signer:    signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Digest: email.Digest,
 		Scope: func(ctx context.Context, q scope.Query, so scope.Options) (scope.Result, error) {
 			return scope.Compute(ctx, access, q, so)
 		},

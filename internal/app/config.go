@@ -65,6 +65,8 @@ type Config struct {
 			Pattern string `yaml:"pattern"`
 		} `yaml:"scrub"`
 	} `yaml:"intake"`
+	// Detection says how the access log is watched.
+	Detection Detection `yaml:"detection"`
 	// Connectors do containment. Each kind owns its own settings.
 	Connectors map[string]yaml.Node `yaml:"connectors"`
 	// Checks are the recovery checks that the restore gate asks for.
@@ -80,6 +82,21 @@ type Config struct {
 type Witness struct {
 	Key string `yaml:"key"` // its verifier key, such as witness.example.org+1a2b3c4d+BA…
 	URL string `yaml:"url"` // what /add-checkpoint is appended to
+}
+
+// Detection is how the access log is watched.
+type Detection struct {
+	// Rules are files and folders of Sigma rules beside those that come with the program.
+	Rules []string `yaml:"rules"`
+	// Level is the lowest level of a rule that raises a signal; high when absent.
+	Level string `yaml:"level"`
+	// Budgets are what credentials may cost in a period.
+	Budgets []struct {
+		Credential string        `yaml:"credential"`
+		Amount     float64       `yaml:"amount"`
+		Unit       string        `yaml:"unit"` // events and records are counted from the log, anything else from cost events
+		Period     time.Duration `yaml:"period"`
+	} `yaml:"budgets"`
 }
 
 // Mail is the relay that notices go out by.
@@ -227,6 +244,24 @@ func (c *Config) check() error {
 			add(fmt.Sprintf("evidence.witnesses[%d].url", i), "has to be an address such as https://witness.example.org")
 		} else if slices.ContainsFunc(c.Evidence.Witnesses[:i], func(o Witness) bool { return o.URL == w.URL || o.Key == w.Key }) {
 			add(fmt.Sprintf("evidence.witnesses[%d]", i), "stands there twice: remove one")
+		}
+	}
+	if l := c.Detection.Level; l != "" && !slices.Contains([]string{"informational", "low", "medium", "high", "critical"}, l) {
+		add("detection.level", "has to be informational, low, medium, high or critical")
+	}
+	for i, b := range c.Detection.Budgets {
+		field := fmt.Sprintf("detection.budgets[%d]", i)
+		if b.Credential == "" {
+			add(field+".credential", "is missing: name the credential as the access log does")
+		}
+		if !(b.Amount > 0) {
+			add(field+".amount", "has to be above 0")
+		}
+		if b.Unit == "" {
+			add(field+".unit", "is missing: events, records, or what cost events are in, such as USD")
+		}
+		if b.Period < 24*time.Hour {
+			add(field+".period", "has to be a day or more, such as 720h")
 		}
 	}
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {

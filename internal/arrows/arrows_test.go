@@ -44,6 +44,9 @@ var layers = [][]string{
 // peers are imports inside one layer, each with its reason.
 var peers = map[string]string{
 	"internal/drill/victim -> internal/drill/world": "the orders that the application serves are the world's",
+	"detect/baseline -> detect/saved":               "the form of a snapshot",
+	"detect/metric -> detect/saved":                 "the form of a snapshot",
+	"detect/sigma -> detect/saved":                  "the form of a snapshot",
 }
 
 // alone are packages that other people's programs import, that judge us, or that we are measured on:
@@ -58,6 +61,7 @@ var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/b
 
 // pureToo goes on with the list, one package on a line.
 var pureToo = []string{
+	"detect/saved",
 	"detect/sigma",
 	"rules",
 }

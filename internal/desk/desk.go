@@ -23,6 +23,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/detect"
 	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -70,6 +71,7 @@ type Options struct {
 	Keys      ledger.Keys
 	Clock     Clock
 	Events    *accesslog.Store
+	Detection detect.Options // how the access log is watched
 	EventLog  Log
 	FactLog   Log
 	Logs      Logs

@@ -108,10 +108,12 @@ func TestARebuildKeepsWhatDetectionHasLearned(t *testing.T) {
 	s.open()
 	learned := func(body string) {
 		s.must(s.store.Update(t.Context(), func(tx ledger.Tx) error {
-			return tx.PutRow(detectorProjection, ledger.Row{Key: "volume", Body: []byte(body)})
+			return tx.PutRow(detectorProjection, ledger.Row{Key: detectorKey, Body: []byte(body)})
 		}))
 	}
-	state, err := detect.New(detect.Options{}).Snapshot()
+	fresh, _, err := detect.New(detect.Options{})
+	s.must(err)
+	state, err := fresh.Snapshot()
 	s.must(err)
 	body, err := json.Marshal(detectorState{Seq: 7, State: state})
 	s.must(err)

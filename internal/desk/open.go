@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/detect"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
@@ -97,12 +98,12 @@ func nextIncident(r ledger.Reader) (int, error) {
 	}
 }
 
-// signalWindow is how long a finding of the same class about the same subject belongs to the same
-// incident.
+// signalWindow is how long a finding about the same subject belongs to the same incident.
 const signalWindow = 7 * 24 * time.Hour
 
-// Signal takes in a detector's finding: a finding about the same class and subject as an open
-// incident's joins it, any other opens one. The signal's id makes taking it in twice harmless.
+// Signal takes in a detector's finding: a finding about the same subject as an open incident's
+// joins it, whatever it is that was found, for one credential in wrong hands is one matter; any
+// other opens one. The signal's id makes taking it in twice harmless.
 func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error) {
 	if d.o.ReadOnly {
 		return Outcome{}, ErrReadOnly
@@ -153,8 +154,7 @@ const (
 	stormWindow = time.Hour
 )
 
-// openWith finds the open incident that a signal belongs to: one about the same class and subject,
-// or in a storm the newest.
+// openWith finds the open incident that a signal belongs to: one about the same subject, or in a storm the newest.
 func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (string, error) {
 	rows, err := tx.Rows(boardProjection, "0", "1", ledger.MaxRows)
 	if err != nil {
@@ -174,7 +174,7 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (strin
 			continue
 		}
 		for _, known := range s.Signals {
-			if known.Class == sig.Class && known.App == sig.App && known.Subject == sig.Subject && sig.At.Sub(known.At).Abs() < signalWindow {
+			if known.App == sig.App && known.Subject == sig.Subject && sig.At.Sub(known.At).Abs() < signalWindow {
 				return s.ID, nil
 			}
 		}
@@ -191,10 +191,16 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (strin
 	return "", nil
 }
 
-// classOf is the class of the policy that lists this signal, or unclassified.
+// classOf is the class of the policy that lists this signal, else the one that its rule opens, or
+// unclassified.
 func (d *Desk) classOf(sig incident.Signal) string {
 	for _, c := range d.current.Classes {
 		if slices.Contains(c.Signals, sig.Class) {
+			return c.ID
+		}
+	}
+	for _, c := range d.current.Classes {
+		if c.ID == sig.Facets[detect.Opens] {
 			return c.ID
 		}
 	}

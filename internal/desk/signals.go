@@ -21,15 +21,20 @@ import (
 type detection struct {
 	detector *detect.Detector
 	at       atomic.Int64      // seq of the newest event observed
+	taught   int64             // up to this seq events were observed in an earlier life: they teach and raise nothing
 	saved    int64             // seq of the last snapshot
+	rest     time.Time         // until then no snapshot is taken while events wait
+	stopped  int               // rules that were said to be stopped
 	pending  []incident.Signal // raised and not yet taken in
 	more     chan struct{}
 }
 
 const (
 	detectorProjection = "detector"
+	detectorKey        = "engine"
 	detectBatch        = 2000
 	detectSaveEvery    = 20_000 // events between snapshots while busy
+	detectSaveShare    = 20     // a snapshot may take a twentieth of the time
 )
 
 // detectorState is the detector's memory with the position it is true for: after a restart the
@@ -42,7 +47,7 @@ type detectorState struct {
 // learned is the row of the detector's snapshot, or an empty one when there is none that can be read.
 func (d *Desk) learned(ctx context.Context) (row ledger.Row, err error) {
 	err = d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
-		row, err = r.Row(detectorProjection, "volume")
+		row, err = r.Row(detectorProjection, detectorKey)
 		return err
 	})
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -52,34 +57,55 @@ func (d *Desk) learned(ctx context.Context) (row ledger.Row, err error) {
 		return row, err
 	}
 	var s detectorState
-	if json.Unmarshal(row.Body, &s) != nil || detect.New(detect.Options{}).Restore(s.State) != nil {
+	if json.Unmarshal(row.Body, &s) != nil {
 		return ledger.Row{}, nil
 	}
 	return row, nil
 }
 
 func (d *Desk) startDetection(ctx context.Context) error {
-	d.detection.detector = detect.New(detect.Options{})
-	d.detection.more = make(chan struct{}, 1)
-	var row ledger.Row
-	err := d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
-		row, err = r.Row(detectorProjection, "volume")
-		return err
-	})
-	if err == nil {
-		var s detectorState
-		if err := json.Unmarshal(row.Body, &s); err != nil {
-			return fmt.Errorf("desk: detector snapshot: %w: run tocsin rebuild", err)
+	fresh := func() (*detect.Detector, error) {
+		made, problems, err := detect.New(d.o.Detection)
+		if err != nil {
+			return nil, fmt.Errorf("desk: detection: %w", err)
 		}
-		if err := d.detection.detector.Restore(s.State); err != nil {
-			return fmt.Errorf("desk: detector snapshot: %w: run tocsin rebuild", err)
+		for _, p := range problems {
+			if p.Warning {
+				d.o.Log.Warn("a detection rule has an oddity", "rule", p.Error())
+			} else {
+				d.o.Log.Error("a detection rule cannot be used; the others are", "rule", p.Error())
+			}
 		}
-		d.detection.at.Store(s.Seq)
-		d.detection.saved = s.Seq
-	} else if !errors.Is(err, ledger.ErrNotFound) {
+		return made, nil
+	}
+	w := &d.detection
+	var err error
+	if w.detector, err = fresh(); err != nil {
 		return err
 	}
-	d.o.Events.OnCommit(func(int64) { nudge(d.detection.more) })
+	w.more = make(chan struct{}, 1)
+	row, err := d.learned(ctx)
+	if err != nil {
+		return err
+	}
+	if row.Body != nil {
+		var s detectorState
+		if err := json.Unmarshal(row.Body, &s); err != nil {
+			return fmt.Errorf("desk: detector snapshot: %w", err)
+		}
+		if _, err := w.detector.Restore(s.State); err != nil {
+			// The log still has what it learned from. What was raised then is not raised anew.
+			d.o.Log.Warn("the detector learns again from the access log", "up_to", s.Seq, "error", err)
+			if w.detector, err = fresh(); err != nil {
+				return err
+			}
+			w.taught = s.Seq
+		} else {
+			w.at.Store(s.Seq)
+			w.saved = s.Seq
+		}
+	}
+	d.o.Events.OnCommit(func(int64) { nudge(w.more) })
 	d.background(ctx, "detection", d.detect)
 	return nil
 }
@@ -89,8 +115,9 @@ func (d *Desk) detect(ctx context.Context) error {
 	if err := d.takeIn(ctx); err != nil {
 		return err
 	}
+	w := &d.detection
 	for {
-		events, err := d.o.Events.EventsAfter(ctx, d.detection.at.Load(), detectBatch)
+		events, err := d.o.Events.EntriesAfter(ctx, w.at.Load(), detectBatch)
 		if err != nil {
 			return err
 		}
@@ -99,10 +126,11 @@ func (d *Desk) detect(ctx context.Context) error {
 			if err := d.takeIn(ctx); err != nil {
 				return err
 			}
-			d.detection.at.Store(e.Seq)
+			w.at.Store(e.Seq)
 		}
-		idle := len(events) < detectBatch
-		if at := d.detection.at.Load(); at-d.detection.saved >= detectSaveEvery || (idle && at-d.detection.saved >= detectSaveEvery/4) {
+		d.sayStopped()
+		idle := len(events) == 0 || w.at.Load() >= d.o.Events.Acked()
+		if at := w.at.Load(); at > w.taught && (at-w.saved >= detectSaveEvery && !time.Now().Before(w.rest) || idle && at-w.saved >= detectSaveEvery/4) {
 			if err := d.saveDetector(ctx, at); err != nil {
 				return err
 			}
@@ -113,27 +141,33 @@ func (d *Desk) detect(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-d.detection.more:
+		case <-w.more:
 		}
 	}
 }
 
+// sayStopped names the rules that cost too much.
+func (d *Desk) sayStopped() {
+	list := d.detection.detector.Stopped()
+	for i := d.detection.stopped; i < len(list); i++ {
+		d.o.Log.Error("a detection rule was stopped; the others go on", "rule", list[i].Error())
+	}
+	d.detection.stopped = len(list)
+}
+
 // observe shows one event to the detector. A crash after a signal and before the next snapshot
 // shows the event again: the signal's id is remembered, so it is taken in once.
-func (d *Desk) observe(e accesslog.Event) {
-	if e.Kind != accesslog.PIIAccess {
-		return
-	}
-	found := d.detection.detector.Observe(detect.Observation{
-		ID: e.ID, Time: e.Time, App: e.App, Credential: e.Credential, Merchant: e.Merchant,
-		IP: e.IP, Agent: e.Agent, Customers: e.Subjects, Records: e.Records, Bytes: e.Bytes,
-		Denied: e.Outcome == "denied",
-	})
-	for _, sig := range found {
-		if sig.App == "" {
-			sig.App = e.App
-		}
-		d.detection.pending = append(d.detection.pending, sig)
+func (d *Desk) observe(e accesslog.Entry) {
+	found := d.detection.detector.Observe(Observed(e, e.Seq <= d.detection.taught))
+	d.detection.pending = append(d.detection.pending, found...)
+}
+
+// Observed is an event of the access log as the detector takes it.
+func Observed(e accesslog.Entry, historic bool) detect.Entry {
+	return detect.Entry{
+		Position: e.Seq, ID: e.ID, Time: e.Time, Received: e.Received, Kind: e.Kind, App: e.App, Actor: e.ActorID, Credential: e.Credential,
+		Session: e.Session, Merchant: e.Merchant, Endpoint: e.Endpoint, IP: e.IP, Agent: e.Agent, Customers: e.Subjects,
+		Records: e.Records, Bytes: e.Bytes, Outcome: e.Outcome, Historic: historic, Text: e.Canonical,
 	}
 }
 
@@ -173,7 +207,10 @@ func bare(sig incident.Signal) incident.Signal {
 	return sig
 }
 
+// saveDetector saves what was learned. It is taken from the time in which events could be looked at,
+// so the next one waits as long as keeps that a small share.
 func (d *Desk) saveDetector(ctx context.Context, at int64) error {
+	began := time.Now()
 	state, err := d.detection.detector.Snapshot()
 	if err != nil {
 		return fmt.Errorf("desk: detector snapshot: %w", err)
@@ -183,10 +220,11 @@ func (d *Desk) saveDetector(ctx context.Context, at int64) error {
 		return err
 	}
 	err = d.o.Store.Update(ctx, func(tx ledger.Tx) error {
-		return tx.PutRow(detectorProjection, ledger.Row{Key: "volume", Body: body})
+		return tx.PutRow(detectorProjection, ledger.Row{Key: detectorKey, Body: body})
 	})
 	if err == nil {
 		d.detection.saved = at
+		d.detection.rest = time.Now().Add(detectSaveShare * time.Since(began))
 	}
 	return err
 }
