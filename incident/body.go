@@ -220,11 +220,6 @@ func decodePart(f Fact, p Part, into any) error {
 	return nil
 }
 
-// RestoredBody is the body of service.restored and incident.closed.
-type RestoredBody struct {
-	Gates []string `json:"gates,omitempty"` // that let it through; their signatures are used up
-}
-
 // ScaleBody is the body of scale.set.
 type ScaleBody struct {
 	Scale string `json:"scale"`

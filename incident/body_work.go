@@ -28,7 +28,6 @@ type DutyBody struct {
 	Floor     time.Time `json:"floor,omitzero"`    // an act before it does not meet the duty
 	Cell      string    `json:"cell,omitempty"`    // the table's cell the clock came from
 	Law       string    `json:"law,omitempty"`     // the law's clock that runs
-	Gates     []string  `json:"gates,omitempty"`   // waived: the gates whose signatures it used up
 }
 
 // Proof names what met a duty. The fold turns it into the id of the fact.

@@ -100,12 +100,12 @@ func (w *work) approveAction(c ApproveAction) (Reason, error) {
 	if len(missing) > 0 {
 		return w.refuseGate("approve", a.ID, RefusedGate, a.ID+" cannot be approved yet", shut, missing...)
 	}
-	w.through("approve", a.ID, &v, actionGuards(a)...)
 	body := ActionBody{Action: a.ID, State: ActionPlanned, Roles: w.slots(need)}
 	if len(after) > 0 {
-		w.fact(KindActionApproved, body)
+		w.fact(KindActionApproved, body) // what the gate asked for is used up when the last one signs
 		return ReasonSigned, nil
 	}
+	w.through("approve", a.ID, &v, actionGuards(a)...)
 	body.State = ActionApproved
 	w.fact(KindActionApproved, body)
 	return ReasonApproved, nil

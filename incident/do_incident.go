@@ -524,7 +524,6 @@ func (w *work) waive(c Waive) (Reason, error) {
 		}
 		groups = append(groups, &group{body: b})
 	}
-	groups[0].body.Gates = w.gatesOn("waive")
 	for _, g := range groups {
 		parts := []Part{own(DutyText{Why: "waived: " + c.Reason})}
 		for _, m := range g.merchants {

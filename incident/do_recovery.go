@@ -96,7 +96,7 @@ func (w *work) restore(c RestoreService) (Reason, error) {
 		return w.refuseGate("restore", "", RefusedTooEarly, "it is too early to return to service", nil, missing...)
 	}
 	w.through("restore", "", &v, "restore")
-	w.fact(KindRestored, RestoredBody{Gates: w.gatesOn("restore")}, own(Reasoned{c.Reason}))
+	w.fact(KindRestored, nil, own(Reasoned{c.Reason}))
 	w.setMilestone("restored", w.now, c.Reason)
 	return ReasonRestored, nil
 }

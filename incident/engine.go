@@ -45,7 +45,9 @@ func Decide(p *policy.Program, s *State, c Command, ctx Context) (Decision, erro
 	}
 	reason, err := w.guard(c)
 	if err == nil {
-		reason, err = w.run(c)
+		if reason, err = w.run(c); err == nil {
+			w.passed(c)
+		}
 	}
 	if w.broken != nil {
 		return Decision{}, w.broken

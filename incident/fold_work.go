@@ -46,7 +46,6 @@ func foldDuty(s *State, f Fact) error {
 	if err := text(f, &t); err != nil {
 		return err
 	}
-	s.useSignatures(b.Gates)
 	var failed error
 	why := "" // thousands of recipients have one reason, each in a part of its own: it is kept once
 	changed := make([]change, 0, len(f.Parts)+1)

@@ -333,14 +333,3 @@ func (w *work) sign(c Sign) (Reason, error) {
 	}
 	return "", invalid("gate", "the policy has no such gate")
 }
-
-// gatesOn lists the gates on a command: their signatures are used up when it is let through.
-func (w *work) gatesOn(command string) []string {
-	var ids []string
-	for _, g := range w.p.Gates {
-		if guardNames(command, g.Guards) {
-			ids = append(ids, g.ID)
-		}
-	}
-	return ids
-}

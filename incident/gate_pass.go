@@ -11,18 +11,31 @@ import (
 // missing. Every other command that a gate guards is stopped by guard.
 var ownGates = []string{"restore", "close", "send", "publish", "approve", "tick", "sign", "attest", "override"}
 
+// guards reports whether a gate of the policy guards a command under its own name.
+func (w *work) guards(name string) bool {
+	return !slices.Contains(ownGates, name) && w.base.isOpened() && slices.ContainsFunc(w.p.Gates, func(g policy.Gate) bool { return g.Guards == name })
+}
+
 // guard refuses a command that a gate of the policy guards under its own name.
 func (w *work) guard(c Command) (Reason, error) {
 	name := c.Name()
-	if slices.Contains(ownGates, name) || !w.base.isOpened() || !slices.ContainsFunc(w.p.Gates, func(g policy.Gate) bool { return g.Guards == name }) {
+	if !w.guards(name) {
 		return "", nil
 	}
 	v := w.view(w.base)
 	if shut, missing := gateMissing(w.p, w.base, &v, w.ctx.Actor, name); len(missing) > 0 {
 		return w.refuseGate(name, "", RefusedGate, name+" is not allowed yet", shut, missing...)
 	}
-	w.through(name, "", &v, name)
 	return "", nil
+}
+
+// passed uses up what guard let a command through with, once the command has done something: one that
+// found nothing to do needs no signature.
+func (w *work) passed(c Command) {
+	if name := c.Name(); len(w.facts) > 0 && w.guards(name) {
+		v := w.view(w.base)
+		w.through(name, "", &v, name)
+	}
 }
 
 // mayLower says whether the caller may lower the severity: the lead may, and whoever the policy's
@@ -43,16 +56,16 @@ func (w *work) mayLower() (Reason, error) {
 	return "", nil
 }
 
-// through records what a command that is let through uses up, before the command's own facts:
-// overrides, each with what was missing, and declarations.
+// through records what a command that is let through uses up: signatures, overrides, each with what was
+// missing, and declarations. They were given for this act, and the next one needs its own.
 func (w *work) through(command, subject string, v *policy.View, guards ...string) {
 	for i := range w.p.Gates {
 		g := &w.p.Gates[i]
-		if !guarded(g, guards) {
+		if !guarded(g, guards) || g.When != nil && g.When.Eval(*v).Value == policy.False {
 			continue
 		}
 		used := overridden(w.base, g)
-		if !used && len(w.base.Attested[g.ID]) == 0 {
+		if !used && len(w.base.Attested[g.ID]) == 0 && len(w.base.Signatures[g.ID]) == 0 {
 			continue
 		}
 		var missing []Missing
@@ -75,6 +88,9 @@ func foldOverridden(s *State, f Fact) error {
 	}
 	if b.N > 0 {
 		s.Overrides = append(s.Overrides, OverrideOf{Gate: b.Gate, Command: b.Command, By: s.Waivers[b.Gate], Missing: t.Missing, At: f.Recorded, Fact: f.ID})
+	}
+	if len(s.Signatures[b.Gate]) > 0 {
+		delete(writable(s, inSignatures, &s.Signatures), b.Gate)
 	}
 	if len(s.Attested[b.Gate]) > 0 {
 		delete(writable(s, inAttested, &s.Attested), b.Gate)

@@ -99,6 +99,72 @@ func TestADutyIsLetGoOfWithTheSignaturesAGateAsksFor(t *testing.T) {
 	}
 }
 
+// A signature is given for one act: whatever a gate guards, the next one asks for it anew.
+// promise: REC-1
+func TestSignaturesServeOneActWhateverTheGateGuards(t *testing.T) {
+	two := []policy.Signature{{N: 1, Role: "lead"}, {N: 1, Role: "engineers"}}
+	for guards, tt := range map[string]struct {
+		before func(w *world)
+		act    Command
+		done   Reason
+		undo   func(w *world) // what has to happen before the act can be given again; nil: it cannot
+	}{
+		"dismiss": {act: Dismiss{Reason: "a false alarm"}, done: ReasonDismissed, undo: func(w *world) { w.must(lena, Reopen{Reason: "it was none"}, ReasonReopened) }},
+		"lower": {
+			before: func(w *world) { w.must(lena, SetSeverity{Severity: "critical", Reason: "x"}, ReasonSeveritySet) },
+			act:    SetSeverity{Severity: "low", Reason: "less than feared"}, done: ReasonSeveritySet,
+			undo: func(w *world) {
+				w.must(lena, SetSeverity{Severity: "critical", Reason: "as feared"}, ReasonSeveritySet)
+			},
+		},
+		"confirm": {act: Confirm{Reason: "seen it"}, done: ReasonConfirmed},
+		"restore": {before: func(w *world) { w.must(lena, Confirm{Reason: "seen it"}, ReasonConfirmed) }, act: RestoreService{Reason: "proven"}, done: ReasonRestored},
+	} {
+		t.Run(guards, func(t *testing.T) {
+			w := gated(t, policy.Gate{ID: "both", Guards: guards, Sign: two})
+			w.open()
+			if tt.before != nil {
+				tt.before(w)
+			}
+			w.refused(lena, tt.act, RefusedGate)
+			w.must(nadia, Sign{Gate: "both"}, ReasonSigned)
+			w.must(lena, tt.act, tt.done)
+			if len(w.s.Signatures["both"]) != 0 {
+				t.Fatalf("the signature for one %s serves for another: %+v", guards, w.s.Signatures["both"])
+			}
+			if tt.undo == nil {
+				return
+			}
+			tt.undo(w)
+			w.refused(lena, tt.act, RefusedGate)
+			w.must(nadia, Sign{Gate: "both"}, ReasonSigned)
+			w.must(lena, tt.act, tt.done)
+		})
+	}
+}
+
+// What found nothing to do used nothing up, and a gate that does not stand takes no signature.
+func TestASignatureIsKeptWhereNothingWasDone(t *testing.T) {
+	w := gated(t, policy.Gate{ID: "both", Guards: "assign", Sign: []policy.Signature{{N: 1, Role: "lead"}, {N: 1, Role: "engineers"}}})
+	w.open()
+	w.must(nadia, Sign{Gate: "both"}, ReasonSigned)
+	w.must(lena, Assign{Role: "comms", Person: mark.Principal}, ReasonAssigned)
+	w.must(nadia, Sign{Gate: "both"}, ReasonSigned)
+	w.must(lena, Assign{Role: "comms", Person: mark.Principal}, ReasonNothingChanged)
+	if len(w.s.Signatures["both"]) != 1 {
+		t.Fatal("an assignment that changed nothing took a signature")
+	}
+
+	w = gated(t, policy.Gate{ID: "both", Guards: "dismiss", When: factIs("personal_data"), Sign: []policy.Signature{{N: 1, Role: "lead"}, {N: 1, Role: "engineers"}}})
+	w.open()
+	w.must(nadia, Sign{Gate: "both"}, ReasonSigned)
+	w.must(lena, Answer{Fact: "personal_data", Value: false, Reason: "x"}, ReasonAnswered)
+	w.must(lena, Dismiss{Reason: "a false alarm"}, ReasonDismissed)
+	if len(w.s.Signatures["both"]) != 1 {
+		t.Fatal("a gate that does not stand took a signature")
+	}
+}
+
 func TestASignatureLowersTheSeverityWhereAGateSaysWhose(t *testing.T) {
 	w := gated(t, policy.Gate{ID: "down", Guards: "lower", Sign: []policy.Signature{{N: 1, Role: "engineers"}}})
 	w.open()

@@ -44,6 +44,7 @@ func (w *pageWriter) block(ref string, at prose) bool {
 	switch section {
 	case "classes":
 		for _, k := range p.Classes {
+			w.shown["class "+k.ID] = true
 			w.item(at, k.Means, k.ID, k.Promise)
 		}
 	case "severities":
@@ -211,6 +212,7 @@ func (p *Program) businessHours() string {
 
 // phase adds one step of the procedure.
 func (w *pageWriter) phase(i int, ph Phase, at prose) {
+	w.shown["phase "+ph.ID] = true
 	w.out = append(w.out, PageLine{Text: "### " + itoa(i+1) + ". " + ph.Title, Pos: ph.Pos})
 	first := len(w.out)
 	for _, p := range w.phaseSays[ph.ID] {

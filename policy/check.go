@@ -366,13 +366,22 @@ func (c *compiler) undecided() {
 	declared := func(n string) bool { // what nothing declares has been reported as such
 		return slices.Contains(Universal, n) || slices.ContainsFunc(c.p.Milestones, func(m MilestoneDecl) bool { return m.ID == n })
 	}
+	lost := func(k Clock) bool {
+		return len(k.Anchor.Names) > 0 && !slices.ContainsFunc(k.Anchor.Names, func(n string) bool { return reached[n] || !declared(n) })
+	}
+	c.p.everyCondition(func(cond *Condition) {
+		if cond == nil {
+			return
+		}
+		for _, k := range cond.passes {
+			if lost(k) {
+				c.warnf(cond.Pos, "undecided", "add a duty: { who: lead, do: decide, of: ["+k.Anchor.Names[0]+"], due: … }", "the condition waits for %s to pass, and nobody is obliged to decide whether the incident is %s", k.Text, list(k.Anchor.Names, "or"))
+			}
+		}
+	})
 	for _, d := range c.p.Duties {
 		for _, k := range slices.Concat(d.Due, d.Floor) {
-			lost := len(k.Anchor.Names) > 0
-			for _, n := range k.Anchor.Names {
-				lost = lost && !reached[n] && declared(n)
-			}
-			if lost {
+			if lost(k) {
 				c.warnf(k.Pos, "undecided", "add a duty: { who: lead, do: decide, of: ["+k.Anchor.Names[0]+"], due: … }", "the clock of %s starts when the incident is %s, and nobody is obliged to decide that", d.ID, list(k.Anchor.Names, "or"))
 			}
 		}

@@ -186,6 +186,7 @@ func (c *compiler) phases(f fields) {
 			ph.Says = append(ph.Says, p.text.s)
 			c.phaseSays[ph.ID] = append(c.phaseSays[ph.ID], p)
 		}
+		c.ids["phase "+ph.ID] = rule{"phase", ph.Promise, e.pos}
 		c.p.Phases = append(c.p.Phases, ph)
 	}
 }

@@ -98,7 +98,9 @@ func (c *compiler) scales(f fields) {
 			}
 			l := c.fields(e.val, what, keysOf("a severity level")...)
 			i := len(sc.Levels)
-			sc.Levels = append(sc.Levels, Level{ID: e.key, Means: l.need("means", `"what makes an incident `+e.key+`"`).s, Pos: c.pos(e.pos)})
+			means := l.need("means", `"what makes an incident `+e.key+`"`)
+			c.typedTimes(means)
+			sc.Levels = append(sc.Levels, Level{ID: e.key, Means: means.s, Pos: c.pos(e.pos)})
 			in := context{what: "the condition of a level", no: "scale." + scale.key}
 			if scale.key == "severity" {
 				in = context{what: "the condition of a severity level", no: "severity"}
@@ -146,6 +148,7 @@ func (c *compiler) classes(f fields) {
 				class.Signals = append(class.Signals, s.s)
 			}
 		}
+		c.ids["class "+e.key] = rule{"class", class.Promise, e.pos}
 		c.p.Classes = append(c.p.Classes, class)
 	}
 }
@@ -240,6 +243,8 @@ func (c *compiler) milestones(f fields) {
 func (c *compiler) events(f fields) {
 	for _, e := range c.named(f.vals["events"], "events", "an event") {
 		l := c.fields(e.val, "an event")
-		c.p.Events = append(c.p.Events, EventDecl{ID: e.key, Means: l.need("means", `"what happens"`).s, Promise: c.promise(l), Pos: c.pos(e.pos)})
+		event := EventDecl{ID: e.key, Means: l.need("means", `"what happens"`).s, Promise: c.promise(l), Pos: c.pos(e.pos)}
+		c.ids["event "+e.key] = rule{"event", event.Promise, e.pos}
+		c.p.Events = append(c.p.Events, event)
 	}
 }

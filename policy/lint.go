@@ -18,6 +18,11 @@ func (c *compiler) lint() {
 	c.contradictory()
 	c.phasesReached()
 	c.beforeGate()
+	c.tooEarly()
+	c.levels("severity", c.p.Severities)
+	for _, s := range c.p.Scales {
+		c.levels(s.ID, s.Levels)
+	}
 	for _, d := range c.p.Duties {
 		c.neverTrue(d.When, "the duty "+d.ID+" is never due")
 	}
@@ -31,6 +36,50 @@ func (c *compiler) lint() {
 		c.neverOpens(g)
 	}
 	c.laxer()
+}
+
+// levels warns of levels that nothing brings about: one without a condition above one that has one, and
+// one whose condition holds only when a worse level's does.
+func (c *compiler) levels(scale string, all []Level) {
+	lowest := -1 // the last level with a condition
+	for i, l := range all {
+		if l.When != nil {
+			lowest = i
+		}
+	}
+	for i, l := range all {
+		if l.When == nil {
+			if lowest >= 0 && i < len(all)-1 {
+				c.warnf(l.Pos, "level-by-hand", "write when: what makes it so, or remove the level; only the last one needs no condition", "the level %s of %s has no condition, and others have one: it stands only when somebody sets it", l.ID, scale)
+			}
+			continue
+		}
+		for _, worse := range all[:i] {
+			if worse.When == nil {
+				continue
+			}
+			if satisfiable([]*Condition{l.When}) && !possible([]*Condition{l.When, worse.When}, []bool{true, false}) {
+				c.warnf(l.When.Pos, "level-never", "levels stand worst first, and the worst that holds counts; swap them, or write what differs", "the level %s of %s is never the one that counts: whenever it holds, %s does", l.ID, scale, worse.ID)
+				break
+			}
+		}
+	}
+}
+
+// tooEarly warns of duties whose limit falls before the earliest instant at which they may be done.
+func (c *compiler) tooEarly() {
+	for _, d := range c.p.Duties {
+		for _, floor := range d.Floor {
+			for _, k := range d.Due {
+				if k.Kind != "after" || floor.Kind != "after" || k.None || k.Span.Limit == nil || floor.Span.Limit == nil || !slices.Equal(k.Anchor.Names, floor.Anchor.Names) || k.Anchor.End != floor.Anchor.End {
+					continue
+				}
+				if floor.Span.Limit.Roughly() > k.Span.Limit.Roughly() {
+					c.warnf(floor.Pos, "too-early", "give it a limit behind the instant before which it may not be done", "%s is due %s, and may not be done before %s: it can only be missed", d.ID, k.Text, floor.Text)
+				}
+			}
+		}
+	}
 }
 
 // everyCondition calls f with every condition of the program.
@@ -134,13 +183,17 @@ func (c *compiler) contradictory() {
 		}
 		for j := range i {
 			o := &c.p.Duties[j]
-			alike := o.Do == d.Do && o.To == d.To && o.For == d.For && o.Each == d.Each && o.Task == d.Task && slices.Equal(o.Of, d.Of) && slices.Equal(o.Content, d.Content)
+			alike := o.Do == d.Do && o.To == d.To && o.For == d.For && o.Each == d.Each && o.Task == d.Task && sameSet(o.Of, d.Of) && sameSet(o.Content, d.Content)
 			if !alike || len(o.Due) == 0 || chained(o) || source(o.When) != source(d.When) || slices.Equal(texts(o), texts(d)) {
 				continue
 			}
 			c.warnf(d.Pos, "contradiction", "remove one of them, or give them conditions that exclude each other", "%s and %s oblige to the same with two deadlines, %s and %s: the earlier runs", o.ID, d.ID, list(texts(o), "or"), list(texts(d), "or"))
 		}
 	}
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
 // obliged lists the milestones that somebody is obliged to reach, or that come by themselves.
@@ -215,7 +268,8 @@ var behind = map[string][]Verb{"restore": {Restore}, "notify": {Notify, Announce
 func (c *compiler) beforeGate() {
 	for _, g := range c.p.Gates {
 		for _, d := range c.p.Duties {
-			if !slices.Contains(behind[g.Guards], d.Do) || d.For != "incident" {
+			closes := g.Guards == "close" && d.Do == Reach && slices.Contains(d.Of, "closed")
+			if !closes && !slices.Contains(behind[g.Guards], d.Do) || d.For != "incident" {
 				continue
 			}
 			for _, k := range d.Due {
@@ -313,7 +367,10 @@ const mostTrials = 256
 // satisfiable reports whether some answers make all conditions true. It tries them where the names
 // are few and each has few values; elsewhere it says yes. A condition that reads each name once and
 // has no constant is not tried.
-func satisfiable(all []*Condition) bool {
+func satisfiable(all []*Condition) bool { return possible(all, nil) }
+
+// possible reports whether some answers make each condition what is wanted of it; nil: all true.
+func possible(all []*Condition, want []bool) bool {
 	var names []*name
 	times := map[string]int{}
 	constant := false
@@ -365,22 +422,27 @@ func satisfiable(all []*Condition) bool {
 				vals[n.id], rest = n.values[rest%len(n.values)], rest/len(n.values)
 			}
 		}
-		if !slices.ContainsFunc(all, func(cond *Condition) bool { return !cond.evaluator.holds(vals) }) {
+		found := true
+		for i, cond := range all {
+			so, known := cond.evaluator.holds(vals)
+			found = found && (!known || so == (want == nil || want[i]))
+		}
+		if found {
 			return true
 		}
 	}
 	return false
 }
 
-// holds evaluates a condition on given values. What cannot be decided counts as so.
-func (e *evaluator) holds(vals map[string]any) bool {
+// holds evaluates a condition on given values; known is false for what cannot be decided.
+func (e *evaluator) holds(vals map[string]any) (so, known bool) {
 	e.once.Do(e.plan)
 	if e.broken != nil {
-		return true
+		return false, false
 	}
 	out, _, err := e.program.Eval(vals)
 	b, ok := out.(types.Bool)
-	return err != nil || !ok || bool(b)
+	return bool(b), err == nil && ok
 }
 
 // laxer warns where the law gives less time than the policy takes. It asks with nothing known, so
@@ -411,7 +473,7 @@ func (c *compiler) laxer() {
 		}
 		for _, law := range laws {
 			if why := c.laxerThan(d, law); why != "" {
-				c.warnf(d.Pos, "laxer-than-law", "write due: [72h after confirmed, as law]: the earliest runs", "%s, and %s may say %s", why, law.Source, law.Text)
+				c.warnf(d.Pos, "laxer-than-law", "write due: ["+d.Due[0].Text+", as law]: the earliest runs", "%s, and a law may say %s", why, law.Text)
 				break
 			}
 		}

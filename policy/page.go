@@ -75,6 +75,14 @@ func (c *compiler) page(f fields) {
 			continue
 		}
 		_, name, _ := strings.Cut(id, " ")
+		if r.kind == "class" || r.kind == "event" || r.kind == "phase" { // it says what something is, and obliges to nothing itself
+			where := "{" + sectionOf[r.kind] + "." + name + "}"
+			if r.kind == "phase" { // phases are shown all together
+				where = "{phases}"
+			}
+			c.warnf(r.pos, "unshown-promise", "write "+where+" where the page says it", "the %s %s stands for %s, and the page does not show it", r.kind, name, list(r.promise, "and"))
+			continue
+		}
 		c.errorf(r.pos, "unshown-promise", "write {"+sectionOf[r.kind]+"."+name+"} where the page says it", "the %s %s promises %s, and no sentence of the page shows it", r.kind, name, list(r.promise, "and"))
 	}
 	if c.usesPromptly && !c.promptlySet(f) {
@@ -87,7 +95,7 @@ func (c *compiler) promptlySet(f fields) bool {
 	return n != nil && slices.ContainsFunc(n.Content, func(k *yaml.Node) bool { return k.Value == "promptly" })
 }
 
-var sectionOf = map[string]string{"duty": "duties", "gate": "gates", "action": "actions"}
+var sectionOf = map[string]string{"duty": "duties", "gate": "gates", "action": "actions", "class": "classes", "event": "events", "phase": "phases"}
 
 // standardPage is the page of a policy that writes none: everything it promises, in order.
 func (c *compiler) standardPage() []string {
@@ -243,12 +251,13 @@ func tag(line *PageLine, rule string, promise []string) {
 // timeForm finds a time typed by hand. What a reference brings is not looked at.
 var timeForm = regexp.MustCompile(`(?i)\b(?:\d+|one|two|three|four|five|six|seven|eight|twelve|fourteen|thirty|sixty|ninety|twenty-four|forty-eight|seventy-two)[ -]?(?:business |working |calendar )?(?:minutes?|mins?|hours?|hrs?|h|days?|weeks?|months?|years?)\b|\b(?:annually|yearly|quarterly|monthly|weekly|daily|hourly)\b`)
 
-func (w *pageWriter) typedTimes(t text) {
+// typedTimes warns of times in a text that no rule keeps.
+func (c *compiler) typedTimes(t text) {
 	if t.node == nil {
 		return // not written by the author
 	}
 	plain := refForm.ReplaceAllStringFunc(t.s, func(m string) string { return strings.Repeat("\x00", len(m)) })
 	for _, at := range timeForm.FindAllStringIndex(plain, 8) {
-		w.warnf(w.inside(t, 0, t.s, 1, len([]rune(t.s[:at[0]]))), "typed-time", "take it from the rule, such as {duties.tell_merchants.due}", "%q is typed by hand: the page could say one time and the clock count another", t.s[at[0]:at[1]])
+		c.warnf(c.inside(t, 0, t.s, 1, len([]rune(t.s[:at[0]]))), "typed-time", "take it from the rule, such as {duties.tell_merchants.due}", "%q is typed by hand: the page could say one time and the clock count another", t.s[at[0]:at[1]])
 	}
 }

@@ -9,7 +9,9 @@ import (
 func (c *compiler) roles(f fields) {
 	for _, e := range c.named(f.vals["roles"], "roles", "a role") {
 		l := c.fields(e.val, "a role")
-		r := Role{ID: e.key, Does: l.need("does", `"decides, signs"`).s, Holder: "?", Pos: c.pos(e.pos)}
+		does := l.need("does", `"decides, signs"`)
+		c.typedTimes(does)
+		r := Role{ID: e.key, Does: does.s, Holder: "?", Pos: c.pos(e.pos)}
 		holders := l.texts("holder")
 		for _, h := range holders {
 			switch {

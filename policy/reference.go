@@ -153,6 +153,7 @@ func (w *pageWriter) declared(section, id, part string, line *PageLine) (string,
 		}
 	case "classes":
 		if k, ok := find(p.Classes, id, func(k Class) string { return k.ID }); ok && part == "" {
+			w.shown["class "+id] = true
 			tag(line, id, k.Promise)
 			return k.Means, true
 		}
@@ -245,7 +246,10 @@ func (w *pageWriter) dutyReference(id, part string, line *PageLine) (string, boo
 	if says == "" {
 		return "", false
 	}
-	w.shown["duty "+id] = true
+	// Who does it or what is said is not the promise yet: its time is, or the whole sentence.
+	if slices.Contains([]string{"", "due", "every", "not_before"}, part) {
+		w.shown["duty "+id] = true
+	}
 	tag(line, id, d.Promise)
 	return says, true
 }
