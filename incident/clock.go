@@ -290,25 +290,33 @@ func clockText(c *policy.Clock, names []string) string {
 func (t *timer) floor(s *State, sub subject) (at time.Time, pending bool, text string) {
 	for i := range sub.d.Floor {
 		c := &sub.d.Floor[i]
-		names := t.names(c.Anchor)
-		anchor := c.Anchor
-		anchor.Names = names
-		name, from, _ := t.anchor(s, anchor, sub)
-		if name == "" {
-			return time.Time{}, true, clockText(c, names)
-		}
-		span := c.Span.Limit
-		if span == nil {
-			span = c.Span.Target
-		}
-		if span != nil && c.Kind != "by" {
-			from = t.count(from, *span, c.Kind == "before")
+		from, happened := t.floorAt(s, sub, c)
+		if !happened {
+			return time.Time{}, true, clockText(c, t.names(c.Anchor))
 		}
 		if from.After(at) {
-			at, text = from, clockText(c, names)
+			at, text = from, clockText(c, t.names(c.Anchor))
 		}
 	}
 	return at, false, text
+}
+
+// floorAt is one instant before which a duty may not be done; false while its anchor has not happened.
+func (t *timer) floorAt(s *State, sub subject, c *policy.Clock) (time.Time, bool) {
+	anchor := c.Anchor
+	anchor.Names = t.names(c.Anchor)
+	name, from, _ := t.anchor(s, anchor, sub)
+	if name == "" {
+		return time.Time{}, false
+	}
+	span := c.Span.Limit
+	if span == nil {
+		span = c.Span.Target
+	}
+	if span != nil && c.Kind != "by" {
+		from = t.count(from, *span, c.Kind == "before")
+	}
+	return from, true
 }
 
 // anchor resolves an anchor: the first of its names to happen, or with All the last once all have.

@@ -37,6 +37,18 @@ type Explained struct {
 	// Clocks are all clocks of the duty, for the first of the recipients, in the policy's order:
 	// which one counts, and of every other why it does not.
 	Clocks []ExplainedClock `json:"clocks,omitempty"`
+
+	// Floors are the instants before which it may not be done, in the policy's order: it may once the last
+	// of them has come.
+	Floors []ExplainedFloor `json:"floors,omitempty"`
+}
+
+// ExplainedFloor is one "not before" of a duty.
+type ExplainedFloor struct {
+	Text   string    `json:"text"`           // "30d after closed"
+	Anchor string    `json:"anchor"`         // the instants it counts from
+	At     time.Time `json:"at,omitzero"`    // zero: its anchor has not happened, so it may not be done yet
+	Last   bool      `json:"last,omitempty"` // the one that counts: it comes last, or nobody knows when
 }
 
 // ExplainedClock is one clock of a duty, or one law of a clock "as law".
@@ -95,6 +107,7 @@ func Explain(p *policy.Program, s *State) []Explained {
 		for _, g := range order(all) {
 			e := l.explain(g, d)
 			e.Clocks = clocksOf(t, s, d, &v, g.first)
+			e.Floors = floorsOf(t, s, d, g.first)
 			out = append(out, e)
 		}
 	}
@@ -222,6 +235,33 @@ func (l *lineup) explain(g *group, of *policy.Duty) Explained {
 		Target: d.Target, Due: d.Due, Earliest: d.Earliest, Floor: d.Floor, AtOnce: d.AtOnce, Met: d.Met, Missed: d.Missed,
 		Unknown: d.Unknown, Cell: d.Cell, Law: d.Law, Excluded: d.State == DutyNot, Why: d.Why,
 	}
+}
+
+// floorsOf says of each instant before which a duty may not be done when it is, for one recipient.
+func floorsOf(t *timer, s *State, d *policy.Duty, of *DutyInstance) []ExplainedFloor {
+	if len(d.Floor) == 0 {
+		return nil
+	}
+	sub := subject{d: d, recipient: of.Recipient, applies: of.Applies}
+	list := make([]ExplainedFloor, 0, len(d.Floor))
+	last := -1
+	for i := range d.Floor {
+		at, happened := t.floorAt(s, sub, &d.Floor[i])
+		f := ExplainedFloor{Text: clockText(&d.Floor[i], t.names(d.Floor[i].Anchor)), Anchor: strings.Join(t.names(d.Floor[i].Anchor), " or "), At: at}
+		if d.Floor[i].Anchor.All {
+			f.Anchor = strings.Join(t.names(d.Floor[i].Anchor), " and ")
+		}
+		if !happened {
+			f.Last = true
+		} else if last < 0 || at.After(list[last].At) {
+			last = i
+		}
+		list = append(list, f)
+	}
+	if last >= 0 && !slices.ContainsFunc(list, func(f ExplainedFloor) bool { return f.Last }) {
+		list[last].Last = true
+	}
+	return list
 }
 
 // clocksOf looks at every clock of a duty for one recipient, and says which one counts.

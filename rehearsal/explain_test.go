@@ -28,6 +28,7 @@ var update = flag.Bool("update", false, "write what is found to the files of tes
 //	at INSTANT
 //	DUTY[/RECIPIENT][#ROUND] STATE [due INSTANT] [target INSTANT] [met INSTANT] [missed INSTANT] [atonce INSTANT] [unknown A,B]
 //	why DUTY[/RECIPIENT][#ROUND] WORDS that its reason contains
+//	begins DUTY[/RECIPIENT][#ROUND] WORDS of the line that says from when on it may be done
 //	there DUTY[/RECIPIENT] WORDS that the due time in the recipient's zone contains
 //	cell DUTY WORDS that one of its cells contains
 //	absent DUTY[/RECIPIENT]
@@ -307,7 +308,7 @@ func check(a *rehearsal.Answer, line string) string {
 			return "it is there, " + string(d.State)
 		}
 		return ""
-	case "why", "there", "cell":
+	case "why", "there", "cell", "begins":
 		d := find(a, name)
 		if d == nil {
 			return "there is no such instance"
@@ -317,6 +318,8 @@ func check(a *rehearsal.Answer, line string) string {
 			text = d.DueThere
 		} else if verb == "cell" {
 			text = strings.Join(d.Cells, "\n")
+		} else if verb == "begins" {
+			text = rehearsal.Begins(*d, a.At, time.UTC)
 		}
 		if !strings.Contains(text, words) {
 			return "it says " + text

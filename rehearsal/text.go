@@ -29,9 +29,9 @@ func (a *Answer) Write(w io.Writer, zone *time.Location) error {
 	for _, m := range a.Milestones {
 		fmt.Fprintf(&b, "  %-14s %s\n", m.Milestone, stamp(m.At, zone))
 	}
-	section(&b, "\nDue, or done\n", a.Duties)
-	section(&b, "\nNot due, and why\n", a.Excluded)
-	section(&b, "\nOf the programme, without an incident\n", a.Programme)
+	a.section(&b, "\nDue, or done\n", a.Duties, zone)
+	a.section(&b, "\nNot due, and why\n", a.Excluded, zone)
+	a.section(&b, "\nOf the programme, without an incident\n", a.Programme, zone)
 	open := slices.DeleteFunc(slices.Clone(a.Questions), func(q Question) bool { return q.Decides == 0 })
 	if len(open) > 0 {
 		b.WriteString("\nWhat is not known yet; the first decides most\n")
@@ -46,7 +46,7 @@ func (a *Answer) Write(w io.Writer, zone *time.Location) error {
 	return err
 }
 
-func section(b *strings.Builder, title string, list []Duty) {
+func (a *Answer) section(b *strings.Builder, title string, list []Duty, zone *time.Location) {
 	if len(list) == 0 {
 		return
 	}
@@ -65,11 +65,47 @@ func section(b *strings.Builder, title string, list []Duty) {
 			fmt.Fprintf(b, ", limit passed %s", d.Missed.UTC().Format(time.RFC3339))
 		}
 		fmt.Fprintf(b, "\n                 %s\n", d.Why)
+		if begins := Begins(d, a.At, zone); begins != "" {
+			fmt.Fprintf(b, "                 %s\n", begins)
+		}
 		for _, c := range d.Cells {
 			fmt.Fprintf(b, "                 table by %s\n", c)
 		}
 		clocks(b, d.Clocks)
 	}
+}
+
+// Begins says from when on a duty may be done, and why: of several instants the last counts, and one whose
+// start has not happened holds until it has. It is empty for a duty that may be done at any time.
+func Begins(d Duty, now time.Time, zone *time.Location) string {
+	if len(d.Floors) == 0 || !d.Met.IsZero() {
+		return ""
+	}
+	var counts, others, open []string
+	var at time.Time
+	for _, f := range d.Floors {
+		switch {
+		case f.At.IsZero():
+			open = append(open, f.Text+", and "+f.Anchor+" has not happened")
+		case f.Last:
+			at, counts = f.At, append(counts, f.Text)
+		default:
+			others = append(others, f.Text+" is "+stamp(f.At, zone))
+		}
+	}
+	s := ""
+	switch {
+	case len(open) > 0:
+		s = "may not be done yet: not before " + strings.Join(open, "; not before ")
+	case at.After(now):
+		s = "may be done from " + stamp(at, zone) + " on: not before " + strings.Join(counts, ", ")
+	default:
+		s = "may be done since " + stamp(at, zone) + ": " + strings.Join(counts, ", ") + " is past"
+	}
+	if len(others) > 0 {
+		s += "; " + strings.Join(others, ", ")
+	}
+	return s
 }
 
 // maxClocks is how many clocks of one duty a person is shown; JSON has all of them.
