@@ -295,6 +295,11 @@ func (w *work) answer(c Answer) (Reason, error) {
 		if err != nil {
 			return "", err
 		}
+		if places, ok := value.(string); ok && d.ID == policy.RegionsFact && d.Type == "string" {
+			if _, err := policy.ParseRegions(places); err != nil {
+				return "", invalid("value", "must say where those affected live, such as DE, US-CA: %v", err)
+			}
+		}
 		if d.Type == "choice" && !slices.Contains(d.Values, fmt.Sprint(value)) {
 			return "", invalid("value", "must be one of %s", strings.Join(d.Values, ", "))
 		}

@@ -87,6 +87,12 @@ func (t *timer) ask(s *State, sub subject, v *policy.View) []policy.LawClock {
 	if v.Scope != nil {
 		q.DataTypes = v.Scope.DataTypes
 	}
+	asked := slices.ContainsFunc(t.p.Facts, func(f policy.FactDecl) bool { return f.ID == policy.RegionsFact && f.Type == "string" })
+	if answer, ok := v.Facts[policy.RegionsFact].(string); ok && asked {
+		if regions, err := policy.ParseRegions(answer); err == nil {
+			q.Regions = regions
+		}
+	}
 	k := lawKey{duty: sub.d.ID}
 	if sub.recipient != "" && toMerchants(t.p, sub.d) {
 		q.Recipient = recipientView(s, sub.recipient)
@@ -102,6 +108,17 @@ func (t *timer) ask(s *State, sub subject, v *policy.View) []policy.LawClock {
 		return list
 	}
 	list := t.p.Laws.Clocks(q)
+	if asked {
+		for i := range list {
+			// What nobody has computed is asked of somebody: the question is the policy's.
+			list[i].Applies.Missing = slices.Clone(list[i].Applies.Missing)
+			for j, name := range list[i].Applies.Missing {
+				if name == "scope.regions" {
+					list[i].Applies.Missing[j] = "fact." + policy.RegionsFact
+				}
+			}
+		}
+	}
 	if t.laws == nil {
 		t.laws = map[lawKey][]policy.LawClock{}
 	}

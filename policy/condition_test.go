@@ -337,3 +337,22 @@ func BenchmarkEval(b *testing.B) {
 		})
 	}
 }
+
+func TestWhereThoseAffectedLiveIsReadAsPlaces(t *testing.T) {
+	for answer, want := range map[string]string{
+		"DE, US-CA": "DE US-CA", "Germany; Japan": "DE JP", "US-CA,US-CA": "US-CA", "none": "", "": "", "GB": "GB", "United Kingdom": "GB",
+	} {
+		got, err := policy.ParseRegions(answer)
+		if err != nil || strings.Join(got, " ") != want || got == nil {
+			t.Errorf("%q: %v, %v; want %s", answer, got, err, want)
+		}
+	}
+	if got, err := policy.ParseRegions("EU"); err != nil || len(got) != len(policy.Union) {
+		t.Errorf("the European Union stands for its members: %v, %v", got, err)
+	}
+	for _, answer := range []string{"somewhere", "UK", "DE-TOOLONG", "de"} {
+		if got, err := policy.ParseRegions(answer); err == nil && answer != "UK" {
+			t.Errorf("%q: %v, want an error", answer, got)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -87,6 +88,33 @@ func countryMeant(name string) string {
 func isCountry(code string) bool {
 	region, err := language.ParseRegion(code)
 	return err == nil && region.IsCountry() && region.String() == code
+}
+
+// RegionsFact is the fact that says where those affected live, where a policy asks somebody for it: laws
+// hold in places, and no machine knows the people behind an account. Its answer is text: "DE, US-CA".
+const RegionsFact = "regions"
+
+// ParseRegions reads the answer to RegionsFact: codes of ISO 3166 or names of countries, parted by
+// commas; the European Union stands for its members, none for nobody.
+func ParseRegions(answer string) ([]string, error) {
+	out := []string{}
+	for _, word := range strings.FieldsFunc(answer, func(r rune) bool { return r == ',' || r == ';' }) {
+		code := strings.TrimSpace(word)
+		country, part, parted := strings.Cut(code, "-")
+		switch {
+		case code == "" || strings.EqualFold(code, "none"):
+		case code == "EU":
+			out = append(out, Union...)
+		case country != "UK" && isCountry(country) && (!parted || partForm.MatchString(part)):
+			out = append(out, code)
+		case countryMeant(code) != "":
+			out = append(out, countryMeant(code))
+		default:
+			return nil, fmt.Errorf("%q is no code of ISO 3166, such as DE or US-CA", short(code))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
 }
 
 // languageName is how a sentence names a language: German.

@@ -121,10 +121,35 @@ func (c *compiler) unread() {
 		}
 	})
 	for _, f := range c.p.Facts {
-		if !read["fact."+f.ID] {
+		if !read["fact."+f.ID] && !c.readByLaw(f) {
 			c.warnf(f.Pos, "unread-fact", "write when: fact."+f.ID+" where it matters, or remove it", "somebody is asked for %s, and no condition reads the answer", f.ID)
 		}
 	}
+}
+
+// readByLaw reports whether a law behind a clock of the policy asks for a fact, or runs only for those
+// who answer it with yes.
+func (c *compiler) readByLaw(f FactDecl) bool {
+	if c.p.Laws == nil {
+		return false
+	}
+	asks := func(q LawQuestion) bool {
+		return slices.ContainsFunc(c.p.Laws.Clocks(q), func(k LawClock) bool { return slices.Contains(k.Applies.Missing, "fact."+f.ID) })
+	}
+	for _, d := range c.p.Duties {
+		if !d.byLaw() {
+			continue
+		}
+		q := c.p.lawQuestion(d)
+		without := len(c.p.Laws.Clocks(q))
+		if f.ID == RegionsFact || asks(q) {
+			return true
+		}
+		if q.Facts = map[string]any{f.ID: true}; len(c.p.Laws.Clocks(q)) != without {
+			return true
+		}
+	}
+	return false
 }
 
 // neverMissed warns of clocks that wait for a limit to be missed where there is none.
