@@ -567,6 +567,21 @@ func (c *Client) RevokeMachineKey(ctx context.Context, id string) error {
 	return c.Do(ctx, http.MethodPost, at("keys", id, "revoke"), struct{}{}, nil)
 }
 
+// ProveEvent writes the proof of one access event, which tocsin-verify checks, to w. With since, the
+// leaves that a checkpoint covers which somebody kept, it proves as well that the log was not
+// rewritten since.
+func (c *Client) ProveEvent(ctx context.Context, id string, since uint64, w io.Writer) error {
+	path := at("events", id, "proof")
+	if since > 0 {
+		path += "?since=" + strconv.FormatUint(since, 10)
+	}
+	answer, err := c.send(ctx, request{method: http.MethodGet, path: path})
+	if err != nil {
+		return err
+	}
+	return copyAll(w, answer)
+}
+
 // Checkpoints reads the newest checkpoint of both logs.
 func (c *Client) Checkpoints(ctx context.Context) (Checkpoints, error) {
 	var out Checkpoints

@@ -189,7 +189,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	o := desk.Options{
 		Detection: watch,
-		Signer:    signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Digest: email.Digest,
+		Signer:    signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Prover: events, FactTiles: facts, EventTiles: events, Digest: email.Digest,
 		Scope: func(ctx context.Context, q scope.Query, so scope.Options) (scope.Result, error) {
 			return scope.Compute(ctx, access, q, so)
 		},

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/verify/command"
 )
 
 func (a *app) clocksCommand() *cobra.Command {
@@ -230,7 +231,59 @@ func (a *app) evidenceCommands() *cobra.Command {
 			fmt.Fprintf(w, "%s\n%s", lines(strings.TrimRight(points.Facts, "\n")+"\n"), lines(points.Events))
 		})
 	}}
-	return group("evidence", "Export and check the evidence", export, checkpoint)
+	var proofOut string
+	var kept []string
+	prove := &cobra.Command{Use: "prove EVENT-ID", Short: "Prove one access event; what else its leaf holds stays sealed", Args: exactly("EVENT-ID")}
+	prove.Flags().StringVar(&proofOut, "out", "", "file to write (default EVENT-ID.proof.json)")
+	prove.Flags().StringArrayVar(&kept, "since", nil, "file with the checkpoint of the events log that the other side kept: proves that the log was not rewritten since")
+	prove.RunE = func(c *cobra.Command, args []string) error {
+		since := uint64(0)
+		for _, name := range kept {
+			raw, err := readLimited(name, 1<<20)
+			if err != nil {
+				return &failure{text: err.Error(), hint: "--since names a file with a checkpoint"}
+			}
+			if since, err = command.Covers(raw, "/events"); err != nil {
+				return &failure{text: name + ": " + err.Error(), hint: "--since names a file with a checkpoint, as tocsin evidence checkpoint prints it, or a mail that carries it"}
+			}
+		}
+		if proofOut == "" {
+			proofOut = filepath.Base(args[0]) + ".proof.json"
+		}
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		n, err := writeFile(proofOut, func(w io.Writer) error { return server.ProveEvent(a.context(c), args[0], since, w) })
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"file": proofOut, "bytes": n}, func(w io.Writer) {
+			fmt.Fprintf(w, "%s: %s; check it with tocsin-verify %s\n", proofOut, plural(n, "byte", "bytes"), proofOut)
+		})
+	}
+	// The flags are those of tocsin-verify, which does the work.
+	var brought struct{ keys, since, witnesses []string }
+	check := &cobra.Command{Use: "verify FILE", Short: "Check an export or the proof of an event, offline, as tocsin-verify does", Args: exactly("FILE")}
+	check.Flags().StringArrayVar(&brought.keys, "key", nil, "file with verifier keys of the logs, from somewhere else than FILE")
+	check.Flags().StringArrayVar(&brought.since, "since", nil, "file with a checkpoint that was kept, or a mail that carries it")
+	check.Flags().StringArrayVar(&brought.witnesses, "witness", nil, "file with verifier keys of witnesses that have to have signed")
+	check.RunE = func(_ *cobra.Command, args []string) error {
+		var line []string
+		if a.asJSON {
+			line = append(line, "--json")
+		}
+		for flag, names := range map[string][]string{"--key": brought.keys, "--since": brought.since, "--witness": brought.witnesses} {
+			for _, name := range names {
+				line = append(line, flag, name)
+			}
+		}
+		if code := command.Run(append(line, "--", args[0]), a.deps.Out, a.deps.Err); code != 0 {
+			return &ExitError{Code: code}
+		}
+		return nil
+	}
+	return group("evidence", "Export, prove and check the evidence", export, prove, check, checkpoint)
 }
 
 func (a *app) merchantCommands() *cobra.Command {

@@ -64,19 +64,27 @@ type ScopeFunc func(ctx context.Context, q scope.Query, o scope.Options) (scope.
 // Logs are the two transparency logs as an export reads them.
 type Logs struct{ Facts, Events evidence.Log }
 
+// Tiles are the files of the two logs (C2SP tlog-tiles), by the names that others read them by.
+type Tiles interface {
+	File(name string) ([]byte, error) // not found is anything but a file of the log
+}
+
 // Options is everything a Desk stands on. The owner of each part is the caller: the desk closes
 // none of them.
 type Options struct {
-	Store     ledger.Store
-	Keys      ledger.Keys
-	Clock     Clock
-	Events    *accesslog.Store
-	Detection detect.Options // how the access log is watched
-	EventLog  Log
-	FactLog   Log
-	Logs      Logs
-	Disclosed evidence.Events // discloses events to an export
-	Signer    note.Signer     // signs exports; its name is the origin of the facts log
+	Store      ledger.Store
+	Keys       ledger.Keys
+	Clock      Clock
+	Events     *accesslog.Store
+	Detection  detect.Options // how the access log is watched
+	EventLog   Log
+	FactLog    Log
+	Logs       Logs
+	Disclosed  evidence.Events // discloses events to an export
+	Prover     evidence.Prover // proves single events; the events log
+	FactTiles  Tiles           // what anyone may read of the facts log
+	EventTiles Tiles           // and of the events log
+	Signer     note.Signer     // signs exports; its name is the origin of the facts log
 	// Gathered wraps the gathering of an export; nil in production. A drill's sabotage of the
 	// evidence happens here.
 	Gathered   func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)

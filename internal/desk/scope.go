@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/policy"
@@ -142,6 +145,48 @@ func (d *Desk) Checkpoints(ctx context.Context) (Checkpoints, error) {
 		c.FactsKey, c.EventsKey = d.o.Verifiers[0], d.o.Verifiers[1]
 	}
 	return c, nil
+}
+
+// ProveEvent proves one event of the access log to whoever is given the answer: the event, and its
+// leaf as it is stored, in which everything else stays sealed. With since it proves as well that the
+// log was not rewritten since a checkpoint of that size.
+func (d *Desk) ProveEvent(ctx context.Context, id string, since uint64) ([]byte, error) {
+	e, err := d.o.Events.EventByID(ctx, id)
+	if errors.Is(err, accesslog.ErrNotFound) {
+		return nil, fmt.Errorf("%w: the access log holds no event with this id", ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, size, err := d.o.Events.Sealed(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if since > size {
+		return nil, fmt.Errorf("%w: since: the log has %d leaves, and the checkpoint covers %d", ErrInvalid, size, since)
+	}
+	key := ""
+	if len(d.o.Verifiers) == 2 {
+		key = d.o.Verifiers[1]
+	}
+	return evidence.Prove(ctx, d.o.Prover, d.o.Disclosed, key, e.Seq, since)
+}
+
+// LogFile returns a file of one of the two logs, facts or events, by its name in C2SP tlog-tiles.
+func (d *Desk) LogFile(log, name string) ([]byte, error) {
+	tiles := d.o.FactTiles
+	switch log {
+	case "facts":
+	case "events":
+		tiles = d.o.EventTiles
+	default:
+		return nil, fmt.Errorf("%w: there is a log of facts and one of events", ErrNotFound)
+	}
+	raw, err := tiles.File(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: the log has no such file", ErrNotFound)
+	}
+	return raw, err
 }
 
 // Snapshot records the checkpoint of the evidence as it stands, which gates may ask for before

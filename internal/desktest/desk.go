@@ -384,6 +384,20 @@ func (d *Desk) Checkpoints(context.Context) (desk.Checkpoints, error) {
 	return desk.Checkpoints{Facts: "javabeanai/facts\n3\nabc\n", FactsSize: 3}, nil
 }
 
+func (d *Desk) ProveEvent(_ context.Context, id string, since uint64) ([]byte, error) {
+	if id != "evt-1" {
+		return nil, fmt.Errorf("%w: the access log holds no event with this id", desk.ErrNotFound)
+	}
+	return fmt.Appendf(nil, `{"proof":"tocsin-event/v1","since":%d}`, since), nil
+}
+
+func (d *Desk) LogFile(log, name string) ([]byte, error) {
+	if log != "facts" || name != "checkpoint" {
+		return nil, fmt.Errorf("%w: the log has no such file", desk.ErrNotFound)
+	}
+	return []byte("javabeanai/facts\n3\nabc\n"), nil
+}
+
 func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.Program }
 
 func (d *Desk) PolicyBefore(context.Context) (*policy.Program, time.Time, error) {

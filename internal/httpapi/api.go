@@ -28,7 +28,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.4.0"
+const Version = "1.5.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -84,6 +84,8 @@ type Organisation interface {
 // Evidence shows the state of the two logs.
 type Evidence interface {
 	Checkpoints(context.Context) (desk.Checkpoints, error)
+	ProveEvent(ctx context.Context, id string, since uint64) ([]byte, error)
+	LogFile(log, name string) ([]byte, error)
 }
 
 // Desk is all of it. Each group of handlers takes only the part it uses.

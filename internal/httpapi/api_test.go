@@ -123,6 +123,9 @@ func TestWhoMayCallWhat(t *testing.T) {
 		{"POST", "/v1/events", "{}\n", "ingest key"},
 		{"GET", "/v1/switches", "", "switch key viewer responder owner"},
 		{"POST", "/v1/switches/seen", `{"instance":"web-1","version":3}`, "switch key"},
+		{"GET", "/v1/log/facts/checkpoint", "", "nobody a made-up token viewer responder owner ingest key switch key"},
+		{"GET", "/v1/log/facts/tile/entries/000.p/3", "", "viewer responder owner"},
+		{"GET", "/v1/events/evt-1/proof", "", "responder owner"},
 		{"GET", "/v1/checkpoints", "", "nobody a made-up token viewer responder owner ingest key switch key"},
 	} {
 		for name, token := range tokens {
@@ -155,7 +158,7 @@ func TestNoOperationIsOpenByMistake(t *testing.T) {
 	if err := json.Unmarshal([]byte(f.do(t, "GET", "/openapi.json", "", "").body), &doc); err != nil {
 		t.Fatal(err)
 	}
-	public := map[string]bool{"join": true, "checkpoints": true}
+	public := map[string]bool{"join": true, "checkpoints": true, "log-file": true}
 	n := 0
 	for path, methods := range doc.Paths {
 		for method, op := range methods {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -30,7 +31,7 @@ const MaxLeaf = 1<<16 - 1
 
 // The errors callers tell apart.
 var (
-	ErrNotFound = errors.New("translog: no such leaf")
+	ErrNotFound = fmt.Errorf("translog: no such leaf: %w", fs.ErrNotExist)
 	ErrReadOnly = errors.New("translog: the log was opened for reading only")
 	ErrClosed   = errors.New("translog: the log is closed")
 	ErrTooLarge = fmt.Errorf("translog: a leaf is larger than %d bytes", MaxLeaf)

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -139,4 +142,56 @@ func (l *Log) LeafHashes(ctx context.Context, size uint64) ([][]byte, error) {
 		return nil, fmt.Errorf("translog: read the leaf hashes of %s: %w", l.origin, err)
 	}
 	return hashes, nil
+}
+
+// Inclusion returns the audit path of the leaf at index in the tree of the given size.
+func (l *Log) Inclusion(ctx context.Context, index, size uint64) ([][]byte, error) {
+	if index >= size {
+		return nil, fmt.Errorf("%w: leaf %d in a tree of %d", ErrNotFound, index, size)
+	}
+	b, err := client.NewProofBuilder(ctx, size, l.files.ReadTile)
+	if err != nil {
+		return nil, fmt.Errorf("translog: prove leaf %d of %s: %w", index, l.origin, err)
+	}
+	path, err := b.InclusionProof(ctx, index)
+	if err != nil {
+		return nil, fmt.Errorf("translog: prove leaf %d of %s: %w", index, l.origin, err)
+	}
+	return path, nil
+}
+
+// Consistency returns the proof that the tree of the smaller size is the beginning of the larger.
+func (l *Log) Consistency(ctx context.Context, smaller, larger uint64) ([][]byte, error) {
+	if smaller > larger {
+		return nil, fmt.Errorf("%w: a tree of %d in one of %d", ErrNotFound, smaller, larger)
+	}
+	b, err := client.NewProofBuilder(ctx, larger, l.files.ReadTile)
+	if err != nil {
+		return nil, fmt.Errorf("translog: prove that %s grew: %w", l.origin, err)
+	}
+	path, err := b.ConsistencyProof(ctx, smaller, larger)
+	if err != nil {
+		return nil, fmt.Errorf("translog: prove that %s grew: %w", l.origin, err)
+	}
+	return path, nil
+}
+
+// fileForm is what the files of a log are called (C2SP tlog-tiles), beside the checkpoint: a level,
+// or entries for the leaves, and an index in groups of three digits.
+var fileForm = regexp.MustCompile(`^tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$`)
+
+// File returns a file of the log by its name in C2SP tlog-tiles: checkpoint, or tile/…. Anything
+// else is ErrNotFound. What a tile holds never changes; the checkpoint does.
+func (l *Log) File(name string) ([]byte, error) {
+	if name != "checkpoint" && !fileForm.MatchString(name) {
+		return nil, ErrNotFound
+	}
+	raw, err := os.ReadFile(filepath.Join(l.files.Root, filepath.FromSlash(name)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("translog: read %s of %s: %w", name, l.origin, err)
+	}
+	return raw, nil
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 
 func call(args ...string) (code int, out, errs string) {
 	var stdout, stderr bytes.Buffer
-	code = run(args, &stdout, &stderr)
+	code = Run(args, &stdout, &stderr)
 	return code, stdout.String(), stderr.String()
 }
 

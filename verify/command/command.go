@@ -1,0 +1,312 @@
+// Package command is the command line of the verifier, for tocsin-verify and for tocsin evidence
+// verify: it checks an evidence export, or the proof of one event, offline.
+//
+// Exit status: 0 the export holds, 1 it does not (each finding named, one a line), 2 the command
+// line or a file given with it cannot be used.
+package command
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/mail"
+	"os"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/tocsin-ir/tocsin/verify"
+)
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitNot   = 1
+	exitUsage = 2
+)
+
+const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FILE]... [--json] FILE
+
+  FILE          the export of an incident, or the proof of one event
+  --key FILE    verifier key of the facts log, or both keys, one a line (as in
+                keys.txt). Get it from somewhere else than the export.
+  --since FILE  a checkpoint you kept: the signed text, its base64, or a mail
+                that carries it. May be given several times.
+  --witness FILE
+                verifier keys of witnesses, one a line, that have to have signed
+                both logs. Get them from the witnesses.
+  --json        print the whole report as JSON
+
+exit status: 0 holds, 1 does not, 2 cannot be checked
+`
+
+// files collects a flag that may be given several times.
+type files []string
+
+func (f *files) String() string     { return strings.Join(*f, " ") }
+func (f *files) Set(v string) error { *f = append(*f, v); return nil }
+
+// Run checks what the arguments name, and returns the exit status.
+func Run(args []string, stdout, stderr io.Writer) int {
+	fs := flag.NewFlagSet("tocsin-verify", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	var keys, since, witnesses files
+	fs.Var(&keys, "key", "")
+	fs.Var(&since, "since", "")
+	fs.Var(&witnesses, "witness", "")
+	asJSON := fs.Bool("json", false, "")
+	export, err := parse(fs, args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "tocsin-verify: %v\n%s", err, usage)
+		return exitUsage
+	}
+	var o verify.Options
+	for _, list := range []struct {
+		names files
+		to    *[]string
+	}{{keys, &o.Keys}, {witnesses, &o.Witnesses}} {
+		for _, name := range list.names {
+			raw, err := readSmall(name)
+			if err != nil {
+				fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
+				return exitUsage
+			}
+			for line := range strings.Lines(string(raw)) {
+				if line = strings.TrimSpace(line); line != "" {
+					*list.to = append(*list.to, line)
+				}
+			}
+		}
+	}
+	for _, name := range since {
+		raw, err := readSmall(name)
+		if err != nil {
+			fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
+			return exitUsage
+		}
+		o.Since = append(o.Since, checkpoints(raw)...)
+	}
+	report, ok, err := check(export, o)
+	if err != nil {
+		fmt.Fprintf(stderr, "tocsin-verify: %s\n", strings.TrimPrefix(err.Error(), "verify: "))
+		return exitUsage
+	}
+	if *asJSON {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", " ")
+		if err := enc.Encode(report); err != nil {
+			fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
+			return exitUsage
+		}
+	} else {
+		report.show(stdout)
+	}
+	if !ok {
+		return exitNot
+	}
+	return exitOK
+}
+
+// shown is a report that can print itself.
+type shown interface{ show(io.Writer) }
+
+type exportReport struct{ verify.Report }
+
+type eventReport struct{ verify.EventReport }
+
+// check checks an export, or the proof of one event: that is a JSON document, and an export never
+// begins as one.
+func check(name string, o verify.Options) (shown, bool, error) {
+	if first, err := firstByte(name); err == nil && first == '{' {
+		raw, err := readUpTo(name, verify.MaxEventProof)
+		if err != nil {
+			return nil, false, err
+		}
+		r, err := verify.Event(raw, o)
+		return eventReport{r}, r.OK, err
+	}
+	r, err := verify.File(name, o)
+	return exportReport{r}, r.OK, err
+}
+
+func firstByte(name string) (byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var first [1]byte
+	_, err = io.ReadFull(f, first[:])
+	return first[0], err
+}
+
+// parse takes flags before and after the export's name.
+func parse(fs *flag.FlagSet, args []string) (string, error) {
+	var rest []string
+	for {
+		if err := fs.Parse(args); err != nil {
+			return "", err
+		}
+		if fs.NArg() == 0 {
+			break
+		}
+		rest = append(rest, fs.Arg(0))
+		args = fs.Args()[1:]
+	}
+	if len(rest) != 1 {
+		return "", fmt.Errorf("one export is checked at a time, %d were given", len(rest))
+	}
+	return rest[0], nil
+}
+
+// maxSmall bounds a key or a kept checkpoint, in bytes; a mail may be long.
+const maxSmall = 1 << 20
+
+func readSmall(name string) ([]byte, error) { return readUpTo(name, maxSmall) }
+
+func readUpTo(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(raw)) > most {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, most)
+	}
+	return raw, nil
+}
+
+// checkpoints finds the checkpoints in what a user kept: the note itself, its base64, or a mail
+// whose headers carry one or both.
+func checkpoints(raw []byte) [][]byte {
+	if m, err := mail.ReadMessage(strings.NewReader(string(raw))); err == nil {
+		var out [][]byte
+		for name, values := range m.Header {
+			if !strings.HasPrefix(name, "Tocsin-Checkpoint") && !strings.HasPrefix(name, "X-Tocsin-Checkpoint") {
+				continue
+			}
+			for _, v := range values {
+				if note, ok := unbase64(v); ok {
+					out = append(out, note)
+				}
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	if note, ok := unbase64(string(raw)); ok {
+		return [][]byte{note}
+	}
+	if found := notes(string(raw)); len(found) > 0 {
+		return found
+	}
+	return [][]byte{raw}
+}
+
+// Covers says how many leaves the kept checkpoint of a log covers: the one in raw, which is the note,
+// its base64, or a mail, whose origin ends like suffix. Nothing is checked.
+func Covers(raw []byte, suffix string) (uint64, error) {
+	for _, kept := range checkpoints(raw) {
+		origin, rest, _ := strings.Cut(string(kept), "\n")
+		line, _, _ := strings.Cut(rest, "\n")
+		if size, err := strconv.ParseUint(line, 10, 63); err == nil && strings.HasSuffix(origin, suffix) {
+			return size, nil
+		}
+	}
+	return 0, errors.New("it holds no checkpoint of a log whose name ends in " + suffix)
+}
+
+// notes finds the signed notes in a text that may hold several, with the line ends and blank lines
+// that copying and pasting leaves behind: a note is a paragraph and the paragraph of its signatures.
+func notes(text string) [][]byte {
+	var out [][]byte
+	above := ""
+	for paragraph := range strings.SplitSeq(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n") {
+		if paragraph = strings.Trim(paragraph, "\n"); paragraph == "" {
+			continue
+		}
+		if strings.HasPrefix(paragraph, "— ") && above != "" {
+			// The next note may follow its predecessor's signatures without a blank line.
+			signatures, rest := paragraph, ""
+			for i, line := range strings.Split(paragraph, "\n") {
+				if !strings.HasPrefix(line, "— ") {
+					lines := strings.Split(paragraph, "\n")
+					signatures, rest = strings.Join(lines[:i], "\n"), strings.Join(lines[i:], "\n")
+					break
+				}
+			}
+			out = append(out, []byte(above+"\n\n"+signatures+"\n"))
+			above = rest
+			continue
+		}
+		above = paragraph
+	}
+	return out
+}
+
+func unbase64(text string) ([]byte, bool) {
+	raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+	return raw, err == nil && strings.Contains(string(raw), "\n\n— ")
+}
+
+// printable takes control characters out of what an export says of itself: it may be hostile, and
+// this is a terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+func (r exportReport) show(w io.Writer) {
+	for _, f := range r.Findings {
+		fmt.Fprintln(w, printable(f.String()))
+	}
+	if r.Incident != "" {
+		fmt.Fprintf(w, "%s of %s: %d facts (%d pending, %d parts withheld), %d events in %d leaves, %d scopes, %d earlier checkpoints\n",
+			printable(r.Incident), printable(r.Organisation), r.Facts, r.Pending, r.Withheld, r.Events, r.Leaves, r.Scopes, r.Checkpoints)
+	}
+	fmt.Fprintln(w, printable(r.Verdict))
+	if !r.OK {
+		return
+	}
+	if len(r.Against)+len(r.Witnessed) == 0 {
+		fmt.Fprintln(w, "a log rewritten with the real key would look the same: give a checkpoint you kept with --since, or the key of a witness with --witness")
+	}
+	if !r.KeyGiven {
+		fmt.Fprintln(w, "the export vouches for its own key: give the key with --key")
+	}
+}
+
+func (r eventReport) show(w io.Writer) {
+	for _, f := range r.Findings {
+		fmt.Fprintln(w, printable(f.String()))
+	}
+	if r.OK {
+		fmt.Fprintf(w, "event %d of leaf %d of %s, of %d leaves\n%s\n", r.N, r.Leaf, printable(r.Log), r.Size, printable(string(r.Event)))
+	}
+	fmt.Fprintln(w, printable(r.Verdict))
+	if !r.OK {
+		return
+	}
+	if len(r.Against)+len(r.Witnessed) == 0 {
+		fmt.Fprintln(w, "a log rewritten with the real key would look the same: give a checkpoint you kept with --since, or the key of a witness with --witness")
+	}
+	if !r.KeyGiven {
+		fmt.Fprintln(w, "the proof vouches for its own key: give the key with --key")
+	}
+}
