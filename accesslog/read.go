@@ -340,6 +340,21 @@ func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int, whole bo
 	return out, err
 }
 
+// Span returns the Seq of the first and the last event of a time, in the order of arrival; from is
+// inclusive and to is not. ErrNotFound when there is none.
+func (s *Store) Span(ctx context.Context, from, to time.Time) (first, last int64, err error) {
+	s.caughtUp(ctx)
+	var a, b sql.NullInt64
+	err = s.read.QueryRowContext(ctx, `SELECT min(seq), max(seq) FROM event WHERE time >= ? AND time < ?`, from.UnixNano(), to.UnixNano()).Scan(&a, &b)
+	if err != nil {
+		return 0, 0, fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	if !a.Valid {
+		return 0, 0, ErrNotFound
+	}
+	return a.Int64, b.Int64, nil
+}
+
 // EventByID returns the newest event with the id.
 func (s *Store) EventByID(ctx context.Context, id string) (Event, error) {
 	s.caughtUp(ctx)

@@ -378,6 +378,50 @@ func (c *Client) Scope(ctx context.Context, q Query) (Result, error) {
 	return out, err
 }
 
+// BacktestQuery asks what rules would have found in the stored log.
+type BacktestQuery struct {
+	Rules []RuleText `json:"rules"`
+	From  time.Time  `json:"from"`
+	To    time.Time  `json:"to"`
+}
+
+// RuleText is a rule file.
+type RuleText struct {
+	Name string `json:"name"`
+	Text string `json:"text"`
+}
+
+// Backtest is what rules would have found.
+type Backtest struct {
+	Rules    int            `json:"rules"`
+	Events   int64          `json:"events"`
+	Unread   int64          `json:"unread"`
+	Late     int64          `json:"late"`
+	Total    int64          `json:"total"`
+	Found    []BacktestFind `json:"found"`
+	Problems []string       `json:"problems"`
+}
+
+// BacktestFind is one finding.
+type BacktestFind struct {
+	Time     time.Time         `json:"time"`
+	Event    string            `json:"event,omitempty"`
+	Rule     string            `json:"rule"`
+	RuleID   string            `json:"rule_id,omitempty"`
+	Level    string            `json:"level,omitempty"`
+	Class    string            `json:"class,omitempty"`
+	Sentence string            `json:"sentence"`
+	Group    map[string]string `json:"group,omitempty"`
+	Events   []string          `json:"events,omitempty"`
+}
+
+// Backtest says what rules would have found in the stored log; nothing is raised.
+func (c *Client) Backtest(ctx context.Context, q BacktestQuery) (Backtest, error) {
+	var out Backtest
+	err := c.Do(ctx, http.MethodPost, at("detect", "backtest"), q, &out)
+	return out, err
+}
+
 // RecordScope computes who is affected and records it on the incident.
 func (c *Client) RecordScope(ctx context.Context, incident string, q Query, reason string) (Outcome, Result, error) {
 	var out struct {

@@ -22,7 +22,7 @@ func (d *Detector) ask(e Entry) (out []incident.Signal) {
 	if len(e.Text) == 0 {
 		return nil
 	}
-	if err := d.rules.Decode(view(e), &d.event); err != nil {
+	if err := d.rules.Decode(View(e), &d.event); err != nil {
 		d.s.Unreadable++
 		return nil
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/valyala/fastjson"
 )
 
-// view is an event as the rules read it. Rules about a cloud's audit log or a web server are written
+// View is an event as the rules read it. Rules about a cloud's audit log or a web server are written
 // in the names of those logs, so an event that came from one has these names too, as far as the
 // access log keeps what they name.
-func view(e Entry) []byte {
+func View(e Entry) []byte {
 	switch e.Kind {
 	case "cloud_audit", "auth":
 		service, call, _ := strings.Cut(e.Endpoint, ":")

@@ -7,17 +7,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tocsin-ir/tocsin/accesslog/format"
 	"github.com/tocsin-ir/tocsin/detect/sigma"
 )
 
-// The commands of detection read files and need no server.
+// The commands of detection read files and need no server, but for backtest, which reads its log.
 func (a *app) detectCommands() *cobra.Command {
-	return group("detect", "Check detection rules and run them over events", a.detectCheck(), a.detectRun(), a.detectExplain())
+	return group("detect", "Check detection rules and run them over events", a.detectCheck(), a.detectRun(), a.detectBacktest(), a.detectExplain())
 }
 
 // ruleFlags are what the commands of detection have in common.
@@ -266,17 +268,22 @@ func asDetection(d *sigma.Detection, ev *sigma.Event, number int64) detectionJSO
 func (a *app) detectRun() *cobra.Command {
 	var flags ruleFlags
 	var rules []string
+	var form string
 	c := &cobra.Command{Use: "run --rules DIR FILE|-", Short: "Run Sigma rules over events and print what they find", Args: exactly("FILE or -"),
-		Long: "Reads events (JSON, one on a line; a JSON array; CloudTrail files; the lines of a\n" +
-			"web server's log) and prints what the rules find, with --json one JSON object on\n" +
-			"a line. Which rules are asked of an event follows from its log source, which is\n" +
+		Long: "Reads events (any format of the access log: JSON, one on a line or an array;\n" +
+			"CloudTrail, Google Cloud, web servers, PostgreSQL, OpenTelemetry, OCSF, Shopify)\n" +
+			"and prints what the rules find, with --json one JSON object on a line. Which rules are asked of an event follows from its log source, which is\n" +
 			"recognised from its fields, stands in the event as logsource, or is given with\n" +
 			"--logsource; events of no known source are asked all rules.\n" +
 			"Ends with 1 when an event could not be read or no rule could be used."}
 	flags.add(c)
 	c.Flags().StringArrayVar(&rules, "rules", nil, "rule file or folder; may be given several times")
 	c.Flags().StringVar(&flags.logsource, "logsource", "", "log source of all events, such as product=aws,service=cloudtrail")
+	c.Flags().StringVar(&form, "format", format.Auto, "format of the events: "+strings.Join(format.Names(), ", "))
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if !slices.Contains(format.Names(), form) {
+			return &usageError{text: fmt.Sprintf("--format %q is not known", form), hint: "there are " + strings.Join(format.Names(), ", ")}
+		}
 		if len(rules) == 0 {
 			return &usageError{text: "--rules is missing", hint: "usage: " + c.UseLine()}
 		}
@@ -301,12 +308,15 @@ func (a *app) detectRun() *cobra.Command {
 			defer f.Close()
 			in = f
 		}
-		return a.runRules(e, in)
+		if flags.logsource != "" && form == format.Auto {
+			form = format.Native // who names the log source has rules in the names of that log
+		}
+		return a.runRules(e, in, form)
 	}
 	return c
 }
 
-func (a *app) runRules(e *sigma.Engine, in io.Reader) error {
+func (a *app) runRules(e *sigma.Engine, in io.Reader, form string) error {
 	var ev sigma.Event
 	number, rejected, stopped := int64(0), 0, 0
 	timed := len(e.Correlations()) > 0
@@ -314,9 +324,12 @@ func (a *app) runRules(e *sigma.Engine, in io.Reader) error {
 	enc := json.NewEncoder(a.deps.Out)
 	enc.SetEscapeHTML(false)
 	counts := map[string]int{}
-	err := readEvents(in, func(line int, raw []byte) error {
+	err := readLog(in, form, func(line int, raw []byte, wrong error) error {
 		number++
-		if err := e.Decode(raw, &ev); err != nil {
+		if wrong == nil {
+			wrong = e.Decode(raw, &ev)
+		}
+		if err := wrong; err != nil {
 			if rejected++; len(rejects) < 20 {
 				rejects = append(rejects, fmt.Sprintf("line %d: %s", line, strings.TrimPrefix(err.Error(), "sigma: ")))
 			}

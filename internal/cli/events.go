@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,18 +16,10 @@ import (
 const maxEventLine = 64 << 20
 
 // readEvents cuts a stream into events and calls each with its line: JSON values one on a line or
-// over several, arrays of them, CloudTrail files, lines of a web server's log, all of it perhaps
-// compressed with gzip. A line that is none of these is given as it is, so that what reads it says
+// over several, arrays of them, CloudTrail files, lines of a web server's log. A line that is none of these is given as it is, so that what reads it says
 // what is wrong with it.
 func readEvents(in io.Reader, each func(line int, raw []byte) error) error {
 	r := bufio.NewReaderSize(in, 1<<20)
-	if magic, _ := r.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return &failure{text: "the events are damaged gzip", hint: "unpack them first"}
-		}
-		r = bufio.NewReaderSize(z, 1<<20)
-	}
 	for line := 1; ; line++ {
 		raw, err := readLine(r)
 		if err != nil && !errors.Is(err, io.EOF) {

@@ -139,6 +139,7 @@ type Desk struct {
 	switches  switchBoard
 	watch     watcher
 	detection detection
+	backtests sync.Mutex      // one at a time
 	life      context.Context // ends when the desk stops
 	stop      context.CancelFunc
 	done      sync.WaitGroup

@@ -103,6 +103,55 @@ func TestAnAttackInTheEventsOpensOneIncident(t *testing.T) {
 	}
 }
 
+// A rule that is not in use says what it would have found in the stored log, in the order of the
+// events, and raises nothing.
+//
+// promise: DET-2
+func TestABacktestSaysWhatRulesWouldHaveFound(t *testing.T) {
+	s, _ := onDisk(t)
+	s.start()
+	s.ingest("b1", attack(30))
+	s.quiet()
+	board := func() int {
+		rows, err := s.Board(t.Context())
+		s.must(err)
+		return len(rows)
+	}
+	before := board()
+	q := BacktestQuery{From: noon.Add(-time.Hour), To: noon.Add(-190 * time.Second), Rules: []RuleText{{Name: "r.yml", Text: `title: Three merchants
+id: 5b1f1e3a-5b55-4b0c-9a3e-0d6d4a1f0fff
+correlation: {type: value_count, rules: [reads], group-by: [credential], timespan: 1m, condition: {field: merchant, gte: 3}}
+---
+title: Reads
+id: 5b1f1e3a-5b55-4b0c-9a3e-0d6d4a1f0ffe
+name: reads
+logsource: {product: tocsin}
+detection: {read: {action: read, source.user_agent|startswith: curl}, condition: read}
+---
+title: Broken
+logsource: {product: tocsin}
+`}}}
+	got, err := s.Backtest(t.Context(), q)
+	s.must(err)
+	if got.Events != 10 || got.Rules != 2 || got.Total != 1 || got.Unread != 0 || len(got.Problems) == 0 {
+		t.Errorf("%+v", got)
+	}
+	if len(got.Found) != 1 || got.Found[0].Event != "ev-2" || got.Found[0].Group["credential"] != "tok_9f" || len(got.Found[0].Events) != 3 {
+		t.Errorf("found %+v", got.Found)
+	}
+	q.From, q.To = noon.Add(24*time.Hour), noon.Add(25*time.Hour)
+	if got, err := s.Backtest(t.Context(), q); err != nil || got.Events != 0 {
+		t.Errorf("a time without events: %+v, %v", got, err)
+	}
+	q.Rules[0].Text = "title: Broken"
+	if _, err := s.Backtest(t.Context(), q); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "r.yml:1") {
+		t.Errorf("no rule can be used: %v", err)
+	}
+	if after := board(); after != before {
+		t.Errorf("%d incidents, %d before", after, before)
+	}
+}
+
 func TestARebuildKeepsWhatDetectionHasLearned(t *testing.T) {
 	s, _ := onDisk(t)
 	s.open()

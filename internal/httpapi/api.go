@@ -52,6 +52,11 @@ type Scopes interface {
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
 }
 
+// Detection asks rules of the stored log.
+type Detection interface {
+	Backtest(context.Context, desk.BacktestQuery) (desk.Backtest, error)
+}
+
 // Switchboard holds the kill switches.
 type Switchboard interface {
 	Switches(context.Context) (version int64, all []desk.Switch, err error)
@@ -92,6 +97,7 @@ type Evidence interface {
 type Desk interface {
 	Incidents
 	Scopes
+	Detection
 	Switchboard
 	Directory
 	Intake
@@ -186,6 +192,7 @@ func New(d Desk, opt Options) *API {
 	a.registerIncidents(d)
 	a.registerCommands(d)
 	a.registerScopes(d)
+	a.registerDetection(d)
 	a.registerNotices(d)
 	a.registerSwitches(d)
 	a.registerIntake(d)
