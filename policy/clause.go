@@ -192,6 +192,12 @@ func (p *Program) decide(d Duty, ing bool) string {
 
 // decideWhether is of milestones that have no verb of their own.
 func (p *Program) decideWhether(d Duty, ing bool) string {
+	if since := map[string]string{"discovered": "the incident counts as discovered", "aware": "we count as aware of the incident"}; len(d.Of) == 1 && since[d.Of[0]] != "" {
+		if ing {
+			return "deciding from when on " + since[d.Of[0]]
+		}
+		return "decide from when on " + since[d.Of[0]]
+	}
 	says := make([]string, len(d.Of))
 	for i, m := range d.Of {
 		says[i] = p.instant(m, &d).when

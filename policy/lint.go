@@ -122,7 +122,11 @@ func (c *compiler) unread() {
 	})
 	for _, f := range c.p.Facts {
 		if !read["fact."+f.ID] && !c.readByLaw(f) {
-			c.warnf(f.Pos, "unread-fact", "write when: fact."+f.ID+" where it matters, or remove it", "somebody is asked for %s, and no condition reads the answer", f.ID)
+			hint := "write when: fact." + f.ID + " where it matters, or remove it"
+			if f.Type == "string" && slices.ContainsFunc(c.p.Duties, Duty.byLaw) {
+				hint = "if it asks where those affected live, call it " + RegionsFact + ": laws read that; else remove it"
+			}
+			c.warnf(f.Pos, "unread-fact", hint, "somebody is asked for %s, and no condition reads the answer", f.ID)
 		}
 	}
 }
@@ -479,6 +483,11 @@ func (c *compiler) laxer() {
 	for _, d := range c.p.Duties {
 		if d.Do != Notify || d.For != "incident" {
 			continue
+		}
+		if !slices.ContainsFunc(d.Due, func(k Clock) bool {
+			return !slices.ContainsFunc(k.Anchor.Names, func(n string) bool { return strings.Contains(n, ".") })
+		}) {
+			continue // it follows another notice, which is the one the law asks for
 		}
 		id, _, _ := strings.Cut(d.To, ".")
 		i := slices.IndexFunc(c.p.Parties, func(p Party) bool { return p.ID == id })

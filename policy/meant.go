@@ -50,6 +50,7 @@ var unitWords = map[string]string{
 var (
 	leadingWords = regexp.MustCompile(`^(?:within|in|no later than|not later than|at the latest|at most|up to|max|maximum|every|each) `)
 	startWords   = regexp.MustCompile(` (?:of|from|since|following|upon|on|post) `)
+	endForm      = regexp.MustCompile(`^(?:by |before |at )?(?:the )?end of (?:the )?(day|week|month|quarter|year) (?:after|of|following|from) (?:the )?(.+)$`)
 	numberUnit   = regexp.MustCompile(`^(\d+)([a-z]+)$`)
 	rangeForm    = regexp.MustCompile(`^(?:between )?(.+?) ?(?:-|–|—| to | and |\.\.) ?(.+)$`)
 	articles     = regexp.MustCompile(`\b(?:the|an|its|our|of it|being|is|has been|was|incident) `)
@@ -68,6 +69,16 @@ func reworded(s string, known func(instant string) bool) string {
 			return "as contract"
 		}
 		return "as law"
+	}
+	if m := endForm.FindStringSubmatch(s); m != nil {
+		start := strings.TrimSpace(m[2])
+		if other := otherMilestones[start]; other != "" {
+			start = other
+		}
+		if known(start) {
+			return "by end of " + m[1] + " of " + start
+		}
+		return ""
 	}
 	s = leadingWords.ReplaceAllString(s, "")
 	length, start := s, ""

@@ -55,6 +55,15 @@ func (p *Program) instant(n string, d *Duty) moment {
 		}
 		ing, to := p.gerund(*o), p.infinitive(*o)
 		if d != nil && d.ID != o.ID && d.To == o.To && d.Do.tells() && o.Do.tells() && at == "met" {
+			others := 0
+			for _, q := range p.Duties {
+				if q.To == d.To && q.Do.tells() && q.ID != d.ID {
+					others++
+				}
+			}
+			if others > 1 { // which of them it is must be said
+				return moment{"the notice “" + spaced(o.ID) + "”", "the notice “" + spaced(o.ID) + "” has gone out"}
+			}
 			return moment{earlierNotice, earlierNotice + " has gone out"}
 		}
 		switch at {

@@ -26,7 +26,10 @@ func TestSentencesReadAsIfSomebodyHadWrittenThem(t *testing.T) {
 		"a language":               {tell + ", when: recipient.language == 'de' }", "where the recipient's language is German,", ""},
 		"a follow-up": {tell + " }\n  more: { who: comms, do: notify, to: tell.to, when: tell.open_items > 0, content: root_cause, approve: lead, due: 5d after tell.met }",
 			"We tell every affected customer by e-mail within 5 days of the earlier notice to them, if that notice left anything open, saying its cause.", "number of items"},
-		"the earlier of two": {"duties: { stop: { who: lead, do: contain, due: [4h after detected, 2h after suspected] } }", "within 4 hours of detecting it or within 2 hours of suspecting it, whichever is earlier.", "earliest"},
+		"one of several notices": {tell + " }\n  more: { who: comms, do: notify, to: tell.to, content: root_cause, approve: lead, due: 5d after tell.met }\n  last: { who: comms, do: notify, to: tell.to, content: prevention, approve: lead, due: 1mo after more.met }",
+			"within 1 month of the notice “more”, saying how we keep it from happening again.", "earlier notice"},
+		"when an incident counts as discovered": {"duties: { find: { who: lead, do: decide, of: discovered, due: 1d after detected } }", "We decide from when on the incident counts as discovered within 1 day of detecting it.", "whether"},
+		"the earlier of two":                    {"duties: { stop: { who: lead, do: contain, due: [4h after detected, 2h after suspected] } }", "within 4 hours of detecting it or within 2 hours of suspecting it, whichever is earlier.", "earliest"},
 		"the later of two": {"duties: { delete: { who: lead, do: perform, task: delete the records, not_before: [2y after detected, 1y after suspected], due: open } }",
 			"We delete the records not before 2 years after detecting it or 1 year after suspecting it, whichever is later, and then as soon as we can, without a fixed limit.", ""},
 		"every level has its cell": {"duties: { stop: { who: lead, do: contain, due: 3d after detected } }\ntables: [{ by: severity, high: { stop: 4h }, low: { stop: 1d } }]\npage: [\"{duties.stop}.\"]",
@@ -46,7 +49,7 @@ func TestSentencesReadAsIfSomebodyHadWrittenThem(t *testing.T) {
 			continue
 		}
 		page := string(p.Markdown())
-		page = strings.NewReplacer(" [tell]", "", " [more]", "", " [stop]", "", " [restore]", "", " [delete]", "").Replace(page)
+		page = strings.NewReplacer(" [tell]", "", " [more]", "", " [stop]", "", " [restore]", "", " [delete]", "", " [last]", "", " [find]", "").Replace(page)
 		if !strings.Contains(page, tt.want) {
 			t.Errorf("%s: the page does not say %q:\n%s", name, tt.want, page)
 		}
