@@ -18,6 +18,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 	"github.com/tocsin-ir/tocsin/accesslog/table"
+	"github.com/tocsin-ir/tocsin/scope/ask"
 )
 
 //go:embed schema.sql
@@ -53,6 +54,7 @@ type Options struct {
 	Scrub    []Pattern     // what the scrubber replaces beside e-mail addresses, cards and telephone numbers
 	Backlog  int64         // bytes of the spool, of what log and table have not taken yet, at which the door says it is busy; default 2 GiB
 	Spool    spool.Options // how its files are written
+	Engine   *ask.Engine   // counts for scopes; nil: event by event
 	Table    table.Options // when the table of columns writes; its folder is Dir/table
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
 	ReadOnly bool          // nothing is written: no ingest, no sealing
@@ -94,24 +96,26 @@ type Store struct {
 	hooksMu sync.Mutex
 
 	// progress is guarded by mu; cond tells of every change.
-	mu       sync.Mutex
-	cond     *sync.Cond
-	acked    uint64               // seq of the newest durable event
-	sealed   uint64               // seq of the newest event that is marked as being in the log
-	leaves   uint64               // number of leaves marked
-	fed      uint64               // seq of the newest event that is in the table
-	failed   error                // why sealing does not go on; nil when it does
-	behind   error                // why the table does not go on; nil when it does
-	answered map[string]seenBatch // by source and key: answered and not in the table yet
-	verified bool                 // the files of the columns are those that were written
-	repeated int64                // events that the table found to have come before
-	closed   bool
+	mu         sync.Mutex
+	cond       *sync.Cond
+	acked      uint64               // seq of the newest durable event
+	sealed     uint64               // seq of the newest event that is marked as being in the log
+	leaves     uint64               // number of leaves marked
+	fed        uint64               // seq of the newest event that is in the table
+	failed     error                // why sealing does not go on; nil when it does
+	behind     error                // why the table does not go on; nil when it does
+	answered   map[string]seenBatch // by source and key: answered and not in the table yet
+	rechecking bool
+	verified   bool  // the files of the columns are those that were written
+	repeated   int64 // events that the table found to have come before
+	closed     bool
 
 	more   chan struct{} // tells the sealer that acked has grown
 	feed   chan struct{} // tells the feeder the same
 	urgent chan struct{} // tells the feeder that somebody waits for the table
 	hurry  chan struct{} // tells the sealer not to wait for company
 	cancel context.CancelFunc
+	life   context.Context // of what works behind the door
 
 	senders    sync.WaitGroup // Ingest calls that may still send to queue; Add under mu while not closed
 	committing sync.WaitGroup
@@ -165,7 +169,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, errors.Join(err, s.closeDB())
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	s.cancel = cancel
+	s.cancel, s.life = cancel, life
 	s.committing.Go(s.commitLoop)
 	s.working.Go(func() { s.sealLoop(life) })
 	s.working.Go(func() { s.feedLoop(life) })

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/scope/ask"
 	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
@@ -22,6 +24,14 @@ type Source interface {
 	Scan(ctx context.Context, q Query, size uint64, fn func(*tally.Event) error) (int64, error)
 	// Gaps returns the times in which a source of such events was silent and usually is not.
 	Gaps(ctx context.Context, kind string, from, to time.Time) ([]tally.Gap, error)
+}
+
+// Counter is a source with an engine that counts by itself.
+type Counter interface {
+	// Count answers a query over the first size leaves, and for the addresses and agents that it
+	// leaves out looks at wide. It returns how many rows it read at most. An error that wraps
+	// ask.ErrUnavailable says that Scan has to be used.
+	Count(ctx context.Context, q, wide Query, size uint64, pairs int) (*ask.Answer, int64, error)
 }
 
 // Options tune Compute. The zero value computes on the newest checkpoint.
@@ -57,19 +67,11 @@ func Compute(ctx context.Context, src Source, q Query, o Options) (Result, error
 	}
 	res.Checkpoint = string(note)
 
-	var sums tally.Tally
-	in, out := pairs{}, pairs{}
-	res.RowsRead, err = src.Scan(ctx, widen(q), res.Size, func(e *tally.Event) error {
-		switch {
-		case !e.Exposes() || e.Kind != q.Kind || e.Time.Before(q.From) || !e.Time.Before(q.To):
-		case m.Candidate(e) && !m.Excluded(e):
-			sums.Add(e)
-			in.add(e)
-		default:
-			out.add(e)
-		}
-		return nil
-	})
+	limit := o.MaxPairs
+	if limit <= 0 {
+		limit = defaultPairs
+	}
+	sums, err := count(ctx, src, m, &res, limit)
 	if err != nil {
 		return Result{}, err
 	}
@@ -91,12 +93,54 @@ func Compute(ctx context.Context, src Source, q Query, o Options) (Result, error
 	if res.Digest, err = Digest(q, res.Size, res.Rows); err != nil {
 		return Result{}, err
 	}
-	limit := o.MaxPairs
-	if limit <= 0 {
-		limit = defaultPairs
+	return res, nil
+}
+
+// count adds up what a query takes in: by the engine of a source that has one, and else event by
+// event. Both give the same sums.
+func count(ctx context.Context, src Source, m *tally.Matcher, res *Result, limit int) (*tally.Tally, error) {
+	q, wide := res.Query, widen(res.Query)
+	if c, ok := src.(Counter); ok {
+		a, read, err := c.Count(ctx, q, wide, res.Size, limit)
+		if err == nil {
+			res.RowsRead, res.Included, res.Excluded = read, seen(a.In), seen(a.Out)
+			return a.Tally(), nil
+		}
+		if !errors.Is(err, ask.ErrUnavailable) {
+			return nil, err
+		}
+	}
+	w, err := tally.NewMatcher(wide)
+	if err != nil {
+		return nil, err
+	}
+	sums := new(tally.Tally)
+	in, out := pairs{}, pairs{}
+	res.RowsRead, err = src.Scan(ctx, wide, res.Size, func(e *tally.Event) error {
+		switch {
+		case !e.Exposes() || !w.Candidate(e):
+		case m.Candidate(e) && !m.Excluded(e):
+			sums.Add(e)
+			in.add(e)
+		default:
+			out.add(e)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	res.Included, res.Excluded = in.list(limit), out.list(limit)
-	return res, nil
+	return sums, nil
+}
+
+// seen is a list of pairs as a result has them.
+func seen(list []ask.Pair) []Seen {
+	out := make([]Seen, len(list))
+	for i, p := range list {
+		out[i] = Seen{IP: p.IP, Agent: p.Agent, Events: p.Events, Merchants: p.Merchants, First: time.Unix(0, p.First).UTC(), Last: time.Unix(0, p.Last).UTC()}
+	}
+	return out
 }
 
 // Digest binds query, log size and rows.

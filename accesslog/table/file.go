@@ -55,7 +55,7 @@ func (f *File) extent(r *Row) {
 	f.LeastCredential, f.MostCredential = min(f.LeastCredential, r.Credential), max(f.MostCredential, r.Credential)
 }
 
-// writer writes one file. A crash before the commit that names it leaves a file that nothing names;
+// writer writes one file of rows, sorted by order. A crash before the commit that names it leaves a file that nothing names;
 // the next Open removes it.
 type writer struct {
 	dir, temp string
@@ -105,6 +105,21 @@ func (w *writer) pass() error {
 	clear(w.rows)
 	w.rows = w.rows[:0]
 	return err
+}
+
+// close ends the file, which is not durable yet and has no name that counts.
+func (w *writer) close() error {
+	err := w.pass()
+	if err == nil {
+		err = w.parquet.Close()
+	}
+	if err == nil {
+		err = w.buffered.Flush()
+	}
+	if err != nil {
+		return err
+	}
+	return w.out.Close()
 }
 
 // finish makes the file durable under its name. number makes names of equal files differ.

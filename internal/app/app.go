@@ -26,6 +26,7 @@ import (
 	"github.com/tocsin-ir/tocsin/notify/email"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/scope"
+	"github.com/tocsin-ir/tocsin/scope/ask"
 )
 
 // Options are what the command line may say about a server.
@@ -157,7 +158,9 @@ func (a *App) open(ctx context.Context) error {
 	for _, x := range a.cfg.Intake.Scrub {
 		scrub = append(scrub, accesslog.Pattern{Name: x.Name, Regexp: x.Pattern})
 	}
-	access, err := accesslog.Open(ctx, accesslog.Options{Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
+	engine := a.engine()
+	a.onClose(engine.Close)
+	access, err := accesslog.Open(ctx, accesslog.Options{Engine: engine, Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
 	if err != nil {
 		return err
 	}
@@ -253,6 +256,16 @@ func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string, out 
 
 // Desk is the running desk, for tests and for the commands that work on a stopped server.
 func (a *App) Desk() *desk.Desk { return a.desk }
+
+// engine returns what counts scopes: the program beside this one, or nil when there is none.
+func (a *App) engine() *ask.Engine {
+	program := ask.Beside()
+	if program == "" {
+		a.o.Log.Warn("tocsin-query is not beside the program: scopes are counted event by event, which is slow on millions of events; make build makes it where cgo is there")
+		return nil
+	}
+	return ask.New(ask.Options{Program: program, Dir: filepath.Join(a.o.Dir, "table"), Logger: a.o.Log})
+}
 
 // Access is the access log, for the commands that work on a stopped server.
 func (a *App) Access() *accesslog.Store { return a.access }

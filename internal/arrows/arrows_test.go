@@ -18,7 +18,7 @@ const module = "github.com/tocsin-ir/tocsin"
 // layers lists packages from the top down, as patterns. A package may import packages of lower
 // layers only; packages of one layer do not import each other unless peers says so.
 var layers = [][]string{
-	{"cmd/tocsin", "cmd/tocsin-verify"},
+	{"cmd/tocsin", "cmd/tocsin-query", "cmd/tocsin-verify"},
 	{"internal/drill", "internal/bench"},
 	{"internal/app", "internal/cli", "internal/drill/*"},
 	{"internal/console", "internal/httpapi"},
@@ -32,6 +32,7 @@ var layers = [][]string{
 	{"accesslog/format", "accesslog/spool", "accesslog/table", "verify/command"},
 	{"detect", "verify", "rehearsal"},
 	{"detect/*"},
+	{"scope/ask"},
 	{"scope/tally"},
 	{"leaf", "incident", "regime"},
 	{"policy"},

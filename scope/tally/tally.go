@@ -111,23 +111,14 @@ type Tally struct {
 type sums struct {
 	row       Row
 	customers map[string]struct{}
+	counted   int64 // customers beside those, all distinct
 	stores    map[string]struct{}
 	types     map[string]struct{}
 }
 
 // Add counts one event that is in scope.
 func (t *Tally) Add(e *Event) {
-	s := t.rows[e.Merchant]
-	if s == nil {
-		if t.rows == nil {
-			t.rows = map[string]*sums{}
-		}
-		s = &sums{
-			row:       Row{Merchant: e.Merchant, First: e.Time, Last: e.Time},
-			customers: map[string]struct{}{}, stores: map[string]struct{}{}, types: map[string]struct{}{},
-		}
-		t.rows[e.Merchant] = s
-	}
+	s := t.of(e.Merchant, e.Time, e.Time)
 	s.row.Events++
 	s.row.Records = plus(s.row.Records, e.Records)
 	if e.Records > int64(len(e.Customers)) {
@@ -150,6 +141,63 @@ func (t *Tally) Add(e *Event) {
 	}
 }
 
+// of returns the sums of a merchant, and makes them when there are none.
+func (t *Tally) of(merchant string, first, last time.Time) *sums {
+	s := t.rows[merchant]
+	if s == nil {
+		if t.rows == nil {
+			t.rows = map[string]*sums{}
+		}
+		s = &sums{
+			row:       Row{Merchant: merchant, First: first, Last: last},
+			customers: map[string]struct{}{}, stores: map[string]struct{}{}, types: map[string]struct{}{},
+		}
+		t.rows[merchant] = s
+	}
+	return s
+}
+
+// Part is what an engine counted already: events of one merchant and store with one list of data
+// types. Its customers come by AddCustomers.
+type Part struct {
+	Merchant  string
+	Store     string
+	DataTypes []string
+	Events    int64
+	Records   int64
+	AtLeast   bool
+	First     time.Time
+	Last      time.Time
+}
+
+// AddPart counts events that an engine has added up.
+func (t *Tally) AddPart(p Part) {
+	s := t.of(p.Merchant, p.First, p.Last)
+	s.row.Events += p.Events
+	s.row.Records = plus(s.row.Records, min(p.Records, MaxCount))
+	s.row.AtLeast = s.row.AtLeast || p.AtLeast
+	if p.First.Before(s.row.First) {
+		s.row.First = p.First
+	}
+	if p.Last.After(s.row.Last) {
+		s.row.Last = p.Last
+	}
+	if p.Store != "" {
+		s.stores[p.Store] = struct{}{}
+	}
+	for _, d := range p.DataTypes {
+		s.types[d] = struct{}{}
+	}
+}
+
+// AddCustomers counts customers of a merchant that an engine has found to be distinct. A merchant
+// is given once, and has parts.
+func (t *Tally) AddCustomers(merchant string, n int64) {
+	if s := t.rows[merchant]; s != nil {
+		s.counted += n
+	}
+}
+
 // Rows returns the rows of all merchants, sorted by merchant. Events without a merchant expose no
 // merchant's data and have no row; Totals counts them.
 func (t *Tally) Rows() []Row {
@@ -165,7 +213,7 @@ func (t *Tally) Rows() []Row {
 
 func (s *sums) finish() Row {
 	r := s.row
-	r.Customers = int64(len(s.customers))
+	r.Customers = int64(len(s.customers)) + s.counted
 	var some, few bool
 	r.Stores, some = sorted(s.stores, MaxStores)
 	r.DataTypes, few = sorted(s.types, MaxTypes)
@@ -199,7 +247,7 @@ func (t *Tally) Totals() Row {
 		r := s.row
 		total.Events += r.Events
 		total.Records = plus(total.Records, r.Records)
-		total.Customers += int64(len(s.customers))
+		total.Customers += int64(len(s.customers)) + s.counted
 		total.AtLeast = total.AtLeast || r.AtLeast || len(s.stores) > MaxStores || len(s.types) > MaxTypes
 		if total.First.IsZero() || r.First.Before(total.First) {
 			total.First = r.First.UTC()

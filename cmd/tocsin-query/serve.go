@@ -1,0 +1,121 @@
+//go:build cgo
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	_ "github.com/duckdb/duckdb-go/v2" // the engine
+
+	"github.com/tocsin-ir/tocsin/scope/ask"
+)
+
+// serve answers questions until the input ends.
+func serve(c config, in io.Reader, out io.Writer) error {
+	confine(c)
+	db, err := open(c)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	ctx := context.Background()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	r := bufio.NewReaderSize(in, 1<<16)
+	w := bufio.NewWriterSize(out, 1<<16)
+	for {
+		line, err := readLine(r)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var q ask.Question
+		a := &ask.Answer{}
+		if err := json.Unmarshal(line, &q); err != nil {
+			a.Error = "the question is not one"
+		} else if a, err = count(ctx, conn, &q); err != nil {
+			a = &ask.Answer{Error: oneLine(err), Unavailable: errors.Is(err, ask.ErrUnavailable)}
+		}
+		if err := json.NewEncoder(w).Encode(a); err != nil {
+			return err
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+}
+
+func readLine(r *bufio.Reader) ([]byte, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		if line = append(line, part...); len(line) > ask.MaxQuestion {
+			return nil, fmt.Errorf("a question of more than %d bytes", ask.MaxQuestion)
+		}
+		if err == nil {
+			return line, nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+	}
+}
+
+// oneLine keeps what an engine says from filling a log: values that were asked for do not stand in
+// errors of reading, which come before its first line ends.
+func oneLine(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return text[:min(len(text), 300)]
+}
+
+// open opens the engine in memory, with nothing to reach but the folder: no extension, no network,
+// no setting can be changed afterwards.
+func open(c config) (*sql.DB, error) {
+	db, err := sql.Open("duckdb", "")
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(1)
+	threads := c.threads
+	if threads <= 0 {
+		threads = runtime.NumCPU()
+	}
+	for _, set := range []string{
+		fmt.Sprintf("SET memory_limit = '%dMB'", c.memory),
+		fmt.Sprintf("SET threads = %d", threads),
+		"SET temp_directory = " + quote(c.spill),
+		"SET preserve_insertion_order = false",
+		"SET parquet_metadata_cache = true",
+		"SET autoinstall_known_extensions = false",
+		"SET autoload_known_extensions = false",
+		"SET allowed_directories = [" + quote(strings.TrimSuffix(c.dir, "/")+"/") + "]",
+		"SET enable_external_access = false",
+		"SET lock_configuration = true",
+	} {
+		if _, err := db.Exec(set); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", set, err), db.Close())
+		}
+	}
+	return db, nil
+}
+
+// confine makes this process the first to go when the machine runs out of memory. That it cannot
+// be done, as outside Linux, is no reason not to count.
+func confine(c config) {
+	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0o600)
+	limitData(uint64(c.memory+1024) << 20)
+}
