@@ -24,35 +24,44 @@ func (s *Store) Count(ctx context.Context, q, wide tally.Query, size uint64, pai
 	if upTo == 0 {
 		return &ask.Answer{}, 0, nil
 	}
-	m, err := tally.NewMatcher(wide)
-	if err != nil {
-		return nil, 0, err
-	}
 	v, ok := s.View(ctx, upTo)
 	if !ok {
 		return nil, 0, fmt.Errorf("%w: they are being made again", ask.ErrUnavailable)
 	}
 	defer v.Release()
+	a, read, err := CountView(ctx, s.o.Engine, v, q, wide, upTo, pairs)
+	if errors.Is(err, ask.ErrUnavailable) && ctx.Err() == nil {
+		s.log.Warn("a scope is counted event by event", "why", err)
+		s.recheck()
+	}
+	return a, read, err
+}
+
+// CountView answers a query from a view of the columns, over positions up to upTo.
+func CountView(ctx context.Context, engine *ask.Engine, v *table.View, q, wide tally.Query, upTo int64, pairs int) (_ *ask.Answer, read int64, err error) {
+	m, err := tally.NewMatcher(wide)
+	if err != nil {
+		return nil, 0, err
+	}
+	types := map[string][]string{}
+	var unread error
 	paths, read := v.Paths(table.Selection{From: q.From.UnixMicro(), To: q.To.UnixMicro(), UpTo: upTo, Credentials: credentials(wide)})
 	loose, rows, remove, err := v.Loose(func(r *table.Row) bool {
 		if r.Seq > upTo {
 			return false
 		}
-		e := tallyOf(r)
-		return m.Candidate(&e)
+		e, err := TallyOf(r, types)
+		unread = errors.Join(unread, err)
+		return err == nil && m.Candidate(&e)
 	})
-	if err != nil {
+	if err = errors.Join(err, unread); err != nil {
 		return nil, 0, fmt.Errorf("accesslog: %w", err)
 	}
 	defer func() { err = errors.Join(err, remove()) }()
 	if loose != "" {
 		paths, read = append(paths, loose), read+rows
 	}
-	a, err := s.o.Engine.Ask(ctx, ask.Question{Files: paths, Query: q, Wide: wide, UpTo: upTo, Pairs: pairs})
-	if errors.Is(err, ask.ErrUnavailable) && ctx.Err() == nil {
-		s.log.Warn("a scope is counted event by event", "why", err)
-		s.recheck()
-	}
+	a, err := engine.Ask(ctx, ask.Question{Files: paths, Query: q, Wide: wide, UpTo: upTo, Pairs: pairs})
 	return a, read, err
 }
 
@@ -85,14 +94,22 @@ func credentials(q tally.Query) []string {
 	return out
 }
 
-// tallyOf is what decides whether a query could take a row in.
-func tallyOf(r *table.Row) tally.Event {
+// TallyOf is what a scope needs of a row. types holds lists of data types that were read before.
+func TallyOf(r *table.Row, types map[string][]string) (tally.Event, error) {
 	e := tally.Event{
 		Time: r.At(), Kind: r.Kind, Credential: r.Credential, Actor: r.Actor, IP: r.IP, Agent: r.Agent, Endpoint: r.Endpoint,
 		Action: r.Action, Outcome: r.Outcome, Merchant: r.Merchant, Store: r.Store, Records: r.Records,
 	}
-	if r.DataTypes != "[]" {
-		_ = json.Unmarshal([]byte(r.DataTypes), &e.DataTypes) // typesText wrote it
+	list, ok := types[r.DataTypes]
+	if !ok {
+		if err := json.Unmarshal([]byte(r.DataTypes), &list); err != nil {
+			return e, fmt.Errorf("accesslog: data types of event %d in the columns: %w", r.Seq, err)
+		}
+		types[r.DataTypes] = list
 	}
-	return e
+	e.DataTypes = list
+	for i := range r.Customers {
+		e.Customers = append(e.Customers, string(r.Customers[i][:]))
+	}
+	return e, nil
 }

@@ -53,6 +53,8 @@ type Options struct {
 	// A file of access events and one that names those of attacks, for the benchmark detect.
 	Events, Truth string
 
+	Count int // events of the benchmark scope; 0: as many as fit the limit, or the large row
+
 	Spend time.Duration // what the rounds of one benchmark may take together; 0: as long as they need
 }
 
@@ -76,7 +78,7 @@ func All() []Benchmark {
 		{"engine", "cost of a tick over 10,000 open incidents of 20 duties; facts folded per second", engine},
 		{"submit", "durable commands per second at 1 and 64 callers, beside one insert per transaction", submit},
 		{"ingest", "access events per second up to the durable answer over HTTP, in batches and one by one, how long it takes, and what they weigh", ingest},
-		{"scope", "who is affected: one credential over a month of a drill's size", scopes},
+		{"scope", "who is affected: over a month of a drill's size, and of millions of events by columns; what they weigh", scopes},
 		{"detect", "what the detectors find, how soon and at what cost, in planted attacks and in metrics", detection},
 		{"policy", "a policy of 2,000 lines, beside its YAML alone; 5,000 merchants explained; 10,000 incidents woken; texts that are made to cost much", policies},
 		{"console", "pages with 1,000 incidents on the board", consolePages},

@@ -348,6 +348,7 @@ func scopes(ctx context.Context, o Options) (_ []Result, err error) {
 	if merchants != theirs || merchants == 0 {
 		return nil, fmt.Errorf("the scope names %d merchants and the file %d", merchants, theirs)
 	}
-	return []Result{figure("scope", "ms", "lower", both[0], "reading the same events out of JSON lines in memory", both[1],
-		fmt.Sprintf("one credential of fifty over %d events, %d merchants found by both; with customer accounts, data types, gaps and digest on a signed checkpoint", batches*batchSize, merchants))}, nil
+	results, err := columnScopes(ctx, o)
+	return append([]Result{figure("scope", "ms", "lower", both[0], "reading the same events out of JSON lines in memory", both[1],
+		fmt.Sprintf("one credential of fifty over %d events, %d merchants found by both; with customer accounts, data types, gaps and digest on a signed checkpoint", batches*batchSize, merchants))}, results...), err
 }

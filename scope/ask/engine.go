@@ -212,6 +212,9 @@ func (e *Engine) end(c *child) {
 
 // RSS is how much memory the child had at its highest, in bytes; 0 when that is not known.
 func (e *Engine) RSS() int64 {
+	if e == nil {
+		return 0
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.child == nil {

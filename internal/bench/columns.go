@@ -1,0 +1,243 @@
+package bench
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/accesslog/table"
+	"github.com/tocsin-ir/tocsin/scope"
+	"github.com/tocsin-ir/tocsin/scope/ask"
+	"github.com/tocsin-ir/tocsin/scope/tally"
+)
+
+const (
+	columnEvents = 2_000_000  // of a run that ends within the limit
+	columnMonth  = 20_000_000 // of --full
+	columnDays   = 30
+	columnMemory = 512 // MB of the engine
+)
+
+// month is a made-up month of a vendor of 3,000 merchants: 2,000 credentials of which a few are
+// busy, each working for some of the merchants, and customers who come again as customers do.
+type month struct {
+	rng     *rand.Rand
+	n       int
+	began   time.Time
+	cum     []float64 // of credentials, by how much they do
+	hostsOf []int     // first merchant of each
+}
+
+const (
+	monthMerchants   = 3000
+	monthCredentials = 2000
+)
+
+func newMonth(n int) *month {
+	m := &month{rng: rand.New(rand.NewPCG(1, 20)), n: n, began: time.Date(2026, 10, 20, 0, 0, 0, 0, time.UTC)}
+	var sum float64
+	for i := range monthCredentials {
+		sum += 1 / math.Pow(float64(i+3), 0.9)
+		m.cum = append(m.cum, sum)
+		m.hostsOf = append(m.hostsOf, m.rng.IntN(monthMerchants))
+	}
+	return m
+}
+
+func (m *month) row(i int) table.Row {
+	r := m.rng
+	c, _ := slices.BinarySearch(m.cum, r.Float64()*m.cum[len(m.cum)-1])
+	at := m.began.Add(time.Duration(float64(i) / float64(m.n) * columnDays * 24 * float64(time.Hour))).Add(time.Duration(r.IntN(2_000_000)) * time.Microsecond)
+	merchant := (m.hostsOf[c] + r.IntN(8)*r.IntN(8)) % monthMerchants
+	var entropy [10]byte
+	binary.LittleEndian.PutUint64(entropy[:], r.Uint64())
+	binary.LittleEndian.PutUint16(entropy[8:], uint16(r.Uint32()))
+	var id ulid.ULID
+	_ = id.SetTime(ulid.Timestamp(at)) // the time is in range
+	_ = id.SetEntropy(entropy[:])
+	row := table.Row{
+		Seq: int64(i + 1), ID: id.String(), Source: "app", Kind: tally.DefaultKind, App: "shop", Env: "production", ActorType: "staff",
+		Actor: fmt.Sprintf("staff-%d", c/2), Credential: fmt.Sprintf("tok_%04d", c), Session: fmt.Sprintf("s%d-%d", c, i*40/m.n),
+		Action: []string{"read", "list", "export", "update"}[r.IntN(20)*r.IntN(20)/100], Endpoint: fmt.Sprintf("GET /%s", []string{"orders", "customers", "labels", "returns", "search"}[r.IntN(5)]),
+		Purpose: []string{"packing_slip", "support", ""}[r.IntN(3)], Merchant: fmt.Sprintf("m_%04d", merchant), Store: fmt.Sprintf("s_%04d_%d", merchant, r.IntN(10)/8),
+		DataTypes: []string{`["customer.email","order.address"]`, `["customer.name"]`, `["customer.email","customer.name","customer.phone","order.address"]`}[r.IntN(3)],
+		Bytes:     256 * (1 + r.Int64N(12)), Outcome: []string{"ok", "ok", "ok", "ok", "ok", "ok", "ok", "ok", "denied", "error"}[r.IntN(10)],
+		IP: fmt.Sprintf("198.51.%d.%d", c%100, (c+r.IntN(3))%250), Agent: fmt.Sprintf("Mozilla/5.0 helpdesk/%d", c%40),
+	}
+	row.SetTime(at.Truncate(time.Millisecond))
+	row.Received = at.Add(time.Second).Truncate(500 * time.Millisecond).UnixMicro()
+	for range 1 + r.IntN(2) {
+		// A merchant's newest orders are looked at most, each customer some ten times in the month.
+		newest := 20 + i/monthMerchants/6
+		k := newest - int(float64(newest)*math.Pow(r.Float64(), 6))
+		var token [table.TokenLen]byte
+		a := rand.NewPCG(uint64(merchant), uint64(k))
+		binary.LittleEndian.PutUint64(token[:], a.Uint64())
+		binary.LittleEndian.PutUint64(token[8:], a.Uint64())
+		row.Customers = append(row.Customers, token)
+	}
+	row.Records = int64(len(row.Customers))
+	return row
+}
+
+// columns is a scope's source over a table of columns alone.
+type columns struct {
+	table  *table.Table
+	engine *ask.Engine
+	size   int64
+}
+
+func (c *columns) Checkpoint(context.Context) (string, []byte, uint64, error) {
+	return "bench/events", nil, uint64(c.size), nil
+}
+
+func (c *columns) Gaps(context.Context, string, time.Time, time.Time) ([]tally.Gap, error) {
+	return nil, nil
+}
+
+// Scan hands out every event: what counting one by one has to do.
+func (c *columns) Scan(_ context.Context, _ scope.Query, _ uint64, fn func(*tally.Event) error) (int64, error) {
+	v := c.table.View()
+	defer v.Release()
+	var n int64
+	types := map[string][]string{}
+	return n, v.Each(func(r *table.Row) error {
+		n++
+		e, err := accesslog.TallyOf(r, types)
+		if err != nil {
+			return err
+		}
+		return fn(&e)
+	})
+}
+
+type counting struct{ *columns }
+
+func (c counting) Count(ctx context.Context, q, wide scope.Query, _ uint64, pairs int) (*ask.Answer, int64, error) {
+	v := c.table.View()
+	defer v.Release()
+	return accesslog.CountView(ctx, c.engine, v, q, wide, c.size, pairs)
+}
+
+// columnScopes measures scopes over a month by columns, beside the same questions answered event by
+// event over the same files, by the lines that the verifier runs.
+func columnScopes(ctx context.Context, o Options) (_ []Result, err error) {
+	n := o.of(columnEvents)
+	if o.Full {
+		n = columnMonth
+	}
+	if o.Count > 0 {
+		n = o.Count
+	}
+	dir := filepath.Join(o.Dir, "table")
+	tab, err := table.Open(table.Options{Dir: dir, Origin: "bench/events"})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, tab.Close()) }()
+	lines, sampled, began := 0, 0, time.Now()
+	m := newMonth(n)
+	var making time.Duration
+	for from := 0; from < n; {
+		at := time.Now()
+		rows := make([]table.Row, 0, 20_000)
+		for len(rows) < 20_000 && from+len(rows) < n {
+			rows = append(rows, m.row(from+len(rows)))
+		}
+		lines, sampled = lines+len(native(&rows[0])), sampled+1
+		making += time.Since(at)
+		if err := tab.Append(ctx, int64(from), rows, int64(from+len(rows))); err != nil {
+			return nil, err
+		}
+		from += len(rows)
+	}
+	if err := tab.Flush(); err != nil {
+		return nil, err
+	}
+	written := perSecond(n, time.Since(began)-making)
+	if err := tab.Merge(ctx); err != nil {
+		return nil, err
+	}
+	size, rows := tab.Bytes()
+	if rows != int64(n) {
+		return nil, fmt.Errorf("the table has %d rows of %d", rows, n)
+	}
+	c := &columns{table: tab, size: int64(n)}
+	how := "by tocsin-query, kept running"
+	if program := ask.Beside(); program != "" {
+		c.engine = ask.New(ask.Options{Program: program, Dir: dir, Memory: columnMemory})
+		defer func() { err = errors.Join(err, c.engine.Close()) }()
+	} else {
+		how = "event by event too: tocsin-query is not beside the program, make build makes it"
+	}
+	day := m.began.Add(12 * 24 * time.Hour)
+	whole := scope.Query{From: m.began, To: m.began.AddDate(0, 0, columnDays+1)}
+	of := func(credential string, from, to time.Time) scope.Query {
+		return scope.Query{From: from, To: to, Any: []scope.Clause{{Credential: []string{credential}}}}
+	}
+	const base = "the same question event by event over the same files"
+	watch := watchResident(ctx)
+	var results []Result
+	for _, ask := range []struct {
+		name, says string
+		q          scope.Query
+		rounds     int
+	}{
+		{"scope-credential-1d", "one credential, one day", of("tok_0020", day, day.AddDate(0, 0, 1)), 9},
+		{"scope-rare-30d", "one of the least busy credentials, 30 days", of("tok_1990", whole.From, whole.To), 9},
+		{"scope-busy-30d", "the busiest credential, 30 days", of("tok_0000", whole.From, whole.To), 7},
+		{"scope-exact-all", "everything: every merchant, exact distinct customers of each, addresses and agents", whole, 3},
+	} {
+		once := func(src scope.Source, into *scope.Result) func() (float64, error) {
+			return func() (float64, error) {
+				at := time.Now()
+				r, err := scope.Compute(ctx, src, ask.q, scope.Options{})
+				*into = r
+				return float64(time.Since(at).Microseconds()) / 1000, err
+			}
+		}
+		var ours, theirs scope.Result
+		values, err := alternate(ctx, o, ask.rounds, once(counting{c}, &ours))
+		if err != nil {
+			return nil, err
+		}
+		slow, err := once(c, &theirs)() // it takes seconds, whichever question it is
+		if err != nil {
+			return nil, err
+		}
+		if ours.Digest != theirs.Digest || ours.Customers != theirs.Customers || ours.Events == 0 {
+			return nil, fmt.Errorf("%s: the engine counts %d events and %d customers, one by one it is %d and %d", ask.name, ours.Events, ours.Customers, theirs.Events, theirs.Customers)
+		}
+		results = append(results, figure(ask.name, "ms", "lower", values[0], base, series{slow},
+			fmt.Sprintf("%s, of %d events over %d days in memory of the system, %s: %d events, %d merchants, %d distinct customers, the same digest both ways", ask.says, n, columnDays, how, ours.Events, len(ours.Rows), ours.Customers)))
+	}
+	own := watch()
+	child := float64(c.engine.RSS()) / (1 << 20)
+	weigh := "merged, zstd; identifiers of events are ULIDs, one or two pseudonyms of 16 bytes each"
+	results = append(results, figure("bytes-table", "bytes/event", "lower", series{float64(size) / float64(n)}, "the events as lines of JSON", series{float64(lines) / float64(sampled)}, weigh),
+		figure("table-write", "events/s", "higher", series{written}, "", nil, "rows to files on the disk, with what is merged meanwhile, without making them up"),
+		figure("rss-query", "MB", "lower", series{max(child, 1)}, "this process, which counts event by event too", series{own}, fmt.Sprintf("tocsin-query at its highest, with a limit of %d MB", columnMemory)))
+	return results, os.RemoveAll(filepath.Join(dir, "spill"))
+}
+
+// native is an event as a sender writes it.
+func native(r *table.Row) string {
+	var subjects []string
+	for range r.Customers {
+		subjects = append(subjects, `{"kind":"account","id":"cus_000000000"}`)
+	}
+	return fmt.Sprintf(`{"id":%q,"time":%q,"kind":%q,"actor":{"type":%q,"id":%q},"credential":%q,"session":%q,"action":%q,"endpoint":%q,"purpose":%q,"merchant":%q,"store":%q,"subjects":[%s],"data_types":%s,"records":%d,"bytes":%d,"outcome":%q,"source":{"ip":%q,"user_agent":%q}}`+"\n",
+		r.ID, r.At().Format(time.RFC3339Nano), r.Kind, r.ActorType, r.Actor, r.Credential, r.Session, r.Action, r.Endpoint, r.Purpose, r.Merchant, r.Store,
+		strings.Join(subjects, ","), r.DataTypes, r.Records, r.Bytes, r.Outcome, r.IP, r.Agent)
+}
