@@ -611,6 +611,20 @@ func (c *Client) RevokeMachineKey(ctx context.Context, id string) error {
 	return c.Do(ctx, http.MethodPost, at("keys", id, "revoke"), struct{}{}, nil)
 }
 
+// Rejected writes the entries that were refused in the last seven days to w, one JSON object a line.
+// With raw each holds what was sent.
+func (c *Client) Rejected(ctx context.Context, raw bool, w io.Writer) error {
+	path := at("rejected")
+	if raw {
+		path += "?raw=1"
+	}
+	answer, err := c.send(ctx, request{method: http.MethodGet, path: path})
+	if err != nil {
+		return err
+	}
+	return copyAll(w, answer)
+}
+
 // ProveEvent writes the proof of one access event, which tocsin-verify checks, to w. With since, the
 // leaves that a checkpoint covers which somebody kept, it proves as well that the log was not
 // rewritten since.

@@ -190,3 +190,38 @@ func TestAnybodysToolsCanFollowTheLogs(t *testing.T) {
 		}
 	}
 }
+
+// promise: DET-1
+func TestWhatWasRefusedCanBeReadMendedAndSentAgain(t *testing.T) {
+	a, _ := start(t, Options{Dir: folder(t, "production", configuration)})
+	owner, _ := member(t, a, "lena", "owner")
+	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "pickandpack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingest, err := client.New(a.URL(), client.WithToken(key), client.WithTries(1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bad = `{"id":"e-1","time":"yesterday","kind":"pii_access","actor":{"type":"service","id":"w"},"action":"read","merchant":"m_1"}`
+	got, err := ingest.Ingest(t.Context(), "b", "native", []byte(bad+"\n"))
+	if err != nil || got.Accepted != 0 || len(got.Rejected) != 1 {
+		t.Fatalf("taken in: %+v, %v", got, err)
+	}
+	for _, raw := range []bool{false, true} {
+		var list bytes.Buffer
+		if err := owner.Rejected(t.Context(), raw, &list); err != nil {
+			t.Fatal(err)
+		}
+		var r struct {
+			Source, Field, Raw string
+			Line               int
+		}
+		if err := json.Unmarshal(list.Bytes(), &r); err != nil {
+			t.Fatalf("%v: %s", err, list.String())
+		}
+		if r.Source != "app" || r.Line != 1 || r.Field != "time" || raw != (r.Raw == bad) {
+			t.Errorf("raw %v: %s", raw, list.String())
+		}
+	}
+}

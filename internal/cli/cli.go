@@ -125,7 +125,7 @@ func New(deps Deps) *cobra.Command {
 	root.AddCommand(
 		a.incidentCommands(), a.scopeCommand(), a.switchCommands(), a.notifyCommands(), a.clocksCommand(), a.programmeCommands(),
 		a.evidenceCommands(), a.merchantCommands(), a.peopleCommands(), a.keyCommands(), a.secretCommands(),
-		a.ingestCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(),
+		a.ingestCommand(), a.rejectedCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(),
 	)
 	return root
 }

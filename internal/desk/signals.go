@@ -262,6 +262,33 @@ func (d *Desk) Ingest(ctx context.Context, key Key, how Delivery, body io.Reader
 	return out, nil
 }
 
+// Refused is one entry of a batch that was not taken in. Raw is what was sent, which may hold
+// anything; it is there only for who asked for it.
+type Refused struct {
+	Source   string    `json:"source"`
+	Batch    string    `json:"batch,omitempty"`
+	Received time.Time `json:"received"`
+	Reject
+	Raw string `json:"raw,omitempty"`
+}
+
+// RejectedEvents calls fn with every entry that was refused in the last seven days and is still kept,
+// oldest first.
+func (d *Desk) RejectedEvents(ctx context.Context, raw bool, fn func(Refused) error) error {
+	return d.o.Events.Rejects(func(r accesslog.Rejected) error {
+		for _, e := range r.Entries {
+			one := Refused{Source: r.Source, Batch: r.Batch, Received: r.Received, Reject: Reject{Line: e.Line, Field: e.Field, Reason: e.Reason}}
+			if raw {
+				one.Raw = string(e.Raw)
+			}
+			if err := errors.Join(ctx.Err(), fn(one)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // eventLines are the lines of the timeline that come from the access log: what the credentials and
 // addresses of the incident's signals did, and the cloud audit log beside it, folded into one line
 // per minute, actor and kind so that a walk over ten thousand orders stays readable.

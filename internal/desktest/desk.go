@@ -390,6 +390,14 @@ func (d *Desk) Checkpoints(context.Context) (desk.Checkpoints, error) {
 	return desk.Checkpoints{Facts: "javabeanai/facts\n3\nabc\n", FactsSize: 3}, nil
 }
 
+func (d *Desk) RejectedEvents(_ context.Context, raw bool, fn func(desk.Refused) error) error {
+	one := desk.Refused{Source: "shop", Received: d.Now, Reject: desk.Reject{Line: 3, Field: "time", Reason: "is missing"}}
+	if raw {
+		one.Raw = `{"who":"anna@example.com"}`
+	}
+	return fn(one)
+}
+
 func (d *Desk) ProveEvent(_ context.Context, id string, since uint64) ([]byte, error) {
 	if id != "evt-1" {
 		return nil, fmt.Errorf("%w: the access log holds no event with this id", desk.ErrNotFound)

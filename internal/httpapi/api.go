@@ -28,7 +28,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.5.0"
+const Version = "1.6.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -77,6 +77,7 @@ type Directory interface {
 // Intake is the door of the access log. Ingest returns once the events are durable.
 type Intake interface {
 	Ingest(ctx context.Context, key desk.Key, how desk.Delivery, body io.Reader) (desk.Receipt, error)
+	RejectedEvents(ctx context.Context, raw bool, fn func(desk.Refused) error) error
 }
 
 // Organisation holds people, tokens and keys.

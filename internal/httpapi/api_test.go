@@ -125,6 +125,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 		{"POST", "/v1/switches/seen", `{"instance":"web-1","version":3}`, "switch key"},
 		{"GET", "/v1/log/facts/checkpoint", "", "nobody a made-up token viewer responder owner ingest key switch key"},
 		{"GET", "/v1/log/facts/tile/entries/000.p/3", "", "viewer responder owner"},
+		{"GET", "/v1/rejected", "", "owner"},
 		{"GET", "/v1/events/evt-1/proof", "", "responder owner"},
 		{"GET", "/v1/checkpoints", "", "nobody a made-up token viewer responder owner ingest key switch key"},
 	} {

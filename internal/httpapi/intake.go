@@ -47,6 +47,27 @@ func (a *API) registerIntake(d Intake) {
 		Content: map[string]*huma.MediaType{"application/json": {Schema: a.schema(desk.Receipt{})}}}}
 	a.raw(op, func(w http.ResponseWriter, r *http.Request) error { return a.takeIn(w, r, d) })
 
+	op = operation("rejected-events", http.MethodGet, "/v1/rejected", owners, "Entries that were refused in the last seven days, one a line; raw=1 adds what was sent, which may hold anything")
+	op.Tags = []string{"access log"}
+	op.Parameters = []*huma.Param{{Name: "raw", In: "query", Schema: &huma.Schema{Type: "string", Enum: []any{"0", "1"}}}}
+	op.Responses = map[string]*huma.Response{"200": {Description: "one entry a line, oldest first",
+		Content: map[string]*huma.MediaType{"application/x-ndjson": {Schema: a.schema(desk.Refused{})}}}}
+	a.raw(op, func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		w.Header().Set("Cache-Control", "no-store")
+		out := json.NewEncoder(w)
+		sent := false
+		err := d.RejectedEvents(r.Context(), r.URL.Query().Get("raw") == "1", func(one desk.Refused) error {
+			sent = true
+			return out.Encode(one)
+		})
+		if err != nil && sent {
+			// The answer has begun: it can only be cut, so that nobody takes it for the whole.
+			panic(http.ErrAbortHandler)
+		}
+		return err
+	})
+
 	a.registerOTLP(d, batch)
 }
 

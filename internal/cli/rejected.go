@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// rejectedCommand shows what the access log refused. What was sent may hold anything, people's data
+// too, so it is written only where somebody asks for it.
+func (a *app) rejectedCommand() *cobra.Command {
+	var source, raw string
+	c := &cobra.Command{Use: "rejected", Short: "Entries that the access log refused in the last seven days", Args: exactly()}
+	c.Flags().StringVar(&source, "source", "", "only of this source")
+	c.Flags().StringVar(&raw, "raw", "", "file to write what was sent to, to mend it and send it again; it may hold people's data")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		// The answer is read as it comes: a week of refusals may be long.
+		from, to := io.Pipe()
+		go func() { to.CloseWithError(server.Rejected(a.context(c), raw != "", to)) }()
+		defer from.Close()
+		if raw != "" {
+			kept := int64(0)
+			if _, err := writeFile(raw, func(w io.Writer) error {
+				return refusals(from, source, func(r refused) error {
+					if r.Raw == "" {
+						return nil
+					}
+					kept++
+					_, err := fmt.Fprintln(w, r.Raw)
+					return err
+				})
+			}); err != nil {
+				return err
+			}
+			return a.show(map[string]any{"file": raw, "entries": kept}, func(w io.Writer) {
+				fmt.Fprintf(w, "%s: %s, as sent\n", raw, plural(kept, "entry", "entries"))
+			})
+		}
+		if a.asJSON {
+			out := json.NewEncoder(a.deps.Out)
+			return refusals(from, source, func(r refused) error { return out.Encode(r) })
+		}
+		n := int64(0)
+		table := tabwriter.NewWriter(a.deps.Out, 0, 0, 2, ' ', 0)
+		err = refusals(from, source, func(r refused) error {
+			if n++; n == 1 {
+				fmt.Fprintln(table, "RECEIVED\tSOURCE\tLINE\tFIELD\tREASON")
+			}
+			_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", r.Received.UTC().Format("2006-01-02 15:04:05Z"), oneLine(r.Source), r.Line, oneLine(r.Field), oneLine(r.Reason))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			fmt.Fprintln(a.deps.Out, "nothing was refused in the last seven days")
+			return nil
+		}
+		return table.Flush()
+	}
+	return c
+}
+
+// refused is one entry that was not taken in.
+type refused struct {
+	Source   string    `json:"source"`
+	Batch    string    `json:"batch,omitempty"`
+	Received time.Time `json:"received"`
+	Line     int       `json:"line,omitempty"`
+	Field    string    `json:"field,omitempty"`
+	Reason   string    `json:"reason"`
+	Raw      string    `json:"raw,omitempty"`
+}
+
+func refusals(in io.Reader, source string, fn func(refused) error) error {
+	lines := json.NewDecoder(bufio.NewReader(in))
+	for {
+		var r refused
+		if err := lines.Decode(&r); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		if source != "" && r.Source != source {
+			continue
+		}
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+}
