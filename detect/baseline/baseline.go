@@ -18,7 +18,8 @@
 // Apart from that, what a credential does from a network that it never used is counted on its own and
 // judged by floors, for the volume of a busy credential hides a thief: the floors are low when the
 // program is new to it too, and twice as high when it is not, for people travel with their machines.
-// The same is counted for the address, which may use many credentials.
+// The same is counted for the address, which may use many credentials. A credential that slept for a
+// month and wakes where it was never used, in a program it never used, is reported at its first event.
 //
 // # Order
 //
@@ -102,16 +103,19 @@ type Options struct {
 const (
 	UnusualVolume = "unusual_volume"
 	DeniedAccess  = "denied_access"
+	Dormant       = "dormant_credential"
 )
 
 const (
 	windowMinutes = 10
 	week          = 7 * 24
-	maxSources    = 64      // addresses and programs that are remembered of a credential
-	maxCustomers  = 10_000  // of one event
-	maxAmount     = 1 << 40 // of records or bytes that one event counts for
-	maxNamed      = 50      // ids a signal names
-	maxName       = 256     // bytes of a name in a signal
+	maxSources    = 64           // addresses and programs that are remembered of a credential
+	maxCustomers  = 10_000       // of one event
+	maxAmount     = 1 << 40      // of records or bytes that one event counts for
+	settled       = 28 * 24 * 60 // minutes after which an address is judged although its only credential does what it usually does
+	maxNamed      = 50           // ids a signal names
+	maxName       = 256          // bytes of a name in a signal
+	asleep        = 30 * 24 * 60 // minutes after which a credential that is used again has been asleep
 )
 
 func (o Options) withDefaults() Options {
@@ -190,13 +194,17 @@ func (d *Detector) Observe(e Event) []incident.Signal {
 		return nil
 	}
 	var involved [kinds]*live
-	first, weight := true, 0
+	first, weight, slept := true, 0, uint32(0)
 	f := facts(e)
 	for k, name := range [kinds]string{e.Credential, e.Actor, e.IP, e.Merchant, e.Endpoint} {
 		if name == "" {
 			continue
 		}
-		l := d.enter(Kind(k), hash(e.App, kindNames[k], name), f.minute, e.App)
+		key := hash(e.App, kindNames[k], name)
+		if known := d.s.Index[key]; known != nil && Kind(k) == Credential && f.minute > known.Minute {
+			slept = f.minute - known.Minute
+		}
+		l := d.enter(Kind(k), key, f.minute, e.App)
 		if f.minute <= l.E.Minute-windowMinutes {
 			if first {
 				d.s.Stats.Late++
@@ -219,11 +227,18 @@ func (d *Detector) Observe(e Event) []incident.Signal {
 			l.Stranger = 0
 		}
 		l.count(f)
+		if Kind(k) == Address {
+			l.with(e.Credential)
+		}
 		involved[k] = l
 	}
 	d.s.Stats.Seen++
 	d.sweep(f.minute)
-	return d.judge(e, involved)
+	out := d.judge(e, involved)
+	if slept >= asleep && weight == 2 && len(out) == 0 {
+		out = d.awake(e, involved, slept)
+	}
+	return out
 }
 
 // fact is an event in the form in which all of its entities count it.

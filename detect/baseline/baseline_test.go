@@ -318,3 +318,68 @@ func TestWhatSendersInventDoesNoHarm(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// promise: DET-2
+func TestACredentialThatSleptAndWakesElsewhereIsReportedAtOnce(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	at := start
+	use := func(credential, ip, agent string) []incident.Signal {
+		at = at.Add(time.Minute)
+		return d.Observe(baseline.Event{ID: at.String(), Time: at, App: "shop", Credential: credential, Merchant: "m_1", IP: ip, Agent: agent})
+	}
+	for range 5 {
+		for _, c := range []string{"tok_a", "tok_b", "tok_c", "tok_d"} {
+			if got := use(c, "198.51.100.7", "worker/1.4"); got != nil {
+				t.Fatalf("%v", got)
+			}
+		}
+		at = at.Add(24 * time.Hour)
+	}
+	at = at.Add(45 * 24 * time.Hour)
+	got := use("tok_a", "203.0.113.66", "curl/8.5")
+	if len(got) != 1 || got[0].Class != baseline.Dormant || got[0].Subject != "credential:tok_a" || got[0].Facets["ip"] != "203.0.113.66" || len(got[0].Events) != 1 ||
+		got[0].Sentence != "credential tok_a: used again after 46 days of silence, from where it was never used: 203.0.113.66, curl/8.5" {
+		t.Errorf("%+v", got)
+	}
+	for what, signals := range map[string][]incident.Signal{
+		"the same credential again":                         use("tok_a", "203.0.113.66", "curl/8.5"),
+		"another credential that the same address wakes":    use("tok_b", "203.0.113.66", "curl/8.5"),
+		"a credential that wakes at home":                   use("tok_c", "198.51.100.7", "worker/1.5"),
+		"a credential that wakes elsewhere in its program":  use("tok_d", "192.0.2.4", "worker/1.5"),
+		"a credential that is new and has not slept at all": use("tok_e", "192.0.2.9", "curl/8.5"),
+	} {
+		if len(signals) != 0 {
+			t.Errorf("%s: %v", what, signals)
+		}
+	}
+}
+
+// A machine is replaced. The new address takes over the work of its credential, of which it has no
+// past. An address of the same age that does as much without a credential is named.
+func TestAnAddressThatTakesOverTheWorkOfItsCredentialIsNotNamed(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	var found []incident.Signal
+	walk := func(at time.Time, credential, ip string, merchants int) {
+		for i := range merchants {
+			found = append(found, d.Observe(baseline.Event{ID: at.String() + ip + string(rune(i)), Time: at.Add(time.Duration(i) * 2 * time.Second), App: "shop", Credential: credential, Merchant: "m_" + string(rune('a'+i)), IP: ip, Agent: "worker/1"})...)
+		}
+	}
+	night := start
+	for i := range 20 {
+		walk(night, "tok_a", "198.51.100.7", 60)
+		if i >= 14 { // it has been at other work of the credential for days
+			walk(night.Add(5*time.Hour), "tok_a", "198.51.100.8", 2)
+			walk(night.Add(6*time.Hour), "", "198.51.100.9", 2)
+		}
+		night = night.Add(24 * time.Hour)
+	}
+	found = nil
+	walk(night, "tok_a", "198.51.100.8", 60)
+	if len(found) != 0 {
+		t.Errorf("the new machine is named: %v", found)
+	}
+	walk(night.Add(time.Hour), "", "198.51.100.9", 60)
+	if len(found) != 1 || found[0].Subject != "address:198.51.100.9" {
+		t.Errorf("an address that nobody vouches for: %v", found)
+	}
+}

@@ -102,6 +102,9 @@ func (d *Detector) judge(e Event, involved [kinds]*live) (out []incident.Signal)
 					}
 				}
 			}
+			if Kind(k) == Address && d.moved(involved, calm[Credential][class]) {
+				o.metrics = nil
+			}
 			if len(o.metrics) > 0 {
 				found[class] = append(found[class], o)
 			} else {
@@ -154,11 +157,45 @@ func (d *Detector) judge(e Event, involved [kinds]*live) (out []incident.Signal)
 	return out
 }
 
+// moved reports whether an address is new at the work of one credential that does what it usually does:
+// a machine was replaced, and knows nothing of the weekly report yet.
+func (d *Detector) moved(involved [kinds]*live, calm bool) bool {
+	c, a := involved[Credential], involved[Address]
+	return c != nil && calm && c.Bounds.Own && c.Stranger == 0 && !a.Mixed && a.E.Minute-a.E.First < settled
+}
+
+// awake reports a credential that slept and is now used by a stranger. An address that wakes one
+// after the other is one alarm.
+func (d *Detector) awake(e Event, involved [kinds]*live, slept uint32) []incident.Signal {
+	l := involved[Credential]
+	if a := involved[Address]; a != nil {
+		l = a
+	}
+	minute := uint32(e.Time.Unix() / 60)
+	classes := d.s.Alarms[l.E.Key]
+	a, running := classes[Dormant]
+	if !running {
+		a.Since = minute
+	}
+	a.Last = max(a.Last, minute)
+	if classes == nil {
+		classes = map[string]alarm{}
+		d.s.Alarms[l.E.Key] = classes
+	}
+	classes[Dormant] = a
+	if running || e.Historic {
+		return nil
+	}
+	s := d.signal(e, Dormant, over{l: involved[Credential], metrics: []Metric{Events}, strange: true, values: [metrics]int64{Events: 1}})
+	s.Sentence = fmt.Sprintf("credential %s: used again after %s of silence, from where it was never used: %s", short(e.Credential), count(int64(slept/(24*60)), "day"), strings.Join(involved[Credential].New, ", "))
+	return []incident.Signal{s}
+}
+
 // learn raises the peaks of the hour. While an alarm is active nothing is learned, so that an
 // attack does not become normal; after a day of it, it has.
 func (d *Detector) learn(e *entity, v [metrics]int64) {
-	for _, a := range d.s.Alarms[e.Key] {
-		if e.Minute < a.Since+24*60 {
+	for class, a := range d.s.Alarms[e.Key] {
+		if class != Dormant && e.Minute < a.Since+24*60 {
 			return
 		}
 	}

@@ -98,7 +98,16 @@ type live struct {
 	Recent   []string          // ids, at most maxNamed
 	New      []string          // addresses and programs that were not known, newest last
 	Stranger int               // how strange the event at hand is: 0, 1 or 2
+	Sole     uint64            // hash of the credential that all events of the window came with, 0 for none yet
+	Mixed    bool              // they came with several, or without
 	Bounds   bounds
+}
+
+// with notes the credential of an event at an address.
+func (l *live) with(credential string) {
+	h := hash(credential)
+	l.Mixed = l.Mixed || credential == "" || l.Sole != 0 && l.Sole != h
+	l.Sole = h
 }
 
 func (l *live) at(at uint32) *minute {
@@ -114,6 +123,9 @@ func (l *live) at(at uint32) *minute {
 // turn moves the window on to the newest minute of the entity.
 func (l *live) turn() {
 	l.Minutes = slices.DeleteFunc(l.Minutes, func(m minute) bool { return m.At+windowMinutes <= l.E.Minute })
+	if len(l.Minutes) == 0 { // what is named belongs to what is counted
+		l.Recent, l.New, l.Sole, l.Mixed = nil, nil, 0, false
+	}
 	l.All.reset()
 	l.Strange = nil
 	for i := range l.Minutes {
