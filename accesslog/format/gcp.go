@@ -55,6 +55,20 @@ func (d *Decoder) gcp(raw []byte) error {
 	a.text("resource_type", get(v, "resource", "type"))
 	a.text("severity", get(v, "severity"))
 	a.text("error", get(p, "status", "message"))
+	// Who was given which role; rules ask for roles of everybody and of owners.
+	if deltas := p.GetArray("serviceData", "policyDelta", "bindingDeltas"); len(deltas) > 0 {
+		list := d.arena.NewArray()
+		for i, delta := range deltas[:min(len(deltas), 20)] {
+			one := d.arena.NewObject()
+			for _, name := range []string{"action", "role", "member"} {
+				if s := get(delta, name); s != "" {
+					one.Set(name, d.arena.NewString(strings.ToValidUTF8(cut(s, MaxName), "\uFFFD")))
+				}
+			}
+			list.SetArrayItem(i, one)
+		}
+		a.value("bindings", list)
+	}
 	if e.IP == "" {
 		a.text("source", get(p, "requestMetadata", "callerIp"))
 	}

@@ -3,10 +3,16 @@ package format
 import (
 	"net/netip"
 	"strings"
+
+	"github.com/valyala/fastjson"
 )
 
-// cloudTrail reads one record of AWS CloudTrail as a cloud_audit event. Request parameters and
-// response elements are not kept: they are unbounded, and nobody has declared what in them is
+// named are the request parameters of a CloudTrail record that are kept: names of things of the
+// account, which rules ask for.
+var named = []string{"userName", "roleName", "groupName", "groupId", "policyArn", "bucketName", "secretId", "keyId", "instanceId", "trailName", "name"}
+
+// cloudTrail reads one record of AWS CloudTrail as a cloud_audit event. Other request parameters
+// and response elements are not kept: they are unbounded, and nobody has declared what in them is
 // personal.
 func (d *Decoder) cloudTrail(raw []byte) error {
 	v, err := d.parse(raw)
@@ -42,6 +48,21 @@ func (d *Decoder) cloudTrail(raw []byte) error {
 	a.text("type", get(v, "eventType"))
 	a.text("request", get(v, "requestID"))
 	a.text("error", get(v, "errorCode"))
+	a.text("identity", get(v, "userIdentity", "type"))
+	a.text("user", get(v, "userIdentity", "userName"))
+	a.text("mfa", get(v, "additionalEventData", "MFAUsed"))
+	var parameters *fastjson.Value
+	for _, name := range named {
+		if p := v.Get("requestParameters", name); p != nil && p.Type() == fastjson.TypeString {
+			if parameters == nil {
+				parameters = d.arena.NewObject()
+			}
+			parameters.Set(name, d.arena.NewString(strings.ToValidUTF8(cut(loose(p), MaxName), "\uFFFD")))
+		}
+	}
+	if parameters != nil {
+		a.value("parameters", parameters)
+	}
 	// Calls that the cloud makes for itself carry a name in the place of an address.
 	e.IP = address(get(v, "sourceIPAddress"))
 	if e.IP == "" {

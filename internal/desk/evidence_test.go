@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,10 +16,12 @@ import (
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain"
 	"github.com/tocsin-ir/tocsin/detect"
+	"github.com/tocsin-ir/tocsin/detect/sigma"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/notify"
+	"github.com/tocsin-ir/tocsin/rules"
 	"github.com/tocsin-ir/tocsin/scope"
 	"github.com/tocsin-ir/tocsin/verify"
 )
@@ -44,12 +47,26 @@ func onDisk(t *testing.T) (*site, *accesslog.Store) {
 	s := newSite(t, func(o *Options) {
 		o.Events, o.EventLog, o.FactLog, o.Disclosed = events, log, facts, events
 		o.Logs = Logs{Facts: facts, Events: log}
+		o.Detection = shipped(t)
 		o.Anchor = ledger.NewAnchorer(o.Store, facts).Pass
 		o.Scope = func(ctx context.Context, q scope.Query, so scope.Options) (scope.Result, error) {
 			return scope.Compute(ctx, events, q, so)
 		}
 	})
 	return s, events
+}
+
+// shipped are the rules that come with the program.
+func shipped(t *testing.T) (o detect.Options) {
+	t.Helper()
+	files, err := rules.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		o.Rules = append(o.Rules, sigma.File{Name: name, Data: files[name]})
+	}
+	return o
 }
 
 // attack is what the app's log says when one token reads the orders of many merchants.
@@ -149,6 +166,32 @@ logsource: {product: tocsin}
 	}
 	if after := board(); after != before {
 		t.Errorf("%d incidents, %d before", after, before)
+	}
+}
+
+// What a cloud's audit log says reaches the rules about it through the door, and opens the class that
+// the rule names where the policy lists no such signal.
+//
+// promise: DET-10
+func TestACloudAuditLogOpensAnIncident(t *testing.T) {
+	s, _ := onDisk(t)
+	s.start()
+	record := func(id, source, name, identity, more string) string {
+		return fmt.Sprintf(`{"eventVersion":"1.08","eventID":%q,"eventTime":%q,"eventSource":%q,"eventName":%q,"awsRegion":"us-east-1","recipientAccountId":"1","sourceIPAddress":"203.0.113.9","userAgent":"aws-cli","userIdentity":{"type":%q,"arn":"arn:aws:iam::1:user/eve","userName":"eve"}%s}`+"\n",
+			id, noon.Add(-time.Minute).Format(time.RFC3339), source, name, identity, more)
+	}
+	s.ingest("b1", record("e-1", "s3.amazonaws.com", "GetObject", "IAMUser", "")+
+		record("e-2", "iam.amazonaws.com", "CreateAccessKey", "IAMUser", `,"requestParameters":{"userName":"eve"}`)+
+		record("e-3", "iam.amazonaws.com", "CreateAccessKey", "IAMUser", `,"requestParameters":{"userName":"bob"}`))
+	s.quiet()
+	rows, err := s.Board(t.Context())
+	s.must(err)
+	if len(rows) != 1 {
+		t.Fatalf("%d incidents, want 1", len(rows))
+	}
+	sig := s.state("INC-1").Signals[0]
+	if sig.Class != "cloud_alert" || sig.Sentence != "arn:aws:iam::1:user/eve made an access key for bob" || !slices.Equal(sig.Events, []string{"e-3"}) {
+		t.Errorf("%+v", sig)
 	}
 }
 
