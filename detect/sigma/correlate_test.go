@@ -71,6 +71,8 @@ func correlation(body string) string {
 
 func user(name string) string { return fmt.Sprintf(`"user":%q`, name) }
 
+// promise: DET-2
+// promise: DET-8
 func TestCorrelations(t *testing.T) {
 	a, b := user("a"), user("b")
 	amount := func(u string, n any) string { return fmt.Sprintf(`%s,"bytes":%v`, u, n) }
@@ -187,6 +189,8 @@ func TestCorrelationsChain(t *testing.T) {
 
 // A cut at any event, with a snapshot and another engine, changes nothing; events that are given
 // again after it are not counted twice.
+//
+// promise: DET-2
 func TestARestartLeavesNoGapAndReportsNothingTwice(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 2))
 	var events []happening
@@ -298,6 +302,7 @@ func TestAnEventOfTheFutureIsOfItsArrival(t *testing.T) {
 	}
 }
 
+// promise: DET-2
 func TestADearRuleIsStoppedAndNamed(t *testing.T) {
 	dear := "title: Dear\nlogsource: {product: any}\ndetection: {s: {f|re: '(a|b|ab|ba)*c(x+x+)+y'}, condition: s}\n"
 	e := load(t, sigma.Options{Budget: 1}, dear, ruleOf("s: {f|startswith: ab}\ncondition: s"))

@@ -65,6 +65,7 @@ func TestABadRuleDoesNotKeepTheOthersFromRunning(t *testing.T) {
 	}
 }
 
+// promise: DET-10
 func TestRulesAreRoutedByTheirLogSource(t *testing.T) {
 	rule := func(source string) string {
 		return "title: '" + source + "'\nlogsource: {" + source + "}\ndetection: {s: {eventName|exists: true}, b: {c-ip|exists: true}, o: {eventType|exists: true}, condition: 1 of them}\n"
@@ -149,6 +150,7 @@ func TestPipelines(t *testing.T) {
 	}
 }
 
+// promise: DET-2
 func TestOneSentenceSaysWhy(t *testing.T) {
 	e := load(t, sigma.Options{Logsource: sigma.Logsource{Product: "app"}}, strings.Replace(chained, "level: high", "tocsin: {class: credential_exposure, says: 'somebody guessed the password of {user} from {ip}'}", 1),
 		"title: Root used\nlogsource: {product: app}\ndetection: {s: {actor.type: root, action: [a, b]}, f: {ok: true}, condition: s and not f}\n")

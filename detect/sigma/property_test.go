@@ -208,6 +208,7 @@ func sameAnswers(t *rapid.T) {
 	}
 }
 
+// promise: DET-10
 func TestTheSharedMatcherAnswersAsALoopOverRules(t *testing.T) {
 	rapid.Check(t, sameAnswers)
 }

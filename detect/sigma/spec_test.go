@@ -168,6 +168,7 @@ var cases = []struct {
 	{"a key that stands twice has both values", "s: {f: a}\ncondition: s", []string{`{"f":"b","f":"a"}`, `{"f":"a","f":"b"}`}, []string{`{"f":"b","f":"c"}`}},
 }
 
+// promise: DET-10
 func TestValuesMatchAsTheSpecificationSays(t *testing.T) {
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
