@@ -95,6 +95,8 @@ func choose(files []File, quiet bool) []File {
 // mergeOnce puts one file in the place of several. A crash before its commit leaves both the files
 // and what names them as they were.
 func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
+	t.merges.Lock()
+	defer t.merges.Unlock()
 	v := t.View()
 	defer v.Release()
 	t.mu.Lock()
@@ -113,8 +115,13 @@ func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
 		for i := range group {
 			gone[group[i].Name] = true
 		}
+		before := len(files)
 		files = slices.DeleteFunc(files, func(f File) bool { return gone[f.Name] })
-		return append(files, merged), nil
+		if before-len(files) != len(group) {
+			return nil, errors.New("table: files that were merged are not in the table any more")
+		}
+		files = append(files, merged)
+		return files, nil
 	})
 	return err == nil, err
 }

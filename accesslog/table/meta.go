@@ -155,6 +155,9 @@ func load(dir, origin string) (*metadata, error) {
 	if total := m.Snapshots[0].Summary["total-records"]; total != strconv.FormatInt(sumRows(files), 10) {
 		return nil, bad("manifests", errors.New("they do not name all rows"))
 	}
+	if sumRows(files) > m.index() {
+		return nil, bad("manifests", errors.New("they name more rows than the log has events"))
+	}
 	return m, nil
 }
 

@@ -35,9 +35,10 @@ type Table struct {
 	o   Options
 	log *slog.Logger
 
-	// flushes is held by the one that writes rows to files, commits while files change: in this
-	// order, and before mu.
+	// flushes is held by the one that writes rows to files, merges by the one that puts a file in the
+	// place of several, commits while files change: commits after either, and before mu.
 	flushes sync.Mutex
+	merges  sync.Mutex
 	commits sync.Mutex
 
 	mu     sync.Mutex

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -324,5 +325,32 @@ func TestAMovedFolderGoesOn(t *testing.T) {
 		if err := tab.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// promise: DET-1
+func TestMergesAtTheSameTimeDoNotDoubleAnything(t *testing.T) {
+	tab := openAt(t, t.TempDir(), Options{})
+	var n int64
+	for range 4 {
+		for range 2 * fanIn {
+			if err := tab.Append(t.Context(), n, rowsFrom(n+1, 200), n+200); err != nil {
+				t.Fatal(err)
+			}
+			n += 200
+			if err := tab.Flush(); err != nil { // which sends the merging of the background off, too
+				t.Fatal(err)
+			}
+		}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				if err := tab.Merge(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		same(t, tab, n)
 	}
 }
