@@ -184,6 +184,9 @@ func (r *ruling) judgeRound(j *judgement, recipient string, merchant bool, round
 		j.add(KindDutyRuledOut, body, whyNot(clk, verdict), name, now)
 	case (cur.State == DutyStopped && !(cur.Cause == "until" && until) || cur.State == DutyNot) && !no && clk.anchored && s.Status == StatusOpen:
 		body.Cause = "reopened"
+		if body.Due.Equal(cur.Due) {
+			body.AtOnce = cur.AtOnce // it was late by discovery, and the reason keeps saying so
+		}
 		if cur.State == DutyNot {
 			body.Cause = "no_longer_ruled_out"
 			if cur.Applies.IsZero() {

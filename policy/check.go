@@ -59,6 +59,9 @@ func (c *compiler) references() {
 
 // milestoneHint says which instant was most likely meant.
 func (c *compiler) milestoneHint(name string, all []string) string {
+	if slices.ContainsFunc(c.p.Events, func(e EventDecl) bool { return e.ID == name }) {
+		return "write applies: a duty for each " + name + " counts from it"
+	}
 	bare := strings.ToLower(name)
 	if meant := otherMilestones[bare]; meant != "" {
 		if bare == "incident" || bare == "report" { // what is decided of it

@@ -343,15 +343,19 @@ func (d Duty) approval() string {
 // escalation says who is called when a duty is still unmet, in the order of time.
 func (d Duty) escalation() string {
 	var parts []string
+	point := "the limit"
+	if !d.Limited() && d.aimed() && (d.Every == nil || d.Every.Period == "") { // the engine counts from the target where there is no limit
+		point = "the time we aim for"
+	}
 	for i, e := range d.Late {
 		at := e.After
-		when := "at the limit"
+		when := "at " + point
 		switch {
 		case at.N < 0:
 			at.N = -at.N
-			when = at.Words() + " before the limit"
+			when = at.Words() + " before " + point
 		case at.N > 0:
-			when = at.Words() + " after the limit"
+			when = at.Words() + " after " + point
 		}
 		who := "the " + spaced(e.Role)
 		if i > 0 && d.Late[i-1].Role == e.Role {

@@ -282,7 +282,9 @@ func contentList(items []string) []string {
 func lateList(d Duty) []string {
 	out := make([]string, len(d.Late))
 	for i, e := range d.Late {
-		out[i] = strings.TrimPrefix(Duty{Late: []Escalation{e}}.escalation(), "if it is not done yet, we call ")
+		one := d
+		one.Late = []Escalation{e}
+		out[i] = strings.TrimPrefix(one.escalation(), "if it is not done yet, we call ")
 	}
 	return out
 }

@@ -15,6 +15,7 @@ import (
 func (c *compiler) lint() {
 	c.unread()
 	c.neverMissed()
+	c.neverCalled()
 	c.contradictory()
 	c.phasesReached()
 	c.beforeGate()
@@ -176,6 +177,20 @@ func (c *compiler) neverMissed() {
 			}
 		}
 	}
+}
+
+// neverCalled warns of people who are to be called at a limit that no clock of the duty has.
+func (c *compiler) neverCalled() {
+	for _, d := range c.p.Duties {
+		if len(d.Late) > 0 && len(d.Due) > 0 && !d.Limited() && !d.aimed() && (d.Every == nil || d.Every.Period == "") {
+			c.warnf(d.Pos, "never-called", "give it a limit, such as 2d after detected, or a target: promptly after detected", "late calls nobody: no clock of %s has a limit or a target to count from", d.ID)
+		}
+	}
+}
+
+// aimed reports whether a duty has a target.
+func (d *Duty) aimed() bool {
+	return d.Every != nil && d.Every.Span.Target != nil || slices.ContainsFunc(d.Due, func(k Clock) bool { return k.Span.Target != nil })
 }
 
 // Limited reports whether a duty can be missed.

@@ -3,6 +3,7 @@ package policy
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/calendar"
@@ -25,6 +26,8 @@ var otherMilestones = map[string]string{
 var otherLengths = map[string]string{
 	"immediately": "promptly", "asap": "promptly", "as soon as possible": "promptly", "as soon as practicable": "promptly", "as soon as we can": "promptly", "at once": "promptly",
 	"without undue delay": "promptly", "without unreasonable delay": "promptly", "without delay": "promptly", "quickly": "promptly", "urgently": "promptly", "prompt": "promptly",
+	"next business day": "1 business d", "the next business day": "1 business d", "next working day": "1 business d", "the next working day": "1 business d", "next day": "1d", "the next day": "1d",
+	"few hours": "2h..4h", "a few hours": "2h..4h", "some hours": "2h..4h", "several hours": "2h..4h", "few days": "2d..4d", "a few days": "2d..4d", "several days": "2d..4d",
 }
 
 var otherPeriods = map[string]string{
@@ -32,7 +35,11 @@ var otherPeriods = map[string]string{
 	"every quarter": "quarter", "each quarter": "quarter", "monthly": "month", "once a month": "month", "every month": "month", "each month": "month", "weekly": "week", "once a week": "week", "every week": "week",
 	"daily": "day", "once a day": "day", "every day": "day", "hourly": "1h", "twice a year": "6mo", "twice yearly": "6mo", "half-yearly": "6mo", "semi-annually": "6mo", "semiannually": "6mo", "biannually": "6mo",
 	"regularly": "month", "fortnightly": "2w", "every two weeks": "2w",
+	"monday": "week", "tuesday": "week", "wednesday": "week", "thursday": "week", "friday": "week", "saturday": "week", "sunday": "week",
 }
+
+// noClock are words in a cell of a table for a duty that is not due at its level.
+var noClock = []string{"no", "n/a", "na", "never", "not due", "not applicable", "not required", "nothing", "nil", "-", "–", "—"}
 
 // otherSources are words for a clock that somebody else sets.
 var otherSources = regexp.MustCompile(`^(?:per|as per|under|by|as|according to|as required by|where required by|in line with|subject to) (?:the |applicable |our |your )*(law|laws|regulation|regulations|gdpr|hipaa|ccpa|nis2|dora|statute|contract|agreement|dpa|baa|contracts)$`)
@@ -52,6 +59,7 @@ var (
 	startWords   = regexp.MustCompile(` (?:of|from|since|following|upon|on|post) `)
 	endForm      = regexp.MustCompile(`^(?:by |before |at )?(?:the )?end of (?:the )?(day|week|month|quarter|year) (?:after|of|following|from) (?:the )?(.+)$`)
 	numberUnit   = regexp.MustCompile(`^(\d+)([a-z]+)$`)
+	hoursMinutes = regexp.MustCompile(`^(\d{1,4}) ?(?:h|hrs?|hours?) ?(?:and )?(\d{1,4}) ?(?:m|min|mins|minutes?)$`)
 	rangeForm    = regexp.MustCompile(`^(?:between )?(.+?) ?(?:-|–|—| to | and |\.\.) ?(.+)$`)
 	articles     = regexp.MustCompile(`\b(?:the|an|its|our|of it|being|is|has been|was|incident) `)
 )
@@ -162,6 +170,11 @@ func lengthMeant(s string) string {
 	if l := oneLength(s, ""); l != "" {
 		return l
 	}
+	if m := hoursMinutes.FindStringSubmatch(s); m != nil { // 1h30min
+		hours, _ := strconv.Atoi(m[1])
+		minutes, _ := strconv.Atoi(m[2])
+		return strconv.Itoa(60*hours+minutes) + "min"
+	}
 	m := rangeForm.FindStringSubmatch(s)
 	if m == nil {
 		return ""
@@ -218,6 +231,9 @@ func oneLength(s, unit string) string {
 // periodMeant is what a text behind every most likely means; "" where that cannot be told.
 func periodMeant(s string) string {
 	s = strings.ToLower(strings.Join(strings.Fields(s), " "))
+	if p := otherPeriods[strings.TrimPrefix(s, "every ")]; p != "" {
+		return p
+	}
 	if p := otherPeriods[s]; p != "" {
 		return p
 	}
@@ -247,6 +263,24 @@ var otherKeys = map[string]map[string]string{
 	"a fact":  {"question": "write ask", "means": "write say", "who": "write by", "role": "write by", "options": "write values", "choices": "write values", "default": "write presume; the engine never assumes"},
 	"a party": {"email": "write address: security@example.com", "channel": "write via", "addresses": "write address", "means": "write name"},
 	"a gate":  {"require": "write need", "requires": "write need", "approve": "write sign", "signed_by": "write sign", "guard": "write guards", "for": "write guards", "if": "write when", "until": "write need for what must be so, and sign for who must agree"},
+}
+
+// oneOnly are texts that authors write as a list, and what says it.
+var oneOnly = map[string]string{
+	"a duty: who":        "one role answers for a duty; another is its backup, or has a duty of its own",
+	"a duty: to":         "write a duty for each: each party has its own clock",
+	"a duty: do":         "write a duty for each thing that is done",
+	"a gate: guards":     "write a gate for each",
+	"a fact: by":         "one role is asked; another is its backup",
+	"a duty: when":       "write one condition: a && b",
+	"a duty: unless":     "write one condition: a || b",
+	"a duty: every":      "write a duty for each",
+	"a duty: task":       "write a duty for each task",
+	"a duty: until":      "write until: resolved or dismissed",
+	"a phase: until":     "write until: confirmed or dismissed",
+	"a table: by":        "a table goes by one thing; a duty may be filled by one table",
+	"a class: means":     "write one sentence",
+	"a milestone: means": "write one sentence",
 }
 
 // truthMeant says what to write for an answer that is no truth value of YAML 1.2.

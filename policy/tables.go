@@ -266,8 +266,11 @@ func (c *compiler) celled(d *Duty, own []Clock, t text) []Clock {
 		}
 		return []Clock{k}
 	}
-	k := Clock{}
+	k, said := Clock{}, len(c.diags)
 	if !c.span(t, t.s, &k) {
+		if hint := cellMeant(t.s); hint != "" && len(c.diags) > said && !strings.HasPrefix(c.diags[len(c.diags)-1].Hint, "did you mean") {
+			c.diags[len(c.diags)-1].Hint = hint
+		}
 		return nil
 	}
 	if len(own) == 0 {
@@ -294,6 +297,18 @@ func (c *compiler) celled(d *Duty, own []Clock, t text) []Clock {
 	return out
 }
 
+// cellMeant says what to write for a cell that is no length; "" where that cannot be told.
+func cellMeant(s string) string {
+	s = strings.ToLower(strings.Join(strings.Fields(s), " "))
+	if slices.Contains(noClock, s) {
+		return "write none: not due at this level"
+	}
+	if meant := lengthMeant(leadingWords.ReplaceAllString(s, "")); meant != "" {
+		return "write " + meant
+	}
+	return ""
+}
+
 // recur puts a cell into the cadence of a duty.
 func (c *compiler) recur(d *Duty, cl cell, every text, from Cell) bool {
 	out := CadenceCell{Cell: from}
@@ -302,6 +317,9 @@ func (c *compiler) recur(d *Duty, cl cell, every text, from Cell) bool {
 	} else {
 		own := c.cadence(every)
 		if own == nil {
+			if slices.Contains(noClock, strings.ToLower(strings.TrimSpace(every.s))) && len(c.diags) > 0 {
+				c.diags[len(c.diags)-1].Hint = "write none: not due at this level"
+			}
 			return false
 		}
 		out.Span = own.Span

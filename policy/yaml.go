@@ -480,6 +480,9 @@ func (r *reader) text(n *yaml.Node, what string) (t text, ok bool) {
 		if n != nil && n.Style&yaml.FlowStyle != 0 {
 			hint = "a text that begins with [ or { needs quotes"
 		}
+		if h := oneOnly[what]; h != "" && n != nil && n.Kind == yaml.SequenceNode {
+			hint = h
+		}
 		r.errorf(pos, "wrong-type", hint, "%s is a text; this is %s", what, kindOf(n))
 		return text{pos: pos}, false
 	}
