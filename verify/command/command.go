@@ -28,7 +28,8 @@ const (
 	exitUsage = 2
 )
 
-const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FILE]... [--json] FILE
+const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FILE]...
+                     [--json] FILE
 
   FILE          the export of an incident, or the proof of one event
   --key FILE    verifier key of the facts log, or both keys, one a line (as in
