@@ -383,3 +383,34 @@ func TestAnAddressThatTakesOverTheWorkOfItsCredentialIsNotNamed(t *testing.T) {
 		t.Errorf("an address that nobody vouches for: %v", found)
 	}
 }
+
+// Somebody who first makes a noise with other credentials, from the same address and as the same actor,
+// must not hide what the stolen one does.
+//
+// promise: DET-3
+func TestDecoysFromOneAddressDoNotHideTheThief(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	at, subjects := start, map[string]int{}
+	for c := range 20 {
+		for i := range 130 {
+			e := event(at, i, "c")
+			e.Credential, e.Actor, e.IP = fmt.Sprintf("decoy_%d", c), "svc", "203.0.113.9"
+			if c == 19 {
+				e.Credential = "tok_thief"
+			}
+			e.ID = fmt.Sprint(c, "-", i)
+			at = at.Add(100 * time.Millisecond)
+			for _, s := range d.Observe(e) {
+				subjects[s.Subject]++
+			}
+		}
+	}
+	if subjects["credential:tok_thief"] != 1 {
+		t.Errorf("the thief is named %d times: %v", subjects["credential:tok_thief"], subjects)
+	}
+	for subject, n := range subjects {
+		if n != 1 {
+			t.Errorf("%s is reported %d times", subject, n)
+		}
+	}
+}

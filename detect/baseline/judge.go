@@ -114,6 +114,10 @@ func (d *Detector) judge(e Event, involved [kinds]*live) (out []incident.Signal)
 		d.learn(l.E, v)
 	}
 	minute := uint32(e.Time.Unix() / 60)
+	credential := uint64(0)
+	if l := involved[Credential]; l != nil {
+		credential = l.E.Key
+	}
 	for class, name := range [2]string{UnusualVolume, DeniedAccess} {
 		running := false
 		for k, l := range involved {
@@ -125,8 +129,9 @@ func (d *Detector) judge(e Event, involved [kinds]*live) (out []incident.Signal)
 					delete(d.s.Alarms[l.E.Key], name)
 					continue
 				}
-				// What a merchant or an endpoint sees does not excuse the next credential.
-				running = running || Kind(k) <= Address
+				// What a merchant or an endpoint sees does not excuse the next credential, and what an actor or
+				// an address did with one credential does not excuse what another does: decoys would hide a thief.
+				running = running || Kind(k) <= Address && (Kind(k) == Credential || credential == 0 || a.For == credential || calm[Credential][class])
 			}
 		}
 		if len(found[class]) == 0 || e.Historic {
@@ -141,7 +146,7 @@ func (d *Detector) judge(e Event, involved [kinds]*live) (out []incident.Signal)
 				report = false // the merchant's own alarm goes on
 			}
 			if !ok {
-				a.Since = minute
+				a.Since, a.For = minute, credential
 			}
 			a.Last = max(a.Last, minute)
 			if classes == nil {

@@ -24,8 +24,12 @@ type group struct {
 	Count int
 }
 
-// alarm is a class that was reported and has not calmed down, in Unix minutes.
-type alarm struct{ Since, Last uint32 }
+// alarm is a class that was reported and has not calmed down, in Unix minutes, and the credential whose
+// event began it, zero for none.
+type alarm struct {
+	Since, Last uint32
+	For         uint64
+}
 
 // known are the addresses and programs of a credential.
 type known struct{ Networks, Programs map[uint64]span }
