@@ -205,7 +205,7 @@ func (d *Detector) Observe(e Event) []incident.Signal {
 			slept = f.minute - known.Minute
 		}
 		l := d.enter(Kind(k), key, f.minute, e.App)
-		if f.minute <= l.E.Minute-windowMinutes {
+		if f.minute+windowMinutes <= l.E.Minute {
 			if first {
 				d.s.Stats.Late++
 				return nil

@@ -414,3 +414,18 @@ func TestDecoysFromOneAddressDoNotHideTheThief(t *testing.T) {
 		}
 	}
 }
+
+// A sender may date events as it likes: the first minutes of 1970 are judged as any others.
+//
+// promise: DET-3
+func TestTheFirstMinutesOfTheClockAreJudgedAsAnyOthers(t *testing.T) {
+	d := baseline.New(baseline.Options{})
+	at := time.Unix(2, 0).UTC()
+	var found []incident.Signal
+	for i := range 130 {
+		found = append(found, d.Observe(event(at, i, "c"))...)
+	}
+	if len(found) != 1 || d.Stats().Late != 0 {
+		t.Errorf("%d signals, %d events counted as late", len(found), d.Stats().Late)
+	}
+}
