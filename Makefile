@@ -14,7 +14,7 @@ APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|
 help:
 	@printf '%s\n' \
 	  'make drill      build, then play a breach from first event to published review (about a minute)' \
-	  'make test       everything that has to hold before a change lands (about 12 minutes on two cores)' \
+	  'make test       everything that has to hold before a change lands (about a quarter of an hour on two cores)' \
 	  'make check      its quick part: format, vet, staticcheck, generated files' \
 	  'make unit       the tests without the race detector and without whole drills' \
 	  'make build      leaves bin/tocsin, bin/tocsin-query (the column engine) and bin/tocsin-verify' \
