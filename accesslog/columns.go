@@ -10,7 +10,6 @@ import (
 
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 	"github.com/tocsin-ir/tocsin/accesslog/table"
-	"github.com/tocsin-ir/tocsin/leaf"
 )
 
 const (
@@ -195,7 +194,7 @@ func (s *Store) leavesFrom(ctx context.Context, c *collecting) error {
 			return nil
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("accesslog: a leaf of the event log: %w", err)
 		}
 		for i, canonical := range o.events {
 			if err := c.take(int64(header.First)+int64(i), canonical); err != nil {
@@ -211,24 +210,6 @@ func (s *Store) leavesFrom(ctx context.Context, c *collecting) error {
 		err = nil
 	}
 	return err
-}
-
-// unseal opens a leaf. fs.ErrNotExist when the key of its day was destroyed.
-func (s *Store) unseal(stored []byte) (*opened, leaf.Header, error) {
-	h, _, err := leaf.Parse(stored)
-	if err != nil {
-		return nil, h, fmt.Errorf("accesslog: a leaf of the event log: %w", err)
-	}
-	find := s.o.Keys.Key
-	if k, ok := s.o.Keys.(looker); ok {
-		find = k.Lookup
-	}
-	key, err := find("epoch", h.Epoch)
-	if err != nil {
-		return nil, h, fmt.Errorf("accesslog: epoch key: %w", err)
-	}
-	o, err := openLeaf(stored, key)
-	return o, h, err
 }
 
 // repeatedIn are the positions of events that the table found to have come before: they stand in
@@ -301,12 +282,7 @@ func (s *Store) View(ctx context.Context, upTo int64) (v *table.View, ok bool) {
 	if !s.o.ReadOnly {
 		wait, cancel := context.WithTimeout(ctx, tablePatience)
 		defer cancel()
-		stop := context.AfterFunc(wait, func() {
-			s.mu.Lock()
-			defer s.mu.Unlock()
-			s.cond.Broadcast()
-		})
-		defer stop()
+		defer s.wokenBy(wait)()
 		nudge(s.tabling)
 		s.mu.Lock()
 		for (!s.verified || s.columns.UpTo() < upTo) && wait.Err() == nil && !s.closed {
@@ -334,12 +310,7 @@ func (s *Store) RebuildTable(ctx context.Context) (rows int64, err error) {
 		return 0, err
 	}
 	want := s.Acked()
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.cond.Broadcast()
-	})
-	defer stop()
+	defer s.wokenBy(ctx)()
 	s.mu.Lock()
 	for s.columns.UpTo() < want && ctx.Err() == nil && !s.closed && s.behind == nil {
 		s.cond.Wait()

@@ -172,22 +172,30 @@ func (s *Store) open(ctx context.Context, index uint64) (Leaf, *opened, error) {
 	if err != nil {
 		return l, nil, err
 	}
-	h, _, err := leaf.Parse(l.Stored)
+	o, h, err := s.unseal(l.Stored)
+	if h.Last > 0 {
+		l.Of = h.Events()
+	}
 	if err != nil {
 		return l, nil, fmt.Errorf("accesslog: leaf %d: %w", index, err)
 	}
-	l.Of = h.Events()
+	return l, o, nil
+}
+
+// unseal opens a leaf. fs.ErrNotExist when the key of its day was destroyed.
+func (s *Store) unseal(stored []byte) (*opened, leaf.Header, error) {
+	h, _, err := leaf.Parse(stored)
+	if err != nil {
+		return nil, h, err
+	}
 	find := s.o.Keys.Key
 	if k, ok := s.o.Keys.(looker); ok {
 		find = k.Lookup
 	}
 	key, err := find("epoch", h.Epoch)
 	if err != nil {
-		return l, nil, fmt.Errorf("accesslog: epoch key of leaf %d: %w", index, err)
+		return nil, h, fmt.Errorf("epoch key: %w", err)
 	}
-	o, err := openLeaf(l.Stored, key)
-	if err != nil {
-		return l, nil, fmt.Errorf("accesslog: leaf %d: %w", index, err)
-	}
-	return l, o, nil
+	o, err := openLeaf(stored, key)
+	return o, h, err
 }

@@ -293,12 +293,7 @@ func (s *Store) mark(ctx context.Context, indexes []uint64, headers []leaf.Heade
 // a signed checkpoint that covers them with the number of leaves it covers. The first size leaves
 // of the log are what a scope is then defined on.
 func (s *Store) Sealed(ctx context.Context) (note []byte, size uint64, err error) {
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.cond.Broadcast()
-	})
-	defer stop()
+	defer s.wokenBy(ctx)()
 	s.mu.Lock()
 	want := s.acked
 	for (s.sealed < want || s.fed < want) && !s.o.ReadOnly {

@@ -397,6 +397,15 @@ func (s *Store) tell(acked int64) {
 	}
 }
 
+// wokenBy wakes those who wait on cond when ctx is done. The function it returns ends that.
+func (s *Store) wokenBy(ctx context.Context) func() bool {
+	return context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.cond.Broadcast()
+	})
+}
+
 // caughtUp waits until the table has what was acknowledged before the call, but no longer than a
 // while: under a flood a question about the past is not kept waiting for it.
 func (s *Store) caughtUp(ctx context.Context) {
@@ -405,12 +414,7 @@ func (s *Store) caughtUp(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tablePatience)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.cond.Broadcast()
-	})
-	defer stop()
+	defer s.wokenBy(ctx)()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for want := s.acked; s.fed < want && ctx.Err() == nil && s.behind == nil && !s.closed; {

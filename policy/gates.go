@@ -158,6 +158,10 @@ func (c *compiler) phases(f fields) {
 	var all []entry
 	if node.Kind == yaml.SequenceNode {
 		for _, item := range node.Content {
+			if name, bare := bareItem(item, "title", "until", "tasks", "says", "promise"); bare {
+				c.errorf(nodePos(item), "wrong-type", "write - "+name+": { title: …, until: … }", "a phase stands under its own name")
+				continue
+			}
 			all = append(all, c.named(item, "an item of phases", "a phase")...)
 		}
 	} else {
@@ -189,6 +193,31 @@ func (c *compiler) phases(f fields) {
 		c.ids["phase "+ph.ID] = rule{"phase", ph.Promise, e.pos}
 		c.p.Phases = append(c.p.Phases, ph)
 	}
+}
+
+// bareItem reports whether an item of a list has the keys of a thing where its name should stand, and
+// the name that it most likely has.
+func bareItem(item *yaml.Node, keys ...string) (name string, bare bool) {
+	name = "recovery"
+	n := deref(item)
+	if n == nil || n.Kind != yaml.MappingNode {
+		return name, false
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i].Value, deref(n.Content[i+1])
+		if val == nil || val.Kind == yaml.MappingNode {
+			continue
+		}
+		switch {
+		case key == "id" || key == "name":
+			if bare = true; idForm.MatchString(val.Value) {
+				name = val.Value
+			}
+		case slices.Contains(keys, key):
+			bare = true
+		}
+	}
+	return name, bare
 }
 
 // settings reads what a check is told: a mapping of texts, or one text, which names a file.

@@ -55,13 +55,14 @@ var unitWords = map[string]string{
 }
 
 var (
-	leadingWords = regexp.MustCompile(`^(?:within|in|no later than|not later than|at the latest|at most|up to|max|maximum|every|each) `)
-	startWords   = regexp.MustCompile(` (?:of|from|since|following|upon|on|post) `)
-	endForm      = regexp.MustCompile(`^(?:by |before |at )?(?:the )?end of (?:the )?(day|week|month|quarter|year) (?:after|of|following|from) (?:the )?(.+)$`)
-	numberUnit   = regexp.MustCompile(`^(\d+)([a-z]+)$`)
-	hoursMinutes = regexp.MustCompile(`^(\d{1,4}) ?(?:h|hrs?|hours?) ?(?:and )?(\d{1,4}) ?(?:m|min|mins|minutes?)$`)
-	rangeForm    = regexp.MustCompile(`^(?:between )?(.+?) ?(?:-|–|—| to | and |\.\.) ?(.+)$`)
-	articles     = regexp.MustCompile(`\b(?:the|an|its|our|of it|being|is|has been|was|incident) `)
+	leadingWords  = regexp.MustCompile(`^(?:within|in|no later than|not later than|at the latest|at most|up to|max|maximum|every|each) `)
+	startWords    = regexp.MustCompile(` (?:of|from|since|following|upon|on|post) `)
+	endForm       = regexp.MustCompile(`^(?:by |before |at )?(?:the )?end of (?:the )?(day|week|month|quarter|year) (?:after|of|following|from) (?:the )?(.+)$`)
+	numberUnit    = regexp.MustCompile(`^(\d+)([a-z]+)$`)
+	hoursMinutes  = regexp.MustCompile(`^(\d{1,4}) ?(?:h|hrs?|hours?) ?(?:and )?(\d{1,4}) ?(?:m|min|mins|minutes?)$`)
+	rangeForm     = regexp.MustCompile(`^(?:between )?(.+?) ?(?:-|–|—| to | and |\.\.) ?(.+)$`)
+	severalClocks = regexp.MustCompile(` (?:or|and) |[;,] ?`)
+	articles      = regexp.MustCompile(`\b(?:the|an|its|our|of it|being|is|has been|was|incident) `)
 )
 
 // reworded is what a text that is no clock most likely means, as the language writes it; "" where
@@ -129,7 +130,7 @@ func reworded(s string, known func(instant string) bool) string {
 // clocksMeant is the list that "72h after confirmed or 5d after detected" means; "" for a text that is
 // not several clocks.
 func clocksMeant(s string, known func(string) bool) string {
-	parts := regexp.MustCompile(` (?:or|and) |[;,] ?`).Split(s, 4)
+	parts := severalClocks.Split(s, 4)
 	if len(parts) < 2 {
 		return ""
 	}
@@ -152,6 +153,9 @@ func clocksMeant(s string, known func(string) bool) string {
 // instantMeant is the milestone that a sentence such as "the incident is over" means.
 func instantMeant(s string) string {
 	words := strings.Fields(strings.ToLower(s))
+	if len(words) == 0 {
+		return ""
+	}
 	last := words[len(words)-1]
 	if m := otherMilestones[last]; m != "" && last != "incident" {
 		return m

@@ -52,7 +52,6 @@ type Table struct {
 	number int64 // of the next file
 	pins   map[string]int
 	doomed map[string]bool
-	failed error
 	anew   string // why it was begun anew
 	closed bool
 
@@ -358,9 +357,6 @@ func (t *Table) flushLoop(ctx context.Context) {
 		}
 		if n >= t.o.FlushRows || n > 0 && wait <= 0 {
 			err := t.Flush()
-			t.mu.Lock()
-			t.failed = err
-			t.mu.Unlock()
 			if err == nil {
 				continue
 			}

@@ -36,7 +36,7 @@ func serve(c config, in io.Reader, out io.Writer) error {
 	r := bufio.NewReaderSize(in, 1<<16)
 	w := bufio.NewWriterSize(out, 1<<16)
 	for {
-		line, err := readLine(r)
+		line, err := ask.ReadLine(r, ask.MaxQuestion)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -48,29 +48,13 @@ func serve(c config, in io.Reader, out io.Writer) error {
 		if err := json.Unmarshal(line, &q); err != nil {
 			a.Error = "the question is not one"
 		} else if a, err = count(ctx, conn, &q); err != nil {
-			a = &ask.Answer{Error: oneLine(err), Unavailable: errors.Is(err, ask.ErrUnavailable)}
+			a = &ask.Answer{Error: oneLine(err)}
 		}
 		if err := json.NewEncoder(w).Encode(a); err != nil {
 			return err
 		}
 		if err := w.Flush(); err != nil {
 			return err
-		}
-	}
-}
-
-func readLine(r *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		part, err := r.ReadSlice('\n')
-		if line = append(line, part...); len(line) > ask.MaxQuestion {
-			return nil, fmt.Errorf("a question of more than %d bytes", ask.MaxQuestion)
-		}
-		if err == nil {
-			return line, nil
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			return nil, err
 		}
 	}
 }

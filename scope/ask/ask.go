@@ -39,12 +39,11 @@ type Question struct {
 
 // Answer is what it counted.
 type Answer struct {
-	Error       string           `json:"error,omitempty"`
-	Unavailable bool             `json:"unavailable,omitempty"` // the error is ErrUnavailable
-	Parts       []Part           `json:"parts"`
-	Customers   map[string]int64 `json:"customers"` // distinct, by merchant
-	In          []Pair           `json:"in"`
-	Out         []Pair           `json:"out"`
+	Error     string           `json:"error,omitempty"` // why it could not: whoever asked counts in another way
+	Parts     []Part           `json:"parts"`
+	Customers map[string]int64 `json:"customers"` // distinct, by merchant
+	In        []Pair           `json:"in"`
+	Out       []Pair           `json:"out"`
 }
 
 // Part is what events of one merchant, store and list of data types add up to.

@@ -48,11 +48,10 @@ type Engine struct {
 }
 
 type child struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	out   *bufio.Reader
-	said  *tail
-	ended chan struct{}
+	cmd  *exec.Cmd
+	in   io.WriteCloser
+	out  *bufio.Reader
+	said *tail
 }
 
 // New returns an engine; nothing is started yet.
@@ -121,8 +120,6 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	case err != nil:
 		e.o.Logger.Warn("the child that counts ended", "error", err, "said", c.said.String())
 		return nil, fmt.Errorf("%w: the child ended: %w", ErrUnavailable, err)
-	case answer.Unavailable:
-		return nil, fmt.Errorf("%w: %s", ErrUnavailable, answer.Error)
 	case answer.Error != "":
 		return nil, fmt.Errorf("%w: %s", ErrUnavailable, answer.Error)
 	}
@@ -133,7 +130,7 @@ func (c *child) ask(line []byte) (*Answer, error) {
 	if _, err := c.in.Write(line); err != nil {
 		return nil, err
 	}
-	text, err := readLine(c.out, MaxAnswer)
+	text, err := ReadLine(c.out, MaxAnswer)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +138,8 @@ func (c *child) ask(line []byte) (*Answer, error) {
 	return &a, json.Unmarshal(text, &a)
 }
 
-// readLine reads a line of at most so many bytes.
-func readLine(r *bufio.Reader, most int) ([]byte, error) {
+// ReadLine reads a line of at most so many bytes.
+func ReadLine(r *bufio.Reader, most int) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := r.ReadSlice('\n')
@@ -180,7 +177,7 @@ func (e *Engine) start() (*child, error) {
 		"--memory", strconv.Itoa(e.o.Memory), "--threads", strconv.Itoa(e.o.Threads))...)
 	cmd.Env = append([]string{}, e.o.Env...) // no secret of ours is in its environment
 	cmd.Dir = e.o.Dir
-	c := &child{cmd: cmd, said: &tail{}, ended: make(chan struct{})}
+	c := &child{cmd: cmd, said: &tail{}}
 	cmd.Stderr = c.said
 	var err error
 	if c.in, err = cmd.StdinPipe(); err != nil {
