@@ -26,14 +26,7 @@ func logged(t *testing.T) (a *App, responder *client.Client, token client.Token,
 	t.Helper()
 	a, _ = start(t, Options{Dir: folder(t, "production", configuration)})
 	responder, token = member(t, a, "omar", "responder")
-	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "pickandpack")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ingest, err := client.New(a.URL(), client.WithToken(key), client.WithTries(1, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ingest := sender(t, a)
 	for batch := range 3 {
 		var body bytes.Buffer
 		for i := range 5 {
@@ -55,6 +48,20 @@ func logged(t *testing.T) (a *App, responder *client.Client, token client.Token,
 		}
 	}
 	return a, responder, token, since
+}
+
+// sender is an application with an ingest key.
+func sender(t *testing.T, a *App) *client.Client {
+	t.Helper()
+	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "pickandpack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(a.URL(), client.WithToken(key), client.WithTries(1, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 // promise: INV-3
@@ -195,14 +202,7 @@ func TestAnybodysToolsCanFollowTheLogs(t *testing.T) {
 func TestWhatWasRefusedCanBeReadMendedAndSentAgain(t *testing.T) {
 	a, _ := start(t, Options{Dir: folder(t, "production", configuration)})
 	owner, _ := member(t, a, "lena", "owner")
-	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "pickandpack")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ingest, err := client.New(a.URL(), client.WithToken(key), client.WithTries(1, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ingest := sender(t, a)
 	const bad = `{"id":"e-1","time":"yesterday","kind":"pii_access","actor":{"type":"service","id":"w"},"action":"read","merchant":"m_1"}`
 	got, err := ingest.Ingest(t.Context(), "b", "native", []byte(bad+"\n"))
 	if err != nil || got.Accepted != 0 || len(got.Rejected) != 1 {

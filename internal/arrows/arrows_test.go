@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"internal/desk"},
 	{"contain/*", "notify/*", "probe", "review", "policy/paper", "policy/starter", "evidence", "scenarios", "policies", "regimes"},
 	{"contain", "notify", "review/pdf"},
-	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "scope"},
+	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "internal/rulefiles", "scope"},
 	{"internal/runner"},
 	{"accesslog", "org", "ledger"},
 	{"accesslog/mapping"},

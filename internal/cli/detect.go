@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +13,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/accesslog/format"
 	"github.com/tocsin-ir/tocsin/detect/sigma"
+	"github.com/tocsin-ir/tocsin/internal/rulefiles"
 )
 
 // The commands of detection read files and need no server, but for backtest, which reads its log.
@@ -73,26 +72,11 @@ func (f *ruleFlags) load(paths []string) (*sigma.Engine, []*sigma.Problem, int, 
 func ruleFiles(paths []string) ([]sigma.File, error) {
 	var out []sigma.File
 	for _, root := range paths {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			if ext := strings.ToLower(filepath.Ext(path)); path != root && ext != ".yml" && ext != ".yaml" || !d.Type().IsRegular() && path != root {
-				return nil
-			}
-			src, err := readLimited(path, 8<<20)
-			if err != nil {
-				return err
-			}
-			out = append(out, sigma.File{Name: path, Data: src})
-			return nil
-		})
+		files, err := rulefiles.Read(root)
 		if err != nil {
 			return nil, &failure{text: err.Error(), hint: "name a rule file, or a folder of .yml files"}
 		}
-	}
-	if len(out) == 0 {
-		return nil, &failure{text: "there is no rule file in " + strings.Join(paths, ", "), hint: "rules are .yml or .yaml files"}
+		out = append(out, files...)
 	}
 	return out, nil
 }

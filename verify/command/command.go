@@ -282,14 +282,18 @@ func (r exportReport) show(w io.Writer) {
 			printable(r.Incident), printable(r.Organisation), r.Facts, r.Pending, r.Withheld, r.Events, r.Leaves, r.Scopes, r.Checkpoints)
 	}
 	fmt.Fprintln(w, printable(r.Verdict))
-	if !r.OK {
-		return
+	if r.OK {
+		advise(w, "export", len(r.Against)+len(r.Witnessed) > 0, r.KeyGiven)
 	}
-	if len(r.Against)+len(r.Witnessed) == 0 {
+}
+
+// advise says what would make a verdict stronger.
+func advise(w io.Writer, what string, anchored, key bool) {
+	if !anchored {
 		fmt.Fprintln(w, "a log rewritten with the real key would look the same: give a checkpoint you kept with --since, or the key of a witness with --witness")
 	}
-	if !r.KeyGiven {
-		fmt.Fprintln(w, "the export vouches for its own key: give the key with --key")
+	if !key {
+		fmt.Fprintf(w, "the %s vouches for its own key: give the key with --key\n", what)
 	}
 }
 
@@ -301,13 +305,7 @@ func (r eventReport) show(w io.Writer) {
 		fmt.Fprintf(w, "event %d of leaf %d of %s, of %d leaves\n%s\n", r.N, r.Leaf, printable(r.Log), r.Size, printable(string(r.Event)))
 	}
 	fmt.Fprintln(w, printable(r.Verdict))
-	if !r.OK {
-		return
-	}
-	if len(r.Against)+len(r.Witnessed) == 0 {
-		fmt.Fprintln(w, "a log rewritten with the real key would look the same: give a checkpoint you kept with --since, or the key of a witness with --witness")
-	}
-	if !r.KeyGiven {
-		fmt.Fprintln(w, "the proof vouches for its own key: give the key with --key")
+	if r.OK {
+		advise(w, "proof", len(r.Against)+len(r.Witnessed) > 0, r.KeyGiven)
 	}
 }
