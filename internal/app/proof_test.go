@@ -2,18 +2,27 @@ package app
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	cosignature "github.com/transparency-dev/formats/note"
 	"github.com/transparency-dev/tessera/api"
 	tessera "github.com/transparency-dev/tessera/client"
 	"github.com/transparency-dev/tessera/fsck"
+	"github.com/transparency-dev/witness/config"
+	"github.com/transparency-dev/witness/persistence/inmemory"
+	"github.com/transparency-dev/witness/witness"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -223,5 +232,72 @@ func TestWhatWasRefusedCanBeReadMendedAndSentAgain(t *testing.T) {
 		if r.Source != "app" || r.Line != 1 || r.Field != "time" || raw != (r.Raw == bad) {
 			t.Errorf("raw %v: %s", raw, list.String())
 		}
+	}
+}
+
+// promise: INV-3
+func TestAWitnessInTheConfigurationSignsWhatTheServerPublishes(t *testing.T) {
+	dir := folder(t, "production", configuration)
+	a, stop := start(t, Options{Dir: dir})
+	points, err := local(t, dir).Checkpoints(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	logs := map[string]note.Verifier{}
+	for _, key := range []string{points.FactsKey, points.EventsKey} {
+		v, err := note.NewVerifier(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		logs[v.Name()] = v
+	}
+	skey, vkey, err := note.GenerateKey(rand.Reader, "witness.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := cosignature.NewSignerForCosignatureV1(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if vkey, err = cosignature.VKeyToCosignatureV1(vkey); err != nil {
+		t.Fatal(err)
+	}
+	states := inmemory.New()
+	for name, v := range logs {
+		if err := states.AddLogs(t.Context(), []config.Log{{Verifier: v, Origin: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := witness.New(t.Context(), witness.Opts{Persistence: states, Signers: []note.Signer{signer},
+		VerifierForLog: func(_ context.Context, origin string) (note.Verifier, bool, error) {
+			v, ok := logs[origin]
+			return v, ok, nil
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /add-checkpoint", witness.NewHTTPHandler(w).AddCheckpoint)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+
+	more := fmt.Sprintf("evidence: { witnesses: [ { key: %q, url: %q } ] }\nnetwork: { allow: [127.0.0.1/32] }\n", vkey, server.URL)
+	if err := os.WriteFile(filepath.Join(dir, "tocsin.yaml"), []byte(configuration+more), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, _ = start(t, Options{Dir: dir})
+	responder, _ := member(t, a, "omar", "responder")
+	event := fmt.Sprintf(`{"id":"e-1","time":%q,"kind":"pii_access","actor":{"type":"service","id":"w"},"action":"read","merchant":"m_1"}`, a.desk.Now().UTC().Format("2006-01-02T15:04:05Z"))
+	if got, err := sender(t, a).Ingest(t.Context(), "b", "native", []byte(event)); err != nil || got.Accepted != 1 {
+		t.Fatalf("taken in: %+v, %v", got, err)
+	}
+	var proof bytes.Buffer
+	if err := responder.ProveEvent(t.Context(), "e-1", 0, &proof); err != nil {
+		t.Fatal(err)
+	}
+	r, err := verify.Event(proof.Bytes(), verify.Options{Keys: []string{points.EventsKey}, Witnesses: []string{vkey}})
+	if err != nil || !r.OK || !strings.HasPrefix(r.Verdict, "verified, signed by witness.example.org") {
+		t.Fatalf("%+v, %v", r, err)
 	}
 }
