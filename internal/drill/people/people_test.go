@@ -5,15 +5,20 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 )
 
 func TestACommandCutOffByARestartIsGivenAgainUnderTheSameKey(t *testing.T) {
+	var mu sync.Mutex // a connection that is cut off orders nothing between its handler and the next
 	var keys []string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		keys = append(keys, r.Header.Get("Idempotency-Key"))
-		switch len(keys) {
+		n := len(keys)
+		mu.Unlock()
+		switch n {
 		case 1:
 			panic(http.ErrAbortHandler) // the connection ends without an answer
 		case 2:
@@ -29,6 +34,8 @@ func TestACommandCutOffByARestartIsGivenAgainUnderTheSameKey(t *testing.T) {
 	if err != nil || out.Reason != "confirmed" {
 		t.Fatal(err, out)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	if len(keys) != 3 || keys[0] == "" || keys[0] != keys[1] || keys[1] != keys[2] {
 		t.Fatalf("keys %q", keys)
 	}
