@@ -232,17 +232,19 @@ func Write(a Answers, today time.Time) ([]byte, error) {
 type level struct{ ID, Means, When string }
 
 func levels(ids []string) []level {
+	upper := []level{
+		{"", "Data is in somebody else's hands, or may be.", "fact.personal_data && fact.exposed"},
+		{"", "An outsider could reach data, or a credential is known to somebody else.", "fact.exposed || class == 'credential_exposure'"},
+		{"", "Our infrastructure or a supplier's is affected, and nobody outside could reach data.", "class in ['infrastructure_compromise', 'supplier_breach']"},
+		{"", "Personal data was handled wrongly, and nobody outside could reach it.", "fact.personal_data"},
+	}
 	out := make([]level, len(ids))
 	for i, id := range ids {
-		out[i] = level{ID: id, Means: "Service suffers, and nobody's data is in danger."}
-		switch {
-		case i == 0:
-			out[i] = level{id, "Data is in somebody else's hands, or may be.", "fact.personal_data && fact.exposed"}
-		case i == len(ids)-1:
-			out[i].Means = "Anything else that needs a response."
-		case i == 1:
-			out[i] = level{id, "An outsider could reach data, or a credential is known to somebody else.", "fact.exposed || class == 'credential_exposure'"}
+		out[i] = level{Means: "Anything else that needs a response."}
+		if i < len(ids)-1 {
+			out[i] = upper[i]
 		}
+		out[i].ID = id
 	}
 	return out
 }

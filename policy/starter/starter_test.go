@@ -33,7 +33,7 @@ func TestWhatIsWrittenIsClean(t *testing.T) {
 			Business:   rapid.SampledFrom([]string{"Mon-Fri 09:00-17:30", "Mon-Thu 09:00-17:00; Fri 09:00-14:00"}).Draw(t, "business"),
 			Platform:   rapid.SampledFrom([]string{"shopify", "none", "Wix <security@wix.example>"}).Draw(t, "platform"),
 			Deadline:   rapid.SampledFrom([]string{"24h", "72h", "3d", "2 business d"}).Draw(t, "deadline"),
-			Severities: some("severities", "p0", "p1", "p2", "p3"),
+			Severities: some("severities", "p0", "p1", "p2", "p3", "p4"),
 			Lead:       who("lead", "Lena Weiss"), Comms: who("comms", "omar"), Engineer: who("engineer", "ida"),
 			Jurisdictions: rapid.SampledFrom([][]string{{"none"}, {"eu"}, {"us", "uk"}}).Draw(t, "jurisdictions"),
 			Holds:         some("holds", "personal_data", "credentials", "payment_data"),
@@ -58,6 +58,21 @@ func TestWhatIsWrittenIsClean(t *testing.T) {
 			t.Fatal("there is no page")
 		}
 	})
+}
+
+func TestEverySeverityOfANewPolicyIsBroughtAboutBySomething(t *testing.T) {
+	all := []string{"worst", "worse", "bad", "low", "least"}
+	for n := 2; n <= len(all); n++ {
+		a := acme()
+		a.Severities = all[:n]
+		src, err := starter.Write(a, today)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, diags := policy.Compile("policy.yaml", src); len(diags) > 0 {
+			t.Errorf("%d severities:\n%s", n, policy.Format(diags, src))
+		}
+	}
 }
 
 func TestTheAnswersStandInThePolicy(t *testing.T) {
