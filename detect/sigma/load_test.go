@@ -39,6 +39,7 @@ func TestProblemsNamePlaceAndRemedy(t *testing.T) {
 		"a timespan":                 {correlation("type: event_count\nrules: [failed]\ntimespan: 5 minutes\ncondition: {gte: 1}"), "is no timespan"},
 		"no field":                   {correlation("type: value_count\nrules: [failed]\ntimespan: 5m\ncondition: {gte: 1}"), "value_count does not say which field"},
 		"a type":                     {correlation("type: near\nrules: [failed]\ntimespan: 5m"), "the correlation type «near» is not known"},
+		"a kind as category":         {"title: a\nlogsource: {category: pii_access}\ndetection: {s: {f: x}, condition: s}", "2:12: warning: no log has this source: pii_access is a kind of our own access events: write product: tocsin, service: pii_access"},
 		"an alias that holds itself": {"title: t\nx: &x [*x]\n", "holds itself"},
 	} {
 		t.Run(name, func(t *testing.T) {

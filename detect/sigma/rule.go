@@ -304,6 +304,13 @@ func (r *reader) logsource(n *yaml.Node, keys map[string]*yaml.Node) (l Logsourc
 			l.Service = strings.ToLower(r.text(p.value, "service"))
 		}
 	}
+	for _, name := range []string{l.Category, l.Service} {
+		// Such a rule would be asked of nothing, and nothing would say so.
+		if l.Product == "" && slices.Contains(Kinds, name) {
+			r.warn(v, "write product: tocsin, service: "+name, "no log has this source: %s is a kind of our own access events", name)
+			break
+		}
+	}
 	return l
 }
 
