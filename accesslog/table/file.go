@@ -107,16 +107,20 @@ func (w *writer) pass() error {
 	return err
 }
 
+// end writes what is left of the file.
+func (w *writer) end() error {
+	if err := w.pass(); err != nil {
+		return err
+	}
+	if err := w.parquet.Close(); err != nil {
+		return err
+	}
+	return w.buffered.Flush()
+}
+
 // close ends the file, which is not durable yet and has no name that counts.
 func (w *writer) close() error {
-	err := w.pass()
-	if err == nil {
-		err = w.parquet.Close()
-	}
-	if err == nil {
-		err = w.buffered.Flush()
-	}
-	if err != nil {
+	if err := w.end(); err != nil {
 		return err
 	}
 	return w.out.Close()
@@ -124,13 +128,7 @@ func (w *writer) close() error {
 
 // finish makes the file durable under its name. number makes names of equal files differ.
 func (w *writer) finish(number int64) (File, error) {
-	err := w.pass()
-	if err == nil {
-		err = w.parquet.Close()
-	}
-	if err == nil {
-		err = w.buffered.Flush()
-	}
+	err := w.end()
 	if err == nil {
 		// The commit that names the file must not be on the disk before the file is.
 		err = w.out.Sync()
