@@ -82,7 +82,7 @@ func Event(raw []byte, o Options) (EventReport, error) {
 	r := &c.report
 	if r.OK = len(r.Findings) == 0; !r.OK {
 		r.Event = nil
-		r.Verdict = fmt.Sprintf("NOT verified: %d findings", len(r.Findings))
+		r.Verdict = refused(len(r.Findings))
 		return *r, nil
 	}
 	r.Event = c.proof.Event.Event

@@ -184,7 +184,7 @@ func (c *checker) verdict() string {
 	r := &c.report
 	switch {
 	case len(r.Findings) > 0:
-		return fmt.Sprintf("NOT verified: %d findings", len(r.Findings))
+		return refused(len(r.Findings))
 	case len(r.Against)+len(r.Witnessed) > 0:
 		verdict := "verified"
 		if len(r.Against) > 0 {
@@ -200,4 +200,12 @@ func (c *checker) verdict() string {
 		return verdict
 	}
 	return "internally consistent only"
+}
+
+// refused is the verdict where something is wrong.
+func refused(findings int) string {
+	if findings == 1 {
+		return "NOT verified: 1 finding"
+	}
+	return fmt.Sprintf("NOT verified: %d findings", findings)
 }
