@@ -238,7 +238,7 @@ func TestWhatWasRefusedCanBeReadMendedAndSentAgain(t *testing.T) {
 // promise: INV-3
 func TestAWitnessInTheConfigurationSignsWhatTheServerPublishes(t *testing.T) {
 	dir := folder(t, "production", configuration)
-	a, stop := start(t, Options{Dir: dir})
+	_, stop := start(t, Options{Dir: dir})
 	points, err := local(t, dir).Checkpoints(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +286,7 @@ func TestAWitnessInTheConfigurationSignsWhatTheServerPublishes(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tocsin.yaml"), []byte(configuration+more), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	a, _ = start(t, Options{Dir: dir})
+	a, _ := start(t, Options{Dir: dir})
 	responder, _ := member(t, a, "omar", "responder")
 	event := fmt.Sprintf(`{"id":"e-1","time":%q,"kind":"pii_access","actor":{"type":"service","id":"w"},"action":"read","merchant":"m_1"}`, a.desk.Now().UTC().Format("2006-01-02T15:04:05Z"))
 	if got, err := sender(t, a).Ingest(t.Context(), "b", "native", []byte(event)); err != nil || got.Accepted != 1 {
