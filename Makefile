@@ -5,9 +5,10 @@ export CGO_ENABLED ?= 0
 LDFLAGS := -s -w
 
 # What runs without the race detector: whole drills, their judge and benchmarks want the machine for
-# themselves, the documents' tests build programs, and the attacks are tests of a whole server whose
-# packages are all raced on their own. Of detect the months that it plays are left out of the race.
-APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$
+# themselves, the documents' tests build programs, and the attacks, the scripts of the command line and
+# the column engine are tests of whole programs whose packages are all raced on their own. Of detect the
+# months that it plays are left out of the race, and of the table what one goroutine does to it.
+APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$|/internal/cli$$|/cmd/tocsin$$|/cmd/tocsin-query$$
 
 .PHONY: help build drill test test-deps check unit race rest drills soak vuln generate fmt bench clean
 
@@ -49,7 +50,8 @@ race:
 	CGO_ENABLED=1 $(GO) test -race -timeout 10m $$($(GO) list ./... | grep -vE '$(APART)')
 
 rest:
-	$(GO) test -timeout 10m ./detect $$($(GO) list ./... | grep -E '$(APART)' | grep -v '/internal/drill$$')
+	$(GO) test -timeout 10m ./detect ./accesslog/table $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$')
+	CGO_ENABLED=1 $(GO) test ./cmd/tocsin-query
 
 drills: build
 	$(GO) test -timeout 20m -count=1 -v ./internal/drill
