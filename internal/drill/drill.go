@@ -53,6 +53,7 @@ type Options struct {
 	JSON        bool      // the scorecard alone, as JSON
 	Days        int       // days of ordinary traffic; default 31, fewer in tests
 	People      int       // merchants in the generated directory; default 300
+	Trials      int       // random alterations of the evidence that must be found; default 100, fewer in tests
 	Out         io.Writer
 	Err         io.Writer // progress; nil for none
 	Terminal    bool      // Err is a terminal that can redraw a line
