@@ -74,8 +74,8 @@ func (d *Detector) forgetAlarms() {
 // incident calls them.
 var subjects = []struct{ kind, field string }{
 	{"credential", "credential"}, {"session", "session"},
-	{"actor", "actor.id"}, {"actor", "actor.alternateId"}, {"actor", "userIdentity.arn"}, {"actor", "protoPayload.authenticationInfo.principalEmail"},
-	{"address", "source.ip"}, {"address", "client.ipAddress"}, {"address", "sourceIPAddress"},
+	{"actor", "actor.id"}, {"actor", "actor.alternateId"}, {"actor", "actor"}, {"actor", "userIdentity.arn"}, {"actor", "protoPayload.authenticationInfo.principalEmail"},
+	{"address", "source.ip"}, {"address", "client.ipAddress"}, {"address", "actor_ip"}, {"address", "sourceIPAddress"}, {"address", "protoPayload.requestMetadata.callerIp"},
 	{"merchant", "merchant"},
 }
 

@@ -3,28 +3,149 @@ package detect
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valyala/fastjson"
 )
 
-// View is an event as the rules read it. Rules about a cloud's audit log or a web server are written
-// in the names of those logs, so an event that came from one has these names too, as far as the
-// access log keeps what they name.
+// View is an event as the rules read it. Rules about the audit log of a cloud, of GitHub or of Okta
+// are written in the names of that log, so an event that came from one is given to them as its record,
+// as far as the access log keeps it. A web server's event has the names of its log beside ours.
 func View(e Entry) []byte {
 	switch e.Kind {
 	case "cloud_audit", "auth":
 		service, call, _ := strings.Cut(e.Endpoint, ":")
+		var fill func(r *record, service, call string)
 		switch {
 		case strings.HasSuffix(service, ".amazonaws.com"):
-			return with(e.Text, cloudTrail(e, service, call))
+			fill = cloudTrail
 		case strings.HasSuffix(service, ".googleapis.com"):
-			return with(e.Text, gcp(e, service, call))
+			fill = gcp
+		case service == "github.com":
+			fill = github
+		case service == "okta.com":
+			fill = okta
+		default:
+			return e.Text
 		}
+		r, ok := recordOf(e)
+		if !ok {
+			return e.Text
+		}
+		fill(r, service, call)
+		return r.v.MarshalTo(nil)
 	case "http_access":
 		return with(e.Text, web(e))
 	}
 	return e.Text
+}
+
+// record is the record of a foreign log that is put together again from an event.
+type record struct {
+	e     Entry
+	a     *fastjson.Value // the attributes of the event
+	v     *fastjson.Value
+	arena fastjson.Arena
+}
+
+func recordOf(e Entry) (*record, bool) {
+	all, err := fastjson.ParseBytes(e.Text)
+	if err != nil || all.Type() != fastjson.TypeObject {
+		return nil, false
+	}
+	r := &record{e: e, a: all.Get("attributes")}
+	if r.v = r.a.Get("record"); r.v == nil || r.v.Type() != fastjson.TypeObject {
+		r.v = r.arena.NewObject()
+	}
+	return r, true
+}
+
+// set sets a field when there is a value for it, for a rule tells an empty field from one that is not
+// there.
+func (r *record) set(value string, path ...string) {
+	if value == "" {
+		return
+	}
+	r.place(r.arena.NewString(value), path...)
+}
+
+func (r *record) place(v *fastjson.Value, path ...string) {
+	at := r.v
+	for _, name := range path[:len(path)-1] {
+		next := at.Get(name)
+		if next == nil || next.Type() != fastjson.TypeObject {
+			next = r.arena.NewObject()
+			at.Set(name, next)
+		}
+		at = next
+	}
+	at.Set(path[len(path)-1], v)
+}
+
+// missing sets a field that the record does not have.
+func (r *record) missing(value string, path ...string) {
+	if !r.v.Exists(path...) {
+		r.set(value, path...)
+	}
+}
+
+// named puts a name into the place where the record has it scrubbed.
+func (r *record) named(value string, path ...string) {
+	if r.v.Exists(path...) {
+		r.set(value, path...)
+	}
+}
+
+func cloudTrail(r *record, service, call string) {
+	e := r.e
+	r.missing("1.08", "eventVersion")
+	r.set(e.ID, "eventID")
+	r.set(e.Time.UTC().Format(time.RFC3339Nano), "eventTime")
+	r.set(service, "eventSource")
+	r.set(call, "eventName")
+	r.missing(get(r.a, "error"), "errorCode")
+	r.missing(get(r.a, "region"), "awsRegion")
+	r.missing(get(r.a, "account"), "recipientAccountId")
+	r.missing(e.IP, "sourceIPAddress")
+	r.set(e.Agent, "userAgent")
+	r.set(e.Credential, "userIdentity", "accessKeyId")
+	if r.v.Exists("userIdentity", "arn") || !r.v.Exists("userIdentity", "type") {
+		r.set(e.Actor, "userIdentity", "arn")
+	}
+}
+
+func gcp(r *record, service, call string) {
+	e := r.e
+	r.set(e.ID, "insertId")
+	r.set(e.Time.UTC().Format(time.RFC3339Nano), "timestamp")
+	r.set(service, "protoPayload", "serviceName")
+	r.set(call, "protoPayload", "methodName")
+	r.missing(get(r.a, "resource"), "protoPayload", "resourceName")
+	r.missing(e.IP, "protoPayload", "requestMetadata", "callerIp")
+	r.named(e.Agent, "protoPayload", "requestMetadata", "callerSuppliedUserAgent")
+	if r.v.Exists("protoPayload", "authenticationInfo", "principalEmail") || !r.v.Exists("protoPayload", "authenticationInfo") {
+		r.set(e.Actor, "protoPayload", "authenticationInfo", "principalEmail")
+	}
+}
+
+func github(r *record, _, call string) {
+	e := r.e
+	r.set(e.ID, "_document_id")
+	r.place(r.arena.NewNumberString(strconv.FormatInt(e.Time.UnixMilli(), 10)), "@timestamp")
+	r.set(call, "action")
+	r.set(e.Agent, "user_agent")
+	r.named(e.Actor, "actor")
+}
+
+func okta(r *record, _, call string) {
+	e := r.e
+	r.set(e.ID, "uuid")
+	r.set(e.Time.UTC().Format(time.RFC3339Nano), "published")
+	r.set(call, "eventType")
+	r.named(e.Actor, "actor", "alternateId")
+	r.named(e.Agent, "client", "userAgent", "rawUserAgent")
 }
 
 // with adds fields to a JSON object.
@@ -68,50 +189,6 @@ func filled(fields map[string]any) map[string]any {
 		}
 	}
 	return fields
-}
-
-func cloudTrail(e Entry, service, call string) map[string]any {
-	a := attributes(e.Text)
-	address := e.IP
-	if address == "" {
-		address = get(a, "source")
-	}
-	out := map[string]any{
-		"eventVersion": "1.08", "eventSource": service, "eventName": call, "eventType": get(a, "type"), "errorCode": get(a, "error"),
-		"awsRegion": get(a, "region"), "recipientAccountId": get(a, "account"), "sourceIPAddress": address, "userAgent": e.Agent,
-		"userIdentity": map[string]any{"arn": e.Actor, "accessKeyId": e.Credential, "type": get(a, "identity"), "userName": get(a, "user")},
-	}
-	if p := a.Get("parameters"); p != nil {
-		out["requestParameters"] = json.RawMessage(p.MarshalTo(nil))
-	}
-	if call == "ConsoleLogin" {
-		result := "Success"
-		if e.Outcome != "ok" {
-			result = "Failure"
-		}
-		out["responseElements"] = map[string]any{"ConsoleLogin": result}
-		out["additionalEventData"] = map[string]any{"MFAUsed": get(a, "mfa")}
-	}
-	return filled(out)
-}
-
-func gcp(e Entry, service, call string) map[string]any {
-	a := attributes(e.Text)
-	p := map[string]any{
-		"serviceName": service, "methodName": call, "resourceName": get(a, "resource"),
-		"authenticationInfo": map[string]any{"principalEmail": e.Actor},
-		"requestMetadata":    map[string]any{"callerIp": e.IP, "callerSuppliedUserAgent": e.Agent},
-	}
-	switch e.Outcome {
-	case "denied":
-		p["status"] = map[string]any{"code": 7}
-	case "error":
-		p["status"] = map[string]any{"code": 2}
-	}
-	if b := a.Get("bindings"); b != nil {
-		p["serviceData"] = map[string]any{"policyDelta": map[string]any{"bindingDeltas": json.RawMessage(b.MarshalTo(nil))}}
-	}
-	return map[string]any{"protoPayload": filled(p)}
 }
 
 func web(e Entry) map[string]any {

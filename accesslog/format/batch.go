@@ -20,6 +20,8 @@ const (
 	Combined   = "access"     // nginx, Apache: common and combined log format
 	Postgres   = "pgaudit"    // PostgreSQL: csvlog or standard error, with or without pgaudit
 	Shopify    = "shopify"    // an export of the Dev Dashboard's logs, CSV or JSON
+	GitHub     = "github"     // the audit log of an organisation or an enterprise
+	Okta       = "okta"       // the System Log
 
 	// Protobuf is OTLP in protobuf. Only a content type tells it from other bytes, so it is not
 	// among Names.
@@ -28,7 +30,7 @@ const (
 
 // Names are the formats a sender may name.
 func Names() []string {
-	return []string{Auto, Native, OCSF, OTLP, CloudTrail, GCP, Combined, Postgres, Shopify}
+	return []string{Auto, Native, OCSF, OTLP, CloudTrail, GCP, Combined, Postgres, Shopify, GitHub, Okta}
 }
 
 // MaxRaw is the largest entry as sent, in bytes.
@@ -113,9 +115,9 @@ func Cut(body []byte, format string, most int) (*Batch, error) {
 		return b, b.entries(body, start, most, func(line []byte) bool { return pgBegins.Match(line) })
 	case Combined:
 		return b, b.entries(body, start, most, nil)
-	case Native, OCSF, CloudTrail, GCP, Shopify:
+	case Native, OCSF, CloudTrail, GCP, Shopify, GitHub, Okta:
 	default:
-		return nil, &FormatError{"is in a format that is not one of native, ocsf, otlp, cloudtrail, gcp, access, pgaudit, shopify"}
+		return nil, &FormatError{"is in a format that is not one of native, ocsf, otlp, cloudtrail, gcp, access, pgaudit, shopify, github, okta"}
 	}
 	if open := container(body[start:]); open >= 0 {
 		return b, b.array(body, start+open, most)
@@ -352,6 +354,10 @@ func recogniseOne(p *fastjson.Parser, raw []byte, top bool) string {
 		return CloudTrail
 	case v.Exists("protoPayload"):
 		return GCP
+	case looksOkta(v), looksOkta(v.Get("detail")):
+		return Okta
+	case looksGitHub(v), looksGitHub(v.Get("event")):
+		return GitHub
 	case v.Exists("time") && (v.Exists("actor") || v.Exists("kind") || v.Exists("merchant")):
 		return Native
 	case looksShopify(objectNames(v)):
@@ -427,6 +433,10 @@ func (d *Decoder) decode(i int) error {
 		return d.postgres(raw)
 	case Shopify:
 		return d.shopify(raw)
+	case GitHub:
+		return d.github(raw)
+	case Okta:
+		return d.okta(raw)
 	}
 	return &FormatError{"is in a format that was not cut"}
 }

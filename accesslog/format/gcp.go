@@ -3,7 +3,8 @@ package format
 import "strings"
 
 // gcp reads one entry of Google Cloud's audit logs: a LogEntry whose protoPayload is an AuditLog.
-// Requests, responses and metadata are not kept, for the reason given at cloudTrail.
+// Requests, responses and metadata are kept of administrative logs alone, for the reason given at
+// cloudTrail.
 func (d *Decoder) gcp(raw []byte) error {
 	v, err := d.parse(raw)
 	if err != nil {
@@ -50,28 +51,29 @@ func (d *Decoder) gcp(raw []byte) error {
 	}
 	a := d.attributes()
 	a.text("resource", get(p, "resourceName"))
-	a.text("log", get(v, "logName"))
 	a.text("project", get(v, "resource", "labels", "project_id"))
-	a.text("resource_type", get(v, "resource", "type"))
-	a.text("severity", get(v, "severity"))
 	a.text("error", get(p, "status", "message"))
-	// Who was given which role; rules ask for roles of everybody and of owners.
-	if deltas := p.GetArray("serviceData", "policyDelta", "bindingDeltas"); len(deltas) > 0 {
-		list := d.arena.NewArray()
-		for i, delta := range deltas[:min(len(deltas), 20)] {
-			one := d.arena.NewObject()
-			for _, name := range []string{"action", "role", "member"} {
-				if s := get(delta, name); s != "" {
-					one.Set(name, d.arena.NewString(strings.ToValidUTF8(cut(s, MaxName), "\uFFFD")))
-				}
-			}
-			list.SetArrayItem(i, one)
-		}
-		a.value("bindings", list)
-	}
 	if e.IP == "" {
 		a.text("source", get(p, "requestMetadata", "callerIp"))
 	}
+	r := d.original()
+	r.keep(v, "logName", "severity", "resource")
+	without := []string{"@type"}
+	if !administrative(get(v, "logName"), service) {
+		without = append(without, "request", "response", "metadata", "resourceOriginalState")
+	}
+	r.under("protoPayload", p, without...)
+	r.done(a)
 	e.Attributes = a.obj
 	return nil
+}
+
+// administrative says whether an entry is about how a project or an organisation is set up.
+func administrative(log, service string) bool {
+	for _, end := range []string{"%2Factivity", "%2Fsystem_event", "%2Fpolicy"} {
+		if strings.HasSuffix(log, end) {
+			return true
+		}
+	}
+	return service == "admin.googleapis.com" || service == "login.googleapis.com"
 }

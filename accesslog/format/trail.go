@@ -2,17 +2,24 @@ package format
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/valyala/fastjson"
 )
 
-// named are the request parameters of a CloudTrail record that are kept: names of things of the
+// named are the request parameters of a call about data that are kept: names of things of the
 // account, which rules ask for.
-var named = []string{"userName", "roleName", "groupName", "groupId", "policyArn", "bucketName", "secretId", "keyId", "instanceId", "trailName", "name"}
+var named = []string{"userName", "roleName", "groupName", "groupId", "policyArn", "bucketName", "secretId", "keyId", "instanceId", "trailName", "name",
+	"x-amz-acl", "AccessControlPolicy"}
 
-// cloudTrail reads one record of AWS CloudTrail as a cloud_audit event. Other request parameters
-// and response elements are not kept: they are unbounded, and nobody has declared what in them is
+// people are the services whose resources are the people who use an app, so that even the calls
+// that manage them name those.
+var people = []string{"cognito-idp", "cognito-identity", "cognito-sync", "connect", "profile", "ses", "email", "sns", "sms-voice", "mobiletargeting", "identitystore"}
+
+// cloudTrail reads one record of AWS CloudTrail as a cloud_audit event. Of a management event, which
+// is about how an account is set up, parameters and answer are kept for the rules. Of an event about
+// data (the keys of objects, the rows of a table) they are not: nobody has declared what in them is
 // personal.
 func (d *Decoder) cloudTrail(raw []byte) error {
 	v, err := d.parse(raw)
@@ -45,24 +52,8 @@ func (d *Decoder) cloudTrail(raw []byte) error {
 	a := d.attributes()
 	a.text("region", get(v, "awsRegion"))
 	a.text("account", get(v, "recipientAccountId"))
-	a.text("type", get(v, "eventType"))
 	a.text("request", get(v, "requestID"))
 	a.text("error", get(v, "errorCode"))
-	a.text("identity", get(v, "userIdentity", "type"))
-	a.text("user", get(v, "userIdentity", "userName"))
-	a.text("mfa", get(v, "additionalEventData", "MFAUsed"))
-	var parameters *fastjson.Value
-	for _, name := range named {
-		if p := v.Get("requestParameters", name); p != nil && p.Type() == fastjson.TypeString {
-			if parameters == nil {
-				parameters = d.arena.NewObject()
-			}
-			parameters.Set(name, d.arena.NewString(strings.ToValidUTF8(cut(loose(p), MaxName), "\uFFFD")))
-		}
-	}
-	if parameters != nil {
-		a.value("parameters", parameters)
-	}
 	// Calls that the cloud makes for itself carry a name in the place of an address.
 	e.IP = address(get(v, "sourceIPAddress"))
 	if e.IP == "" {
@@ -82,8 +73,52 @@ func (d *Decoder) cloudTrail(raw []byte) error {
 			e.Outcome = "denied"
 		}
 	}
+	d.trailRecord(v, source).done(a)
 	e.Attributes = a.obj
 	return nil
+}
+
+func (d *Decoder) trailRecord(v *fastjson.Value, source string) *original {
+	r := d.original()
+	r.keep(v, "eventVersion", "eventType", "eventCategory", "managementEvent", "readOnly", "apiVersion", "vpcEndpointId", "sessionCredentialFromConsole",
+		"awsRegion", "recipientAccountId", "sourceIPAddress", "errorCode", "errorMessage", "tlsDetails")
+	r.under("userIdentity", v.Get("userIdentity"), "accessKeyId") // which the event has
+	service, _, _ := strings.Cut(source, ".")
+	if manages(v) && !slices.Contains(people, service) {
+		r.keep(v, "requestParameters", "responseElements", "additionalEventData", "serviceEventDetails", "resources")
+		return r
+	}
+	kept := d.arena.NewObject()
+	for _, name := range named {
+		if p := v.Get("requestParameters", name); p != nil {
+			kept.Set(name, p)
+		}
+	}
+	if o, _ := kept.Object(); o.Len() > 0 {
+		r.under("requestParameters", kept)
+	}
+	if get(v, "eventName") == "ConsoleLogin" {
+		r.keep(v, "responseElements", "additionalEventData")
+	}
+	return r
+}
+
+// manages says whether a record is of a management event. One that does not say it is judged by its
+// name.
+func manages(v *fastjson.Value) bool {
+	switch {
+	case v.Exists("managementEvent"):
+		return v.GetBool("managementEvent")
+	case v.Exists("eventCategory"):
+		return get(v, "eventCategory") == "Management"
+	}
+	name := get(v, "eventName")
+	for _, about := range []string{"Object", "Item", "Record", "Message", "Upload", "Part", "Invoke", "Query", "Scan", "Statement", "Publish", "Send", "Document", "Entity"} {
+		if strings.Contains(name, about) {
+			return false
+		}
+	}
+	return true
 }
 
 // address is s when it is an IP address, perhaps with a port, and nothing otherwise.

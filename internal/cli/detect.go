@@ -255,8 +255,9 @@ func (a *app) detectRun() *cobra.Command {
 	var form string
 	c := &cobra.Command{Use: "run --rules DIR FILE|-", Short: "Run Sigma rules over events and print what they find", Args: exactly("FILE or -"),
 		Long: "Reads events (any format of the access log: JSON, one on a line or an array;\n" +
-			"CloudTrail, Google Cloud, web servers, PostgreSQL, OpenTelemetry, OCSF, Shopify)\n" +
-			"and prints what the rules find, with --json one JSON object on a line. Which rules are asked of an event follows from its log source, which is\n" +
+			"CloudTrail, Google Cloud, GitHub, Okta, web servers, PostgreSQL, OpenTelemetry,\n" +
+			"OCSF, Shopify) and prints what the rules find, with --json one JSON object on a\n" +
+			"line. Which rules are asked of an event follows from its log source, which is\n" +
 			"recognised from its fields, stands in the event as logsource, or is given with\n" +
 			"--logsource; events of no known source are asked all rules.\n" +
 			"Ends with 1 when an event could not be read or no rule could be used."}
@@ -361,7 +362,11 @@ func (a *app) runRules(e *sigma.Engine, in io.Reader, form string) error {
 	}
 	stats := e.Stats()
 	if !a.asJSON {
-		fmt.Fprintf(a.deps.Err, "%s, %s of %s\n", plural(stats.Events, "event", "events"), plural(stats.Detections, "detection", "detections"), plural(int64(len(counts)), "rule", "rules"))
+		loaded := int64(len(e.Rules()) + len(e.Correlations()))
+		if stats.Detections > 0 {
+			fmt.Fprintln(a.deps.Err) // apart from what was found, where both go to one screen
+		}
+		fmt.Fprintf(a.deps.Err, "%s; %s loaded, %d of them fired; %s\n", plural(stats.Events, "event", "events"), plural(loaded, "rule", "rules"), len(counts), plural(stats.Detections, "detection", "detections"))
 	}
 	if stats.Unknown > 0 {
 		fmt.Fprintf(a.deps.Err, "%s of no known log source: all rules were asked; name it with --logsource\n", plural(stats.Unknown, "event", "events"))

@@ -10,14 +10,16 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog/format"
 )
 
 // maxEventLine is the longest line, or the longest JSON value, that is read as one event.
 const maxEventLine = 64 << 20
 
 // readEvents cuts a stream into events and calls each with its line: JSON values one on a line or
-// over several, arrays of them, CloudTrail files, lines of a web server's log. A line that is none of these is given as it is, so that what reads it says
-// what is wrong with it.
+// over several, arrays of them, CloudTrail files, answers of Google Cloud, lines of a web server's log.
+// A line that is none of these is given as it is, so that what reads it says what is wrong with it.
 func readEvents(in io.Reader, each func(line int, raw []byte) error) error {
 	r := bufio.NewReaderSize(in, 1<<20)
 	for line := 1; ; line++ {
@@ -63,8 +65,8 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
-// event gives one value: an object, the records of a CloudTrail file, the elements of an array, or
-// a line of a web server's log.
+// event gives one value: an object, the records of a file of them, the elements of an array, or a line
+// of a web server's log.
 func event(line int, body []byte, each func(line int, raw []byte) error) error {
 	switch body[0] {
 	case '[':
@@ -79,10 +81,14 @@ func event(line int, body []byte, each func(line int, raw []byte) error) error {
 		}
 	case '{':
 		rest := bytes.TrimLeft(body[1:], " \t\r\n")
-		if bytes.HasPrefix(rest, []byte(`"Records"`)) {
-			var file struct{ Records []json.RawMessage }
-			if json.Unmarshal(body, &file) == nil {
-				for _, raw := range file.Records {
+		for _, member := range []string{"Records", "entries"} { // files of CloudTrail, answers of Google Cloud
+			if !bytes.HasPrefix(rest, []byte(`"`+member+`"`)) {
+				continue
+			}
+			var file map[string]json.RawMessage
+			var list []json.RawMessage
+			if json.Unmarshal(body, &file) == nil && json.Unmarshal(file[member], &list) == nil {
+				for _, raw := range list {
 					if err := each(line, bytes.TrimSpace(raw)); err != nil {
 						return err
 					}
@@ -90,6 +96,7 @@ func event(line int, body []byte, each func(line int, raw []byte) error) error {
 				return nil
 			}
 		}
+		body = format.Inner(body)
 	default:
 		if raw := webLine(body); raw != nil {
 			return each(line, raw)

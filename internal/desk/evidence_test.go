@@ -173,7 +173,7 @@ logsource: {product: tocsin}
 // the rule names where the policy lists no such signal.
 //
 // promise: DET-10
-func TestACloudAuditLogOpensAnIncident(t *testing.T) {
+func TestAnAuditLogOpensAnIncident(t *testing.T) {
 	s, _ := onDisk(t)
 	s.start()
 	record := func(id, source, name, identity, more string) string {
@@ -184,10 +184,19 @@ func TestACloudAuditLogOpensAnIncident(t *testing.T) {
 		record("e-2", "iam.amazonaws.com", "CreateAccessKey", "IAMUser", `,"requestParameters":{"userName":"eve"}`)+
 		record("e-3", "iam.amazonaws.com", "CreateAccessKey", "IAMUser", `,"requestParameters":{"userName":"bob"}`))
 	s.quiet()
+	s.ingest("b2", fmt.Sprintf(`{"@timestamp":%d,"_document_id":"gh-1","action":"repo.access","actor":"octo","actor_ip":"203.0.113.9","org":"acme","repo":"acme/shop","visibility":"public"}`, noon.Add(-time.Minute).UnixMilli()))
+	s.quiet()
+	s.ingest("b3", `{"uuid":"ok-1","published":"`+noon.Add(-time.Minute).Format(time.RFC3339)+`","eventType":"user.account.privilege.grant","actor":{"id":"00u1","type":"User","alternateId":"jo@acme.example"},"target":[{"id":"00u2","type":"User","alternateId":"mallory@acme.example"}],"client":{"ipAddress":"198.51.100.1"},"outcome":{"result":"SUCCESS"}}`)
+	s.quiet()
 	rows, err := s.Board(t.Context())
 	s.must(err)
-	if len(rows) != 1 {
-		t.Fatalf("%d incidents, want 1", len(rows))
+	if len(rows) != 3 {
+		t.Fatalf("%d incidents, want 3", len(rows))
+	}
+	for incident, want := range map[string]string{"INC-2": "octo made acme/shop public", "INC-3": "jo@acme.example made [email] (00u2) an administrator"} {
+		if sig := s.state(incident).Signals[0]; sig.Sentence != want {
+			t.Errorf("%s: %+v", incident, sig)
+		}
 	}
 	sig := s.state("INC-1").Signals[0]
 	if sig.Class != "cloud_alert" || sig.Sentence != "arn:aws:iam::1:user/eve made an access key for bob" || !slices.Equal(sig.Events, []string{"e-3"}) {
