@@ -5,8 +5,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
+	"io/fs"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +39,7 @@ type looker interface {
 // an HMAC costs more than finishing one.
 type pseudonyms struct {
 	keys  Keys
-	pools sync.Map     // merchant → *sync.Pool of hash.Hash
+	pools sync.Map     // merchant → *pool
 	held  atomic.Int64 // pools, about
 }
 
@@ -48,30 +50,70 @@ const noMerchant = "*"
 // merchants costs disk, as every event does, and not memory.
 const maxPools = 20_000
 
-// token is HMAC-SHA256(merchant's key, kind 0x00 identifier), cut to 16 bytes. Kind is part of the
-// input so that account 7 and telephone 7 are not the same person.
+// token is HMAC-SHA256(merchant's key, kind 0x00 identifier), cut to 16 bytes, in hex. Kind is part of
+// the input so that account 7 and telephone 7 are not the same person.
 func (p *pseudonyms) token(merchant, kind, normal string) (string, error) {
-	v, ok := p.pools.Load(merchant)
-	if !ok {
-		merchant = strings.Clone(merchant) // it is kept, and the caller's may be part of a buffer
-		key, err := p.keys.Key("pseudonym", cmp.Or(merchant, noMerchant))
-		if err != nil {
-			return "", fmt.Errorf("accesslog: pseudonym key of a merchant: %w", err)
-		}
-		if p.held.Add(1) > maxPools {
-			p.pools.Clear()
-			p.held.Store(1)
-		}
-		v, _ = p.pools.LoadOrStore(merchant, &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }})
+	pool, err := p.pool(merchant, p.keys.Key)
+	if err != nil {
+		return "", err
 	}
-	pool := v.(*sync.Pool)
-	h := pool.Get().(hash.Hash)
-	defer pool.Put(h)
+	sum := pool.sum(kind, normal)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// pool holds keyed hashes of one merchant.
+type pool struct{ sync.Pool }
+
+func (p *pool) sum(kind, normal string) (out [TokenLen]byte) {
+	h := p.Get().(hash.Hash)
+	defer p.Put(h)
 	h.Reset()
 	h.Write([]byte(kind))
 	h.Write([]byte{0})
 	h.Write([]byte(normal))
-	return hex.EncodeToString(h.Sum(nil)[:TokenLen]), nil
+	copy(out[:], h.Sum(nil))
+	return out
+}
+
+// pool returns the keyed hashes of a merchant, whose key find gives.
+func (p *pseudonyms) pool(merchant string, find func(purpose, id string) ([]byte, error)) (*pool, error) {
+	if v, ok := p.pools.Load(merchant); ok {
+		return v.(*pool), nil
+	}
+	merchant = strings.Clone(merchant) // it is kept, and the caller's may be part of a buffer
+	key, err := find("pseudonym", cmp.Or(merchant, noMerchant))
+	if err != nil {
+		return nil, fmt.Errorf("accesslog: pseudonym key of a merchant: %w", err)
+	}
+	if p.held.Add(1) > maxPools {
+		p.pools.Clear()
+		p.held.Store(1)
+	}
+	v, _ := p.pools.LoadOrStore(merchant, &pool{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}})
+	return v.(*pool), nil
+}
+
+// Pseudonym returns the 16 bytes under which the log knows a person of a merchant; "" when nothing
+// identifying was given or the merchant has no key: nothing about it was ever logged, or its key was
+// destroyed. It makes no key, so that a list can be compared without a trace.
+func (s *Store) Pseudonym(merchant, kind, id string) (string, error) {
+	normal := normalise(kind, id)
+	if normal == "" {
+		return "", nil
+	}
+	find := s.o.Keys.Key
+	if k, ok := s.o.Keys.(looker); ok {
+		find = k.Lookup
+	}
+	pool, err := s.pseudonyms.pool(merchant, find)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	sum := pool.sum(kind, normal)
+	return string(sum[:]), nil
 }
 
 // known says whether the key of a merchant is at hand.

@@ -196,6 +196,9 @@ func (a *App) open(ctx context.Context) error {
 		Scope: func(ctx context.Context, q scope.Query, so scope.Options) (scope.Result, error) {
 			return scope.Compute(ctx, access, q, so)
 		},
+		Match: func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error)) (scope.Matched, error) {
+			return scope.Match(ctx, access, access, q, size, next)
+		},
 		Store: store, Keys: keys, Clock: domain, Events: access, EventLog: events, FactLog: facts,
 		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks,
 		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,

@@ -90,6 +90,7 @@ type Options struct {
 	Gathered   func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)
 	Anchor     func(context.Context) (int, error) // one pass of the outbox; the number anchored
 	Scope      ScopeFunc
+	Match      MatchFunc         // nil: no list can be compared
 	Programs   []*policy.Program // the last is the one new incidents run under
 	Connectors map[string]contain.Connector
 	Switches   map[string]bool // names of connectors that flip a switch
@@ -140,6 +141,7 @@ type Desk struct {
 	watch     watcher
 	detection detection
 	backtests sync.Mutex      // one at a time
+	matching  chan struct{}   // a slot for the list that is being compared
 	life      context.Context // ends when the desk stops
 	stop      context.CancelFunc
 	done      sync.WaitGroup
@@ -170,6 +172,7 @@ func New(o Options) (*Desk, error) {
 		board:     newCache[decodedRow](ledger.MaxRows),
 		guests:    map[string]Caller{},
 		life:      context.Background(),
+		matching:  make(chan struct{}, 1),
 		tickerHup: make(chan struct{}, 1),
 		wakeHup:   make(chan struct{}, 1),
 		anchorHup: make(chan struct{}, 1),

@@ -6,6 +6,7 @@ package desktest
 import (
 	"bufio"
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -277,6 +278,23 @@ func (d *Desk) RecordScope(ctx context.Context, id string, by desk.Caller, inc s
 	r := d.Result
 	r.Query = q
 	return out, r, err
+}
+
+// MatchScope says that every line of the list is affected.
+func (d *Desk) MatchScope(_ context.Context, inc string, version int, list io.Reader) (scope.Matched, error) {
+	if version > 1 {
+		return scope.Matched{}, fmt.Errorf("%w: version: %s has 1 recorded scopes", desk.ErrInvalid, inc)
+	}
+	rows, err := csv.NewReader(list).ReadAll()
+	if err != nil {
+		return scope.Matched{}, fmt.Errorf("%w: line 1: no CSV header", desk.ErrInvalid)
+	}
+	m := scope.Matched{Regions: []scope.Region{}, Hits: []int64{}}
+	for n := range rows[1:] {
+		m.Lines, m.Affected, m.People, m.Hits = m.Lines+1, m.Affected+1, m.People+1, append(m.Hits, int64(n+2))
+	}
+	m.Customers = m.People
+	return m, nil
 }
 
 func (d *Desk) Preview(_ context.Context, inc, notice, party string) (desk.Letter, error) {

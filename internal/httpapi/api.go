@@ -28,7 +28,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.7.0"
+const Version = "1.8.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -50,6 +50,7 @@ type Incidents interface {
 type Scopes interface {
 	Scope(context.Context, scope.Query) (scope.Result, error)
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
+	MatchScope(ctx context.Context, incident string, version int, list io.Reader) (scope.Matched, error)
 }
 
 // Detection asks rules of the stored log.

@@ -2,7 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -10,6 +13,9 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/scope"
 )
+
+// maxListFile bounds a list of customers; ten million lines are about that long.
+const maxListFile = 256 << 20
 
 type scopeInput struct{ Body scope.Query }
 
@@ -52,5 +58,36 @@ func (a *API) registerScopes(d Scopes) {
 		out := &recordScopeOutput{}
 		out.Body.Outcome, out.Body.Result = outcome, result
 		return out, nil
+	})
+
+	op = operation("match-scope", http.MethodPost, "/v1/incidents/{id}/scope/match", responders,
+		"Compare your own list of customers with a recorded scope: which lines are affected, and how many live where; nothing of the list is kept")
+	op.Tags, op.Errors = []string{"scope"}, append(op.Errors, http.StatusNotFound, http.StatusRequestEntityTooLarge)
+	op.Parameters = []*huma.Param{
+		{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}},
+		{Name: "version", In: "query", Description: "which recorded scope; default the newest", Schema: &huma.Schema{Type: "integer"}},
+	}
+	op.RequestBody = &huma.RequestBody{Required: true, Description: "columns merchant, region and at least one of account, email and phone",
+		Content: map[string]*huma.MediaType{"text/csv": {}}}
+	op.Responses = map[string]*huma.Response{"200": {Description: "the affected lines by their number, and residents by region",
+		Content: map[string]*huma.MediaType{"application/json": {Schema: a.schema(scope.Matched{})}}}}
+	a.raw(op, func(w http.ResponseWriter, r *http.Request) error {
+		version := 0
+		if text := r.URL.Query().Get("version"); text != "" {
+			var err error
+			if version, err = strconv.Atoi(text); err != nil || version < 1 {
+				return fmt.Errorf("%w: version: has to be the number of a recorded scope", desk.ErrInvalid)
+			}
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Minute))
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(15 * time.Minute))
+		m, err := d.MatchScope(r.Context(), r.PathValue("id"), version, http.MaxBytesReader(w, r.Body, maxListFile))
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_ = json.NewEncoder(w).Encode(m)
+		return nil
 	})
 }

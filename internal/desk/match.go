@@ -1,0 +1,110 @@
+package desk
+
+import (
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/scope"
+)
+
+// MatchFunc compares a vendor's list of customers with those whom a query takes in; see scope.Match.
+type MatchFunc func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error)) (scope.Matched, error)
+
+// listColumns are the columns of a vendor's own list of customers. One of account, email and phone
+// is needed beside merchant.
+var listColumns = []string{"merchant", "account", "email", "phone", "region"}
+
+// MatchScope compares a vendor's own list of customers, CSV, with a recorded scope of an incident:
+// version, or the newest for 0. Nothing of the list is kept, logged or repeated in an error.
+func (d *Desk) MatchScope(ctx context.Context, inc string, version int, list io.Reader) (scope.Matched, error) {
+	s, err := d.Incident(ctx, inc)
+	if err != nil {
+		return scope.Matched{}, err
+	}
+	v, err := scopeVersion(s, version)
+	if err != nil {
+		return scope.Matched{}, err
+	}
+	if d.o.Match == nil {
+		return scope.Matched{}, fmt.Errorf("%w: there is no access log to compare with", ErrInvalid)
+	}
+	var q scope.Query
+	if err := json.Unmarshal(v.Query, &q); err != nil {
+		return scope.Matched{}, fmt.Errorf("desk: query of scope %d of %s: %w", v.N, s.ID, err)
+	}
+	next, err := readList(list)
+	if err != nil {
+		return scope.Matched{}, err
+	}
+	// One list at a time: the customers of a scope may take some hundred megabytes.
+	select {
+	case d.matching <- struct{}{}:
+		defer func() { <-d.matching }()
+	case <-ctx.Done():
+		return scope.Matched{}, ctx.Err()
+	}
+	m, err := d.o.Match(ctx, q, v.Size, next)
+	return m, invalidQuery(err)
+}
+
+func scopeVersion(s *incident.State, version int) (incident.ScopeVersion, error) {
+	if len(s.Scopes) == 0 {
+		return incident.ScopeVersion{}, fmt.Errorf("%w: %s has no recorded scope yet: record one first", ErrInvalid, s.ID)
+	}
+	if version == 0 {
+		return s.Scopes[len(s.Scopes)-1], nil
+	}
+	for _, v := range s.Scopes {
+		if v.N == version {
+			return v, nil
+		}
+	}
+	return incident.ScopeVersion{}, fmt.Errorf("%w: version: %s has %d recorded scopes", ErrInvalid, s.ID, len(s.Scopes))
+}
+
+// readList reads a list of customers line by line.
+func readList(list io.Reader) (func() (scope.Person, error), error) {
+	in := csv.NewReader(list)
+	in.FieldsPerRecord, in.ReuseRecord = -1, true
+	head, err := in.Read()
+	if err != nil {
+		return nil, fmt.Errorf("%w: line 1: no CSV header: the first line has to be %s", ErrInvalid, strings.Join(listColumns, ","))
+	}
+	at := map[string]int{}
+	for i, name := range head {
+		at[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))] = i
+	}
+	_, merchant := at["merchant"]
+	_, account := at["account"]
+	_, email := at["email"]
+	_, phone := at["phone"]
+	if !merchant || !account && !email && !phone {
+		return nil, fmt.Errorf("%w: line 1: the columns merchant and one of account, email and phone are needed: the columns are %s", ErrInvalid, strings.Join(listColumns, ","))
+	}
+	return func() (scope.Person, error) {
+		row, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			return scope.Person{}, io.EOF
+		}
+		if bad := new(csv.ParseError); errors.As(err, &bad) {
+			return scope.Person{}, fmt.Errorf("%w: line %d: %w: nothing was compared beyond it", ErrInvalid, bad.StartLine, bad.Err)
+		}
+		if err != nil {
+			return scope.Person{}, err
+		}
+		line, _ := in.FieldPos(0)
+		get := func(name string) string {
+			if i, ok := at[name]; ok && i < len(row) {
+				return strings.TrimSpace(row[i])
+			}
+			return ""
+		}
+		return scope.Person{Line: int64(line), Merchant: get("merchant"), Account: get("account"), Email: get("email"), Phone: get("phone"), Region: get("region")}, nil
+	}, nil
+}

@@ -1,0 +1,172 @@
+package scope
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/scope/tally"
+)
+
+// Person is a line of a vendor's own list of customers: whose customer, what is known of who it is,
+// and where that person lives.
+type Person struct {
+	Line     int64
+	Merchant string
+	Account  string
+	Email    string
+	Phone    string
+	Region   string // ISO 3166-1 or 3166-2, such as DE or US-CA; another text counts as unknown
+}
+
+// Matched says who of a list is affected. It names lines and no person, so that it can be kept where
+// the list cannot.
+type Matched struct {
+	Lines     int64    `json:"lines"`     // of the list
+	Affected  int64    `json:"affected"`  // lines whose customer is in the scope
+	People    int64    `json:"people"`    // those lines, each account counted once
+	Customers int64    `json:"customers"` // customer accounts in the scope
+	Unmatched int64    `json:"unmatched"` // of those, in no line: nobody knows from this list where they live
+	AtLeast   bool     `json:"at_least"`  // the scope counted accesses that do not name all their customers
+	Regions   []Region `json:"regions"`   // most people first
+	Hits      []int64  `json:"hits"`      // the affected lines, ascending
+}
+
+// Region is how many of those affected live in one place.
+type Region struct {
+	Region string `json:"region"` // "" is unknown
+	People int64  `json:"people"`
+}
+
+// Pseudonyms gives the pseudonym of somebody whom the access log may know. The answer is "" when it
+// cannot: nothing of that merchant was ever logged, or the key was destroyed. It keeps nothing.
+type Pseudonyms interface {
+	Pseudonym(merchant, kind, id string) (string, error)
+}
+
+// MaxMatched is how many customer accounts of a scope are compared with a list at a time; 16 bytes
+// each and their share of a table, some 400 MB in all.
+const MaxMatched = 5_000_000
+
+// Match compares a vendor's own list with those whom a query takes in, over the first size leaves.
+// next returns io.EOF after the last line. Nothing of the list is kept or written.
+func Match(ctx context.Context, src Source, ids Pseudonyms, q Query, size uint64, next func() (Person, error)) (Matched, error) {
+	in, least, err := customers(ctx, src, q, size)
+	if err != nil {
+		return Matched{}, err
+	}
+	out := Matched{AtLeast: least, Hits: []int64{}, Regions: []Region{}}
+	for _, m := range in {
+		out.Customers += int64(len(m))
+	}
+	found := map[string]map[string]struct{}{}
+	regions := map[string]int64{}
+	for {
+		p, err := next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return Matched{}, err
+		}
+		if out.Lines++; out.Lines%4096 == 0 && ctx.Err() != nil {
+			return Matched{}, ctx.Err()
+		}
+		theirs := in[p.Merchant]
+		if theirs == nil {
+			continue
+		}
+		hit, first := false, false
+		for _, id := range []struct{ kind, id string }{{"account", p.Account}, {"email", p.Email}, {"phone", p.Phone}} {
+			if id.id == "" {
+				continue
+			}
+			token, err := ids.Pseudonym(p.Merchant, id.kind, id.id)
+			if err != nil {
+				return Matched{}, err
+			}
+			if _, ok := theirs[token]; !ok || token == "" {
+				continue
+			}
+			if found[p.Merchant] == nil {
+				found[p.Merchant] = map[string]struct{}{}
+			}
+			if _, again := found[p.Merchant][token]; !again {
+				found[p.Merchant][token], first = struct{}{}, true
+			}
+			hit = true
+		}
+		if hit {
+			out.Affected++
+			out.Hits = append(out.Hits, p.Line)
+		}
+		if first {
+			out.People++
+			regions[place(p.Region)]++
+		}
+	}
+	out.Unmatched = out.Customers
+	for _, m := range found {
+		out.Unmatched -= int64(len(m))
+	}
+	for region := range maps.Keys(regions) {
+		out.Regions = append(out.Regions, Region{region, regions[region]})
+	}
+	slices.SortFunc(out.Regions, func(a, b Region) int { return cmp.Or(cmp.Compare(b.People, a.People), cmp.Compare(a.Region, b.Region)) })
+	return out, nil
+}
+
+// customers collects the pseudonyms that a query takes in, by merchant.
+func customers(ctx context.Context, src Source, q Query, size uint64) (in map[string]map[string]struct{}, least bool, err error) {
+	q, err = q.Normal()
+	if err != nil {
+		return nil, false, err
+	}
+	m, err := tally.NewMatcher(q)
+	if err != nil {
+		return nil, false, err
+	}
+	in = map[string]map[string]struct{}{}
+	n := 0
+	_, err = src.Scan(ctx, q, size, func(e *tally.Event) error {
+		if !e.Exposes() || !m.Candidate(e) || m.Excluded(e) {
+			return nil
+		}
+		least = least || e.Records > int64(len(e.Customers))
+		theirs := in[e.Merchant]
+		if theirs == nil {
+			theirs = map[string]struct{}{}
+			in[strings.Clone(e.Merchant)] = theirs
+		}
+		for _, c := range e.Customers {
+			if _, ok := theirs[c]; ok {
+				continue
+			}
+			if n++; n > MaxMatched {
+				return &InvalidError{Field: "query", Reason: fmt.Sprintf("takes in more than %d customer accounts: match in parts, such as by merchant", MaxMatched)}
+			}
+			theirs[strings.Clone(c)] = struct{}{}
+		}
+		return nil
+	})
+	return in, least, err
+}
+
+// place is the code of a country, or of a part of one, in capitals; "" for anything else. What a list
+// says beside codes is not repeated, because it may be an address.
+func place(s string) string {
+	s = strings.ToUpper(strings.TrimSpace(s))
+	country, part, divided := strings.Cut(s, "-")
+	letters := func(s string, digits bool) bool {
+		return strings.IndexFunc(s, func(r rune) bool { return !('A' <= r && r <= 'Z' || digits && '0' <= r && r <= '9') }) < 0
+	}
+	if len(country) != 2 || !letters(country, false) || divided && (len(part) < 1 || len(part) > 3 || !letters(part, true)) {
+		return ""
+	}
+	return s
+}
