@@ -28,6 +28,7 @@ type DutyBody struct {
 	Floor     time.Time `json:"floor,omitzero"`    // an act before it does not meet the duty
 	Cell      string    `json:"cell,omitempty"`    // the table's cell the clock came from
 	Law       string    `json:"law,omitempty"`     // the law's clock that runs
+	Again     time.Time `json:"again,omitzero"`    // the dismissal that met it was taken back here: it counts from here
 }
 
 // Proof names what met a duty. The fold turns it into the id of the fact.

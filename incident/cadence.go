@@ -35,7 +35,7 @@ func (r *ruling) over(cur *DutyInstance) bool {
 	periodic := r.d.Every.Period != ""
 	switch {
 	case cur.met():
-		return true
+		return !r.takenBack(cur)
 	case cur.State == DutyWaived:
 		return periodic || r.s.Programme // one time was let go of, and not the habit
 	case periodic && cur.owing():
@@ -121,6 +121,9 @@ func (r *ruling) recurs(prev *DutyInstance, sub subject) clockAt {
 			from, c.anchor = prev.Waived, r.d.ID+".waived"
 		}
 		c.text = "after the last"
+	}
+	if sub.again.After(from) {
+		c.was, from = from, sub.again
 	}
 	e := r.cadence(from)
 	if e.none {

@@ -14,8 +14,9 @@ type clockAt struct {
 	anchor               string
 	started, target, due time.Time
 	text                 string
-	unknown              []string // names a table's cell or a law depends on that are not known
-	anchored, none       bool     // none: no clock counts here
+	unknown              []string  // names a table's cell or a law depends on that are not known
+	anchored, none       bool      // none: no clock counts here
+	was                  time.Time // the anchor's own time, where a reopening takes its place
 	cell                 policy.Cell
 	law                  string
 	source               string // the clause of a law
@@ -27,6 +28,7 @@ type subject struct {
 	d         *policy.Duty
 	recipient string
 	applies   time.Time // when the duty first applied to it
+	again     time.Time // the reopening that its clocks count from, where that comes after their anchors
 }
 
 // timer computes due times. It remembers what it computed, because thousands of recipients share
@@ -221,6 +223,12 @@ func (t *timer) counted(s *State, c *policy.Clock, names []string, sub subject, 
 	anchor := c.Anchor
 	anchor.Names = names
 	name, at, from := t.anchor(s, anchor, sub)
+	if name != "" && sub.again.After(from) && (c.Kind != "before" && c.Kind != "by" || anchor.End != "") {
+		out.was = from
+		if from, at = sub.again, sub.again; anchor.End != "" {
+			at = calendar.Period(anchor.End).End(from, t.zone())
+		}
+	}
 	if c.Kind == "by" {
 		switch {
 		case name != "":

@@ -281,7 +281,8 @@ type Close struct {
 	Reason string `json:"reason"`
 }
 
-// Reopen takes a dismissed or closed incident up again. Its clocks resume from their old anchors.
+// Reopen takes a dismissed or closed incident up again. Its clocks resume from their old anchors;
+// what the dismissal met is owed again, counted from now.
 type Reopen struct {
 	Reason string `json:"reason"`
 }

@@ -26,7 +26,7 @@ type dutyGroupKey struct {
 	started, target, due, atOnce int64
 	unknown, cause, why, trigger string
 	milestone, notice, answer    string
-	at, applies, floor           int64
+	at, applies, floor, again    int64
 	cell, law                    string
 	round, done                  int
 }
@@ -51,7 +51,7 @@ func (j *judgement) add(kind Kind, b DutyBody, why, merchant string, occurred ti
 		kind: kind, duty: b.Duty, party: b.Recipient, state: string(b.State), anchor: b.Anchor,
 		started: nano(b.Started), target: nano(b.Target), due: nano(b.Due), atOnce: nano(b.AtOnce),
 		unknown: strings.Join(b.Unknown, " "), cause: b.Cause, why: why, trigger: b.Trigger, at: nano(b.At), round: b.Round,
-		applies: nano(b.Applies), floor: nano(b.Floor), cell: b.Cell, law: b.Law,
+		applies: nano(b.Applies), floor: nano(b.Floor), again: nano(b.Again), cell: b.Cell, law: b.Law,
 	}
 	if b.Proof != nil {
 		k.milestone, k.notice, k.answer, k.done = b.Proof.Milestone, b.Proof.Notice, b.Proof.Answer, b.Proof.Done

@@ -13,7 +13,7 @@ import (
 func (d *DutyInstance) body(to DutyState) DutyBody {
 	return DutyBody{
 		Duty: d.Duty, Recipient: d.Recipient, Round: d.Round, State: to, Anchor: d.Anchor,
-		Started: d.Started, Target: d.Target, Due: d.Due, Unknown: d.Unknown, Floor: d.Floor, Cell: d.Cell, Law: d.Law,
+		Started: d.Started, Target: d.Target, Due: d.Due, Unknown: d.Unknown, Floor: d.Floor, Cell: d.Cell, Law: d.Law, Again: d.Again,
 	}
 }
 
@@ -99,6 +99,13 @@ func why(clk clockAt, v policy.Verdict, b DutyBody) string {
 	}
 	if len(b.Unknown) > 0 {
 		fmt.Fprintf(&out, "; runs unless this is ruled out: %s", strings.Join(b.Unknown, ", "))
+	}
+	switch again := b.Again.UTC().Format(time.RFC3339); {
+	case !clk.was.IsZero():
+		fmt.Fprintf(&out, "; counted from the reopening on %s and not from %s, because the dismissal that met it was taken back",
+			again, clk.was.UTC().Format(time.RFC3339))
+	case !b.Again.IsZero():
+		fmt.Fprintf(&out, "; owed again since the reopening on %s, because the dismissal that met it was taken back", again)
 	}
 	if !b.AtOnce.IsZero() {
 		fmt.Fprintf(&out, "; due at once, late by discovery: the limit of %s had passed when it first applied, %s",

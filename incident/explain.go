@@ -27,6 +27,7 @@ type Explained struct {
 	Floor      time.Time `json:"floor,omitzero"`     // an act before it does not meet it
 	AtOnce     time.Time `json:"at_once,omitzero"`   // due at once, late by discovery: since when; Due is the limit that had passed
 	Met        time.Time `json:"met,omitzero"`       // when it was met
+	Again      time.Time `json:"again,omitzero"`     // the dismissal that met it was taken back here, and it counts from here
 	Missed     time.Time `json:"missed,omitzero"`    // when its limit was first passed; stays for ever
 	Unknown    []string  `json:"unknown,omitempty"`  // what it runs provisionally for: it is not due if one of these is ruled out
 	Cell       string    `json:"cell,omitempty"`     // cell of a table the clock came from: "severity critical"
@@ -208,7 +209,7 @@ func (l *lineup) recipients(g *group) []string {
 func alike(a, b *DutyInstance) bool {
 	return a.State == b.State && a.Round == b.Round && a.Due.Equal(b.Due) && a.Target.Equal(b.Target) && a.Why == b.Why &&
 		a.Started.Equal(b.Started) && a.Met.Equal(b.Met) && a.Missed.Equal(b.Missed) && a.Anchor == b.Anchor &&
-		a.Applies.Equal(b.Applies) && a.Earliest.Equal(b.Earliest) && a.Floor.Equal(b.Floor) && a.AtOnce.Equal(b.AtOnce) &&
+		a.Applies.Equal(b.Applies) && a.Earliest.Equal(b.Earliest) && a.Floor.Equal(b.Floor) && a.AtOnce.Equal(b.AtOnce) && a.Again.Equal(b.Again) &&
 		a.Cell == b.Cell && a.Law == b.Law && (a.Recipient == "") == (b.Recipient == "") && slices.Equal(a.Unknown, b.Unknown)
 }
 
@@ -232,7 +233,7 @@ func (l *lineup) explain(g *group, of *policy.Duty) Explained {
 	d := g.first
 	return Explained{
 		Duty: d.Duty, Do: string(of.Do), Who: of.Who, Recipients: l.recipients(g), Round: d.Round, State: d.State, Anchor: d.Anchor, Applies: d.Applies, Started: d.Started,
-		Target: d.Target, Due: d.Due, Earliest: d.Earliest, Floor: d.Floor, AtOnce: d.AtOnce, Met: d.Met, Missed: d.Missed,
+		Target: d.Target, Due: d.Due, Earliest: d.Earliest, Floor: d.Floor, AtOnce: d.AtOnce, Met: d.Met, Again: d.Again, Missed: d.Missed,
 		Unknown: d.Unknown, Cell: d.Cell, Law: d.Law, Excluded: d.State == DutyNot, Why: d.Why,
 	}
 }
@@ -271,7 +272,7 @@ func clocksOf(t *timer, s *State, d *policy.Duty, v *policy.View, of *DutyInstan
 	}
 	var seen []clockAt
 	t.trace = func(c clockAt) { seen = append(seen, c) }
-	best := t.clocks(s, subject{d: d, recipient: of.Recipient, applies: of.Applies}, v)
+	best := t.clocks(s, subject{d: d, recipient: of.Recipient, applies: of.Applies, again: of.Again}, v)
 	t.trace = nil
 	list := make([]ExplainedClock, 0, len(seen))
 	chosen := false

@@ -158,6 +158,7 @@ func foldStatus(to Status) func(*State, Fact) error {
 			milestones := writable(s, inMilestones, &s.Milestones)
 			delete(milestones, "dismissed")
 			delete(milestones, "closed")
+			s.Reopened = f.Occurred
 		}
 		return nil
 	}

@@ -81,8 +81,11 @@ func foldDuty(s *State, f Fact) error {
 			from, to, with = was, next, t.Why
 		}
 		d.Standing = to
-		if f.Kind == KindDutyMet {
+		switch {
+		case f.Kind == KindDutyMet:
 			d.Proof = s.proof(b.Proof, recipient)
+		case !d.met():
+			d.Proof = "" // what met it was taken back
 		}
 		duties[key] = d
 		changed = append(changed, change{old, d})
@@ -123,6 +126,9 @@ func (old *Standing) next(f Fact, key string, b DutyBody, t DutyText) (*Standing
 		d.Floor, d.Cell, d.Law = b.Floor, b.Cell, b.Law
 		if d.Applies.IsZero() {
 			d.Applies = b.Applies
+		}
+		if b.Again.After(d.Again) {
+			d.Again, d.Met, d.Trigger = b.Again, time.Time{}, ""
 		}
 		if d.AtOnce.IsZero() {
 			d.AtOnce = b.AtOnce

@@ -206,7 +206,7 @@ func (w *work) tooEarly(s *State, d *policy.Duty, cur *DutyInstance) bool {
 	if len(d.Floor) == 0 {
 		return false
 	}
-	at, pending, _ := w.timer.floor(s, subject{d, cur.Recipient, cur.Applies})
+	at, pending, _ := w.timer.floor(s, subject{d: d, recipient: cur.Recipient, applies: cur.Applies})
 	return pending || w.now.Before(at)
 }
 

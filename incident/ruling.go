@@ -95,6 +95,12 @@ func (r *ruling) quiet(d *DutyInstance) bool {
 // subject is whose clock is judged: the recipient, and when the duty first applied to it.
 func (r *ruling) subject(recipient string, cur *DutyInstance) subject {
 	sub := subject{d: r.d, recipient: recipient}
+	if cur != nil {
+		sub.again = cur.Again
+		if cur.met() && r.takenBack(cur) {
+			sub.again = r.s.Reopened
+		}
+	}
 	if r.s.Programme && r.d.For == "each" {
 		if e := r.s.event(recipient); e != nil {
 			sub.applies = e.At
@@ -175,6 +181,16 @@ func (r *ruling) judgeRound(j *judgement, recipient string, merchant bool, round
 			j.add(KindDutyMet, cur.metBody(body, at, proof, trigger), "", name, at)
 			return
 		}
+		if r.takenBack(cur) {
+			if no {
+				body.State, body.Unknown, body.Cause = DutyNot, nil, cause
+				j.add(KindDutyRuledOut, body, whyNot(clk, verdict), name, now)
+				return
+			}
+			body.Cause = "dismissal_taken_back"
+			j.add(KindDutyResumed, body, why(clk, verdict, body), name, now)
+			return
+		}
 		if cur.moved(body) {
 			body.State, body.Unknown, body.Cause = cur.metState(cur.Met, body.Due), nil, "corrected"
 			j.add(KindDutyMoved, body, why(clk, verdict, body), name, now)
@@ -202,7 +218,7 @@ func (r *ruling) judgeRound(j *judgement, recipient string, merchant bool, round
 
 // bodyOf is the body of a fact about an instance as its clocks and conditions stand.
 func (r *ruling) bodyOf(clk clockAt, verdict policy.Verdict, sub subject, round int) DutyBody {
-	body := DutyBody{Duty: r.d.ID, Anchor: clk.anchor, Started: clk.started, Target: clk.target, Due: clk.due, Cell: cellName(clk.cell), Law: clk.law}
+	body := DutyBody{Duty: r.d.ID, Anchor: clk.anchor, Started: clk.started, Target: clk.target, Due: clk.due, Cell: cellName(clk.cell), Law: clk.law, Again: sub.again}
 	if round > 1 {
 		body.Round = round
 	}
@@ -245,6 +261,26 @@ func (r *ruling) step(j *judgement, cur, prev *DutyInstance, body DutyBody, clk 
 		body.Cause = cur.moveCause(body)
 		j.add(KindDutyMoved, body, why(clk, verdict, body), name, now)
 	}
+}
+
+// takenBack reports whether it was the dismissal that met an instance, of an incident that was
+// reopened since: what was decided by it is owed again.
+func (r *ruling) takenBack(cur *DutyInstance) bool {
+	if r.d.Do != policy.Decide && r.d.Do != policy.Reach || r.s.Status != StatusOpen || !r.s.Reopened.After(cur.Met) {
+		return false
+	}
+	if !slices.Contains(metNames(r.d), "dismissed") {
+		return false
+	}
+	others := 0
+	for _, name := range metNames(r.d) {
+		if r.s.has(name) {
+			others++
+		}
+	}
+	// Of a decision any other outcome would have met it as well; of what has to be reached, all the
+	// others are still there.
+	return r.d.Do == policy.Decide && others == 0 || r.d.Do == policy.Reach && others == len(r.d.Of)-1
 }
 
 // reached reports whether what ends the duty has happened.
@@ -294,7 +330,7 @@ func (r *ruling) clocks(recipient string, prev *DutyInstance, sub subject) clock
 	if prev != nil || len(r.d.Due) == 0 && r.d.Every != nil {
 		return r.recurs(prev, sub)
 	}
-	if !r.shared {
+	if !r.shared || !sub.again.IsZero() {
 		return r.w.timer.clocks(r.s, sub, r.v)
 	}
 	if r.clock == nil {

@@ -15,6 +15,7 @@ type State struct {
 	Apps     []string  `json:"apps"`
 	Policy   string    `json:"policy"` // Program.Hash it runs under
 	Opened   time.Time `json:"opened"`
+	Reopened time.Time `json:"reopened,omitzero"` // the last time it was
 	Updated  time.Time `json:"updated"`
 	Title    string    `json:"title"`
 	Summary  string    `json:"summary"`
@@ -178,6 +179,7 @@ type Standing struct {
 	Law       string    `json:"law,omitempty"`       // id of the law's clock that runs, such as eu-gdpr-authority
 	Late      time.Time `json:"late,omitzero"`       // when its limit passed, or its target where it has no limit
 	Waived    time.Time `json:"waived,omitzero"`
+	Again     time.Time `json:"again,omitzero"` // the reopening that took back the dismissal which met it: its clocks count from here
 }
 
 // Tally is what the instances of one duty add up to. It lets a duty be anchored on another, and

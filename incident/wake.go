@@ -49,7 +49,7 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 				continue
 			}
 			if of.Until != nil && of.Until.End != "" {
-				if name, at, _ := t.anchor(s, *of.Until, subject{of, d.Recipient, d.Applies}); name != "" {
+				if name, at, _ := t.anchor(s, *of.Until, subject{d: of, recipient: d.Recipient, applies: d.Applies}); name != "" {
 					next(&domain, past(at))
 				}
 			}

@@ -157,6 +157,9 @@ func (w *pageWriter) terms(at prose) {
 			break
 		}
 	}
+	if slices.ContainsFunc(p.Duties, settledByDismissal) {
+		w.item(at, "**Reopened**: an incident that was dismissed and is taken up again has to be decided again; that clock counts from the reopening.", "", nil)
+	}
 	if h := p.businessHours(); h != "" {
 		w.item(at, "**Business time** is "+h+". A business day ends when we close.", "", nil)
 	}
@@ -170,6 +173,11 @@ func (w *pageWriter) terms(at prose) {
 		}
 		w.item(at, says, "", nil)
 	}
+}
+
+// settledByDismissal is of a decision that a dismissal may be, and that has a clock: reopening takes it back.
+func settledByDismissal(d Duty) bool {
+	return d.Do == Decide && len(d.Due) > 0 && (len(d.Of) == 0 || slices.Contains(d.Of, "dismissed"))
 }
 
 // businessHours writes opening hours: "Monday to Friday from 09:00 to 17:30 (Europe/Berlin)".

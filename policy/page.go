@@ -159,7 +159,7 @@ func (c *compiler) standardPage() []string {
 	if law {
 		section("The law behind this page", "{laws}")
 	}
-	if len(p.Milestones) > 0 || terms || !p.Hours.Never() {
+	if len(p.Milestones) > 0 || terms || !p.Hours.Never() || slices.ContainsFunc(p.Duties, settledByDismissal) {
 		section("What the words mean", "{terms}")
 	}
 	if p.Contact.Email != "" {

@@ -130,6 +130,7 @@ var rows = map[string]string{
 	"moves.check":         "a limit that can fall before its gate opens is named",
 	"moves.dismissal":     "a dismissal stops clocks by name",
 	"moves.reopening":     "reopening resumes them from the old anchors",
+	"moves.decided_again": "and what the dismissal met is owed again, counted from the reopening",
 }
 
 func programOf(t *testing.T, file, comment string, src []byte) (*policy.Program, string) {
