@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // Matched says who of a list of customers is affected.
@@ -25,6 +26,40 @@ type Matched struct {
 type Region struct {
 	Region string `json:"region"`
 	People int64  `json:"people"`
+}
+
+// Comparison sets what a query takes in beside what its credentials and actors usually do.
+type Comparison struct {
+	Query   Query     `json:"query"`
+	Since   time.Time `json:"since"`   // the earliest event that was looked at; zero: there was none before
+	Every   int64     `json:"every"`   // seconds between the windows before
+	Windows int       `json:"windows"` // how many of them were compared
+	Now     Amounts   `json:"now"`
+	Usual   Amounts   `json:"usual"` // the median of the windows
+	Most    Amounts   `json:"most"`
+	New     []Novelty `json:"new"`
+	AtLeast bool      `json:"at_least"`
+}
+
+// Amounts are what a window has.
+type Amounts struct {
+	Events    int64 `json:"events"`
+	Merchants int64 `json:"merchants"`
+	Customers int64 `json:"customers"`
+}
+
+// Novelty is what was never seen before, of one sort; at most fifty values, of N.
+type Novelty struct {
+	Sort   string   `json:"sort"`
+	N      int64    `json:"n"`
+	Values []string `json:"values,omitempty"`
+}
+
+// CompareScope says what of a query is unusual; nothing is recorded.
+func (c *Client) CompareScope(ctx context.Context, q Query) (Comparison, error) {
+	var out Comparison
+	err := c.Do(ctx, http.MethodPost, at("scope", "compare"), q, &out)
+	return out, err
 }
 
 // MatchScope compares a list of customers, CSV, with a recorded scope of an incident: a version, or

@@ -199,6 +199,9 @@ func (a *App) open(ctx context.Context) error {
 		Match: func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error)) (scope.Matched, error) {
 			return scope.Match(ctx, access, access, q, size, next)
 		},
+		Compare: func(ctx context.Context, q scope.Query) (scope.Comparison, error) {
+			return scope.Compare(ctx, access, q)
+		},
 		Store: store, Keys: keys, Clock: domain, Events: access, EventLog: events, FactLog: facts,
 		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks,
 		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,

@@ -53,6 +53,10 @@ func TestAVendorsOwnListIsComparedAndLeavesNoTrace(t *testing.T) {
 	if _, _, err := responder.RecordScope(t.Context(), inc, q, "all of the token"); err != nil {
 		t.Fatal(err)
 	}
+	usual, err := responder.CompareScope(t.Context(), q)
+	if err != nil || usual.Now != (client.Amounts{Events: 4, Merchants: 2, Customers: 4}) || usual.Windows != 0 {
+		t.Errorf("beside what is usual: %+v, %v", usual, err)
+	}
 	before := keysOf(t, dir)
 	got, err := responder.MatchScope(t.Context(), inc, 0, []byte(list))
 	if err != nil {

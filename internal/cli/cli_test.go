@@ -113,6 +113,9 @@ func fill(d *desktest.Desk) {
 	}
 	d.Letter = desk.Letter{From: "security@example.com", To: "anna@example.com", Subject: "About your data", Text: "Dear \x07Anna\n214 orders"}
 	d.Known = []ledger.Merchant{{ID: "m_1", Name: "Caf\u00e9 <b>", Emails: []string{"anna@example.com"}, Country: "DE", Zone: "Europe/Berlin"}}
+	d.Comparison = scope.Comparison{Since: now.Add(-400 * time.Hour), Every: 86400, Windows: 16, Now: scope.Amounts{Events: 900, Merchants: 214, Customers: 4210},
+		Usual: scope.Amounts{Events: 12, Merchants: 3, Customers: 12}, Most: scope.Amounts{Events: 41, Merchants: 4, Customers: 40},
+		New: []scope.Novelty{{Sort: "address", N: 2, Values: []string{"203.0.113.9", "203.0.113.10"}}}}
 	d.Result = scope.Result{Log: "javabeanai/events", Size: 12, Digest: "sha256:abc", Events: 900, Customers: 18211, AtLeast: true,
 		DataTypes: []string{"customer.email"}, Rows: []incident.Exposure{{Merchant: "m_1", Customers: 4, Events: 9}},
 		Excluded: []scope.Seen{{IP: "198.51.100.7", Agent: "PickAndPack/1.0", Events: 7}}}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -77,6 +78,47 @@ func (a *app) printMatched(w io.Writer, m client.Matched, out string) {
 		fmt.Fprintf(w, "the affected lines are in %s\n", oneLine(out))
 	}
 }
+
+func (a *app) compareScope(c *cobra.Command, q client.Query) error {
+	server, err := a.connect()
+	if err != nil {
+		return err
+	}
+	out, err := server.CompareScope(a.context(c), q)
+	if err != nil {
+		return err
+	}
+	return a.show(out, func(w io.Writer) { a.printComparison(w, out) })
+}
+
+func (a *app) printComparison(w io.Writer, c client.Comparison) {
+	if c.Windows == 0 {
+		fmt.Fprintf(w, "%s; nothing is known of before, so nothing can be called usual\n", plural(c.Now.Events, "access", "accesses"))
+		return
+	}
+	fmt.Fprintf(w, "beside the same hours of the %s before, every %s, known since %s\n", plural(int64(c.Windows), "window", "windows"), plural(c.Every/86400, "day", "days"), a.when(c.Since))
+	a.table(w, 0, []string{"", "NOW", "USUALLY", "AT MOST"}, [][]string{
+		{"accesses", number(c.Now.Events), number(c.Usual.Events), number(c.Most.Events)},
+		{"merchants", number(c.Now.Merchants), number(c.Usual.Merchants), number(c.Most.Merchants)},
+		{"customer accounts", number(c.Now.Customers), number(c.Usual.Customers), number(c.Most.Customers)},
+	})
+	for _, n := range c.New {
+		more := ""
+		if n.N > int64(len(n.Values)) {
+			more = ", …"
+		}
+		fmt.Fprintf(w, "never before: %s: %s%s\n", plural(n.N, strings.ReplaceAll(n.Sort, "_", " "), plurals[n.Sort]), oneLine(strings.Join(n.Values, ", ")), more)
+	}
+	if len(c.New) == 0 {
+		fmt.Fprintln(w, "it touched nothing that it had not touched before")
+	}
+	if c.AtLeast {
+		fmt.Fprintln(w, "the counts are lower bounds: there was too much to hold")
+	}
+}
+
+// plurals of the sorts of what is new.
+var plurals = map[string]string{"merchant": "merchants", "address": "addresses", "agent": "agents", "endpoint": "endpoints", "action": "actions", "data_type": "data types"}
 
 // writeHits copies the header and the affected lines of a list. The file is for its owner alone,
 // because it says who was affected.

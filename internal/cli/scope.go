@@ -69,14 +69,20 @@ func (s *scopeFlags) query(c *cobra.Command) (client.Query, error) {
 func (a *app) scopeCommand() *cobra.Command {
 	var flags scopeFlags
 	var incident, reason string
+	var compare bool
 	c := &cobra.Command{Use: "scope", Short: "Compute who is affected; recorded only with --incident", Args: exactly()}
 	flags.add(c)
 	c.Flags().StringVar(&incident, "incident", "", "record it on this incident")
 	c.Flags().StringVar(&reason, "reason", "", "why this query, when it is recorded")
+	c.Flags().BoolVar(&compare, "compare", false, "say instead what of it is unusual for its credentials and actors")
+	c.MarkFlagsMutuallyExclusive("compare", "incident")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		q, err := flags.query(c)
 		if err != nil {
 			return err
+		}
+		if compare {
+			return a.compareScope(c, q)
 		}
 		if incident != "" {
 			return a.recordScope(c, incident, q, reason)

@@ -48,6 +48,7 @@ type Incidents interface {
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
 	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
 	Scope(context.Context, scope.Query) (scope.Result, error)
+	CompareScope(context.Context, scope.Query) (scope.Comparison, error)
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
 	Switches(context.Context) (version int64, all []desk.Switch, err error)

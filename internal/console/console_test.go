@@ -381,6 +381,10 @@ func TestScopeForm(t *testing.T) {
 	if got.status != http.StatusOK || !strings.Contains(got.body, "Record 1 merchant on INC-1") || !strings.Contains(got.body, "18,211 customer accounts") || len(b.desk.Asked()) != 0 {
 		t.Errorf("computing: %d, asked %d", got.status, len(b.desk.Asked()))
 	}
+	form.Set("do", "compare")
+	if got := b.submit("/incidents/INC-1/scope", "/incidents/INC-1/scope", form); got.status != http.StatusOK || !strings.Contains(got.body, "Beside what is usual") || !strings.Contains(got.body, "2 addresses: <bdi>203.0.113.9") {
+		t.Errorf("comparing: %d %s", got.status, got.body)
+	}
 	form.Set("do", "record")
 	if got := b.submit("/incidents/INC-1/scope", "/incidents/INC-1/scope", form); got.status != http.StatusSeeOther {
 		t.Errorf("recording: %d %s", got.status, got.body)

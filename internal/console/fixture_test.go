@@ -94,6 +94,9 @@ func fill(d *desktest.Desk) {
 			Source: []string{"fact", "event", "log"}[i%3], Kind: "note.added", Principal: "person:lena", Text: fmt.Sprintf("line %d %s", i, hostile), Fact: fmt.Sprintf("01J%05d", i)})
 	}
 	d.Letter = desk.Letter{From: "PickAndPack Security <security@example.com>", To: "anna@example.com", Subject: "An incident concerns your customers", Text: "Dear " + hostile + "\n\n4 of your customers are concerned.\n"}
+	d.Comparison = scope.Comparison{Since: now.Add(-400 * time.Hour), Every: 86400, Windows: 16, Now: scope.Amounts{Events: 900, Merchants: 214, Customers: 4210},
+		Usual: scope.Amounts{Events: 12, Merchants: 3, Customers: 12}, Most: scope.Amounts{Events: 41, Merchants: 4, Customers: 40},
+		New: []scope.Novelty{{Sort: "address", N: 2, Values: []string{"203.0.113.9", "203.0.113.10"}}}}
 	d.Result = scope.Result{Log: "javabeanai/events", Size: 120, Digest: "sha256:abc", Events: 900, Customers: 18211,
 		Rows:     []incident.Exposure{{Merchant: "m_1", Stores: []string{"s_1"}, DataTypes: []string{"customer.email"}, Customers: 4, Events: 9, First: now, Last: now}},
 		Included: []scope.Seen{{IP: "203.0.113.9", Agent: hostile, Events: 9, Merchants: 1}}, Excluded: []scope.Seen{{IP: "198.51.100.7", Agent: "PickAndPack/1.0", Events: 7}}}

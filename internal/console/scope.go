@@ -18,6 +18,7 @@ type scopeView struct {
 	State   *incident.State
 	In      url.Values
 	Result  *scope.Result
+	Usual   *scope.Comparison
 	Key     string
 	Trouble *trouble
 }
@@ -28,15 +29,15 @@ func (v scopeView) narrowed() bool {
 }
 
 func (c *Console) scopePage(w http.ResponseWriter, r *http.Request) error {
-	return c.showScope(w, r, http.StatusOK, nil, nil, nil)
+	return c.showScope(w, r, http.StatusOK, nil, scopeAnswer{}, nil)
 }
 
-func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, in url.Values, result *scope.Result, t *trouble) error {
+func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, in url.Values, a scopeAnswer, t *trouble) error {
 	state, err := c.desk.Incident(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return err
 	}
-	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Result: result, Key: rand.Text(), Trouble: t}
+	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Result: a.Result, Usual: a.Usual, Key: rand.Text(), Trouble: t}
 	if in == nil {
 		v.In = url.Values{}
 		v.In.Set("from", state.Opened.Add(-24*time.Hour).In(v.Frame.Zone).Format("2006-01-02T15:04"))
@@ -56,7 +57,7 @@ func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, 
 func (c *Console) recordScope(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	err := checkForm(r)
-	var result *scope.Result
+	var a scopeAnswer
 	if err == nil {
 		var q scope.Query
 		if q, err = queryOf(r.PostForm, c.frame(r, "").Zone); err == nil {
@@ -66,10 +67,7 @@ func (c *Console) recordScope(w http.ResponseWriter, r *http.Request) error {
 					return nil
 				}
 			} else {
-				var computed scope.Result
-				if computed, err = c.desk.Scope(r.Context(), q); err == nil {
-					result = &computed
-				}
+				a, err = c.answerScope(r, q)
 			}
 		}
 	}
@@ -78,9 +76,24 @@ func (c *Console) recordScope(w http.ResponseWriter, r *http.Request) error {
 		if t.Status >= http.StatusInternalServerError {
 			c.opt.Log.ErrorContext(r.Context(), "scope failed", "error", err)
 		}
-		return c.showScope(w, r, t.Status, r.PostForm, nil, t)
+		return c.showScope(w, r, t.Status, r.PostForm, scopeAnswer{}, t)
 	}
-	return c.showScope(w, r, http.StatusOK, r.PostForm, result, nil)
+	return c.showScope(w, r, http.StatusOK, r.PostForm, a, nil)
+}
+
+// scopeAnswer is what was computed for the page.
+type scopeAnswer struct {
+	Result *scope.Result
+	Usual  *scope.Comparison
+}
+
+func (c *Console) answerScope(r *http.Request, q scope.Query) (a scopeAnswer, err error) {
+	if r.PostFormValue("do") == "compare" {
+		usual, err := c.desk.CompareScope(r.Context(), q)
+		return scopeAnswer{Usual: &usual}, err
+	}
+	result, err := c.desk.Scope(r.Context(), q)
+	return scopeAnswer{Result: &result}, err
 }
 
 // queryOf reads the scope form: lists are separated by commas or lines.
@@ -114,4 +127,14 @@ func queryOf(in url.Values, zone *time.Location) (scope.Query, error) {
 		q.Not = append(q.Not, scope.Clause{Agent: a})
 	}
 	return q, err
+}
+
+// noveltyName names a sort of what was never seen before, for n of it.
+func noveltyName(sort string, n int64) string {
+	names := map[string][2]string{"merchant": {"merchant", "merchants"}, "address": {"address", "addresses"}, "agent": {"user agent", "user agents"},
+		"endpoint": {"endpoint", "endpoints"}, "action": {"action", "actions"}, "data_type": {"data type", "data types"}}
+	if n == 1 {
+		return names[sort][0]
+	}
+	return names[sort][1]
 }

@@ -91,6 +91,7 @@ type Options struct {
 	Anchor     func(context.Context) (int, error) // one pass of the outbox; the number anchored
 	Scope      ScopeFunc
 	Match      MatchFunc         // nil: no list can be compared
+	Compare    CompareFunc       // nil: what is usual cannot be told
 	Programs   []*policy.Program // the last is the one new incidents run under
 	Connectors map[string]contain.Connector
 	Switches   map[string]bool // names of connectors that flip a switch
@@ -141,7 +142,7 @@ type Desk struct {
 	watch     watcher
 	detection detection
 	backtests sync.Mutex      // one at a time
-	matching  chan struct{}   // a slot for the list that is being compared
+	matching  chan struct{}   // a slot for the one list or window that is being compared
 	life      context.Context // ends when the desk stops
 	stop      context.CancelFunc
 	done      sync.WaitGroup

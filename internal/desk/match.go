@@ -16,6 +16,25 @@ import (
 // MatchFunc compares a vendor's list of customers with those whom a query takes in; see scope.Match.
 type MatchFunc func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error)) (scope.Matched, error)
 
+// CompareFunc sets what a query takes in beside what is usual; see scope.Compare.
+type CompareFunc func(ctx context.Context, q scope.Query) (scope.Comparison, error)
+
+// CompareScope answers what of a query is unusual for the credentials and actors that it names, and
+// records nothing.
+func (d *Desk) CompareScope(ctx context.Context, q scope.Query) (scope.Comparison, error) {
+	if d.o.Compare == nil {
+		return scope.Comparison{}, fmt.Errorf("%w: there is no access log to compare with", ErrInvalid)
+	}
+	select {
+	case d.matching <- struct{}{}:
+		defer func() { <-d.matching }()
+	case <-ctx.Done():
+		return scope.Comparison{}, ctx.Err()
+	}
+	c, err := d.o.Compare(ctx, q)
+	return c, invalidQuery(err)
+}
+
 // listColumns are the columns of a vendor's own list of customers. One of account, email and phone
 // is needed beside merchant.
 var listColumns = []string{"merchant", "account", "email", "phone", "region"}
@@ -42,7 +61,7 @@ func (d *Desk) MatchScope(ctx context.Context, inc string, version int, list io.
 	if err != nil {
 		return scope.Matched{}, err
 	}
-	// One list at a time: the customers of a scope may take some hundred megabytes.
+	// One at a time: the customers of a scope may take some hundred megabytes.
 	select {
 	case d.matching <- struct{}{}:
 		defer func() { <-d.matching }()

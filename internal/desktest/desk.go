@@ -39,6 +39,7 @@ type Desk struct {
 	Known      []ledger.Merchant
 	Letter     desk.Letter
 	Result     scope.Result
+	Comparison scope.Comparison
 	ExportFile string
 
 	// Answer scripts Submit; nil accepts everything.
@@ -278,6 +279,11 @@ func (d *Desk) RecordScope(ctx context.Context, id string, by desk.Caller, inc s
 	r := d.Result
 	r.Query = q
 	return out, r, err
+}
+
+// CompareScope says that nothing is known of before.
+func (d *Desk) CompareScope(_ context.Context, q scope.Query) (scope.Comparison, error) {
+	return d.Comparison, nil
 }
 
 // MatchScope says that every line of the list is affected.

@@ -50,6 +50,7 @@ type Incidents interface {
 type Scopes interface {
 	Scope(context.Context, scope.Query) (scope.Result, error)
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
+	CompareScope(context.Context, scope.Query) (scope.Comparison, error)
 	MatchScope(ctx context.Context, incident string, version int, list io.Reader) (scope.Matched, error)
 }
 

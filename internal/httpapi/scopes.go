@@ -19,6 +19,8 @@ const maxListFile = 256 << 20
 
 type scopeInput struct{ Body scope.Query }
 
+type compareOutput struct{ Body scope.Comparison }
+
 type scopeOutput struct{ Body scope.Result }
 
 type recordScopeInput struct {
@@ -46,6 +48,16 @@ func (a *API) registerScopes(d Scopes) {
 			return nil, a.fail(ctx, err)
 		}
 		return &scopeOutput{Body: result}, nil
+	})
+
+	op = operation("compare-scope", http.MethodPost, "/v1/scope/compare", responders, "Set what a query takes in beside what its credentials and actors usually do; nothing is recorded")
+	op.Tags, op.BodyReadTimeout = []string{"scope"}, 10*time.Second
+	huma.Register(a.huma, op, func(ctx context.Context, in *scopeInput) (*compareOutput, error) {
+		c, err := d.CompareScope(ctx, in.Body)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return &compareOutput{Body: c}, nil
 	})
 
 	op = operation("record-scope", http.MethodPost, "/v1/incidents/{id}/scope", responders, "Compute who is affected and record it on the incident")
