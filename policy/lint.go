@@ -220,25 +220,24 @@ func (c *compiler) contradictory() {
 		}
 		return out
 	}
+	earlier := map[string][]*Duty{} // by what they oblige to, to whom and when
 	for i := range c.p.Duties {
 		d := &c.p.Duties[i]
-		if d.Do == "" || len(d.Due) == 0 || chained(d) || d.Asked {
+		if d.Do == "" || len(d.Due) == 0 || chained(d) {
 			continue
 		}
-		for j := range i {
-			o := &c.p.Duties[j]
-			alike := o.Do == d.Do && o.To == d.To && o.For == d.For && o.Each == d.Each && o.Task == d.Task && sameSet(o.Of, d.Of) && sameSet(o.Content, d.Content)
-			if !alike || len(o.Due) == 0 || chained(o) || source(o.When) != source(d.When) || slices.Equal(texts(o), texts(d)) {
-				continue
+		key := strings.Join([]string{string(d.Do), d.To, d.For, d.Each, d.Task, source(d.When), sorted(d.Of), sorted(d.Content)}, "\x00")
+		for _, o := range earlier[key] {
+			if !d.Asked && !slices.Equal(texts(o), texts(d)) {
+				c.warnf(d.Pos, "contradiction", "remove one of them, or give them conditions that exclude each other", "%s and %s oblige to the same with two deadlines, %s and %s: the earlier runs", o.ID, d.ID, list(texts(o), "or"), list(texts(d), "or"))
 			}
-			c.warnf(d.Pos, "contradiction", "remove one of them, or give them conditions that exclude each other", "%s and %s oblige to the same with two deadlines, %s and %s: the earlier runs", o.ID, d.ID, list(texts(o), "or"), list(texts(d), "or"))
 		}
+		earlier[key] = append(earlier[key], d)
 	}
 }
 
-func sameSet(a, b []string) bool {
-	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
-}
+// sorted is one text for a set of ids, whatever their order.
+func sorted(ids []string) string { return strings.Join(slices.Sorted(slices.Values(ids)), " ") }
 
 // obliged lists the milestones that somebody is obliged to reach, or that come by themselves.
 func (p *Program) obliged() map[string]bool {
