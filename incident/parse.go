@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 )
 
@@ -114,5 +113,6 @@ func quoted(s string) string {
 	if len(s) > 40 {
 		s = s[:40] + "…"
 	}
-	return fmt.Sprintf("%q", slices.Collect(strings.Lines(s + " "))[0])
+	s, _, _ = strings.Cut(s, "\n")
+	return fmt.Sprintf("%q", s)
 }

@@ -212,10 +212,24 @@ func (p *Program) businessHours() string {
 	if p.Zone != nil {
 		s += " (" + p.Zone.String() + ")"
 	}
-	if len(p.Hours.Holidays) > 0 {
-		s += ", except on the holidays we list"
+	if days := p.holidays(); days != "" {
+		s += ", except on " + days
 	}
 	return s
+}
+
+// holidays says on which days business time stands still: the same that the clocks leave out.
+func (p *Program) holidays() string {
+	var days []string
+	if len(p.Hours.Regions) > 0 {
+		days = append(days, "the public holidays of "+list(placeNames(p.Hours.Regions), "and"))
+	}
+	for _, day := range sortedKeys(p.Hours.Holidays) {
+		if at, err := time.Parse(time.DateOnly, day); err == nil {
+			days = append(days, at.Format("2 January 2006"))
+		}
+	}
+	return list(days, "and")
 }
 
 // phase adds one step of the procedure.

@@ -28,6 +28,7 @@ func TestSentencesReadAsIfSomebodyHadWrittenThem(t *testing.T) {
 			"We tell every affected customer by e-mail within 5 days of the earlier notice to them, if that notice left anything open, saying its cause.", "number of items"},
 		"one of several notices": {tell + " }\n  more: { who: comms, do: notify, to: tell.to, content: root_cause, approve: lead, due: 5d after tell.met }\n  last: { who: comms, do: notify, to: tell.to, content: prevention, approve: lead, due: 1mo after more.met }",
 			"within 1 month of the notice “more”, saying how we keep it from happening again.", "earlier notice"},
+		"the holidays":                          {"time: { zone: Europe/Berlin, business: \"Mon-Fri 09:00-17:30\", holidays: [DE-BE, 2026-12-24] }", "except on the public holidays of Berlin and 24 December 2026.", "we list"},
 		"when an incident counts as discovered": {"duties: { find: { who: lead, do: decide, of: discovered, due: 1d after detected } }", "We decide from when on the incident counts as discovered within 1 day of detecting it.", "whether"},
 		"the earlier of two":                    {"duties: { stop: { who: lead, do: contain, due: [4h after detected, 2h after suspected] } }", "within 4 hours of detecting it or within 2 hours of suspecting it, whichever is earlier.", "earliest"},
 		"the later of two": {"duties: { delete: { who: lead, do: perform, task: delete the records, not_before: [2y after detected, 1y after suspected], due: open } }",
