@@ -1,6 +1,7 @@
-// Package scenarios holds the drills that ship with Tocsin: what happens in each, and what is
-// expected of it, written before it runs. A manifest that is changed to fit a result is worth
-// nothing; not-reached.txt may only shrink.
+// Package scenarios holds the drills that ship with Tocsin: what is expected of each, written before
+// it runs. What people and attackers do in them stands in internal/drill, and how they are judged in
+// internal/judge. A manifest that is changed to fit a result is worth nothing; not-reached.txt may
+// only shrink.
 package scenarios
 
 import (
@@ -9,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -16,10 +18,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-//go:embed */manifest.yaml not-reached.txt
+//go:embed */manifest.yaml not-reached.txt promised.yaml
 var files embed.FS
 
-// Manifest is what one scenario expects.
+// Manifest is what one scenario expects: of every promise there is, under every policy.
 type Manifest struct {
 	Scenario string                            `yaml:"scenario"`
 	Title    string                            `yaml:"title"`
@@ -29,8 +31,8 @@ type Manifest struct {
 
 // Expectation is what is expected of one promise.
 type Expectation struct {
-	Expect string `yaml:"expect"` // kept, missed, not_applicable or not_reached
-	Within string `yaml:"within"` // limit that the judge measures by, such as 72h; "" for none
+	Expect string `yaml:"expect"`           // kept, missed, not_applicable or not_reached
+	Within string `yaml:"within,omitempty"` // limit that the judge measures by, such as 72h; "" for none
 	Reason string `yaml:"reason"`
 }
 
@@ -42,6 +44,20 @@ const (
 	NotReached    = "not_reached"
 )
 
+// Default is the scenario that is played when none is named.
+const Default = "stolen-token"
+
+// short is the readable form of a manifest: what is expected of every policy that makes a promise,
+// and where a policy differs. What is said nowhere is not reached, for the reason in Otherwise.
+type short struct {
+	Scenario  string                            `yaml:"scenario"`
+	Title     string                            `yaml:"title"`
+	Otherwise string                            `yaml:"otherwise"`
+	Promises  map[string]Expectation            `yaml:"promises"`
+	Policies  map[string]map[string]Expectation `yaml:"policies"`
+	Sabotage  map[string][]string               `yaml:"sabotage"`
+}
+
 // Names lists the scenarios.
 func Names() []string {
 	found, _ := fs.Glob(files, "*/manifest.yaml") // the pattern is valid
@@ -52,8 +68,36 @@ func Names() []string {
 	return found
 }
 
-// Source is the manifest as it stands in the file.
-func Source(name string) ([]byte, error) {
+// List is a line for each scenario: its name and its title.
+func List() string {
+	var b strings.Builder
+	for _, name := range Names() {
+		title := ""
+		if m, err := Load(name); err == nil { // one that does not load fails where it is played
+			title = m.Title
+		}
+		fmt.Fprintf(&b, "  %-16s %s\n", name, title)
+	}
+	return b.String()
+}
+
+// Load reads, expands and checks a manifest.
+func Load(name string) (Manifest, error) {
+	b, err := source(name)
+	if err != nil {
+		return Manifest{}, err
+	}
+	m, err := parse(b)
+	if err != nil {
+		return Manifest{}, fmt.Errorf("scenarios/%s/manifest.yaml: %w", name, err)
+	}
+	return m, nil
+}
+
+// Expanded is the manifest as YAML with every expectation written out, as the judge reads it.
+func (m Manifest) Expanded() ([]byte, error) { return yaml.Marshal(m) }
+
+func source(name string) ([]byte, error) {
 	if strings.ContainsAny(name, `/\`) {
 		return nil, fmt.Errorf("scenario %q: a name has no slashes", name)
 	}
@@ -64,17 +108,21 @@ func Source(name string) ([]byte, error) {
 	return b, err
 }
 
-// Load reads and checks a manifest.
-func Load(name string) (Manifest, error) {
-	b, err := Source(name)
-	if err != nil {
-		return Manifest{}, err
-	}
-	var m Manifest
+func parse(b []byte) (Manifest, error) {
+	var s short
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	d.KnownFields(true)
-	if err := d.Decode(&m); err != nil {
-		return Manifest{}, fmt.Errorf("scenarios/%s/manifest.yaml: %w", name, err)
+	if err := d.Decode(&s); err != nil {
+		return Manifest{}, err
+	}
+	m := Manifest{Scenario: s.Scenario, Title: s.Title, Policies: s.Policies, Sabotage: s.Sabotage}
+	if s.Otherwise != "" {
+		var err error
+		if m.Policies, err = expand(s); err != nil {
+			return Manifest{}, err
+		}
+	} else if len(s.Promises) > 0 {
+		return Manifest{}, errors.New("promises: what is not named needs a reason: write otherwise")
 	}
 	for policy, promises := range m.Policies {
 		for id, e := range promises {
@@ -82,23 +130,94 @@ func Load(name string) (Manifest, error) {
 			case Kept, Missed:
 			case NotApplicable, NotReached:
 				if e.Reason == "" {
-					return Manifest{}, fmt.Errorf("scenarios/%s/manifest.yaml: %s: %s: %s needs a reason", name, policy, id, e.Expect)
+					return Manifest{}, fmt.Errorf("%s: %s: %s needs a reason", policy, id, e.Expect)
 				}
 			default:
-				return Manifest{}, fmt.Errorf("scenarios/%s/manifest.yaml: %s: %s: expect: %q is not kept, missed, not_applicable or not_reached", name, policy, id, e.Expect)
+				return Manifest{}, fmt.Errorf("%s: %s: expect: %q is not kept, missed, not_applicable or not_reached", policy, id, e.Expect)
 			}
 		}
 	}
 	for sabotage, broken := range m.Sabotage {
 		if len(broken) == 0 {
-			return Manifest{}, fmt.Errorf("scenarios/%s/manifest.yaml: sabotage: %s breaks no promise", name, sabotage)
+			return Manifest{}, fmt.Errorf("sabotage: %s breaks no promise", sabotage)
 		}
 	}
 	return m, nil
 }
 
+// expand writes out every promise under every policy.
+func expand(s short) (map[string]map[string]Expectation, error) {
+	promised, all, err := Promised()
+	if err != nil {
+		return nil, err
+	}
+	for id := range s.Promises {
+		if !slices.Contains(all, id) {
+			return nil, fmt.Errorf("promises: %s is promised by no policy", id)
+		}
+	}
+	out := map[string]map[string]Expectation{}
+	for policy, ids := range promised {
+		own := map[string]Expectation{}
+		for _, id := range all {
+			switch e, named := s.Promises[id]; {
+			case !slices.Contains(ids, id):
+				own[id] = Expectation{Expect: NotApplicable, Reason: "not promised by this policy"}
+			case named:
+				own[id] = e
+			default:
+				own[id] = Expectation{Expect: NotReached, Reason: s.Otherwise}
+			}
+		}
+		out[policy] = own
+	}
+	for policy, differs := range s.Policies {
+		for id, e := range differs {
+			if !slices.Contains(promised[policy], id) {
+				return nil, fmt.Errorf("policies: %s: %s is not promised by this policy", policy, id)
+			}
+			out[policy][id] = e
+		}
+	}
+	return out, nil
+}
+
+// Promised is what each shipped policy promises, and every promise there is, in order.
+func Promised() (map[string][]string, []string, error) {
+	b, err := files.ReadFile("promised.yaml")
+	if err != nil {
+		return nil, nil, err
+	}
+	var promised map[string][]string
+	if err := yaml.Unmarshal(b, &promised); err != nil {
+		return nil, nil, fmt.Errorf("scenarios/promised.yaml: %w", err)
+	}
+	seen := map[string]bool{}
+	for _, ids := range promised {
+		for _, id := range ids {
+			seen[id] = true
+		}
+	}
+	all := slices.Collect(maps.Keys(seen))
+	slices.SortFunc(all, ByNumber)
+	return promised, all, nil
+}
+
+// ByNumber orders promises: DET-2 before DET-10.
+func ByNumber(a, b string) int {
+	pa, na, _ := strings.Cut(a, "-")
+	pb, nb, _ := strings.Cut(b, "-")
+	if pa != pb {
+		return strings.Compare(pa, pb)
+	}
+	if len(na) != len(nb) {
+		return len(na) - len(nb)
+	}
+	return strings.Compare(na, nb)
+}
+
 // Unreached is not-reached.txt: a line for each promise of a policy that no scenario shows yet,
-// "SCENARIO POLICY PROMISE". A test keeps it equal to the manifests, and it may only shrink.
+// "POLICY PROMISE". A test keeps it equal to the manifests, and it may only shrink.
 func Unreached() ([]string, error) {
 	b, err := files.ReadFile("not-reached.txt")
 	if err != nil {

@@ -1,10 +1,15 @@
 package scenarios
 
 import (
-	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tocsin-ir/tocsin/policies"
 )
 
 func TestEveryManifestLoads(t *testing.T) {
@@ -49,7 +54,7 @@ func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var want []string
+	reached, tried := map[string]bool{}, map[string]bool{}
 	for _, name := range Names() {
 		m, err := Load(name)
 		if err != nil {
@@ -57,10 +62,20 @@ func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 		}
 		for policy, promises := range m.Policies {
 			for id, e := range promises {
-				if e.Expect == NotReached {
-					want = append(want, fmt.Sprintf("%s %s %s", name, policy, id))
+				row := policy + " " + id
+				switch e.Expect {
+				case NotReached:
+					tried[row] = true
+				case Kept, Missed:
+					reached[row] = true
 				}
 			}
+		}
+	}
+	var want []string
+	for row := range tried {
+		if !reached[row] {
+			want = append(want, row)
 		}
 	}
 	slices.Sort(want)
@@ -70,11 +85,108 @@ func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 	}
 	count := map[string]int{}
 	for _, line := range listed {
-		count[strings.Fields(line)[1]]++
+		count[strings.Fields(line)[0]]++
 	}
-	for policy, n := range count {
-		if n > mostUnreached[policy] {
-			t.Errorf("%s: %d promises are not reached, %d were before", policy, n, mostUnreached[policy])
+	for policy, most := range mostUnreached {
+		if count[policy] > most {
+			t.Errorf("%s: %d promises are not reached, %d were before", policy, count[policy], most)
+		}
+	}
+}
+
+// Every promise of docs/promises.md has one expectation under each of the policies, in every
+// scenario: what is forgotten cannot pass for kept.
+func TestEveryPromiseHasOneExpectationUnderEachPolicy(t *testing.T) {
+	page, err := os.ReadFile("../docs/promises.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, m := range regexp.MustCompile(`(?m)^\| ([A-Z]{3}-[0-9]+) \|`).FindAllStringSubmatch(string(page), -1) {
+		if !slices.Contains(ids, m[1]) {
+			ids = append(ids, m[1])
+		}
+	}
+	slices.SortFunc(ids, ByNumber)
+	promised, all, err := Promised()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(ids, all) {
+		t.Errorf("docs/promises.md has %v, promised.yaml has %v", ids, all)
+	}
+	for _, name := range Names() {
+		m, err := Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Policies) != len(promised) {
+			t.Errorf("%s: %d policies, want %d", name, len(m.Policies), len(promised))
+		}
+		for policy := range promised {
+			if got := slices.SortedFunc(maps.Keys(m.Policies[policy]), ByNumber); !slices.Equal(got, all) {
+				t.Errorf("%s: %s: expectations of %v, want %v", name, policy, got, all)
+			}
+			for id, e := range m.Policies[policy] {
+				if e.Expect != NotApplicable && !slices.Contains(promised[policy], id) {
+					t.Errorf("%s: %s: %s is %s, and the policy does not promise it", name, policy, id, e.Expect)
+				}
+			}
+		}
+	}
+}
+
+// What promised.yaml says of a policy holds at least what the policy's own text is marked with.
+func TestWhatAPolicyPromisesIsWhatItsTextSays(t *testing.T) {
+	promised, _, err := Promised()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Glob(policies.FS, "*.yaml")
+	if err != nil || len(files) != len(promised) {
+		t.Fatalf("%d policies are shipped, promised.yaml has %d; %v", len(files), len(promised), err)
+	}
+	for _, name := range files {
+		text, err := fs.ReadFile(policies.FS, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := strings.ReplaceAll(strings.TrimSuffix(name, ".yaml"), "-", "_")
+		for _, p := range regexp.MustCompile(`\b(DET|CLS|CON|INV|NOT|REC|REV|PRO|PUB)-[0-9]+\b`).FindAllString(string(text), -1) {
+			if !slices.Contains(promised[id], p) {
+				t.Errorf("%s promises %s, and promised.yaml does not say so", name, p)
+			}
+		}
+	}
+}
+
+func TestAShortManifestIsWrittenOut(t *testing.T) {
+	m, err := parse([]byte(`
+scenario: x
+otherwise: it does not come to it
+promises: { CLS-3: { expect: kept, reason: somebody decides } }
+policies: { mynty: { CLS-3: { expect: missed, reason: nobody does } } }
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ policy, id, expect string }{
+		{"pickandpack", "CLS-3", Kept}, {"mynty", "CLS-3", Missed}, {"palup", "CLS-3", NotApplicable}, {"palup", "CON-1", NotReached},
+	} {
+		if got := m.Policies[c.policy][c.id].Expect; got != c.expect {
+			t.Errorf("%s %s: %q, want %q", c.policy, c.id, got, c.expect)
+		}
+	}
+	for _, bad := range []string{
+		"scenario: x\npromises: { CLS-3: { expect: kept } }",
+		"scenario: x\notherwise: y\npromises: { CLS-9: { expect: kept } }",
+		"scenario: x\notherwise: y\npolicies: { palup: { CLS-3: { expect: kept } } }",
+		"scenario: x\notherwise: y\npolicies: { nobody: { CLS-3: { expect: kept } } }",
+		"scenario: x\notherwise: y\npromises: { CLS-3: { expect: hoped } }",
+		"scenario: x\nelse: y",
+	} {
+		if _, err := parse([]byte(bad)); err == nil {
+			t.Errorf("taken: %s", bad)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/cli"
 	"github.com/tocsin-ir/tocsin/internal/drill"
 	"github.com/tocsin-ir/tocsin/policies"
+	"github.com/tocsin-ir/tocsin/scenarios"
 )
 
 func drillCommand() *cobra.Command {
@@ -21,7 +22,8 @@ func drillCommand() *cobra.Command {
 		Short: "Play a breach on real processes and judge which promises were kept",
 		Long: "Plays a breach on real processes, from the first event to the published review,\n" +
 			"and lets a judge that shares no code with the responder say which promises were\n" +
-			"kept. Exit 0 only if every expectation of the scenario held.",
+			"kept. Exit 0 only if every expectation of the scenario held.\n\n" +
+			"Scenarios:\n" + scenarios.List(),
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkStore(o.Store); err != nil {
@@ -44,7 +46,7 @@ func drillCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Policy, "policy", "pickandpack", "policy `ID` or file")
-	f.StringVar(&o.Scenario, "scenario", "stolen-token", "`NAME` of the scenario")
+	f.StringVar(&o.Scenario, "scenario", scenarios.Default, "`NAME` of the scenario")
 	f.Uint64Var(&o.Seed, "seed", 7, "seed (`N`) of everything that is random")
 	f.StringVar(&o.Sabotage, "sabotage", "", "`NAME` of an organ to break: the drill has to fail and name its promises")
 	f.IntVar(&o.Kills, "kills", 0, "kill -9 the server `N` times at random instants")

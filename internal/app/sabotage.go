@@ -57,6 +57,8 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 			p.Gates = slices.DeleteFunc(slices.Clone(p.Gates), func(g policy.Gate) bool { return g.Guards == "restore" })
 			p.Gates = append(p.Gates, policy.Gate{ID: "restore", Guards: "restore"})
 		})
+	case "dismiss-silent":
+		o.Decided = unsaid(incident.KindDutyStopped)
 	case "evidence-rewrite":
 		if a.o.Store != "" {
 			return errors.New("drill pipe: sabotage evidence-rewrite needs the embedded store")
@@ -169,6 +171,13 @@ func (s *skipsDay) Matching(ctx context.Context, q scope.Query, size uint64) ([]
 		return nil
 	})
 	return slices.DeleteFunc(seqs, func(seq int64) bool { return lost[seq] }), err
+}
+
+// unsaid drops facts of a kind: what they say happens and nobody is told.
+func unsaid(kind incident.Kind) func([]incident.Fact) []incident.Fact {
+	return func(facts []incident.Fact) []incident.Fact {
+		return slices.DeleteFunc(facts, func(f incident.Fact) bool { return f.Kind == kind })
+	}
 }
 
 func altered(programs []*policy.Program, change func(*policy.Program)) []*policy.Program {

@@ -87,7 +87,10 @@ type Options struct {
 	Signer     note.Signer     // signs exports; its name is the origin of the facts log
 	// Gathered wraps the gathering of an export; nil in production. A drill's sabotage of the
 	// evidence happens here.
-	Gathered   func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)
+	Gathered func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)
+	// Decided sees what the engine decided before it is recorded; nil in production. A drill's sabotage
+	// of the engine happens here.
+	Decided    func([]incident.Fact) []incident.Fact
 	Anchor     func(context.Context) (int, error) // one pass of the outbox; the number anchored
 	Scope      ScopeFunc
 	Match      MatchFunc         // nil: no list can be compared

@@ -68,6 +68,9 @@ func (d *Desk) plan(req Request, s *incident.State, head ledger.Head, now time.T
 	if pl.refused != nil {
 		pl.outcome.Reason = pl.refused.Reason
 	}
+	if d.o.Decided != nil {
+		decision.Facts = d.o.Decided(decision.Facts)
+	}
 	if len(decision.Facts) == 0 {
 		return pl, nil
 	}

@@ -51,9 +51,9 @@ type Options struct {
 	Hints       bool      // with Interactive: say what comes next
 	In          io.Reader // what the person at the keyboard types
 	JSON        bool      // the scorecard alone, as JSON
-	Days        int       // days of ordinary traffic; default 31, fewer in tests
-	People      int       // merchants in the generated directory; default 300
-	Trials      int       // random alterations of the evidence that must be found; default 100, fewer in tests
+	Days        int       // days of ordinary traffic; default: as many as the scenario needs
+	People      int       // merchants in the generated directory; default: as many as the scenario needs
+	Trials      int       // random alterations of the evidence that must be found; default: as many as the scenario asks for
 	Out         io.Writer
 	Err         io.Writer // progress; nil for none
 	Terminal    bool      // Err is a terminal that can redraw a line
@@ -67,24 +67,31 @@ func (o Options) withDefaults() (Options, error) {
 		o.Policy = "pickandpack"
 	}
 	if o.Scenario == "" {
-		o.Scenario = "stolen-token"
+		o.Scenario = scenarios.Default
 	}
 	if o.Seed == 0 {
 		o.Seed = 7
 	}
+	s, err := scriptOf(o.Scenario)
+	if err != nil {
+		return o, err
+	}
+	set := s.setting()
 	if o.Days == 0 {
-		o.Days = 31
+		o.Days = set.days
 	}
 	if o.Days < 4 || o.Days > 60 {
 		return o, fmt.Errorf("drill: %d days of traffic: 4 to 60 are possible", o.Days)
 	}
 	if o.People == 0 {
-		o.People = 300
+		o.People = set.people
+	}
+	if !set.stands && (o.Interactive || o.Events != "" || o.Background != "") {
+		return o, fmt.Errorf("drill: --interactive, --events and --background go with scenario %s alone", scenarios.Default)
 	}
 	if o.Dir == "" {
 		o.Dir = filepath.Join(".drill", "last")
 	}
-	var err error
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return o, err
 	}
@@ -158,6 +165,7 @@ type run struct {
 	inc      string
 	ids      map[string]string // of actions and notices, by what they are for
 	exported string
+	kept     string // the checkpoint of the facts log that anybody could fetch right before the export
 	logKeys  string // verifier keys of both logs, read before anything happened
 	events   int    // accesses of the month and the attack
 
@@ -228,29 +236,14 @@ func (r *run) play(ctx context.Context) (Scorecard, error) {
 	if r.o.Events != "" {
 		return r.replay(ctx)
 	}
-	if err := r.month(ctx); err != nil {
-		return Scorecard{}, fmt.Errorf("drill: the month: %w", err)
+	s, err := scriptOf(r.o.Scenario)
+	if err != nil {
+		return Scorecard{}, err
 	}
-	r.startKiller(ctx)
-	if err := r.attack(ctx); err != nil {
-		return Scorecard{}, fmt.Errorf("drill: the night: %w", err)
-	}
-	if r.o.Interactive {
-		if err := r.handOver(ctx); err != nil {
-			return Scorecard{}, fmt.Errorf("drill: your response: %w", err)
-		}
-		if err := r.endOfHandOver(ctx); err != nil {
-			return Scorecard{}, fmt.Errorf("drill: the end: %w", err)
-		}
-		return r.verdict(ctx)
-	}
-	if err := r.respond(ctx); err != nil {
-		return Scorecard{}, fmt.Errorf("drill: the response: %w", err)
+	if err := s.play(ctx, r); err != nil {
+		return Scorecard{}, fmt.Errorf("drill: %w", err)
 	}
 	r.stopKiller()
-	if err := r.finish(ctx); err != nil {
-		return Scorecard{}, fmt.Errorf("drill: the end: %w", err)
-	}
 	return r.verdict(ctx)
 }
 

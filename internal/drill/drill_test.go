@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,27 +53,72 @@ func TestAPlainDrillKeepsEveryExpectation(t *testing.T) {
 	}
 }
 
-func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
-	m, err := scenarios.Load("stolen-token")
-	if err != nil {
-		t.Fatal(err)
-	}
+// scene is a scenario as its script sets it, over the world it asks for; stolen-token over a short
+// month.
+func scene(t *testing.T, name string) Options {
+	t.Helper()
 	o := reduced(t)
-	names := make([]string, 0, len(m.Sabotage))
-	for name := range m.Sabotage {
-		names = append(names, name)
+	if o.Scenario = name; name != scenarios.Default {
+		o.Days, o.People = 0, 0
 	}
-	slices.Sort(names)
-	for _, name := range names {
+	return o
+}
+
+func TestEveryScenarioIsPlayed(t *testing.T) {
+	if got, want := slices.Sorted(maps.Keys(scripts)), scenarios.Names(); !slices.Equal(got, want) {
+		t.Errorf("scripts of %v, manifests of %v", got, want)
+	}
+}
+
+func TestWhatOnlyFitsTheFirstScenarioIsRefusedElsewhere(t *testing.T) {
+	for _, o := range []Options{
+		{Scenario: "false-alarm", Interactive: true, In: strings.NewReader("")},
+		{Scenario: "false-alarm", Events: "log", Merchants: "csv"},
+		{Scenario: "no-such"},
+	} {
+		if _, err := o.withDefaults(); err == nil {
+			t.Errorf("%+v was taken", o)
+		}
+	}
+}
+
+// elsewhere is the policy under which a scenario's own drill is played here, so that together they
+// meet more than one; the long runs play all of them.
+var elsewhere = map[string]string{"false-alarm": "smartque"}
+
+func TestEveryScenarioKeepsItsExpectations(t *testing.T) {
+	for _, name := range scenarios.Names() {
+		if name == scenarios.Default {
+			continue // TestAPlainDrillKeepsEveryExpectation
+		}
 		t.Run(name, func(t *testing.T) {
-			o := o
-			o.Sabotage, o.Dir = name, filepath.Join(t.TempDir(), "drill")
-			card := play(t, o)
-			want := slices.Sorted(slices.Values(m.Sabotage[name]))
-			if got := slices.Sorted(slices.Values(card.Broken)); !slices.Equal(got, want) || card.OK {
-				t.Errorf("broken %v, want %v; ok %v", got, want, card.OK)
+			o := scene(t, name)
+			o.Policy = elsewhere[name]
+			if card := play(t, o); !card.OK {
+				t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
 			}
 		})
+	}
+}
+
+func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
+	for _, name := range scenarios.Names() {
+		m, err := scenarios.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := scene(t, name)
+		for _, sabotage := range slices.Sorted(maps.Keys(m.Sabotage)) {
+			t.Run(name+"/"+sabotage, func(t *testing.T) {
+				o := o
+				o.Sabotage, o.Dir = sabotage, filepath.Join(t.TempDir(), "drill")
+				card := play(t, o)
+				want := slices.Sorted(slices.Values(m.Sabotage[sabotage]))
+				if got := slices.Sorted(slices.Values(card.Broken)); !slices.Equal(got, want) || card.OK {
+					t.Errorf("broken %v, want %v; ok %v", got, want, card.OK)
+				}
+			})
+		}
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tocsin-ir/tocsin/internal/drill/attacker"
 	"github.com/tocsin-ir/tocsin/internal/judge"
-	"github.com/tocsin-ir/tocsin/scenarios"
 )
 
 // Scorecard is what the judge found, in the shape users and other programs read.
@@ -45,7 +44,7 @@ func (r *run) verdict(ctx context.Context) (Scorecard, error) {
 
 // ask gives the judge its case.
 func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error) {
-	manifest, err := scenarios.Source(r.o.Scenario)
+	manifest, err := r.manifest.Expanded()
 	if err != nil {
 		return Scorecard{}, err
 	}
@@ -65,7 +64,7 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 	c := judge.Case{
 		Export: r.exported, Mailbox: in("mailbox"), Requests: in("requests.ndjson"), Merchants: r.merchantsFile(), Timeline: in("timeline.ndjson"),
 		ServerLog: filepath.Join(r.o.Dir, "server.log"), Truth: truth, Manifest: string(manifest), Policy: r.program.ID, Scenario: r.o.Scenario, Seed: r.o.Seed,
-		Sabotage: r.o.Sabotage, Verifier: r.o.Verifier, Work: in("judge"), Kills: kills, Acked: acked, Events: r.events, Replayed: r.o.Events != "", LogKeys: r.logKeys, Trials: r.o.Trials,
+		Sabotage: r.o.Sabotage, Verifier: r.o.Verifier, Work: in("judge"), Kills: kills, Acked: acked, Events: r.events, Replayed: r.o.Events != "", LogKeys: r.logKeys, Trials: r.o.Trials, Kept: r.kept,
 		FactsKey: filepath.Join(r.o.Dir, "keys", "sign-"+url.PathEscape(organisation+"/facts")+".key"),
 	}
 	for _, s := range r.secrets {

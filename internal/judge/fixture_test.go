@@ -40,6 +40,7 @@ type story struct {
 	files    map[string]string
 	seen     Sightings
 	sabotage string
+	scenario string
 	manifest string
 	trials   int
 }
@@ -80,7 +81,7 @@ sabotage: { revoke-noop: [CON-1] }
 
 func newStory(t *testing.T) *story {
 	t.Helper()
-	s := &story{T: t, trials: 1, dir: t.TempDir(), files: map[string]string{}}
+	s := &story{T: t, trials: 1, scenario: "stolen-token", dir: t.TempDir(), files: map[string]string{}}
 	private, _, err := note.GenerateKey(rand.Reader, "vendor/facts")
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +233,7 @@ func (s *story) packed() []byte {
 // file writes everything and is the case.
 func (s *story) file() Case {
 	s.Helper()
-	c := Case{Policy: "pickandpack", Scenario: "stolen-token", Manifest: s.manifest, Work: s.dir, FactsKey: s.key, Secrets: []Secret{"very-secret-token"}, Sabotage: s.sabotage, Trials: s.trials}
+	c := Case{Policy: "pickandpack", Scenario: s.scenario, Manifest: s.manifest, Work: s.dir, FactsKey: s.key, Secrets: []Secret{"very-secret-token"}, Sabotage: s.sabotage, Trials: s.trials}
 	c.Export = s.write("evidence.tocsin", string(s.packed()))
 	var index strings.Builder
 	for i, m := range s.mails {

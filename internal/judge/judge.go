@@ -53,6 +53,7 @@ type Case struct {
 	Sabotage  string            `json:"sabotage"`
 	Verifier  string            `json:"verifier"`  // tocsin-verify
 	FactsKey  string            `json:"facts_key"` // the real signing key of the facts log, for the forger's trials
+	Kept      string            `json:"kept"`      // a checkpoint of the facts log that somebody fetched before the export, and kept
 	LogKeys   string            `json:"log_keys"`  // verifier keys of both logs, as published before the incident
 	Work      string            `json:"work"`
 	Kills     int               `json:"kills"`

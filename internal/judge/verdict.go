@@ -36,6 +36,7 @@ type manifest struct {
 // bench is everything on the judge's table.
 type bench struct {
 	c         Case
+	table     table
 	manifest  manifest
 	truth     Truth
 	seen      Sightings
@@ -119,7 +120,8 @@ type row struct {
 // not kept.
 type check func(*bench, *row) error
 
-// checks is what this judge can prove by itself. A promise that stands in no table is not reached.
+// checks is what this judge can prove by itself of a breach that was answered. A promise that stands
+// in no table is not reached. What each scenario is judged by is in tables.
 var checks = map[string]check{
 	"CLS-1": (*bench).classDefined, "CLS-3": (*bench).confirmed,
 	"CON-1": (*bench).revoked, "CON-3": (*bench).switched,
@@ -140,6 +142,13 @@ var notWithoutTruth = []string{"DET-1", "DET-2", "DET-3", "INV-1", "NOT-1", "NOT
 // Judge decides every promise of the manifest.
 func Judge(ctx context.Context, c Case, seen Sightings) (Scorecard, error) {
 	b := &bench{c: c, seen: seen}
+	var known bool
+	if b.table, known = tables[c.Scenario]; !known {
+		return Scorecard{}, fmt.Errorf("scenario %q: the judge has no table for it", c.Scenario)
+	}
+	if b.c.Trials == 0 {
+		b.c.Trials = b.table.trials
+	}
 	if err := b.read(); err != nil {
 		return Scorecard{}, err
 	}
@@ -162,6 +171,11 @@ func Judge(ctx context.Context, c Case, seen Sightings) (Scorecard, error) {
 			card.Broken = append(card.Broken, p.ID)
 		}
 		card.Promises = append(card.Promises, p)
+	}
+	for _, look := range b.table.also {
+		if err := look(b); err != nil {
+			b.findings = append(b.findings, err.Error())
+		}
 	}
 	sound := c.Replayed || b.evidence.TamperFound == b.evidence.TamperTrials
 	card.Findings = b.findings
@@ -206,7 +220,7 @@ func (b *bench) decide(id string, e expectation) (Promise, error) {
 		p.Expected, p.Got, p.Reason, p.DueSeconds = notReached, notReached, reason, nil
 		return p.Promise, nil
 	}
-	decide, ok := checks[id]
+	decide, ok := b.table.checks[id]
 	if !ok {
 		p.Got, p.Reason = notReached, "the judge cannot prove it"
 		return p.Promise, nil

@@ -1,0 +1,41 @@
+package judge
+
+import "maps"
+
+// table is how one scenario is judged.
+type table struct {
+	checks map[string]check     // by promise; what is not here is not reached
+	also   []func(*bench) error // what has to hold whatever the policy promises: an error is a finding, and a finding fails the drill
+	trials int                  // random alterations of the evidence
+	bare   bool                 // the evidence may hold no scope and no accesses, and then there is nothing of them to alter
+}
+
+// tables has one entry for each folder of scenarios.
+var tables = map[string]table{
+	"stolen-token": {checks: checks, trials: randomTrials},
+	"false-alarm": {
+		checks: with(of("CLS-1", "INV-3", "PRO-12", "PUB-1"), map[string]check{"CLS-3": (*bench).dismissedByName}),
+		also:   []func(*bench) error{(*bench).nobodyOutsideTold, (*bench).dismissalStands},
+		trials: fewTrials, bare: true,
+	},
+}
+
+// fewTrials is how many copies of the evidence are altered at random where the scenario is about
+// something else.
+const fewTrials = 15
+
+// of is the checks of some promises, as they are for a breach that was answered.
+func of(ids ...string) map[string]check {
+	out := map[string]check{}
+	for _, id := range ids {
+		out[id] = checks[id]
+	}
+	return out
+}
+
+// with puts a scenario's own checks over others.
+func with(base, own map[string]check) map[string]check {
+	out := maps.Clone(base)
+	maps.Copy(out, own)
+	return out
+}
