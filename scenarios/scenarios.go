@@ -68,7 +68,7 @@ func Names() []string {
 	return found
 }
 
-// List is a line for each scenario: its name and its title.
+// List is the name and the title of each scenario, for a terminal of 80 columns.
 func List() string {
 	var b strings.Builder
 	for _, name := range Names() {
@@ -76,7 +76,7 @@ func List() string {
 		if m, err := Load(name); err == nil { // one that does not load fails where it is played
 			title = m.Title
 		}
-		fmt.Fprintf(&b, "  %-16s %s\n", name, title)
+		fmt.Fprintf(&b, "  %s\n    %s\n", name, title)
 	}
 	return b.String()
 }
