@@ -76,7 +76,7 @@ func List() string {
 		if m, err := Load(name); err == nil { // one that does not load fails where it is played
 			title = m.Title
 		}
-		fmt.Fprintf(&b, "  %s\n    %s\n", name, title)
+		fmt.Fprintf(&b, "%s\n  %s\n", name, title)
 	}
 	return b.String()
 }
