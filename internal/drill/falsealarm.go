@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
-	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // falseAlarm is an alarm with nothing behind it: an employee who may do so reads through the
@@ -92,16 +91,4 @@ func (r *run) nightShift(ctx context.Context) error {
 		return err
 	}
 	return r.alarm(ctx)
-}
-
-// promisedTo lists the policy's notices about one incident, to the affected merchants or to others.
-func (r *run) promisedTo(merchants bool) []*policy.Duty {
-	var out []*policy.Duty
-	for i := range r.program.Duties {
-		d := &r.program.Duties[i]
-		if d.Do == policy.Notify && d.For == "incident" && d.To != "" && (d.To == "merchants.affected") == merchants {
-			out = append(out, d)
-		}
-	}
-	return out
 }
