@@ -59,6 +59,21 @@ type Clock struct {
 	Why       string    `json:"why"`
 	Holder    string    `json:"holder,omitempty"`
 	Missing   []Missing `json:"missing,omitempty"`
+	Law       string    `json:"law,omitempty"`
+	Title     string    `json:"title,omitempty"`
+	To        string    `json:"to,omitempty"`
+	Person    string    `json:"person,omitempty"`
+}
+
+// ClockSheet is every clock of everything that is open.
+type ClockSheet struct {
+	Clocks   []Clock  `json:"clocks"`
+	Excluded []Clock  `json:"excluded,omitempty"`
+	Running  int      `json:"running"`
+	AtRisk   int      `json:"at_risk"`
+	Missed   int      `json:"missed"`
+	People   int64    `json:"people"`
+	Unread   []string `json:"unread,omitempty"`
 }
 
 // Gate is one gate of an incident.
@@ -281,6 +296,18 @@ func (c *Client) Clocks(ctx context.Context, id string) ([]Clock, error) {
 	}
 	err := c.Do(ctx, http.MethodGet, path, nil, &out)
 	return out.Clocks, err
+}
+
+// EveryClock lists the running clocks of everything that is open; with excluded also the duties that
+// were ruled out, each with why not.
+func (c *Client) EveryClock(ctx context.Context, excluded bool) (ClockSheet, error) {
+	var out ClockSheet
+	path := at("clocks")
+	if excluded {
+		path += "?excluded=true"
+	}
+	err := c.Do(ctx, http.MethodGet, path, nil, &out)
+	return out, err
 }
 
 // Programme is what the policy owes without an incident.

@@ -15,30 +15,6 @@ import (
 	"github.com/tocsin-ir/tocsin/verify/command"
 )
 
-func (a *app) clocksCommand() *cobra.Command {
-	return &cobra.Command{Use: "clocks [INCIDENT]", Short: "Running clocks by urgency, of one incident or of all", Args: atMost(1), RunE: func(c *cobra.Command, args []string) error {
-		server, err := a.connect()
-		if err != nil {
-			return err
-		}
-		id := ""
-		if len(args) == 1 {
-			id = args[0]
-		}
-		clocks, err := server.Clocks(a.context(c), id)
-		if err != nil {
-			return err
-		}
-		return a.show(clocks, func(w io.Writer) {
-			if len(clocks) == 0 {
-				fmt.Fprintln(w, "No clock is running.")
-				return
-			}
-			a.printClocks(w, clocks, id == "")
-		})
-	}}
-}
-
 // dueOf is when a clock is due: its limit, or what it aims for where it has none.
 func dueOf(c client.Clock) time.Time {
 	if c.Due.IsZero() {

@@ -42,6 +42,7 @@ type Incidents interface {
 	SettledBoard(ctx context.Context, skip, limit int) (rows []desk.BoardRow, more bool, err error)
 	Incident(ctx context.Context, id string) (*incident.State, error)
 	Clocks(ctx context.Context, id string) ([]desk.ClockRow, error)
+	EveryClock(context.Context) (desk.ClockSheet, error)
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
 	Newest(ctx context.Context, id, from string, limit int, sources []string) (lines []desk.LogLine, next string, err error)
@@ -130,6 +131,9 @@ func New(d Desk, opt Options) *Console {
 
 	c.page("GET /{$}", c.boardPage)
 	c.page("GET /settled", c.settledPage)
+	c.page("GET /clocks", c.clocksPage)
+	c.page("GET /clocks.csv", c.clocksFile)
+	c.page("GET /find", c.findPage)
 	c.page("GET /programme", c.programmePage)
 	c.acting("POST /programme", c.doProgramme)
 	c.acting("GET /open", c.openPage)

@@ -195,7 +195,7 @@ func (rows clockGroups) add(p *policy.Program, id string, di *incident.DutyInsta
 func clockRow(p *policy.Program, id string, di *incident.DutyInstance) *ClockRow {
 	row := &ClockRow{
 		Incident: id, Duty: di.Duty, State: di.State, Due: di.Due, Target: di.Target,
-		Started: di.Started, Met: di.Met, Why: di.Why, Holder: dutyDecl(p, di.Duty).Who, Recipient: di.Recipient,
+		Started: di.Started, Met: di.Met, Why: di.Why, Holder: dutyDecl(p, di.Duty).Who, Recipient: di.Recipient, Law: di.Law,
 	}
 	if di.Recipient != "" {
 		row.Count = 1

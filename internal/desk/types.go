@@ -104,6 +104,12 @@ type ClockRow struct {
 	Holder    string             `json:"holder,omitempty"` // role that owes it
 	Called    string             `json:"called,omitempty"` // who was called about it, in words; "" when nobody was
 	Missing   []incident.Missing `json:"missing,omitempty"`
+	Law       string             `json:"law,omitempty"` // id of the law's duty in the catalogue, where a law sets the clock
+
+	// Where clocks of several incidents stand together:
+	Title  string `json:"title,omitempty"`  // of the incident
+	To     string `json:"to,omitempty"`     // who has to be told
+	Person string `json:"person,omitempty"` // who holds the role
 }
 
 // GateRow is one gate: whether the command would be let through now, and what is missing.

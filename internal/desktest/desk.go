@@ -218,6 +218,45 @@ func (d *Desk) Clocks(_ context.Context, id string) ([]desk.ClockRow, error) {
 }
 
 // Programme is not there while the fake policy has not been published, which is when Yearly is nil.
+// EveryClock lists the clocks of open incidents and of the programme.
+func (d *Desk) EveryClock(context.Context) (desk.ClockSheet, error) {
+	var sheet desk.ClockSheet
+	take := func(rows []desk.ClockRow) {
+		for _, row := range rows {
+			switch row.State {
+			case incident.DutyNot:
+				sheet.Excluded = append(sheet.Excluded, row)
+				continue
+			case incident.DutyAtRisk:
+				sheet.AtRisk++
+			case incident.DutyMissed:
+				sheet.Missed++
+			case incident.DutyMet, incident.DutyMetLate, incident.DutyWaived, incident.DutyStopped, incident.DutyWaiting:
+				continue
+			}
+			sheet.Running++
+			sheet.Clocks = append(sheet.Clocks, row)
+		}
+	}
+	take(d.Running[desk.OrgChain])
+	for _, row := range d.Rows {
+		if row.Status == incident.StatusOpen {
+			sheet.People += row.People
+			take(d.Running[row.ID])
+		}
+	}
+	slices.SortStableFunc(sheet.Clocks, func(a, b desk.ClockRow) int {
+		switch {
+		case a.Due.IsZero() == b.Due.IsZero():
+			return a.Due.Compare(b.Due)
+		case a.Due.IsZero():
+			return 1
+		}
+		return -1
+	})
+	return sheet, nil
+}
+
 func (d *Desk) Programme(context.Context) (*incident.State, error) {
 	if d.Yearly == nil {
 		return nil, desk.ErrNotFound

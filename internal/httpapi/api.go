@@ -28,7 +28,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.9.0"
+const Version = "1.8.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -37,6 +37,7 @@ type Incidents interface {
 	Board(context.Context) ([]desk.BoardRow, error)
 	Incident(ctx context.Context, id string) (*incident.State, error)
 	Clocks(ctx context.Context, id string) ([]desk.ClockRow, error)
+	EveryClock(context.Context) (desk.ClockSheet, error)
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)

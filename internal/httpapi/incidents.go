@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +42,12 @@ type clocksOutput struct {
 		Clocks []desk.ClockRow `json:"clocks" nullable:"false"`
 	}
 }
+
+type sheetInput struct {
+	Excluded bool `query:"excluded" doc:"the duties that were ruled out as well, each with why not"`
+}
+
+type sheetOutput struct{ Body desk.ClockSheet }
 
 type timelineInput struct {
 	ID     string `path:"id" maxLength:"64"`
@@ -111,33 +116,16 @@ func (a *API) registerIncidents(d Incidents) {
 
 	op = operation("clocks", http.MethodGet, "/v1/clocks", viewers, "All running clocks of all incidents, most urgent first")
 	op.Tags = []string{"incident"}
-	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*clocksOutput, error) {
-		board, err := d.Board(ctx)
+	huma.Register(a.huma, op, func(ctx context.Context, in *sheetInput) (*sheetOutput, error) {
+		sheet, err := d.EveryClock(ctx)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		all, err := programmeClocks(ctx, a.desk)
-		if err != nil {
-			return nil, a.fail(ctx, err)
+		sheet.Clocks = full(sheet.Clocks)
+		if !in.Excluded {
+			sheet.Excluded = nil
 		}
-		for _, row := range board {
-			if row.Status != incident.StatusOpen {
-				continue
-			}
-			clocks, err := d.Clocks(ctx, row.ID)
-			if err != nil {
-				return nil, a.fail(ctx, err)
-			}
-			for _, c := range clocks {
-				if runs(c.State) {
-					all = append(all, c)
-				}
-			}
-		}
-		slices.SortStableFunc(all, byUrgency)
-		out := &clocksOutput{}
-		out.Body.Clocks = full(all)
-		return out, nil
+		return &sheetOutput{Body: sheet}, nil
 	})
 	op = operation("incident-clocks", http.MethodGet, "/v1/incidents/{id}/clocks", viewers, "The clocks of one incident")
 	op.Tags, op.Errors = []string{"incident"}, append(op.Errors, http.StatusNotFound)

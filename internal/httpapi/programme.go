@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -90,19 +89,4 @@ func programmeCommand[C incident.Command](a *API, d Programme, summary string) {
 		}
 		return &outcomeOutput{Body: out}, nil
 	})
-}
-
-// programmeClocks are the running clocks of the programme, for the list of all clocks.
-func programmeClocks(ctx context.Context, d Programme) ([]desk.ClockRow, error) {
-	rows, err := d.ProgrammeClocks(ctx)
-	if errors.Is(err, desk.ErrNotFound) {
-		return nil, nil
-	}
-	var running []desk.ClockRow
-	for _, c := range rows {
-		if runs(c.State) {
-			running = append(running, c)
-		}
-	}
-	return running, err
 }

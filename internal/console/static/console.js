@@ -48,10 +48,12 @@
   document.addEventListener("htmx:error", (e) => { if (polls(e)) old("the server does not answer."); });
 
   document.getElementById("trouble")?.focus();
+  if (location.pathname === "/find") document.getElementById("f-q")?.focus();
 
   const door = (i) => document.querySelectorAll(".bar a")[i]?.click();
-  const keys = { b: ["the board", () => { location.href = "/"; }],
-    p: ["the policy", () => { location.href = "/policy"; }],
+  const to = (path) => () => { location.href = path; };
+  const keys = { b: ["the board", to("/")], c: ["all clocks", to("/clocks")], "/": ["go to a page, an incident or a rule", to("/find")],
+    p: ["the policy", to("/policy")],
     n: ["write a note", () => document.getElementById("note")?.focus()],
     t: ["the timeline", () => document.getElementById("timeline")?.scrollIntoView()],
     "1": ["contain", () => door(0)], "2": ["scope", () => door(1)], "3": ["notify", () => door(2)], "4": ["restore", () => door(3)] };

@@ -1,0 +1,92 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/incident"
+)
+
+// place is something that can be gone to.
+type place struct{ Name, Says, Href string }
+
+// findView is the page that finds other pages: the palette, which without JavaScript is a search
+// form as any other.
+type findView struct {
+	Frame frame
+	Query string
+	Found []place
+	More  int
+}
+
+// foundRows is how many places one search shows.
+const foundRows = 40
+
+// places are the pages of the console, with the words people look for them by.
+func places(f frame) []place {
+	list := []place{
+		{"Board", "open incidents, the next clock of each, what is settled", "/"},
+		{"Clocks", "every clock that runs, laws, deadlines, what is missing to send", "/clocks"},
+		{"Settled incidents", "closed and dismissed", "/settled"},
+		{"All the year round", "programme: drills, training, reviews, audits", "/programme"},
+		{"Policy", "the page as published, with its rules", "/policy"},
+		{"Rules", "which rule keeps which promise", "/policy/rules"},
+	}
+	if f.Acts {
+		list = append(list, place{"Open an incident", "declare, report", "/open"})
+	}
+	return list
+}
+
+func (c *Console) findPage(w http.ResponseWriter, r *http.Request) error {
+	v := findView{Frame: c.frame(r, "All pages"), Query: listed(r, 1, "q").Values.Get("q")}
+	v.Frame.Here = "find"
+	all := places(v.Frame)
+	if v.Query != "" {
+		page, err := c.desk.OpenBoard(r.Context(), 0, 1000)
+		if err != nil {
+			return err
+		}
+		settled, _, err := c.desk.SettledBoard(r.Context(), 0, 1000)
+		if err != nil {
+			return err
+		}
+		for _, row := range append(page.Rows, settled...) {
+			says := word(string(row.Status)) + " · " + severityWord(row.Severity) + " · " + word(row.Class)
+			all = append(all, place{row.ID + " " + row.Title, says, string(incidentURL(row.ID))})
+			if row.Status == incident.StatusOpen {
+				for _, door := range []place{{"scope", "who is affected", "/scope"}, {"notices", "who is told", "/notices"}} {
+					all = append(all, place{row.ID + " " + door.Name, door.Says + " · " + row.Title, string(incidentURL(row.ID)) + door.Href})
+				}
+			}
+		}
+		if p := c.desk.PolicyProgram(r.Context()); p != nil {
+			for _, d := range p.Duties {
+				all = append(all, place{"Rule " + d.ID, d.Say, "/policy/rules#" + url.QueryEscape(d.ID)})
+			}
+		}
+	}
+	for _, p := range all {
+		if !matches(p, v.Query) {
+			continue
+		}
+		if len(v.Found) == foundRows {
+			v.More++
+			continue
+		}
+		v.Found = append(v.Found, p)
+	}
+	return c.render(w, r, http.StatusOK, findPage(v))
+}
+
+// matches says whether every word that is looked for begins or stands in what a place is called.
+func matches(p place, query string) bool {
+	text := strings.ToLower(p.Name + " " + p.Says)
+	for w := range strings.FieldsSeq(strings.ToLower(query)) {
+		if !strings.Contains(text, w) {
+			return false
+		}
+	}
+	return true
+}
