@@ -32,6 +32,7 @@ type admission struct {
 	stamp    string
 	newest   time.Time // of the source, as this batch goes on
 	idBase   []byte
+	source   [4]byte // hash of its name, for the index of ids
 	event    leaf.Event
 	fresh    map[string]bool // merchants without a key
 	wait     bool            // an event of a merchant without a key is put off

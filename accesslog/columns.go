@@ -29,7 +29,7 @@ func (s *Store) openColumns() error {
 	t, err := table.Open(o)
 	if err != nil && s.o.ReadOnly {
 		if !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("the table of columns cannot be read: questions are asked of "+fileName, "error", err)
+			s.log.Warn("the table of columns cannot be read: questions are answered from the log", "error", err)
 		}
 		return nil
 	}
@@ -145,43 +145,58 @@ func (s *Store) rowsAfter(ctx context.Context, from, to int64) ([]table.Row, int
 	if err != nil {
 		return nil, 0, err
 	}
-	c := &collecting{from: from, to: to, last: from, repeated: repeated, rows: make([]table.Row, 0, columnRun/2)}
-	if uint64(from)+1 >= s.spool.First() {
-		err := s.spool.Read(uint64(from), func(r spool.Record) error {
+	rows := make([]table.Row, 0, columnRun/2)
+	last, err := s.each(ctx, uint64(from), uint64(to), func(seq uint64, canonical []byte) error {
+		if repeated[int64(seq)] {
+			return nil
+		}
+		rows = append(rows, table.Row{})
+		return s.filling.row(&rows[len(rows)-1], int64(seq), canonical)
+	})
+	return rows, int64(last), err
+}
+
+// each calls fn with the stored form of events after a position, in order and at most up to another:
+// some of them, from the spool as long as it has them, and from the log after that. It returns how far
+// it came. fn must not keep what it is given.
+func (s *Store) each(ctx context.Context, from, to uint64, fn func(seq uint64, canonical []byte) error) (uint64, error) {
+	last, n := from, 0
+	take := func(seq uint64, canonical []byte) error {
+		if seq <= last || seq > to {
+			return nil
+		}
+		last = seq
+		n++
+		return fn(seq, canonical)
+	}
+	if s.spool != nil && from+1 >= s.spool.First() {
+		err := s.spool.Read(from, func(r spool.Record) error {
 			_, list, err := s.frames.unpack(r.Body, r.First)
 			if err != nil {
 				return err
 			}
 			for _, p := range list {
 				for _, m := range p.members {
-					if err := c.take(int64(m.seq), m.canonical); err != nil {
+					if err := take(m.seq, m.canonical); err != nil {
 						return err
 					}
 				}
 			}
-			if len(c.rows) >= columnRun {
+			if n >= columnRun || last >= to {
 				return errEnough
 			}
 			return ctx.Err()
 		})
 		if err == nil || errors.Is(err, errEnough) {
-			return c.rows, c.last, nil
+			return last, nil
 		}
 		if !errors.Is(err, spool.ErrReleased) {
-			return nil, 0, err
+			return last, err
 		}
 	}
-	if err := s.leavesFrom(ctx, c); err != nil {
-		return nil, 0, err
-	}
-	return c.rows, c.last, nil
-}
-
-// leavesFrom reads events from the log.
-func (s *Store) leavesFrom(ctx context.Context, c *collecting) error {
-	index, _, err := s.Position(ctx, c.last+1)
+	index, _, err := s.Position(ctx, int64(last)+1)
 	if err != nil {
-		return fmt.Errorf("accesslog: event %d is neither in the spool nor in the log: %w", c.last+1, err)
+		return last, fmt.Errorf("accesslog: event %d is neither in the spool nor in the log: %w", last+1, err)
 	}
 	s.mu.Lock()
 	leaves := s.leaves
@@ -189,19 +204,19 @@ func (s *Store) leavesFrom(ctx context.Context, c *collecting) error {
 	err = s.o.Log.Leaves(ctx, index, min(leaves-index, 64), func(_ uint64, data []byte) error {
 		o, header, err := s.unseal(data)
 		if errors.Is(err, fs.ErrNotExist) {
-			// Its day was forgotten: nobody can read it, and no table holds it.
-			c.last = min(int64(header.Last), c.to)
+			// Its day was forgotten: nobody can read it.
+			last = max(last, min(header.Last, to))
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("accesslog: a leaf of the event log: %w", err)
 		}
 		for i, canonical := range o.events {
-			if err := c.take(int64(header.First)+int64(i), canonical); err != nil {
+			if err := take(header.First+uint64(i), canonical); err != nil {
 				return err
 			}
 		}
-		if len(c.rows) >= columnRun || c.last >= c.to {
+		if n >= columnRun || last >= to {
 			return errEnough
 		}
 		return ctx.Err()
@@ -209,7 +224,7 @@ func (s *Store) leavesFrom(ctx context.Context, c *collecting) error {
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
-	return err
+	return last, err
 }
 
 // repeatedIn are the positions of events that the table found to have come before: they stand in
@@ -234,71 +249,40 @@ func (s *Store) repeatedIn(ctx context.Context, from, to int64) (map[int64]bool,
 	return out, rows.Err()
 }
 
-// collecting gathers rows in order of their positions.
-type collecting struct {
-	from, to, last int64
-	repeated       map[int64]bool
-	rows           []table.Row
-}
-
-func (c *collecting) take(seq int64, canonical []byte) error {
-	if seq <= c.last || seq > c.to {
-		return nil
-	}
-	c.last = seq
-	if c.repeated[seq] {
-		return nil
-	}
-	e, err := eventOf(canonical)
-	if err != nil {
-		return err
-	}
-	c.rows = append(c.rows, rowOf(seq, &e))
-	return nil
-}
-
-// rowOf is an event as the columns hold it.
-func rowOf(seq int64, e *Event) table.Row {
-	r := table.Row{
-		Seq: seq, ID: e.ID, Received: e.Received.UnixMicro(), Source: e.Source, Kind: e.Kind, App: e.App, Env: e.Env,
-		ActorType: e.ActorType, Actor: e.ActorID, Credential: e.Credential, Session: e.Session, Action: e.Action, Endpoint: e.Endpoint,
-		Purpose: e.Purpose, Merchant: e.Merchant, Store: e.Store, DataTypes: typesText(e.DataTypes), Records: e.Records, Bytes: e.Bytes,
-		Outcome: e.Outcome, IP: e.IP, Agent: e.Agent, Late: e.Late, Skewed: e.Skewed, Supplied: e.Supplied,
-	}
-	r.SetTime(e.Time)
-	for _, token := range e.Subjects {
-		r.Customers = append(r.Customers, [table.TokenLen]byte(token))
-	}
-	return r
-}
-
 // View returns the columns with every event up to a position, once they have it. ok is false when
 // they do not have it soon, because they are being made again or because their files have not been
 // compared with their digests since the start: other ways of answering are slower and as right.
 func (s *Store) View(ctx context.Context, upTo int64) (v *table.View, ok bool) {
-	if s.columns == nil {
+	if v = s.view(ctx, upTo); v != nil && v.UpTo < upTo {
+		v.Release()
 		return nil, false
+	}
+	return v, v != nil
+}
+
+// view waits a while for the columns to have every event up to a position and returns them as they
+// are then; nil when there are none or their files were not compared yet.
+func (s *Store) view(ctx context.Context, upTo int64) *table.View {
+	if s.columns == nil {
+		return nil
 	}
 	if !s.o.ReadOnly {
 		wait, cancel := context.WithTimeout(ctx, tablePatience)
 		defer cancel()
 		defer s.wokenBy(wait)()
-		nudge(s.tabling)
 		s.mu.Lock()
 		for (!s.verified || s.columns.UpTo() < upTo) && wait.Err() == nil && !s.closed {
+			nudge(s.urgent)
+			nudge(s.tabling)
 			s.cond.Wait()
 		}
 		verified := s.verified
 		s.mu.Unlock()
 		if !verified {
-			return nil, false
+			return nil
 		}
 	}
-	if v = s.columns.View(); v.UpTo < upTo {
-		v.Release()
-		return nil, false
-	}
-	return v, true
+	return s.columns.View()
 }
 
 // RebuildTable makes the table of columns again from the log and returns when it is whole.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/accesslog/ids"
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 )
 
@@ -100,8 +101,10 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 	for _, name := range c.names {
 		s.batches.add(name, c.last)
 	}
-	if !s.ids.complete(c.last) {
-		s.forgot.Store(true)
+	if err := s.index.Add(c.entries); err != nil {
+		// They are durable: the senders are told, and whoever comes after them is not let in.
+		s.log.Error("the index of ids is not written", "error", err)
+		s.indexed.Store(&err)
 	}
 	s.mu.Lock()
 	s.acked = c.next - 1
@@ -127,6 +130,7 @@ type committer struct {
 	run     []packed
 	records []spool.Record
 	ids     []uint64 // that were added, to be taken back when the disk refuses
+	entries []ids.Entry
 	keys    map[string]seenBatch
 	names   []uint64
 	last    time.Time
@@ -159,12 +163,20 @@ func (c *committer) batch(b *batch) (Receipt, error) {
 	}
 	receipt := b.receipt
 	p := packed{source: b.source, key: b.key, received: b.received, members: make([]member, 0, len(b.arrivals))}
+	// Between the comparison with the disk and now, events may have gone to the disk that memory does
+	// not hold any more.
+	if c.next > b.compared+rememberIDs {
+		if err := s.compare(b); err != nil {
+			return Receipt{}, err
+		}
+	}
 	for i := range b.arrivals {
 		a := &b.arrivals[i]
-		if s.ids.has(a.hash, b.received) {
+		if a.known || s.ids.has(a.hash, b.received) {
 			receipt.Duplicates++
 			continue
 		}
+		c.entries = append(c.entries, ids.Entry{Key: a.key, Seq: c.next + uint64(len(p.members)), Minute: minuteOf(b.received)})
 		s.ids.add(a.hash, b.received)
 		c.ids = append(c.ids, a.hash)
 		p.members = append(p.members, a.member)
@@ -221,5 +233,27 @@ func (c *committer) flush() error {
 	}
 	c.records = append(c.records, spool.Record{First: c.first, Count: int(c.next - c.first), Body: body})
 	c.run = c.run[:0]
+	return nil
+}
+
+// compare marks those events of a batch that the index of ids has on its disk. Newer ones are the
+// committer's to know, which holds at least as many as the index does not have there.
+func (s *Store) compare(b *batch) error {
+	if err := s.indexed.Load(); err != nil {
+		return *err
+	}
+	keys := make([]ids.Key, len(b.arrivals))
+	for i := range b.arrivals {
+		keys[i] = b.arrivals[i].key
+	}
+	found, upTo, err := s.index.Find(keys, minuteOf(b.received.Add(-keepIDs)))
+	if err != nil {
+		s.indexed.Store(&err)
+		return fmt.Errorf("accesslog: %w", err)
+	}
+	b.compared = upTo
+	for i := range b.arrivals {
+		b.arrivals[i].known = found[b.arrivals[i].key]
+	}
 	return nil
 }

@@ -6,15 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
+	"github.com/tocsin-ir/tocsin/accesslog/table"
 )
 
 const (
-	feedGroup = 5_000 // events in one transaction of the table
-	dedupRun  = 500   // ids looked up at once
+	feedGroup = 20_000 // events in one step
+	feedLag   = 50_000 // events behind the door up to which it goes first
 	feedRetry = time.Second
 	doorBusy  = 20 * time.Millisecond // since the last group was made durable
 	consumer  = "table"               // its row in consumer says how far the table has come
@@ -91,18 +91,17 @@ func (s *Store) feedAll(ctx context.Context) error {
 			return err
 		}
 		began := time.Now()
-		if err := s.feedOnce(group, from, last); err != nil {
+		if err := s.feedOnce(ctx, group, from, last); err != nil {
 			return err
 		}
 		s.giveWay(ctx, time.Since(began))
 	}
 }
 
-// giveWay lets the door have most of the machine while it is busy: the table is behind for a while
-// rather than senders turned away. It ends when the spool is half full, because then the table is
-// what senders wait for.
+// giveWay lets the door go first while it is busy and the table not far behind: a short burst is
+// acknowledged at the speed of the door, and what lasts is taken at the speed of both.
 func (s *Store) giveWay(ctx context.Context, worked time.Duration) {
-	if time.Since(time.Unix(0, s.lastAck.Load())) > doorBusy || s.spool.Size() > s.o.Backlog/2 {
+	if time.Since(time.Unix(0, s.lastAck.Load())) > doorBusy || s.Behind() > feedLag {
 		return
 	}
 	t := time.NewTimer(min(3*worked, time.Second))
@@ -116,203 +115,142 @@ func (s *Store) giveWay(ctx context.Context, worked time.Duration) {
 
 var errEnough = errors.New("enough")
 
-// feedOnce inserts the events of a group after a position.
-func (s *Store) feedOnce(group []packed, from, last uint64) error {
-	ctx := context.Background()
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("accesslog: write %s: %w", fileName, err)
-	}
-	f := &feeder{s: s, tx: tx, from: from, pulses: map[pulse]int64{}, newest: map[int64]time.Time{}}
-	err = f.prepare()
+// feedOnce takes the events of a group after a position: what is counted of them goes to the
+// database, they themselves to the columns. A crash between the two: the columns, which know their own
+// position, take them from spool or log.
+func (s *Store) feedOnce(ctx context.Context, group []packed, from, last uint64) error {
+	f := &feeder{s: s, from: from, pulses: map[pulse]int64{}, newest: map[string]time.Time{}}
 	for _, p := range group {
-		if err == nil {
-			err = f.batch(p)
+		if err := f.batch(p); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		err = f.finish(last)
-	}
-	if err == nil {
-		err = tx.Commit()
-	} else {
-		err = errors.Join(err, tx.Rollback())
-	}
-	if err != nil {
+	if err := f.write(group, last); err != nil {
 		return fmt.Errorf("accesslog: write %s: %w", fileName, err)
 	}
-	s.names.put(f.names.fresh)
 	s.mu.Lock()
 	s.fed = last
-	s.repeated += f.repeated
 	for _, p := range group {
 		delete(s.answered, p.source+"\x00"+p.key)
 	}
 	s.cond.Broadcast()
 	s.mu.Unlock()
-	if f.repeated > 0 {
-		s.log.Warn("events came again after longer than the door remembers; they stand in the log twice and in the table once", "events", f.repeated)
+	if s.columns.UpTo() != int64(from) {
+		nudge(s.tabling) // they are behind, or were begun anew, and take these when they get there
+		return s.release()
 	}
-	nudge(s.tabling)
+	repeated, err := s.repeatedIn(ctx, int64(from), int64(last))
+	if err != nil {
+		return err
+	}
+	if len(repeated) > 0 {
+		f.rows = slices.DeleteFunc(f.rows, func(r table.Row) bool { return repeated[r.Seq] })
+	}
+	if err := s.columns.Append(ctx, int64(from), f.rows, int64(last)); err != nil {
+		nudge(s.tabling)
+		return err
+	}
+	s.mu.Lock()
+	s.cond.Broadcast()
+	s.mu.Unlock()
 	return s.release()
 }
 
-// feeder is the state of one transaction of the table.
+// feeder is the state of one step.
 type feeder struct {
-	s        *Store
-	tx       *sql.Tx
-	from     uint64
-	names    *interner
-	insert   *sql.Stmt
-	pulses   map[pulse]int64
-	newest   map[int64]time.Time
-	last     time.Time // received of the newest batch
-	repeated int64
+	s      *Store
+	from   uint64
+	rows   []table.Row
+	pulses map[pulse]int64
+	newest map[string]time.Time
+	last   time.Time // received of the newest batch
 }
 
-type pulse struct{ source, kind, slot int64 }
-
-const eventColumns = `seq, idh, id, time, received, source, kind, app, env, actor_type, actor, credential, session,
-	action, endpoint, purpose, merchant, store, subjects, data_types, records, bytes, outcome, ip, agent, flags, supplied`
-
-func (f *feeder) prepare() error {
-	var err error
-	if f.names, err = f.s.names.begin(f.tx); err != nil {
-		return err
-	}
-	f.insert, err = f.tx.Prepare(`INSERT INTO event (` + eventColumns + `) VALUES (` + strings.TrimSuffix(strings.Repeat("?,", 27), ",") + `)`)
-	return err
+type pulse struct {
+	source, kind string
+	slot         int64
 }
 
-// batch brings one batch into the table.
+// batch reads one batch.
 func (f *feeder) batch(p packed) error {
-	source, err := f.names.id(p.source)
-	if err != nil {
-		return err
+	if f.rows == nil {
+		f.rows = make([]table.Row, 0, feedGroup+len(p.members))
 	}
-	events := make([]Event, 0, len(p.members))
 	for _, m := range p.members {
 		if m.seq <= f.from {
-			continue // a record that was fed in part
+			continue // a record that was taken in part
 		}
-		e, err := eventOf(m.canonical)
-		if err != nil {
+		f.rows = append(f.rows, table.Row{})
+		r := &f.rows[len(f.rows)-1]
+		if err := f.s.reading.row(r, int64(m.seq), m.canonical); err != nil {
 			return err
 		}
-		e.Seq = int64(m.seq)
-		events = append(events, e)
-	}
-	var known map[string]bool
-	if !f.s.compared() {
-		if known, err = f.known(source, p.received, events); err != nil {
-			return err
+		f.pulses[pulse{p.source, r.Kind, slotOf(m.time)}]++
+		if t, ok := f.newest[p.source]; !ok || m.time.After(t) {
+			f.newest[p.source] = m.time
 		}
 	}
-	for i := range events {
-		if known[events[i].ID] {
-			f.repeated++
-			if _, err := f.tx.Exec(`INSERT OR IGNORE INTO repeated (seq) VALUES (?)`, events[i].Seq); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := f.event(source, &events[i]); err != nil {
-			return err
-		}
-	}
-	if f.last = p.received; p.key == "" || len(events) < len(p.members) {
-		return nil
-	}
-	_, err = f.tx.Exec(`INSERT OR REPLACE INTO batch (source, key, received, receipt) VALUES (?, ?, ?, ?)`,
-		source, p.key, p.received.UnixNano(), p.receipt)
-	return err
-}
-
-// known returns the ids of a batch that its source sent within the last seven days.
-func (f *feeder) known(source int64, received time.Time, events []Event) (map[string]bool, error) {
-	out := map[string]bool{}
-	since := received.Add(-keepIDs).UnixNano()
-	for from := 0; from < len(events); from += dedupRun {
-		run := events[from:min(from+dedupRun, len(events))]
-		args := make([]any, 0, len(run)+2)
-		for i := range run {
-			args = append(args, idHash(run[i].ID))
-		}
-		args = append(args, source, since)
-		rows, err := f.tx.Query(`SELECT id FROM event WHERE idh IN (`+strings.TrimSuffix(strings.Repeat("?,", len(run)), ",")+
-			`) AND source = ? AND received > ?`, args...)
-		if err != nil {
-			return nil, err
-		}
-		for rows.Next() {
-			var id string
-			if err := rows.Scan(&id); err != nil {
-				return nil, errors.Join(err, rows.Close())
-			}
-			out[id] = true
-		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
-}
-
-// event inserts one event.
-func (f *feeder) event(source int64, e *Event) error {
-	var ids [14]int64
-	for i, v := range [...]string{
-		e.Kind, e.App, e.Env, e.ActorType, e.ActorID, e.Credential, e.Action, e.Endpoint, e.Purpose,
-		e.Merchant, e.Store, typesText(e.DataTypes), e.Outcome, e.IP,
-	} {
-		var err error
-		if ids[i], err = f.names.id(v); err != nil {
-			return err
-		}
-	}
-	agent, err := f.names.id(e.Agent)
-	if err != nil {
-		return err
-	}
-	supplied, err := f.names.id(e.Supplied)
-	if err != nil {
-		return err
-	}
-	flags := 0
-	if e.Late {
-		flags |= 1
-	}
-	if e.Skewed {
-		flags |= 2
-	}
-	_, err = f.insert.Exec(e.Seq, idHash(e.ID), e.ID, e.Time.UnixNano(), e.Received.UnixNano(), source, ids[0], ids[1], ids[2],
-		ids[3], ids[4], ids[5], e.Session, ids[6], ids[7], ids[8], ids[9], ids[10], append([]byte{}, slices.Concat(e.Subjects...)...), ids[11], e.Records, e.Bytes,
-		ids[12], ids[13], agent, flags, supplied)
-	if err != nil {
-		return err
-	}
-	f.pulses[pulse{source, ids[0], slotOf(e.Time)}]++
-	if t, ok := f.newest[source]; !ok || e.Time.After(t) {
-		f.newest[source] = e.Time
-	}
+	f.last = p.received
 	return nil
 }
 
-// finish writes what is counted once per transaction.
-func (f *feeder) finish(last uint64) error {
-	_, err := f.tx.Exec(`INSERT INTO consumer (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq`, consumer, last)
+// write brings what is remembered of batches and counted of events into the database, with the position
+// that the step has come to.
+func (f *feeder) write(group []packed, last uint64) error {
+	tx, err := f.s.write.BeginTx(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	names, err := f.s.names.begin(tx)
+	for _, p := range group {
+		if err == nil && p.key != "" && p.members[0].seq > f.from {
+			var source int64
+			if source, err = names.id(p.source); err == nil {
+				_, err = tx.Exec(`INSERT OR REPLACE INTO batch (source, key, received, receipt) VALUES (?, ?, ?, ?)`,
+					source, p.key, p.received.UnixNano(), p.receipt)
+			}
+		}
+	}
+	if err == nil {
+		err = f.finish(tx, names, last)
+	}
+	if err != nil {
+		return errors.Join(err, tx.Rollback())
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	f.s.names.put(names.fresh)
+	return nil
+}
+
+// finish writes what is counted once per step.
+func (f *feeder) finish(tx *sql.Tx, names *interner, last uint64) error {
+	_, err := tx.Exec(`INSERT INTO consumer (name, seq) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET seq = excluded.seq`, consumer, last)
 	if err != nil {
 		return err
 	}
 	for p, n := range f.pulses {
-		_, err := f.tx.Exec(`INSERT INTO pulse (source, kind, slot, n) VALUES (?, ?, ?, ?)
-			ON CONFLICT (source, kind, slot) DO UPDATE SET n = n + excluded.n`, p.source, p.kind, p.slot, n)
+		source, err := names.id(p.source)
+		if err != nil {
+			return err
+		}
+		kind, err := names.id(p.kind)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO pulse (source, kind, slot, n) VALUES (?, ?, ?, ?)
+			ON CONFLICT (source, kind, slot) DO UPDATE SET n = n + excluded.n`, source, kind, p.slot, n)
 		if err != nil {
 			return err
 		}
 	}
-	for source, t := range f.newest {
-		_, err := f.tx.Exec(`INSERT INTO source (source, newest) VALUES (?, ?)
+	for name, t := range f.newest {
+		source, err := names.id(name)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO source (source, newest) VALUES (?, ?)
 			ON CONFLICT (source) DO UPDATE SET newest = max(newest, excluded.newest)`, source, t.UnixNano())
 		if err != nil {
 			return err
@@ -321,14 +259,8 @@ func (f *feeder) finish(last uint64) error {
 	if f.last.IsZero() {
 		return nil
 	}
-	_, err = f.tx.Exec(`DELETE FROM batch WHERE received <= ?`, f.last.Add(-keepBatch).UnixNano())
+	_, err = tx.Exec(`DELETE FROM batch WHERE received <= ?`, f.last.Add(-keepBatch).UnixNano())
 	return err
-}
-
-// compared says whether the door has compared every event with all that came in the seven days
-// before it, so that the table need not.
-func (s *Store) compared() bool {
-	return !s.forgot.Load()
 }
 
 // storedReceipt is the receipt of a batch in the table; nil when there is none.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog/format"
+	"github.com/tocsin-ir/tocsin/accesslog/ids"
 )
 
 // Receipt is the answer to a batch. Accepted events are durable.
@@ -44,7 +45,9 @@ const maxQueued = 200_000
 // arrival is an event on its way into the store. Seq is given by the committer.
 type arrival struct {
 	member
-	hash uint64 // of source and id; 0: the entry is no event
+	hash  uint64 // of source and id; 0: the entry is no event
+	key   ids.Key
+	known bool // it came before, says the index
 }
 
 // batch is one Ingest call as the committer sees it.
@@ -54,6 +57,7 @@ type batch struct {
 	received time.Time
 	receipt  Receipt
 	arrivals []arrival
+	compared uint64 // position up to which the index has said which of them came before
 	answer   chan answer
 }
 
@@ -99,6 +103,9 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 	}
 	if len(b.receipt.Rejected) > 0 {
 		s.keepRejected(b, cut)
+	}
+	if err := s.compare(b); err != nil {
+		return Receipt{}, err
 	}
 	if err := s.send(ctx, b); err != nil {
 		return Receipt{}, err
@@ -149,6 +156,7 @@ func (s *Store) decode(b *batch, src Source, cut *format.Batch) error {
 	defer admissions.Put(a)
 	a.s, a.src, a.received, a.stamp = s, src, b.received, stamp(b.received)
 	a.newest, a.idBase, a.fresh, a.wait = s.sources.at(src.Name), batchBase(src.Name, b.key), map[string]bool{}, true
+	a.source = ids.SourceOf(src.Name)
 	a.decoder.Reset(cut, func(name string) {
 		if len(b.receipt.Ignored) < 20 && format.SafeName(name) && !slices.Contains(b.receipt.Ignored, name) {
 			b.receipt.Ignored = append(b.receipt.Ignored, strings.Clone(name))
@@ -201,7 +209,7 @@ func (s *Store) take(a *admission, d *draft, b *batch, cut *format.Batch, i int)
 	var skip *format.Skip
 	switch {
 	case err == nil:
-		d.arrivals[i] = arrival{member: member{time: at}, hash: s.ids.hash(b.source, id)}
+		d.arrivals[i] = arrival{member: member{time: at}, hash: s.ids.hash(b.source, id), key: ids.KeyOf(a.source, id)}
 		if d.spans == nil {
 			d.spans = make([][2]int, len(d.arrivals))
 		}
@@ -252,12 +260,6 @@ func batchBase(source, key string) []byte {
 func madeID(base []byte, offset int) string {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(base[:len(base):len(base)], uint64(offset)))
 	return "made_" + base64.RawURLEncoding.EncodeToString(sum[:15])
-}
-
-// idHash is the number an event's id is looked up by.
-func idHash(id string) int64 {
-	sum := sha256.Sum256([]byte(id))
-	return int64(binary.BigEndian.Uint64(sum[:8]))
 }
 
 // seenReceipt is the answer to a batch that came before.

@@ -14,11 +14,10 @@ const maxNames = 200_000
 // put in only once the transaction that made them has committed.
 type names struct {
 	mu    sync.RWMutex
-	byID  map[int64]string
 	byStr map[string]int64
 }
 
-func newNames() *names { return &names{byID: map[int64]string{}, byStr: map[string]int64{}} }
+func newNames() *names { return &names{byStr: map[string]int64{}} }
 
 func (n *names) id(s string) (int64, bool) {
 	n.mu.RLock()
@@ -27,25 +26,17 @@ func (n *names) id(s string) (int64, bool) {
 	return id, ok
 }
 
-func (n *names) str(id int64) (string, bool) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	s, ok := n.byID[id]
-	return s, ok
-}
-
 func (n *names) put(fresh map[string]int64) {
 	if len(fresh) == 0 {
 		return
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.byID)+len(fresh) > maxNames {
-		clear(n.byID)
+	if len(n.byStr)+len(fresh) > maxNames {
 		clear(n.byStr)
 	}
 	for s, id := range fresh {
-		n.byID[id], n.byStr[s] = s, id
+		n.byStr[s] = id
 	}
 }
 
@@ -94,7 +85,7 @@ func (s *Store) lookup(ctx context.Context, values []string) ([]any, error) {
 	for _, v := range values {
 		id, ok := s.names.id(v)
 		if !ok {
-			err := s.dict.QueryRowContext(ctx, `SELECT id FROM name WHERE s = ?`, v).Scan(&id)
+			err := s.read.QueryRowContext(ctx, `SELECT id FROM name WHERE s = ?`, v).Scan(&id)
 			if err == sql.ErrNoRows {
 				continue
 			}
@@ -106,17 +97,4 @@ func (s *Store) lookup(ctx context.Context, values []string) ([]any, error) {
 		out = append(out, id)
 	}
 	return out, nil
-}
-
-// nameOf is the string with a number.
-func (s *Store) nameOf(ctx context.Context, id int64) (string, error) {
-	if v, ok := s.names.str(id); ok {
-		return v, nil
-	}
-	var v string
-	if err := s.dict.QueryRowContext(ctx, `SELECT s FROM name WHERE id = ?`, id).Scan(&v); err != nil {
-		return "", fmt.Errorf("accesslog: read %s: %w", fileName, err)
-	}
-	s.names.put(map[string]int64{v: id})
-	return v, nil
 }

@@ -4,177 +4,16 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 )
 
 // ErrNotFound says that there is no such event, or none that is in the log yet.
 var ErrNotFound = errors.New("accesslog: no such event")
-
-// Filter chooses events. Fields that are set must all match; a list matches when it holds the
-// event's value. The zero Filter chooses everything.
-type Filter struct {
-	From, To    time.Time // From <= Time < To; zero is open
-	Kinds       []string
-	Credentials []string
-	Actors      []string
-	IPs         []string // exact addresses
-	Agents      []string
-	Merchants   []string
-	Endpoints   []string
-	Actions     []string
-	Sources     []string
-	AfterSeq    int64 // only events with a greater Seq
-	UpToSeq     int64 // only events with at most this Seq; 0 is open
-	ByTime      bool  // in order of (Time, Seq); otherwise in no order worth relying on
-	Limit       int   // at most so many; 0 is no limit
-}
-
-// Select calls fn with every event that matches. An error from fn ends it and is returned.
-func (s *Store) Select(ctx context.Context, f Filter, fn func(Event) error) error {
-	select {
-	case s.questions <- struct{}{}:
-		defer func() { <-s.questions }()
-	case <-ctx.Done():
-		return fmt.Errorf("accesslog: wait for earlier questions: %w", ctx.Err())
-	}
-	s.caughtUp(ctx)
-	where, args, none, err := s.where(ctx, f)
-	if err != nil || none {
-		return err
-	}
-	query := `SELECT ` + eventColumns + ` FROM event` + where
-	if f.ByTime {
-		query += ` ORDER BY time, seq`
-	}
-	if f.Limit > 0 {
-		query += ` LIMIT ?`
-		args = append(args, f.Limit)
-	}
-	return s.scan(ctx, query, args, fn)
-}
-
-// where renders a filter. none says that nothing can match: a string that is asked for is in no
-// event.
-func (s *Store) where(ctx context.Context, f Filter) (where string, args []any, none bool, err error) {
-	var terms []string
-	term := func(t string, a ...any) { terms, args = append(terms, t), append(args, a...) }
-	if !f.From.IsZero() {
-		term("time >= ?", f.From.UnixNano())
-	}
-	if !f.To.IsZero() {
-		term("time < ?", f.To.UnixNano())
-	}
-	if f.AfterSeq > 0 {
-		term("seq > ?", f.AfterSeq)
-	}
-	if f.UpToSeq > 0 {
-		term("seq <= ?", f.UpToSeq)
-	}
-	for _, c := range []struct {
-		column string
-		values []string
-	}{
-		{"credential", f.Credentials}, {"actor", f.Actors}, {"ip", f.IPs}, {"merchant", f.Merchants}, {"+agent", f.Agents},
-		{"+endpoint", f.Endpoints}, {"+action", f.Actions}, {"+source", f.Sources}, {"+kind", f.Kinds},
-	} {
-		if len(c.values) == 0 {
-			continue
-		}
-		ids, err := s.lookup(ctx, c.values)
-		if err != nil {
-			return "", nil, false, err
-		}
-		if len(ids) == 0 {
-			return "", nil, true, nil
-		}
-		term(c.column+" IN ("+strings.TrimSuffix(strings.Repeat("?,", len(ids)), ",")+")", ids...)
-	}
-	if len(terms) > 0 {
-		where = " WHERE " + strings.Join(terms, " AND ")
-	}
-	return where, args, false, nil
-}
-
-// scan runs a query over eventColumns.
-func (s *Store) scan(ctx context.Context, query string, args []any, fn func(Event) error) error {
-	rows, err := s.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
-	}
-	defer rows.Close()
-	d := rowReader{s: s, ctx: ctx, types: map[int64][]string{}}
-	for rows.Next() {
-		e, err := d.read(rows)
-		if err != nil {
-			return err
-		}
-		if err := fn(e); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
-	}
-	return nil
-}
-
-// rowReader turns rows into events. Lists of data types are few, so each is parsed once.
-type rowReader struct {
-	s     *Store
-	ctx   context.Context
-	types map[int64][]string
-}
-
-func (r *rowReader) read(rows *sql.Rows) (Event, error) {
-	var e Event
-	var hash, at, received, flags int64
-	var source, kind, app, env, actorType, actor, credential, action, endpoint, purpose, merchant, store, types, outcome, ip, agent, supplied int64
-	var tokens []byte
-	if err := rows.Scan(&e.Seq, &hash, &e.ID, &at, &received, &source, &kind, &app, &env, &actorType, &actor, &credential,
-		&e.Session, &action, &endpoint, &purpose, &merchant, &store, &tokens, &types, &e.Records, &e.Bytes, &outcome, &ip,
-		&agent, &flags, &supplied); err != nil {
-		return e, fmt.Errorf("accesslog: read %s: %w", fileName, err)
-	}
-	e.Time, e.Received = time.Unix(0, at).UTC(), time.Unix(0, received).UTC()
-	e.Subjects = chunks(tokens)
-	e.Late, e.Skewed = flags&1 != 0, flags&2 != 0
-	var err error
-	for _, f := range [...]struct {
-		to *string
-		id int64
-	}{
-		{&e.Source, source}, {&e.Kind, kind}, {&e.App, app}, {&e.Env, env}, {&e.ActorType, actorType}, {&e.ActorID, actor},
-		{&e.Credential, credential}, {&e.Action, action}, {&e.Endpoint, endpoint}, {&e.Purpose, purpose},
-		{&e.Merchant, merchant}, {&e.Store, store}, {&e.Outcome, outcome}, {&e.IP, ip}, {&e.Agent, agent}, {&e.Supplied, supplied},
-	} {
-		if *f.to, err = r.s.nameOf(r.ctx, f.id); err != nil {
-			return e, err
-		}
-	}
-	list, ok := r.types[types]
-	if !ok {
-		text, err := r.s.nameOf(r.ctx, types)
-		if err != nil {
-			return e, err
-		}
-		if err := json.Unmarshal([]byte(text), &list); err != nil {
-			return e, fmt.Errorf("accesslog: read %s: data types: %w", fileName, err)
-		}
-		if len(list) == 0 {
-			list = nil
-		}
-		r.types[types] = list
-	}
-	e.DataTypes = list
-	return e, nil
-}
 
 // Entry is an event with the whole of what was let in: its canonical form, attributes included.
 type Entry struct {
@@ -188,7 +27,7 @@ type Entry struct {
 const maxEntries = 16 << 20
 
 // EventsAfter returns up to limit events with a greater Seq, in order of Seq: from the spool as long
-// as it has them, which is before they are in the table, and from the table after that.
+// as it has them, and from the sealed leaves after that.
 func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event, error) {
 	list, err := s.after(ctx, seq, limit, false)
 	out := make([]Event, len(list))
@@ -198,106 +37,92 @@ func (s *Store) EventsAfter(ctx context.Context, seq int64, limit int) ([]Event,
 	return out, err
 }
 
-// EntriesAfter is EventsAfter with the canonical form of each event, from the spool or the sealed
-// leaves. It gives fewer than limit when they would be more than 16 MiB.
+// EntriesAfter is EventsAfter with the canonical form of each event. It gives fewer than limit when
+// they would be more than 16 MiB.
 func (s *Store) EntriesAfter(ctx context.Context, seq int64, limit int) ([]Entry, error) {
 	return s.after(ctx, seq, limit, true)
 }
 
 func (s *Store) after(ctx context.Context, seq int64, limit int, whole bool) ([]Entry, error) {
 	var out []Entry
+	size := 0
 	for {
 		if s.spool != nil && uint64(seq)+1 >= s.spool.First() {
-			// Between the question and the answer the table may take what the spool then releases:
-			// the next round finds it there.
+			// Between the question and the answer the spool may let go: the next round finds in the
+			// log what it had.
 			rest, err := s.spooledAfter(ctx, seq, limit-len(out), whole)
 			if !errors.Is(err, spool.ErrReleased) {
 				return append(out, rest...), err
 			}
 		}
-		s.mu.Lock()
-		fed := int64(s.fed)
-		s.mu.Unlock()
-		from := len(out)
-		err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE seq > ? ORDER BY seq LIMIT ?`, []any{seq, limit - len(out)}, func(e Event) error {
-			out = append(out, Entry{Event: e})
-			seq = e.Seq
-			return nil
-		})
-		if err == nil && whole {
-			var cut int
-			if cut, err = s.complete(ctx, out[from:]); from+cut < len(out) {
-				return out[:from+cut], err
-			}
+		n := len(out)
+		next, err := s.sealedAfter(ctx, seq, limit-n, whole, &out)
+		for _, e := range out[n:] {
+			size += len(e.Canonical)
 		}
-		if err != nil || len(out) == limit || s.spool == nil {
+		if err != nil || len(out) == limit || next == seq || size >= maxEntries {
 			return out, err
 		}
-		seq = max(seq, fed)
+		seq = next
 	}
 }
 
-// complete fills in the canonical forms of events that are in the table, and gives the number of those
-// that fit. An event that is in no leaf yet is in the spool as well, so it is left to the next call.
-func (s *Store) complete(ctx context.Context, list []Entry) (fit int, err error) {
-	size := 0
-	for fit < len(list) && size < maxEntries {
-		index, n, err := s.Position(ctx, list[fit].Seq)
-		if errors.Is(err, ErrNotFound) {
-			n, err := s.unsealed(ctx, list[fit:])
-			if fit += n; err != nil {
-				return fit, err
-			}
-			continue
-		}
-		if err != nil {
-			return fit, err
-		}
-		first := list[fit].Seq - int64(n)
-		l, o, err := s.open(ctx, index)
-		if l.Of > 0 && (errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist)) {
-			// What the table has is all that is left of it.
-			for fit < len(list) && list[fit].Seq < first+int64(l.Of) {
-				fit++
-			}
-			continue
-		}
-		if err != nil {
-			return fit, err
-		}
-		for fit < len(list) && list[fit].Seq < first+int64(l.Of) {
-			list[fit].Canonical = o.events[list[fit].Seq-first]
-			size += len(list[fit].Canonical)
-			fit++
-		}
+// sealedAfter appends events of the leaf that holds the one after a position, and returns the position
+// it came to: the same when there is no such leaf.
+func (s *Store) sealedAfter(ctx context.Context, seq int64, limit int, whole bool, out *[]Entry) (int64, error) {
+	index, n, err := s.Position(ctx, seq+1)
+	if errors.Is(err, ErrNotFound) {
+		return seq, nil
 	}
-	return fit, nil
+	if err != nil {
+		return seq, err
+	}
+	first := seq + 1 - int64(n)
+	l, o, err := s.open(ctx, index)
+	if l.Of > 0 && (errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist)) {
+		// What the columns have is all that is left of it.
+		return s.leftAfter(ctx, seq, first+int64(l.Of)-1, limit, out)
+	}
+	if err != nil {
+		return seq, err
+	}
+	repeated, err := s.repeatedIn(ctx, seq, first+int64(l.Of)-1)
+	if err != nil {
+		return seq, err
+	}
+	for ; n < len(o.events) && limit > 0; n++ {
+		if seq = first + int64(n); repeated[seq] {
+			continue
+		}
+		e, err := eventOf(o.events[n])
+		if err != nil {
+			return seq, err
+		}
+		e.Seq = seq
+		entry := Entry{Event: e}
+		if whole {
+			entry.Canonical = o.events[n]
+		}
+		*out = append(*out, entry)
+		limit--
+	}
+	return seq, nil
 }
 
-// unsealed fills in the canonical forms of events that are in the table and still in the spool, and
-// gives their number: none when they have been sealed in between.
-func (s *Store) unsealed(ctx context.Context, list []Entry) (int, error) {
-	if s.spool == nil {
-		return len(list), nil
+// leftAfter appends what the columns have of the events after a position and up to another.
+func (s *Store) leftAfter(ctx context.Context, seq, last int64, limit int, out *[]Entry) (int64, error) {
+	var found []Entry
+	err := s.Select(ctx, Filter{AfterSeq: seq, UpToSeq: last}, func(e Event) error {
+		found = append(found, Entry{Event: e})
+		return nil
+	})
+	slices.SortFunc(found, func(a, b Entry) int { return int(a.Seq - b.Seq) })
+	if len(found) > limit {
+		found = found[:limit]
+		last = found[limit-1].Seq
 	}
-	rest, err := s.spooledAfter(ctx, list[0].Seq-1, len(list), true)
-	if errors.Is(err, spool.ErrReleased) {
-		return 0, nil
-	}
-	if err != nil || len(rest) == 0 {
-		return 0, err
-	}
-	last := rest[len(rest)-1].Seq
-	n := 0
-	for ; n < len(list) && list[n].Seq <= last; n++ {
-		for len(rest) > 0 && rest[0].Seq < list[n].Seq {
-			rest = rest[1:]
-		}
-		if len(rest) > 0 && rest[0].Seq == list[n].Seq {
-			list[n].Canonical = rest[0].Canonical
-		}
-	}
-	return n, nil
+	*out = append(*out, found...)
+	return last, err
 }
 
 func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int, whole bool) ([]Entry, error) {
@@ -340,36 +165,42 @@ func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int, whole bo
 	return out, err
 }
 
-// Span returns the Seq of the first and the last event of a time, in the order of arrival; from is
-// inclusive and to is not. ErrNotFound when there is none.
-func (s *Store) Span(ctx context.Context, from, to time.Time) (first, last int64, err error) {
-	s.caughtUp(ctx)
-	var a, b sql.NullInt64
-	err = s.read.QueryRowContext(ctx, `SELECT min(seq), max(seq) FROM event WHERE time >= ? AND time < ?`, from.UnixNano(), to.UnixNano()).Scan(&a, &b)
-	if err != nil {
-		return 0, 0, fmt.Errorf("accesslog: read %s: %w", fileName, err)
-	}
-	if !a.Valid {
-		return 0, 0, ErrNotFound
-	}
-	return a.Int64, b.Int64, nil
-}
-
 // EventByID returns the newest event with the id.
 func (s *Store) EventByID(ctx context.Context, id string) (Event, error) {
-	s.caughtUp(ctx)
-	var found *Event
-	err := s.scan(ctx, `SELECT `+eventColumns+` FROM event WHERE idh = ? AND id = ? ORDER BY seq DESC LIMIT 1`, []any{idHash(id), id}, func(e Event) error {
-		found = &e
-		return nil
-	})
+	if s.index == nil {
+		return s.lookFor(ctx, id)
+	}
+	seq, err := s.index.Newest(id)
+	if err != nil {
+		return Event{}, fmt.Errorf("accesslog: %w", err)
+	}
+	if seq == 0 {
+		return Event{}, ErrNotFound
+	}
+	list, err := s.EventsAfter(ctx, int64(seq)-1, 1)
 	if err != nil {
 		return Event{}, err
 	}
-	if found == nil {
+	if len(list) == 0 || list[0].Seq != int64(seq) || list[0].ID != id {
 		return Event{}, ErrNotFound
 	}
-	return *found, nil
+	return list[0], nil
+}
+
+// lookFor finds the newest event with an id by reading all of them: what a store that is opened for
+// reading only has to do.
+func (s *Store) lookFor(ctx context.Context, id string) (Event, error) {
+	var found Event
+	err := s.Select(ctx, Filter{}, func(e Event) error {
+		if e.ID == id && e.Seq > found.Seq {
+			found = e
+		}
+		return nil
+	})
+	if err == nil && found.Seq == 0 {
+		err = ErrNotFound
+	}
+	return found, err
 }
 
 // Position returns where an event stands in the log: the index of its leaf and its number there,

@@ -1,44 +1,11 @@
--- Strings that repeat are rows of name and numbers elsewhere: an event is then some 150 bytes and
--- its indexes are over integers. No table holds free text or an identifier of a person.
+-- What is known of batches, leaves, sources and positions; events themselves stand in the log and in
+-- the columns. Strings that repeat are rows of name and numbers elsewhere. No table holds free text
+-- or an identifier of a person.
 CREATE TABLE IF NOT EXISTS name (
 	id INTEGER PRIMARY KEY,
 	s  TEXT NOT NULL UNIQUE
 );
-CREATE TABLE IF NOT EXISTS event (
-	seq        INTEGER PRIMARY KEY, -- position in order of arrival, from 1, without gaps
-	idh        INTEGER NOT NULL,    -- first 8 bytes of SHA-256 of id
-	id         TEXT NOT NULL,
-	time       INTEGER NOT NULL,    -- Unix nanoseconds, UTC
-	received   INTEGER NOT NULL,    -- domain time at the door
-	source     INTEGER NOT NULL,
-	kind       INTEGER NOT NULL,
-	app        INTEGER NOT NULL,
-	env        INTEGER NOT NULL,
-	actor_type INTEGER NOT NULL,
-	actor      INTEGER NOT NULL,
-	credential INTEGER NOT NULL,
-	session    TEXT NOT NULL,
-	action     INTEGER NOT NULL,
-	endpoint   INTEGER NOT NULL,
-	purpose    INTEGER NOT NULL,
-	merchant   INTEGER NOT NULL,
-	store      INTEGER NOT NULL,
-	subjects   BLOB NOT NULL,       -- pseudonyms that count as customers, 16 bytes each
-	data_types INTEGER NOT NULL,    -- JSON array, sorted
-	records    INTEGER NOT NULL,
-	bytes      INTEGER NOT NULL,
-	outcome    INTEGER NOT NULL,
-	ip         INTEGER NOT NULL,
-	agent      INTEGER NOT NULL,
-	flags      INTEGER NOT NULL,    -- 1 late, 2 skewed
-	supplied   INTEGER NOT NULL     -- digest of the file it was supplied in later; the empty name: logged live
-);
-CREATE INDEX IF NOT EXISTS event_id         ON event (idh);
-CREATE INDEX IF NOT EXISTS event_time       ON event (time);
-CREATE INDEX IF NOT EXISTS event_credential ON event (credential, time);
-CREATE INDEX IF NOT EXISTS event_merchant   ON event (merchant, time);
-CREATE INDEX IF NOT EXISTS event_ip         ON event (ip, time);
-CREATE INDEX IF NOT EXISTS event_actor      ON event (actor, time);
+DROP TABLE IF EXISTS event; -- of versions that kept a row for each event
 CREATE TABLE IF NOT EXISTS leaf (
 	idx   INTEGER PRIMARY KEY, -- index in the event log
 	first INTEGER NOT NULL UNIQUE,
@@ -69,7 +36,8 @@ CREATE TABLE IF NOT EXISTS consumer (
 	name TEXT PRIMARY KEY,
 	seq  INTEGER NOT NULL -- everything up to it was handled
 ) WITHOUT ROWID;
--- Events that came again after longer than the door remembers: in the log twice, in no table twice.
+-- Events that came again and that versions before the index of ids took: in the log twice, in the
+-- columns once.
 CREATE TABLE IF NOT EXISTS repeated (
 	seq INTEGER PRIMARY KEY
 );

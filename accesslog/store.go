@@ -16,6 +16,7 @@ import (
 
 	_ "modernc.org/sqlite" // the driver of events.db
 
+	"github.com/tocsin-ir/tocsin/accesslog/ids"
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/scope/ask"
@@ -55,6 +56,7 @@ type Options struct {
 	Backlog  int64         // bytes of the spool, of what log and table have not taken yet, at which the door says it is busy; default 2 GiB
 	Spool    spool.Options // how its files are written
 	Engine   *ask.Engine   // counts for scopes; nil: event by event
+	IDs      ids.Options   // how the index of ids is written; its folder is Dir/ids
 	Table    table.Options // when the table of columns writes; its folder is Dir/table
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
 	ReadOnly bool          // nothing is written: no ingest, no sealing
@@ -72,7 +74,6 @@ type Store struct {
 	log        *slog.Logger
 	write      *sql.DB
 	read       *sql.DB
-	dict       *sql.DB // for single names while rows of read are open; never held while waiting
 	pseudonyms pseudonyms
 	scrub      *scrubber
 	names      *names
@@ -81,13 +82,16 @@ type Store struct {
 
 	spool   *spool.Spool
 	columns *table.Table  // nil when it is read-only and there is none
-	tabling chan struct{} // tells that fed has grown
+	tabling chan struct{} // tells that the columns are behind the feeder
+	reading rowReader     // the feeder's
+	filling rowReader     // of the one that fills the columns
 	frames  *frameKeys
 	scratch []byte // of the committer
 	rejects rejectFile
-	ids     *recent     // of events; the committer's
-	batches *recent     // keys of batches; the committer's
-	forgot  atomic.Bool // ids has not held seven days at some time: the table compares ids too
+	ids     *recent               // of the newest events; the committer's
+	index   *ids.Index            // of all of them; nil when it is read-only
+	batches *recent               // keys of batches; the committer's
+	indexed atomic.Pointer[error] // why the index is of no use; nil when it is
 
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue
@@ -106,8 +110,7 @@ type Store struct {
 	behind     error                // why the table does not go on; nil when it does
 	answered   map[string]seenBatch // by source and key: answered and not in the table yet
 	rechecking bool
-	verified   bool  // the files of the columns are those that were written
-	repeated   int64 // events that the table found to have come before
+	verified   bool // the files of the columns are those that were written
 	closed     bool
 
 	more   chan struct{} // tells the sealer that acked has grown
@@ -165,6 +168,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.catchUp(ctx); err != nil {
 		return nil, errors.Join(err, s.closeDB())
 	}
+	if err := s.openIndex(ctx); err != nil {
+		return nil, errors.Join(err, s.closeDB())
+	}
 	if err := s.openColumns(); err != nil {
 		return nil, errors.Join(err, s.closeDB())
 	}
@@ -211,18 +217,14 @@ func (s *Store) openDB(ctx context.Context) error {
 	if s.read, err = sql.Open("sqlite", readOnly); err != nil {
 		return fmt.Errorf("accesslog: open %s: %w", path, err)
 	}
-	if s.dict, err = sql.Open("sqlite", readOnly); err != nil {
-		return fmt.Errorf("accesslog: open %s: %w", path, err)
-	}
 	s.read.SetMaxOpenConns(maxReaders)
-	s.dict.SetMaxOpenConns(2)
 	return nil
 }
 
 // load reads where table and marks of the last process stopped.
 func (s *Store) load(ctx context.Context) error {
 	row := s.read.QueryRowContext(ctx, `SELECT
-		max((SELECT coalesce(max(seq), 0) FROM event), (SELECT coalesce(max(seq), 0) FROM consumer WHERE name = 'table')),
+		(SELECT coalesce(max(seq), 0) FROM consumer WHERE name = 'table'),
 		(SELECT coalesce(max(last), 0) FROM leaf),
 		(SELECT coalesce(max(idx) + 1, 0) FROM leaf)`)
 	if err := row.Scan(&s.fed, &s.sealed, &s.leaves); err != nil {
@@ -254,21 +256,16 @@ func (s *Store) resume(ctx context.Context) error {
 	if s.acked = s.spool.Next() - 1; s.fed < s.acked && s.spool.First() > s.fed+1 {
 		return fmt.Errorf("accesslog: events from %d to %d were acknowledged and are not in the spool any more: restore it, or rebuild the table from the log", s.fed+1, s.spool.First()-1)
 	}
-	if err := s.rememberTable(ctx); err != nil {
+	if err := s.rememberBatches(ctx); err != nil {
 		return err
 	}
-	return s.spool.Read(s.fed, func(r spool.Record) error {
+	err = s.spool.Read(s.fed, func(r spool.Record) error {
 		_, list, err := s.frames.unpack(r.Body, r.First)
 		if err != nil {
 			return err
 		}
 		for _, p := range list {
 			for _, m := range p.members {
-				e, err := eventOf(m.canonical)
-				if err != nil {
-					return err
-				}
-				s.ids.add(s.ids.hash(p.source, e.ID), p.received)
 				s.sources.advance(p.source, m.time)
 			}
 			if p.key != "" {
@@ -278,42 +275,87 @@ func (s *Store) resume(ctx context.Context) error {
 		}
 		return nil
 	})
+	return err
 }
 
-// rememberTable reads the ids and the keys of batches that the table took lately, oldest first.
-func (s *Store) rememberTable(ctx context.Context) error {
-	for _, q := range []struct {
-		into  *recent
-		most  int
-		query string
-	}{
-		{s.ids, rememberIDs, `SELECT n.s, e.id, e.received FROM event e JOIN name n ON n.id = e.source WHERE e.seq > (SELECT coalesce(max(seq), 0) FROM event) - ? AND e.received > ? ORDER BY e.seq`},
-		{s.batches, rememberKeys, `SELECT * FROM (SELECT n.s, b.key, b.received FROM batch b JOIN name n ON n.id = b.source ORDER BY b.received DESC LIMIT ?) WHERE received > ? ORDER BY received`},
-	} {
-		now := s.o.Now()
-		rows, err := s.read.QueryContext(ctx, q.query, q.most, now.Add(-q.into.keep).UnixNano())
+// openIndex opens the index of ids and brings into it, and into memory, what came after its newest
+// run: from the spool and the log. Of an index that is whole these are half a million events at most.
+func (s *Store) openIndex(ctx context.Context) error {
+	var why string
+	var err error
+	if s.index, why, err = ids.Open(filepath.Join(s.o.Dir, "ids"), s.o.IDs); err != nil {
+		return fmt.Errorf("accesslog: %w", err)
+	}
+	if why == "" && s.index.UpTo() > s.acked {
+		why = "it is ahead of the log"
+		if err := s.index.Reset(); err != nil {
+			return fmt.Errorf("accesslog: %w", err)
+		}
+	}
+	if why != "" {
+		s.log.Warn("the index of ids begins anew and is filled from the log; events are taken when it is whole", "why", why)
+	}
+	// What is on the disk already is found there; memory does not hold seven days.
+	if s.index.UpTo() > 0 {
+		s.ids.since = s.o.Now()
+	}
+	var list []ids.Entry
+	hashed := map[string][4]byte{}
+	for at := s.index.UpTo(); at < s.acked; {
+		next, err := s.each(ctx, at, s.acked, func(seq uint64, canonical []byte) error {
+			e, err := eventOf(canonical)
+			if err != nil {
+				return err
+			}
+			source, ok := hashed[e.Source]
+			if !ok {
+				source = ids.SourceOf(e.Source)
+				hashed[e.Source] = source
+			}
+			s.ids.add(s.ids.hash(e.Source, e.ID), e.Received)
+			list = append(list, ids.Entry{Key: ids.KeyOf(source, e.ID), Seq: seq, Minute: minuteOf(e.Received)})
+			return nil
+		})
+		if err == nil && len(list) > 0 {
+			err = s.index.Add(list)
+		}
 		if err != nil {
-			return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+			return fmt.Errorf("accesslog: fill the index of ids: %w", err)
 		}
-		n := 0
-		var oldest time.Time
-		for rows.Next() {
-			var source, name string
-			var at int64
-			if err := rows.Scan(&source, &name, &at); err != nil {
-				return errors.Join(err, rows.Close())
-			}
-			if n++; n == 1 {
-				oldest = time.Unix(0, at)
-			}
-			q.into.add(q.into.hash(source, name), time.Unix(0, at))
+		if next == at {
+			return fmt.Errorf("accesslog: fill the index of ids: event %d is not where it should be", at+1)
 		}
-		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-			return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+		at, list = next, list[:0]
+	}
+	return nil
+}
+
+// rememberBatches reads the keys of batches that came lately, oldest first.
+func (s *Store) rememberBatches(ctx context.Context) error {
+	now := s.o.Now()
+	rows, err := s.read.QueryContext(ctx, `SELECT * FROM (SELECT n.s, b.key, b.received FROM batch b JOIN name n ON n.id = b.source ORDER BY b.received DESC LIMIT ?) WHERE received > ? ORDER BY received`,
+		rememberKeys, now.Add(-keepBatch).UnixNano())
+	if err != nil {
+		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	n := 0
+	var oldest time.Time
+	for rows.Next() {
+		var source, name string
+		var at int64
+		if err := rows.Scan(&source, &name, &at); err != nil {
+			return errors.Join(err, rows.Close())
 		}
-		if n == q.most {
-			q.into.since = oldest
+		if n++; n == 1 {
+			oldest = time.Unix(0, at)
 		}
+		s.batches.add(s.batches.hash(source, name), time.Unix(0, at))
+	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+	}
+	if n == rememberKeys {
+		s.batches.since = oldest
 	}
 	return nil
 }
@@ -345,13 +387,16 @@ func (s *Store) closeDB() error {
 	if s.columns != nil {
 		errs = append(errs, s.columns.Close())
 	}
+	if s.index != nil {
+		errs = append(errs, s.index.Close())
+	}
 	if s.spool != nil {
 		errs = append(errs, s.spool.Close())
 	}
 	if s.rejects.file != nil {
 		errs = append(errs, s.rejects.file.Close())
 	}
-	for _, db := range []*sql.DB{s.read, s.dict, s.write} {
+	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
@@ -376,7 +421,11 @@ func (s *Store) Acked() int64 {
 func (s *Store) Behind() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return int64(s.acked - s.fed)
+	behind := int64(s.acked - s.fed)
+	if s.columns != nil {
+		behind = max(behind, int64(s.acked)-s.columns.UpTo())
+	}
+	return behind
 }
 
 // OnCommit calls fn after each commit with the position of the newest durable event, before its

@@ -244,15 +244,23 @@ type reader struct {
 }
 
 func (f *File) open(dir string) (*reader, error) {
+	at, file, err := f.openParquet(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{name: f.Name, at: at, parquet: parquet.NewGenericReader[Row](file, rowSchema), rows: make([]Row, 512)}, nil
+}
+
+func (f *File) openParquet(dir string) (*os.File, *parquet.File, error) {
 	at, err := os.Open(filepath.Join(dir, f.Name))
 	if err != nil {
-		return nil, fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+		return nil, nil, fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
 	}
 	file, err := parquet.OpenFile(at, f.Size)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err), at.Close())
+		return nil, nil, errors.Join(fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err), at.Close())
 	}
-	return &reader{name: f.Name, at: at, parquet: parquet.NewGenericReader[Row](file, rowSchema), rows: make([]Row, 512)}, nil
+	return at, file, nil
 }
 
 // next returns the next row, which is valid until the call after the next; nil at the end.

@@ -66,7 +66,9 @@ func (r *Row) SetTime(t time.Time) {
 }
 
 // day is the UTC day of the event, in days since 1970.
-func (r *Row) day() int32 { return int32(floorDiv(r.Time, 86_400_000_000)) }
+func (r *Row) day() int32 { return int32(floorDiv(r.Time, dayLength)) }
+
+const dayLength = 86_400_000_000 // microseconds
 
 func floorDiv(a, b int64) int64 {
 	q := a / b

@@ -2,15 +2,25 @@ package table
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/parquet-go/parquet-go"
 )
 
-// Selection says which files a question has to read. Fields that are not set choose everything.
+// Selection says which rows a question may be about. Fields that are not set choose everything.
 type Selection struct {
 	From, To    int64    // microseconds, both inclusive
+	After       int64    // positions beyond it
 	UpTo        int64    // newest position that counts
 	Credentials []string // one of these
+	// Values are, by the name of a column of text, those one of which a row has to hold.
+	Values map[string][]string
 }
 
 // Paths returns the files of the view that may hold rows of a selection, and how many rows they have.
@@ -25,7 +35,7 @@ func (v *View) Paths(s Selection) (paths []string, rows int64) {
 }
 
 func (f *File) may(s Selection) bool {
-	if f.To < s.From || f.From > s.To || f.First > s.UpTo {
+	if f.To < s.From || f.From > s.To || f.First > s.UpTo || f.Last <= s.After {
 		return false
 	}
 	for _, c := range s.Credentials {
@@ -34,6 +44,175 @@ func (f *File) may(s Selection) bool {
 		}
 	}
 	return len(s.Credentials) == 0
+}
+
+// Span is the smallest range of positions that holds every row of a selection as far as whole files
+// say; ok is false when no file and no row in memory can hold one.
+func (v *View) Span(s Selection) (first, last int64, ok bool) {
+	widen := func(a, b int64) {
+		if !ok {
+			first, last, ok = a, b, true
+		}
+		first, last = min(first, a), max(last, b)
+	}
+	for i := range v.Files {
+		if f := &v.Files[i]; f.may(s) {
+			widen(f.First, f.Last)
+		}
+	}
+	for i := range v.Tail {
+		if r := &v.Tail[i]; r.Time >= s.From && r.Time <= s.To {
+			widen(r.Seq, r.Seq)
+		}
+	}
+	return first, last, ok
+}
+
+// Scan calls fn with every row that a selection may be about and some that it is not: what whole
+// files, groups of rows and, of credentials, their order do not rule out. It goes day by day, in no
+// order within a day, and calls dayEnds after each with the time, in microseconds, at which the next
+// begins. fn must not keep the row. An error of reading a file is reported to Damage.
+func (v *View) Scan(s Selection, fn func(*Row) error, dayEnds func(next int64) error) error {
+	files, tail := map[int32][]*File{}, map[int32][]int{}
+	days := map[int32]bool{}
+	for i := range v.Files {
+		if f := &v.Files[i]; f.may(s) {
+			files[f.Day], days[f.Day] = append(files[f.Day], f), true
+		}
+	}
+	for i := range v.Tail {
+		if r := &v.Tail[i]; r.Time >= s.From && r.Time <= s.To {
+			tail[r.day()], days[r.day()] = append(tail[r.day()], i), true
+		}
+	}
+	for _, day := range slices.Sorted(maps.Keys(days)) {
+		for _, f := range files[day] {
+			if err := f.scan(v.Dir, s, fn); err != nil {
+				v.t.Report(err)
+				return err
+			}
+		}
+		for _, i := range tail[day] {
+			if err := fn(&v.Tail[i]); err != nil {
+				return err
+			}
+		}
+		if err := dayEnds((int64(day) + 1) * dayLength); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan reads those groups of rows of a file that a selection may be about.
+func (f *File) scan(dir string, s Selection, fn func(*Row) error) error {
+	at, file, err := f.openParquet(dir)
+	if err != nil {
+		return err
+	}
+	defer at.Close()
+	damaged := func(err error) error { return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err) }
+	for _, g := range file.RowGroups() {
+		from, to, err := narrow(g, s)
+		if err != nil {
+			return damaged(err)
+		}
+		if from >= to {
+			continue
+		}
+		in := parquet.NewGenericRowGroupReader[Row](g, rowSchema)
+		err = in.SeekToRow(from)
+		rows := make([]Row, min(512, to-from))
+		for from < to && err == nil {
+			clear(rows)
+			var n int
+			n, err = in.Read(rows[:min(int64(len(rows)), to-from)])
+			from += int64(n)
+			for i := range n {
+				if err := fn(&rows[i]); err != nil {
+					return errors.Join(err, in.Close())
+				}
+			}
+			if err == nil && n == 0 {
+				err = io.ErrUnexpectedEOF
+			}
+		}
+		if errors.Is(err, io.EOF) && from >= to {
+			err = nil
+		}
+		if err = errors.Join(err, in.Close()); err != nil {
+			return damaged(err)
+		}
+	}
+	return nil
+}
+
+// narrow says which rows of a group a selection may be about: none when the bounds of a column rule
+// the group out, those of the credentials when it names some, because rows are in their order.
+func narrow(g parquet.RowGroup, s Selection) (from, to int64, err error) {
+	chunks := g.ColumnChunks()
+	for name, values := range s.Values {
+		column, ok := rowSchema.Lookup(name)
+		if !ok || len(values) == 0 {
+			continue
+		}
+		index, err := chunks[column.ColumnIndex].ColumnIndex()
+		if err != nil {
+			return 0, 0, err
+		}
+		if !bounds(index, values) {
+			return 0, 0, nil
+		}
+	}
+	if len(s.Credentials) == 0 {
+		return 0, g.NumRows(), nil
+	}
+	column, _ := rowSchema.Lookup("credential")
+	pages := chunks[column.ColumnIndex].Pages()
+	defer func() { err = errors.Join(err, pages.Close()) }()
+	from, to = g.NumRows(), 0
+	var row int64
+	values := make([]parquet.Value, 1024)
+	for {
+		page, err := pages.ReadPage()
+		if errors.Is(err, io.EOF) {
+			return from, to, nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		in := page.Values()
+		for {
+			n, err := in.ReadValues(values)
+			for i := range n {
+				if slices.Contains(s.Credentials, string(values[i].ByteArray())) {
+					from, to = min(from, row), row+1
+				}
+				row++
+			}
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				parquet.Release(page)
+				return 0, 0, err
+			}
+		}
+		parquet.Release(page)
+	}
+}
+
+// bounds says whether one of the values lies within what the pages of a column hold.
+func bounds(index parquet.ColumnIndex, values []string) bool {
+	for page := range index.NumPages() {
+		least, most := index.MinValue(page).ByteArray(), index.MaxValue(page).ByteArray()
+		for _, v := range values {
+			if string(least) <= v && (len(most) == 0 || v <= string(most) || strings.HasPrefix(v, string(most))) {
+				return true
+			}
+		}
+	}
+	return index.NumPages() == 0
 }
 
 // Loose writes those rows of the memory that keep chooses to a file beside the table, for whoever

@@ -1,0 +1,351 @@
+// Package ids remembers which events came, by id, for longer than memory holds them: an index on
+// the disk from the id of an event and its source to its position and the minute in which it came.
+//
+// It is derived. It says itself up to which position it is whole; what is missing after a crash, or
+// all of it when it is damaged, is made again from the log by its owner. Runs of ids are sorted in
+// memory and handed to Pebble as finished tables, which costs a third of writing them one by one.
+package ids
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+const (
+	idLen     = 12 // bytes of the hash of an id
+	sourceLen = 4  // bytes of the hash of its source
+	cacheSize = 96 << 20
+	runName   = "run.new"
+	markName  = "anew" // says that what is here is damaged
+)
+
+// positionKey is before every key of an event, which is longer.
+var positionKey = []byte{0}
+
+// Key is what an event is found by: cut SHA-256 of its id and of its source.
+type Key [idLen + sourceLen]byte
+
+// SourceOf is the part of a key that all events of a source share.
+func SourceOf(source string) [sourceLen]byte {
+	sum := sha256.Sum256([]byte(source))
+	return [sourceLen]byte(sum[:sourceLen])
+}
+
+// KeyOf is the key of an event of a source.
+func KeyOf(source [sourceLen]byte, id string) Key {
+	var k Key
+	sum := sha256.Sum256([]byte(id))
+	copy(k[:], sum[:idLen])
+	copy(k[idLen:], source[:])
+	return k
+}
+
+// Entry is one event.
+type Entry struct {
+	Key    Key
+	Seq    uint64
+	Minute uint32 // since 1970, in which it came
+}
+
+// Options tune an index.
+type Options struct {
+	Run int // entries held in memory at which they are written; default 256 Ki
+}
+
+// Index is safe for use by several goroutines; one adds at a time.
+type Index struct {
+	dir string
+	run int
+	db  *pebble.DB
+	how *pebble.Options
+
+	mu      sync.Mutex
+	cond    *sync.Cond
+	pending []Entry // of the newest events
+	writing []Entry // those before them, on their way to the disk
+	upTo    uint64  // position up to which the disk has everything
+	failed  error
+	work    sync.WaitGroup
+}
+
+// Open opens the index of a folder and makes it when there is none. One that cannot be opened begins
+// anew, empty, and why says so.
+func Open(dir string, o Options) (x *Index, why string, err error) {
+	if o.Run <= 0 {
+		o.Run = 256 << 10
+	}
+	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
+		why = "it was found to be damaged"
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, "", fmt.Errorf("ids: %w", err)
+	}
+	if why == "" {
+		if x, err = open(dir, o); err == nil {
+			return x, "", nil
+		}
+		why = err.Error()
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, "", fmt.Errorf("ids: begin anew: %w", err)
+	}
+	x, err = open(dir, o)
+	return x, why, err
+}
+
+// quiet keeps Pebble's lines out of the program's output: what goes wrong comes back as an error.
+type quiet struct{}
+
+func (quiet) Infof(string, ...any)  {}
+func (quiet) Errorf(string, ...any) {}
+func (quiet) Fatalf(format string, args ...any) {
+	panic(fmt.Sprintf("ids: "+format, args...))
+}
+
+func open(dir string, o Options) (*Index, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("ids: %w", err)
+	}
+	cache := pebble.NewCache(cacheSize)
+	defer cache.Unref() // the database holds it
+	how := &pebble.Options{
+		FormatMajorVersion: pebble.FormatNewest, DisableWAL: true, Cache: cache, Logger: quiet{}, MemTableSize: 1 << 20,
+		// Runs overlap whatever one does. Many of them are merged with the rest at once rather than
+		// each of them by itself; a filter says of each run which ids it has not.
+		L0CompactionThreshold: 8, L0StopWritesThreshold: 64, LBaseMaxBytes: 4 << 30,
+	}
+	for i := range how.Levels {
+		how.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		how.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression } // hashes do not get smaller
+	}
+	for i := range how.TargetFileSizes {
+		how.TargetFileSizes[i] = 8 << 20
+	}
+	db, err := pebble.Open(dir, how)
+	if err != nil {
+		return nil, fmt.Errorf("ids: open: %w", err)
+	}
+	x := &Index{dir: dir, run: o.Run, db: db, how: how}
+	x.cond = sync.NewCond(&x.mu)
+	v, closer, err := db.Get(positionKey)
+	switch {
+	case errors.Is(err, pebble.ErrNotFound):
+		return x, nil
+	case err != nil:
+		return nil, errors.Join(fmt.Errorf("ids: open: %w", err), db.Close())
+	}
+	x.upTo, _ = binary.Uvarint(v)
+	return x, errors.Join(closer.Close(), os.RemoveAll(filepath.Join(dir, runName)))
+}
+
+// UpTo is the position up to which the disk has every event.
+func (x *Index) UpTo() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.upTo
+}
+
+// Add notes events, which follow those of earlier calls. When two runs are in memory it waits until
+// the older one is on the disk, so that at most twice Options.Run entries are not there. It fails
+// once a run could not be written.
+func (x *Index) Add(list []Entry) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.pending = append(x.pending, list...)
+	if len(x.pending) < x.run {
+		return x.failed
+	}
+	return x.turn()
+}
+
+// turn lets what is pending be written; mu is held.
+func (x *Index) turn() error {
+	for x.writing != nil && x.failed == nil {
+		x.cond.Wait()
+	}
+	if x.failed != nil || len(x.pending) == 0 {
+		return x.failed
+	}
+	x.writing, x.pending = x.pending, make([]Entry, 0, x.run+x.run/8)
+	list := x.writing
+	x.work.Go(func() {
+		err := x.write(list)
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		if x.failed = err; err == nil {
+			x.writing, x.upTo = nil, list[len(list)-1].Seq
+		}
+		x.cond.Broadcast()
+	})
+	return nil
+}
+
+// write makes a run durable. A crash before Ingest has returned: the run is not there, and upTo says
+// so after the next start, because it comes with the run.
+func (x *Index) write(list []Entry) error {
+	sorted := slices.Clone(list)
+	slices.SortFunc(sorted, func(a, b Entry) int {
+		if c := bytes.Compare(a.Key[:], b.Key[:]); c != 0 {
+			return c
+		}
+		return int(int64(a.Seq) - int64(b.Seq))
+	})
+	path := filepath.Join(x.dir, runName)
+	if err := os.RemoveAll(path); err != nil {
+		return fmt.Errorf("ids: write a run: %w", err)
+	}
+	f, err := vfs.Default.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return fmt.Errorf("ids: write a run: %w", err)
+	}
+	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), x.how.MakeWriterOptions(0, x.db.TableFormat()))
+	err = w.Set(positionKey, binary.AppendUvarint(nil, list[len(list)-1].Seq))
+	var v []byte
+	for i := range sorted {
+		e := &sorted[i]
+		if i+1 < len(sorted) && sorted[i+1].Key == e.Key {
+			continue // the newest of two counts
+		}
+		v = binary.AppendUvarint(binary.AppendUvarint(v[:0], e.Seq), uint64(e.Minute))
+		if err == nil {
+			err = w.Set(e.Key[:], v)
+		}
+	}
+	if err = errors.Join(err, w.Close()); err == nil {
+		err = x.db.Ingest(context.Background(), []string{path})
+	}
+	if err != nil {
+		return fmt.Errorf("ids: write a run: %w", err)
+	}
+	return nil
+}
+
+// Find says which events the disk has that came after a minute, and the position up to which it has
+// every event: newer ones are the caller's to know.
+func (x *Index) Find(keys []Key, after uint32) (found map[Key]bool, upTo uint64, err error) {
+	if upTo = x.UpTo(); upTo == 0 {
+		return nil, 0, nil
+	}
+	sorted := slices.Clone(keys)
+	slices.SortFunc(sorted, func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
+	it, err := x.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+	if err != nil {
+		return nil, 0, x.damaged(err)
+	}
+	for i := range sorted {
+		k := sorted[i][:]
+		if !it.SeekPrefixGE(k) || !bytes.Equal(it.Key(), k) {
+			if it.Error() != nil {
+				break
+			}
+			continue
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return nil, 0, errors.Join(x.damaged(err), it.Close())
+		}
+		if _, minute := values(v); minute > after {
+			if found == nil {
+				found = map[Key]bool{}
+			}
+			found[sorted[i]] = true
+		}
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return nil, 0, x.damaged(err)
+	}
+	return found, upTo, nil
+}
+
+func values(v []byte) (seq uint64, minute uint32) {
+	seq, n := binary.Uvarint(v)
+	if n > 0 {
+		m, _ := binary.Uvarint(v[n:])
+		minute = uint32(m)
+	}
+	return seq, minute
+}
+
+// Newest is the position of the newest event with an id, of whatever source; 0 when there is none.
+func (x *Index) Newest(id string) (uint64, error) {
+	key := KeyOf([sourceLen]byte{}, id)
+	prefix := key[:idLen]
+	var newest uint64
+	x.mu.Lock()
+	for _, list := range [...][]Entry{x.writing, x.pending} {
+		for i := range list {
+			if bytes.Equal(list[i].Key[:idLen], prefix) {
+				newest = max(newest, list[i].Seq)
+			}
+		}
+	}
+	x.mu.Unlock()
+	if newest > 0 {
+		return newest, nil
+	}
+	end := slices.Concat(prefix, []byte{0xff, 0xff, 0xff, 0xff, 0xff})
+	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: end})
+	if err != nil {
+		return 0, x.damaged(err)
+	}
+	for it.First(); it.Valid(); it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return 0, errors.Join(x.damaged(err), it.Close())
+		}
+		seq, _ := values(v)
+		newest = max(newest, seq)
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return 0, x.damaged(err)
+	}
+	return newest, nil
+}
+
+// damaged leaves word for the next start, which makes the index again.
+func (x *Index) damaged(err error) error {
+	return errors.Join(fmt.Errorf("ids: the index cannot be read; the next start makes it again from the log: %w", err),
+		os.WriteFile(filepath.Join(x.dir, markName), nil, 0o600))
+}
+
+// Close writes what is in memory and ends.
+func (x *Index) Close() error {
+	x.mu.Lock()
+	err := x.turn()
+	x.mu.Unlock()
+	x.work.Wait()
+	x.mu.Lock()
+	err = errors.Join(err, x.failed)
+	x.mu.Unlock()
+	return errors.Join(err, x.db.Close())
+}
+
+// Reset begins anew with an empty index.
+func (x *Index) Reset() error {
+	x.work.Wait()
+	if err := errors.Join(x.db.Close(), os.RemoveAll(x.dir)); err != nil {
+		return fmt.Errorf("ids: begin anew: %w", err)
+	}
+	next, err := open(x.dir, Options{Run: x.run})
+	if err != nil {
+		return err
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.db, x.how, x.pending, x.writing, x.upTo, x.failed = next.db, next.how, nil, nil, 0, nil
+	return nil
+}

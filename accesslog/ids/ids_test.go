@@ -1,0 +1,120 @@
+package ids_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/tocsin-ir/tocsin/accesslog/ids"
+)
+
+func open(t testing.TB, dir string, run int) *ids.Index {
+	t.Helper()
+	x, why, err := ids.Open(dir, ids.Options{Run: run})
+	if err != nil || why != "" {
+		t.Fatal(why, err)
+	}
+	return x
+}
+
+func entries(prefix string, first, n int, minute uint32) []ids.Entry {
+	list := make([]ids.Entry, n)
+	for i := range list {
+		list[i] = ids.Entry{Key: ids.KeyOf(ids.SourceOf("app"), fmt.Sprint(prefix, i)), Seq: uint64(first + i), Minute: minute}
+	}
+	return list
+}
+
+func TestAnIDIsFoundForAsLongAsAskedAndOfItsSourceOnly(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ids")
+	x := open(t, dir, 100)
+	for i := range 30 { // more runs than are kept apart
+		if err := x.Add(entries(fmt.Sprint(i, "-"), 1+i*100, 100, uint32(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x = open(t, dir, 100)
+	defer x.Close()
+	if x.UpTo() != 3000 {
+		t.Fatalf("the disk has everything up to %d", x.UpTo())
+	}
+	app, other := ids.SourceOf("app"), ids.SourceOf("other")
+	for i := range 30 {
+		id := fmt.Sprint(i, "-", 7)
+		found, _, err := x.Find([]ids.Key{ids.KeyOf(app, id), ids.KeyOf(other, id), ids.KeyOf(app, id+"x")}, 9)
+		if err != nil || len(found) != min(1, max(0, i-9)) || len(found) == 1 && !found[ids.KeyOf(app, id)] {
+			t.Fatalf("%s: %v, %v", id, found, err)
+		}
+		if seq, err := x.Newest(id); err != nil || seq != uint64(1+i*100+7) {
+			t.Fatalf("%s stands at %d, %v", id, seq, err)
+		}
+	}
+}
+
+func TestTheNewestOfOneIDCounts(t *testing.T) {
+	x := open(t, filepath.Join(t.TempDir(), "ids"), 10)
+	defer x.Close()
+	for i := range 3 {
+		if err := x.Add(append(entries("a", 1+20*i, 10, uint32(i)), entries("a", 11+20*i, 10, uint32(10+i))...)); err != nil {
+			t.Fatal(err)
+		}
+		if seq, err := x.Newest("a3"); err != nil || seq != uint64(14+20*i) {
+			t.Fatalf("it stands at %d, %v", seq, err)
+		}
+	}
+}
+
+// What is in no run when the process dies is not there, and the index says from where on.
+func TestADamagedIndexBeginsAnew(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ids")
+	x := open(t, dir, 10)
+	if err := x.Add(entries("a", 1, 10, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	manifests, err := filepath.Glob(filepath.Join(dir, "MANIFEST-*"))
+	if err != nil || len(manifests) == 0 {
+		t.Fatal("no manifest", err)
+	}
+	for _, m := range manifests {
+		if err := os.Truncate(m, 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, why, err := ids.Open(dir, ids.Options{})
+	if err != nil || why == "" || x.UpTo() != 0 {
+		t.Fatalf("up to %d, why %q, %v", x.UpTo(), why, err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// BenchmarkFind looks for ids that never came, among four million.
+func BenchmarkFind(b *testing.B) {
+	x := open(b, filepath.Join(b.TempDir(), "ids"), 256<<10)
+	defer x.Close()
+	for i := range 16 {
+		if err := x.Add(entries(fmt.Sprint(i, "-"), 1+i<<18, 1<<18, 1)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	app, n := ids.SourceOf("app"), 0
+	for b.Loop() {
+		keys := make([]ids.Key, 500)
+		for i := range keys {
+			n++
+			keys[i] = ids.KeyOf(app, fmt.Sprint("other-", n))
+		}
+		if found, _, err := x.Find(keys, 0); err != nil || len(found) > 0 {
+			b.Fatal(found, err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/id")
+}

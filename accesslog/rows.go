@@ -1,0 +1,172 @@
+package accesslog
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/tocsin-ir/tocsin/accesslog/table"
+)
+
+// maxInterned bounds the strings that a rowReader keeps one copy of.
+const maxInterned = 1 << 16
+
+// rowReader turns stored events into rows of the columns. What repeats from event to event, which is
+// most of it, is kept once: rows wait in memory by the hundred thousand. It is used by one goroutine.
+type rowReader struct {
+	parser  fastjson.Parser
+	strings map[string]string
+	stamp   string // as it was read last, with the time it says
+	at      time.Time
+	tokens  [][table.TokenLen]byte // room for pseudonyms
+	scratch []byte
+}
+
+func (r *rowReader) string(b []byte) string {
+	if s, ok := r.strings[string(b)]; ok {
+		return s
+	}
+	if r.strings == nil || len(r.strings) >= maxInterned {
+		r.strings = map[string]string{}
+	}
+	s := string(b)
+	r.strings[s] = s
+	return s
+}
+
+// row reads an event from its canonical form.
+func (r *rowReader) row(to *table.Row, seq int64, canonical []byte) error {
+	v, err := r.parser.ParseBytes(canonical)
+	if err != nil {
+		return fmt.Errorf("accesslog: a stored event is not JSON")
+	}
+	o, err := v.Object()
+	if err != nil {
+		return fmt.Errorf("accesslog: a stored event is not an object")
+	}
+	to.Seq, to.DataTypes = seq, "[]"
+	var at, received []byte
+	o.Visit(func(key []byte, v *fastjson.Value) {
+		var field *string
+		switch string(key) {
+		case "id":
+			to.ID = string(v.GetStringBytes())
+		case "time":
+			at = v.GetStringBytes()
+		case "received":
+			received = v.GetStringBytes()
+		case "ingest":
+			field = &to.Source
+		case "kind":
+			field = &to.Kind
+		case "app":
+			field = &to.App
+		case "env":
+			field = &to.Env
+		case "actor":
+			to.ActorType, to.Actor = r.string(v.GetStringBytes("type")), r.string(v.GetStringBytes("id"))
+		case "credential":
+			field = &to.Credential
+		case "session":
+			field = &to.Session
+		case "action":
+			field = &to.Action
+		case "endpoint":
+			field = &to.Endpoint
+		case "purpose":
+			field = &to.Purpose
+		case "merchant":
+			field = &to.Merchant
+		case "store":
+			field = &to.Store
+		case "outcome":
+			field = &to.Outcome
+		case "supplied":
+			field = &to.Supplied
+		case "source":
+			to.IP, to.Agent = r.string(v.GetStringBytes("ip")), r.string(v.GetStringBytes("user_agent"))
+		case "records":
+			to.Records = v.GetInt64()
+		case "bytes":
+			to.Bytes = v.GetInt64()
+		case "late":
+			to.Late = v.GetBool()
+		case "skewed":
+			to.Skewed = v.GetBool()
+		case "data_types":
+			r.scratch = v.MarshalTo(r.scratch[:0])
+			to.DataTypes = r.string(r.scratch)
+		case "subjects":
+			to.Customers = r.customers(v.GetArray())
+		}
+		if field != nil {
+			*field = r.string(v.GetStringBytes())
+		}
+	})
+	t, err := time.Parse(time.RFC3339Nano, string(at))
+	if err != nil {
+		return fmt.Errorf("accesslog: a stored event has no time")
+	}
+	to.SetTime(t)
+	if string(received) != r.stamp || r.stamp == "" {
+		if r.at, err = time.Parse(time.RFC3339Nano, string(received)); err != nil {
+			r.stamp = ""
+			return fmt.Errorf("accesslog: a stored event has no time of arrival")
+		}
+		r.stamp = string(received)
+	}
+	to.Received = r.at.UnixMicro()
+	return nil
+}
+
+// customers are the pseudonyms that count; see customersOf.
+func (r *rowReader) customers(subjects []*fastjson.Value) [][table.TokenLen]byte {
+	for _, kind := range subjectKinds {
+		if cap(r.tokens)-len(r.tokens) < len(subjects) {
+			r.tokens = make([][table.TokenLen]byte, 0, max(4096, len(subjects)))
+		}
+		from := len(r.tokens)
+		for _, s := range subjects {
+			if string(s.GetStringBytes("kind")) != kind {
+				continue
+			}
+			var token [table.TokenLen]byte
+			if _, err := hex.Decode(token[:], s.GetStringBytes("token")); err == nil {
+				r.tokens = append(r.tokens, token)
+			}
+		}
+		if to := len(r.tokens); to > from {
+			return r.tokens[from:to:to]
+		}
+	}
+	return nil
+}
+
+// ofRow is an event as the columns give it back: all of it but nanoseconds of the time of arrival.
+// types holds lists of data types that were read before.
+func ofRow(r *table.Row, types map[string][]string) (Event, error) {
+	e := Event{
+		Seq: r.Seq, ID: r.ID, Time: r.At(), Received: time.UnixMicro(r.Received).UTC(), Source: r.Source, Kind: r.Kind, App: r.App, Env: r.Env,
+		ActorType: r.ActorType, ActorID: r.Actor, Credential: r.Credential, Session: r.Session, Action: r.Action, Endpoint: r.Endpoint,
+		Purpose: r.Purpose, Merchant: r.Merchant, Store: r.Store, Records: r.Records, Bytes: r.Bytes, Outcome: r.Outcome,
+		IP: r.IP, Agent: r.Agent, Late: r.Late, Skewed: r.Skewed, Supplied: r.Supplied,
+	}
+	list, ok := types[r.DataTypes]
+	if !ok {
+		if err := json.Unmarshal([]byte(r.DataTypes), &list); err != nil {
+			return e, fmt.Errorf("accesslog: data types of event %d in the columns: %w", r.Seq, err)
+		}
+		if len(list) == 0 {
+			list = nil
+		}
+		types[r.DataTypes] = list
+	}
+	e.DataTypes = list
+	for i := range r.Customers {
+		e.Subjects = append(e.Subjects, r.Customers[i][:])
+	}
+	return e, nil
+}
