@@ -101,11 +101,7 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 	for _, name := range c.names {
 		s.batches.add(name, c.last)
 	}
-	if err := s.index.Add(c.entries); err != nil {
-		// They are durable: the senders are told, and whoever comes after them is not let in.
-		s.log.Error("the index of ids is not written", "error", err)
-		s.indexed.Store(&err)
-	}
+	s.index.Add(c.entries)
 	s.mu.Lock()
 	s.acked = c.next - 1
 	for name, b := range c.keys {
@@ -239,8 +235,8 @@ func (c *committer) flush() error {
 // compare marks those events of a batch that the index of ids has on its disk. Newer ones are the
 // committer's to know, which holds at least as many as the index does not have there.
 func (s *Store) compare(b *batch) error {
-	if err := s.indexed.Load(); err != nil {
-		return *err
+	if err := s.index.Ready(); err != nil {
+		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	keys := make([]ids.Key, len(b.arrivals))
 	for i := range b.arrivals {
@@ -248,7 +244,6 @@ func (s *Store) compare(b *batch) error {
 	}
 	found, upTo, err := s.index.Find(keys, minuteOf(b.received.Add(-keepIDs)))
 	if err != nil {
-		s.indexed.Store(&err)
 		return fmt.Errorf("accesslog: %w", err)
 	}
 	b.compared = upTo

@@ -88,10 +88,9 @@ type Store struct {
 	frames  *frameKeys
 	scratch []byte // of the committer
 	rejects rejectFile
-	ids     *recent               // of the newest events; the committer's
-	index   *ids.Index            // of all of them; nil when it is read-only
-	batches *recent               // keys of batches; the committer's
-	indexed atomic.Pointer[error] // why the index is of no use; nil when it is
+	ids     *recent    // of the newest events; the committer's
+	index   *ids.Index // of all of them; nil when it is read-only
+	batches *recent    // keys of batches; the committer's
 
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue
@@ -316,8 +315,9 @@ func (s *Store) openIndex(ctx context.Context) error {
 			list = append(list, ids.Entry{Key: ids.KeyOf(source, e.ID), Seq: seq, Minute: minuteOf(e.Received)})
 			return nil
 		})
-		if err == nil && len(list) > 0 {
-			err = s.index.Add(list)
+		if err == nil {
+			s.index.Add(list)
+			err = s.index.Ready()
 		}
 		if err != nil {
 			return fmt.Errorf("accesslog: fill the index of ids: %w", err)

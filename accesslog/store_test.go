@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/accesslog/ids"
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/internal/translog"
@@ -45,6 +46,7 @@ type site struct {
 	spool  spool.Options
 	logger *slog.Logger
 	table  table.Options
+	ids    ids.Options
 
 	mu  sync.Mutex
 	now time.Time
@@ -87,7 +89,7 @@ func (s *site) open(t testing.TB) {
 		t.Fatal(err)
 	}
 	s.Store, err = accesslog.Open(context.Background(), accesslog.Options{
-		Dir: s.dir, Keys: testKeys{}, Log: s.log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger, Table: s.table,
+		Dir: s.dir, Keys: testKeys{}, Log: s.log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger, Table: s.table, IDs: s.ids,
 		Scrub: []accesslog.Pattern{{Name: "iban", Regexp: `\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b`}},
 	})
 	if err != nil {

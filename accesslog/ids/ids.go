@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -64,22 +65,25 @@ type Entry struct {
 
 // Options tune an index.
 type Options struct {
-	Run int // entries held in memory at which they are written; default 256 Ki
+	Run int    // entries held in memory at which they are written; default 256 Ki
+	FS  vfs.FS // where runs are written; tests give one that fails
 }
 
 // Index is safe for use by several goroutines; one adds at a time.
 type Index struct {
 	dir string
 	run int
+	fs  vfs.FS
 	db  *pebble.DB
 	how *pebble.Options
 
 	mu      sync.Mutex
 	cond    *sync.Cond
-	pending []Entry // of the newest events
-	writing []Entry // those before them, on their way to the disk
-	upTo    uint64  // position up to which the disk has everything
-	failed  error
+	pending []Entry   // of the newest events
+	writing []Entry   // those before them, on their way to the disk
+	upTo    uint64    // position up to which the disk has everything
+	failed  error     // of writing it; nil when it goes on
+	tried   time.Time // when it was begun last
 	work    sync.WaitGroup
 }
 
@@ -88,6 +92,9 @@ type Index struct {
 func Open(dir string, o Options) (x *Index, why string, err error) {
 	if o.Run <= 0 {
 		o.Run = 256 << 10
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
 	}
 	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
 		why = "it was found to be damaged"
@@ -139,7 +146,7 @@ func open(dir string, o Options) (*Index, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ids: open: %w", err)
 	}
-	x := &Index{dir: dir, run: o.Run, db: db, how: how}
+	x := &Index{dir: dir, run: o.Run, fs: o.FS, db: db, how: how}
 	x.cond = sync.NewCond(&x.mu)
 	v, closer, err := db.Get(positionKey)
 	switch {
@@ -159,29 +166,48 @@ func (x *Index) UpTo() uint64 {
 	return x.upTo
 }
 
-// Add notes events, which follow those of earlier calls. When two runs are in memory it waits until
-// the older one is on the disk, so that at most twice Options.Run entries are not there. It fails
-// once a run could not be written.
-func (x *Index) Add(list []Entry) error {
+// Add notes events, which follow those of earlier calls. When a run is full and the one before it is
+// not on the disk yet it waits, so that at most three times Options.Run entries are in memory alone.
+func (x *Index) Add(list []Entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.pending = append(x.pending, list...)
-	if len(x.pending) < x.run {
-		return x.failed
+	if x.pending = append(x.pending, list...); len(x.pending) >= x.run {
+		x.turn()
 	}
-	return x.turn()
+}
+
+// Ready is an error while a run could not be written and memory has no room for more. It lets the
+// run be tried again, once a second.
+func (x *Index) Ready() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.failed == nil {
+		return nil
+	}
+	if time.Since(x.tried) >= time.Second {
+		x.start()
+	}
+	if len(x.pending) < 2*x.run {
+		return nil
+	}
+	return x.failed
 }
 
 // turn lets what is pending be written; mu is held.
-func (x *Index) turn() error {
+func (x *Index) turn() {
 	for x.writing != nil && x.failed == nil {
 		x.cond.Wait()
 	}
-	if x.failed != nil || len(x.pending) == 0 {
-		return x.failed
+	if x.failed == nil && len(x.pending) > 0 {
+		x.writing, x.pending = x.pending, make([]Entry, 0, x.run+x.run/8)
+		x.start()
 	}
-	x.writing, x.pending = x.pending, make([]Entry, 0, x.run+x.run/8)
+}
+
+// start writes the run that is on its way; mu is held.
+func (x *Index) start() {
 	list := x.writing
+	x.failed, x.tried = nil, time.Now()
 	x.work.Go(func() {
 		err := x.write(list)
 		x.mu.Lock()
@@ -191,7 +217,6 @@ func (x *Index) turn() error {
 		}
 		x.cond.Broadcast()
 	})
-	return nil
 }
 
 // write makes a run durable. A crash before Ingest has returned: the run is not there, and upTo says
@@ -208,7 +233,7 @@ func (x *Index) write(list []Entry) error {
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("ids: write a run: %w", err)
 	}
-	f, err := vfs.Default.Create(path, vfs.WriteCategoryUnspecified)
+	f, err := x.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return fmt.Errorf("ids: write a run: %w", err)
 	}
@@ -325,13 +350,12 @@ func (x *Index) damaged(err error) error {
 // Close writes what is in memory and ends.
 func (x *Index) Close() error {
 	x.mu.Lock()
-	err := x.turn()
+	x.turn()
 	x.mu.Unlock()
 	x.work.Wait()
 	x.mu.Lock()
-	err = errors.Join(err, x.failed)
-	x.mu.Unlock()
-	return errors.Join(err, x.db.Close())
+	defer x.mu.Unlock()
+	return errors.Join(x.failed, x.db.Close())
 }
 
 // Reset begins anew with an empty index.
@@ -340,7 +364,7 @@ func (x *Index) Reset() error {
 	if err := errors.Join(x.db.Close(), os.RemoveAll(x.dir)); err != nil {
 		return fmt.Errorf("ids: begin anew: %w", err)
 	}
-	next, err := open(x.dir, Options{Run: x.run})
+	next, err := open(x.dir, Options{Run: x.run, FS: x.fs})
 	if err != nil {
 		return err
 	}

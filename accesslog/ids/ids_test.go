@@ -1,10 +1,16 @@
 package ids_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/tocsin-ir/tocsin/accesslog/ids"
 )
@@ -30,9 +36,7 @@ func TestAnIDIsFoundForAsLongAsAskedAndOfItsSourceOnly(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ids")
 	x := open(t, dir, 100)
 	for i := range 30 { // more runs than are kept apart
-		if err := x.Add(entries(fmt.Sprint(i, "-"), 1+i*100, 100, uint32(i))); err != nil {
-			t.Fatal(err)
-		}
+		x.Add(entries(fmt.Sprint(i, "-"), 1+i*100, 100, uint32(i)))
 	}
 	if err := x.Close(); err != nil {
 		t.Fatal(err)
@@ -59,9 +63,7 @@ func TestTheNewestOfOneIDCounts(t *testing.T) {
 	x := open(t, filepath.Join(t.TempDir(), "ids"), 10)
 	defer x.Close()
 	for i := range 3 {
-		if err := x.Add(append(entries("a", 1+20*i, 10, uint32(i)), entries("a", 11+20*i, 10, uint32(10+i))...)); err != nil {
-			t.Fatal(err)
-		}
+		x.Add(append(entries("a", 1+20*i, 10, uint32(i)), entries("a", 11+20*i, 10, uint32(10+i))...))
 		if seq, err := x.Newest("a3"); err != nil || seq != uint64(14+20*i) {
 			t.Fatalf("it stands at %d, %v", seq, err)
 		}
@@ -72,9 +74,7 @@ func TestTheNewestOfOneIDCounts(t *testing.T) {
 func TestADamagedIndexBeginsAnew(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "ids")
 	x := open(t, dir, 10)
-	if err := x.Add(entries("a", 1, 10, 1)); err != nil {
-		t.Fatal(err)
-	}
+	x.Add(entries("a", 1, 10, 1))
 	if err := x.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,14 +96,55 @@ func TestADamagedIndexBeginsAnew(t *testing.T) {
 	}
 }
 
+// fullDisk takes no file while it is full.
+type fullDisk struct {
+	vfs.FS
+	full atomic.Bool
+}
+
+func (d *fullDisk) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if d.full.Load() {
+		return nil, syscall.ENOSPC
+	}
+	return d.FS.Create(name, c)
+}
+
+// What came while the disk refuses is not forgotten, memory has an end, and when there is room again
+// the index goes on.
+func TestARunThatCannotBeWrittenIsTriedAgain(t *testing.T) {
+	disk := &fullDisk{FS: vfs.Default}
+	x, _, err := ids.Open(filepath.Join(t.TempDir(), "ids"), ids.Options{Run: 10, FS: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.full.Store(true)
+	x.Add(entries("a", 1, 10, 1))
+	x.Add(entries("b", 11, 10, 1))
+	x.Add(entries("c", 21, 10, 1))
+	if err := x.Ready(); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("it says %v where there is no room", err)
+	}
+	if seq, err := x.Newest("a3"); err != nil || seq != 4 {
+		t.Fatalf("a3 stands at %d, %v", seq, err)
+	}
+	disk.full.Store(false)
+	for x.Ready() != nil || x.UpTo() < 10 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if x.UpTo() != 30 {
+		t.Fatalf("the disk has everything up to %d", x.UpTo())
+	}
+}
+
 // BenchmarkFind looks for ids that never came, among four million.
 func BenchmarkFind(b *testing.B) {
 	x := open(b, filepath.Join(b.TempDir(), "ids"), 256<<10)
 	defer x.Close()
 	for i := range 16 {
-		if err := x.Add(entries(fmt.Sprint(i, "-"), 1+i<<18, 1<<18, 1)); err != nil {
-			b.Fatal(err)
-		}
+		x.Add(entries(fmt.Sprint(i, "-"), 1+i<<18, 1<<18, 1))
 	}
 	app, n := ids.SourceOf("app"), 0
 	for b.Loop() {

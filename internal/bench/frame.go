@@ -77,7 +77,7 @@ func All() []Benchmark {
 	return []Benchmark{
 		{"engine", "cost of a tick over 10,000 open incidents of 20 duties; facts folded per second", engine},
 		{"submit", "durable commands per second at 1 and 64 callers, beside one insert per transaction", submit},
-		{"ingest", "access events per second up to the durable answer over HTTP, in batches and one by one, how long it takes, and what they weigh", ingest},
+		{"ingest", "access events per second up to the durable answer over HTTP, in batches and one by one, and as long as one likes into the table; how long it takes, and what they weigh", intake},
 		{"scope", "who is affected: over a month of a drill's size, and of millions of events by columns; what they weigh", scopes},
 		{"detect", "what the detectors find, how soon and at what cost, in planted attacks and in metrics", detection},
 		{"policy", "a policy of 2,000 lines, beside its YAML alone; 5,000 merchants explained; 10,000 incidents woken; texts that are made to cost much", policies},
