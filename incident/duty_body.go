@@ -114,6 +114,46 @@ func why(clk clockAt, v policy.Verdict, b DutyBody) string {
 	return out.String()
 }
 
+// movedPast says that a limit moved to an instant that lay in the past already, and what moved it:
+// without it a clock would seem to have been missed while it still had time. "" where it did not.
+func (r *ruling) movedPast(cur *DutyInstance, b DutyBody) string {
+	now := r.w.now
+	if b.Due.IsZero() || !now.After(b.Due) || b.Due.Equal(cur.Due) || !cur.Due.IsZero() && now.After(cur.Due) {
+		return ""
+	}
+	stamp := func(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+	from, when := "", ""
+	if !cur.Due.IsZero() {
+		from = " instead of " + stamp(cur.Due)
+	}
+	by, level, _ := strings.Cut(b.Cell, " ")
+	switch {
+	case !cur.Started.Equal(b.Started):
+		when = ", when its start moved from " + stamp(cur.Started) + " to " + stamp(b.Started)
+	case level != "" && b.Cell != cur.Cell && by == "severity" && r.raisedTo(level, cur.Cell):
+		when = ", when the severity was raised to " + level
+	case level != "" && b.Cell != cur.Cell:
+		when = ", when " + by + " became " + level
+	}
+	return "; the limit became " + stamp(b.Due) + from + " on " + stamp(now) + when + "; it had passed by then"
+}
+
+// raisedTo reports whether a level of severity is worse than any at which the clock before may have
+// run: the one of its cell or, of a clock that no cell set, those that the table does not name.
+func (r *ruling) raisedTo(level, before string) bool {
+	was, named := strings.CutPrefix(before, "severity ")
+	for i, l := range r.w.p.Severities {
+		may := l.ID == was
+		if !named {
+			may = !slices.ContainsFunc(r.d.Due, func(c policy.Clock) bool { return c.Cell.By == "severity" && c.Cell.Level == l.ID })
+		}
+		if may && i <= r.w.level(level) {
+			return false
+		}
+	}
+	return true
+}
+
 func whyNot(clk clockAt, v policy.Verdict) string {
 	switch {
 	case v.Value == policy.False:

@@ -203,16 +203,17 @@ func (r *ruling) judgeRound(j *judgement, recipient string, merchant bool, round
 		if body.Due.Equal(cur.Due) {
 			body.AtOnce = cur.AtOnce // it was late by discovery, and the reason keeps saying so
 		}
+		past := r.movedPast(cur, body)
 		if cur.State == DutyNot {
 			body.Cause = "no_longer_ruled_out"
 			if cur.Applies.IsZero() {
 				body.Applies = sub.applies
 				if !body.Due.IsZero() && now.After(body.Due) {
-					body.AtOnce = now
+					body.AtOnce, past = now, ""
 				}
 			}
 		}
-		j.add(KindDutyResumed, body, why(clk, verdict, body), name, now)
+		j.add(KindDutyResumed, body, why(clk, verdict, body)+past, name, now)
 	}
 }
 
@@ -259,7 +260,10 @@ func (r *ruling) step(j *judgement, cur, prev *DutyInstance, body DutyBody, clk 
 			body.State = DutyMissed
 		}
 		body.Cause = cur.moveCause(body)
-		j.add(KindDutyMoved, body, why(clk, verdict, body), name, now)
+		if body.Due.Equal(cur.Due) {
+			body.AtOnce = cur.AtOnce
+		}
+		j.add(KindDutyMoved, body, why(clk, verdict, body)+r.movedPast(cur, body), name, now)
 	}
 }
 
