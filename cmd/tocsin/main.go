@@ -13,8 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tocsin-ir/tocsin/internal/app"
 	"github.com/tocsin-ir/tocsin/internal/cli"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 )
 
 func main() {
@@ -28,7 +30,10 @@ func run(ctx context.Context, args []string) int { return cli.Run(ctx, rootComma
 
 // rootCommand is the program with all of its commands.
 func rootCommand() *cobra.Command {
-	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion})
+	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion,
+		Examine: func(ctx context.Context, dir string) (doctor.Report, error) {
+			return app.Examine(ctx, app.Options{Dir: dir})
+		}})
 	root.AddCommand(initCommand(), serveCommand(), rebuildCommand(), drillCommand(), drillProcessCommand(), benchCommand())
 	root.SetUsageFunc(usage)
 	return root

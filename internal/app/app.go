@@ -12,12 +12,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain/vault"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/clock"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/egress"
 	"github.com/tocsin-ir/tocsin/internal/keyring"
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
@@ -47,9 +49,11 @@ type App struct {
 	desk   *desk.Desk
 	access *accesslog.Store
 	policy *policy.Program // the one in force
-	faces  []*http.Server  // on the address and on the socket
-	ending chan struct{}   // closed when streams have to end
-	once   sync.Once       // for ending
+	store  ledger.Store
+	facts  *translog.Log
+	faces  []*http.Server // on the address and on the socket
+	ending chan struct{}  // closed when streams have to end
+	once   sync.Once      // for ending
 	addr   net.Addr
 	link   string
 	socks  string
@@ -58,6 +62,10 @@ type App struct {
 	failed  chan error
 	stop    context.CancelFunc
 	running sync.WaitGroup
+
+	looking sync.Mutex
+	report  doctor.Report // guarded by looking
+	looked  time.Time     // guarded by looking: when report was made
 }
 
 // New opens everything and starts nothing. What it opened before a failure is closed again.
@@ -138,6 +146,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.onClose(store.Close)
+	a.store = store
 	if err := checkEnv(ctx, store, keys, desk.OrgChain, a.in); err != nil {
 		return err
 	}
@@ -146,6 +155,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.facts = facts
 	events, eventsKey, err := a.openLog(ctx, keys, "events", out)
 	if err != nil {
 		return err

@@ -48,6 +48,9 @@ type Config struct {
 	// Network.Allow are the private prefixes that outgoing requests may reach; none by default.
 	Network struct {
 		Allow []string `yaml:"allow"`
+		// DNS is the resolver that tocsin doctor asks what the sender's domain publishes, host:port;
+		// the system's when absent.
+		DNS string `yaml:"dns"`
 	} `yaml:"network"`
 	// Evidence says who signs the checkpoints of both logs beside us: a log whose checkpoints others
 	// have signed cannot be rewritten, not even with the key that signs it.
@@ -107,6 +110,7 @@ type Mail struct {
 	TLS          string          `yaml:"tls"`           // starttls (default), tls, or none on loopback
 	Username     string          `yaml:"username"`      // empty: no sign-in
 	PasswordFile string          `yaml:"password_file"` // relative to the data folder
+	DKIMSelector string          `yaml:"dkim_selector"` // the s= of the signature that the relay adds; tocsin doctor looks its key up
 	Retry        []time.Duration `yaml:"retry"`         // waits between attempts; default over two days
 }
 
@@ -219,6 +223,14 @@ func (c *Config) check() error {
 		}
 		if _, err := mail.ParseAddress(c.Mail.From); err != nil {
 			add("mail.from", "has to be an address such as \"Example Security <security@example.com>\"")
+		}
+	}
+	if strings.Trim(strings.ToLower(c.Mail.DKIMSelector), "abcdefghijklmnopqrstuvwxyz0123456789-_.") != "" || len(c.Mail.DKIMSelector) > 200 {
+		add("mail.dkim_selector", "has to be a name such as mail2026, as it stands in the s= of a letter's DKIM-Signature")
+	}
+	if c.Network.DNS != "" {
+		if _, _, err := net.SplitHostPort(c.Network.DNS); err != nil {
+			add("network.dns", "has to be host:port, such as 127.0.0.1:53")
 		}
 	}
 	if !slices.Contains([]string{"starttls", "tls", "none"}, c.Mail.TLS) {

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 )
 
 // Deps is what the commands need of the world.
@@ -27,6 +28,9 @@ type Deps struct {
 	Now      func() time.Time    // for "in 41 h 12 min"; default time.Now
 	Getenv   func(string) string // default os.Getenv
 	Version  string              // of the program
+
+	// Examine looks at a data folder that nobody serves. nil: tocsin doctor needs a server.
+	Examine func(ctx context.Context, dir string) (doctor.Report, error)
 }
 
 // The exit codes.
@@ -125,7 +129,7 @@ func New(deps Deps) *cobra.Command {
 	root.AddCommand(
 		a.incidentCommands(), a.scopeCommand(), a.switchCommands(), a.notifyCommands(), a.clocksCommand(), a.programmeCommands(),
 		a.evidenceCommands(), a.merchantCommands(), a.peopleCommands(), a.keyCommands(), a.secretCommands(),
-		a.ingestCommand(), a.rejectedCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(),
+		a.ingestCommand(), a.rejectedCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(), a.doctorCommand(),
 	)
 	return root
 }
@@ -250,7 +254,7 @@ func atMost(n int) cobra.PositionalArgs {
 
 // connect makes the client. The token is read from its file; it is never taken from an argument or
 // shown by ps.
-func (a *app) connect() (*client.Client, error) {
+func (a *app) connect(more ...client.Option) (*client.Client, error) {
 	server := a.server
 	if server == "" {
 		socket, err := filepath.Abs(filepath.Join(a.data, "tocsin.sock"))
@@ -259,7 +263,7 @@ func (a *app) connect() (*client.Client, error) {
 		}
 		server = "unix://" + socket
 	}
-	options := []client.Option{client.WithAgent("tocsin/" + a.deps.Version)}
+	options := append([]client.Option{client.WithAgent("tocsin/" + a.deps.Version)}, more...)
 	token, err := a.token()
 	if err != nil {
 		return nil, err

@@ -23,12 +23,42 @@ func (a *app) show(v any, plain func(w io.Writer)) error {
 	return nil
 }
 
-// width is how many columns the terminal has.
+// width is how many columns the terminal has: COLUMNS where it is set, else what the terminal says.
 func (a *app) width() int {
-	if n, err := strconv.Atoi(a.deps.Getenv("COLUMNS")); err == nil && n >= 40 {
+	n, err := strconv.Atoi(a.deps.Getenv("COLUMNS"))
+	if err != nil {
+		n, _ = terminalSize(a.deps.Out)
+	}
+	if n >= 40 {
 		return min(n, 400)
 	}
 	return 100
+}
+
+// colours are the escape sequences of states; everything else is printed as it is. A colour always
+// stands beside a word and a shape.
+var colours = map[string]string{
+	"ok": "32", "met": "32", "warn": "33", "at_risk": "33", "fail": "31", "missed": "31", "met_late": "31",
+	"waiting": "90", "critical": "31", "dim": "90", "bold": "1",
+}
+
+// paint gives a function that colours text by a state, or leaves it as it is where w is no terminal
+// or NO_COLOR is set (no-color.org).
+func (a *app) paint(w io.Writer) func(state, text string) string {
+	if !a.colour(w) {
+		return func(_, text string) string { return text }
+	}
+	return func(state, text string) string {
+		if code, ok := colours[state]; ok {
+			return "\x1b[" + code + "m" + text + "\x1b[0m"
+		}
+		return text
+	}
+}
+
+func (a *app) colour(w io.Writer) bool {
+	_, on := terminalSize(w)
+	return on > 0 && a.deps.Getenv("NO_COLOR") == "" && a.deps.Getenv("TERM") != "dumb"
 }
 
 // table prints rows under a header, within the terminal's width: the column named flex gives way,

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/mint"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
@@ -28,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.8.0"
+const Version = "1.9.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -123,7 +124,9 @@ type Options struct {
 	Quota     float64       // events per second of one ingest key, default 100,000; ten seconds of them may come at once
 	Streams   int           // streams of switches one token may hold open, default 500; the next one is answered 429
 	Heartbeat time.Duration // between comments on an idle stream, default 15 s
-	Program   string        // version of the program, for /healthz and the OpenAPI description
+	// Doctor says which preconditions of the policy's promises hold; nil: GET /v1/doctor answers 503.
+	Doctor  func(context.Context) (doctor.Report, error)
+	Program string // version of the program, for /healthz and the OpenAPI description
 }
 
 func (o Options) withDefaults() Options {
@@ -204,6 +207,7 @@ func New(d Desk, opt Options) *API {
 	a.registerPeople(d)
 	a.registerEvidence(d)
 	a.registerProgramme(d)
+	a.registerDoctor()
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "ok\n")
@@ -256,6 +260,8 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Org" + name
 	case "scope":
 		return "Scope" + name
+	case "doctor":
+		return "Doctor" + name
 	}
 	return name
 }

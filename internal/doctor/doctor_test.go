@@ -1,0 +1,131 @@
+package doctor
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/org"
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// sound is an installation in which nothing is amiss.
+func sound() Seen {
+	day := now.Add(-24 * time.Hour)
+	person := func(id string, access incident.Access, roles ...string) *org.Person {
+		return &org.Person{ID: id, Access: access, Roles: roles, Email: org.Address(id + "@acme.shop"), Joined: day}
+	}
+	return Seen{
+		Now: now, Served: true, Dir: "data", PublicURL: "https://security.acme.shop",
+		Policy: &policy.Program{
+			ID: "acme", Contact: policy.Contact{Email: "security@acme.shop"},
+			Roles:   []policy.Role{{ID: "lead", Holder: "lena", Holders: []string{"lena"}, Backup: []string{"omar"}}},
+			Duties:  []policy.Duty{{ID: "tell", Who: "lead", Do: policy.Notify, Due: []policy.Clock{{Kind: "after"}}, To: "merchants.affected", Promise: []string{"NOT-1", "NOT-2"}}},
+			Actions: []policy.ActionDecl{{ID: "revoke", Uses: "app_tokens", Promise: []string{"CON-1"}}},
+			Checks:  []policy.CheckDecl{{ID: "checkout"}},
+			Gates:   []policy.Gate{{Guards: "restore", Promise: []string{"REC-1"}}},
+		},
+		Org: &org.State{
+			People:  map[string]*org.Person{"lena": person("lena", incident.Owner, "lead"), "omar": person("omar", incident.Responder)},
+			Keys:    map[string]*org.Key{"k": {ID: "k", Purpose: org.PurposeIngest, Source: "web"}},
+			Imports: []org.Import{{Count: 3, At: day}},
+		},
+		Connectors: map[string]string{"app_tokens": "http.revoke"}, Checks: map[string]bool{"checkout": true},
+		Rehearsed: map[string]time.Time{"app_tokens": day},
+		Mail: Mail{Relay: "smtp.acme.shop:587", From: "security@acme.shop", Tested: day, Domain: &Domain{
+			Name: "acme.shop", Selector: "s1", SPF: []string{"v=spf1 mx -all"}, DMARC: []string{"v=DMARC1; p=reject"}, DKIM: []string{"v=DKIM1; p=MIIB"}}},
+		Sources: []Source{{"web", now.Add(-time.Minute)}}, Directory: Directory{Merchants: 3},
+		Machine: Machine{Free: 90 << 30, Disk: 100 << 30, Clock: "synchronised"},
+		Logs:    Logs{Looked: true, Facts: 12, Witnesses: 1}, LastDrill: Drill{At: day, Kept: true},
+	}
+}
+
+func TestASoundInstallationHasNothingToMend(t *testing.T) {
+	for _, f := range Examine(sound()).Findings {
+		if f.State != OK || f.Do != "" {
+			t.Errorf("%s: %s: %s", f.ID, f.State, f.Say)
+		}
+	}
+}
+
+// Each line takes one precondition away; the finding has to name it, its promises and what to do.
+func TestEachMissingPreconditionIsNamedWithItsPromises(t *testing.T) {
+	for _, c := range []struct {
+		id, promise string
+		state       State
+		take        func(*Seen)
+	}{
+		{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact = policy.Contact{} }},
+		{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact.Email = "security@Example.com" }},
+		{"policy.open", "", Warn, func(s *Seen) { s.Policy.Open = []policy.Placeholder{{Text: "[company]"}} }},
+		{"people.owner", "", Fail, func(s *Seen) { s.Org.People["lena"].Joined = time.Time{} }},
+		{"people.lead", "NOT-1", Fail, func(s *Seen) { delete(s.Org.People, "lena") }},
+		{"people.lead", "NOT-1", Fail, func(s *Seen) { s.Org.People["lena"].Email = "" }},
+		{"backup.lead", "NOT-1", Warn, func(s *Seen) { s.Policy.Roles[0].Backup = nil }},
+		{"backup.lead", "NOT-1", Warn, func(s *Seen) { delete(s.Org.People, "omar") }},
+		{"mail.relay", "NOT-1", Fail, func(s *Seen) { s.Mail.Relay = "" }},
+		{"mail.relay", "NOT-1", Warn, func(s *Seen) { s.Mail.Tested = time.Time{} }},
+		{"mail.relay", "NOT-1", Warn, func(s *Seen) { s.Mail.Tested = now.AddDate(-1, 0, 0) }},
+		{"mail.relay", "NOT-1", Fail, func(s *Seen) { s.Mail.TestFailed = "535 no" }},
+		{"mail.links", "NOT-1", Warn, func(s *Seen) { s.PublicURL = "" }},
+		{"mail.domain", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.Problem = "timeout" }},
+		{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = nil }},
+		{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = []string{"v=spf1 +all"} }},
+		{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = []string{"v=spf1 -all", "v=spf1 mx -all"} }},
+		{"mail.dkim", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.Selector = "" }},
+		{"mail.dkim", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.DKIM = nil }},
+		{"mail.dkim", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.DKIM = []string{"v=DKIM1; p="} }},
+		{"mail.dmarc", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.DMARC = nil }},
+		{"mail.dmarc", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.DMARC = []string{"v=DMARC1; p=none"} }},
+		{"events.key", "DET-1", Fail, func(s *Seen) { s.Org.Keys["k"].Revoked = now }},
+		{"events.sources", "DET-1", Fail, func(s *Seen) { s.Sources = nil }},
+		{"events.source.web", "DET-1", Fail, func(s *Seen) { s.Sources[0].Newest = now.Add(-25 * time.Hour) }},
+		{"events.source.web", "DET-1", Warn, func(s *Seen) { s.Sources[0].Newest = now.Add(time.Hour) }},
+		{"events.source.jobs", "DET-1", Warn, func(s *Seen) {
+			s.Org.Keys["j"] = &org.Key{Purpose: org.PurposeIngest, Source: "jobs"}
+		}},
+		{"merchants.import", "NOT-1", Fail, func(s *Seen) { s.Org.Imports = nil }},
+		{"merchants.import", "NOT-1", Warn, func(s *Seen) { s.Org.Imports[0].At = now.AddDate(0, -2, 0) }},
+		{"merchants.contacts", "NOT-1", Warn, func(s *Seen) { s.Directory.NoMail = 1 }},
+		{"action.revoke", "CON-1", Fail, func(s *Seen) { s.Connectors = nil }},
+		{"action.revoke", "CON-1", Fail, func(s *Seen) { s.Connectors["app_tokens"] = "switch" }},
+		{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed = nil }},
+		{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed["app_tokens"] = now.AddDate(-1, 0, 0) }},
+		{"check.checkout", "REC-1", Fail, func(s *Seen) { s.Checks = nil }},
+		{"folder.keys", "INV-3", Fail, func(s *Seen) { s.Machine.NoKeys = "none" }},
+		{"folder.data", "INV-3", Fail, func(s *Seen) { s.Machine.Open = []Mode{{"data", "0755"}} }},
+		{"disk.space", "DET-1", Fail, func(s *Seen) { s.Machine.Free = 1 << 20 }},
+		{"disk.space", "DET-1", Warn, func(s *Seen) { s.Machine.Free = 2 << 30 }},
+		{"clock", "NOT-1", Warn, func(s *Seen) { s.Machine.Clock = "unsynchronised" }},
+		{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Altered = "fact 3 of org" }},
+		{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Unsealed = "no file" }},
+		{"evidence.away", "PRO-8", Warn, func(s *Seen) { s.Logs.Witnesses = 0 }},
+		{"drill", "", Warn, func(s *Seen) { s.LastDrill = Drill{} }},
+		{"drill", "", Fail, func(s *Seen) { s.LastDrill.Kept = false }},
+		{"drill", "", Warn, func(s *Seen) { s.LastDrill.At = now.AddDate(-1, 0, 0) }},
+		{"folder.open", "", Fail, func(s *Seen) { s.Trouble, s.TroubleDo = "no folder", "make one" }},
+	} {
+		s := sound()
+		c.take(&s)
+		r := Examine(s)
+		i := slices.IndexFunc(r.Findings, func(f Finding) bool { return f.ID == c.id && f.State == c.state })
+		if i < 0 {
+			t.Errorf("%s is not said to %s", c.id, c.state)
+			continue
+		}
+		f := r.Findings[i]
+		if c.promise != "" && !slices.Contains(f.Promises, c.promise) {
+			t.Errorf("%s: promises %v, without %s", c.id, f.Promises, c.promise)
+		}
+		if f.Do == "" || !strings.HasSuffix(f.Say, ".") {
+			t.Errorf("%s: says %q, and to do %q", c.id, f.Say, f.Do)
+		}
+		if rank(r.Findings[0].State) < rank(c.state) || rank(r.Worst()) < rank(c.state) {
+			t.Errorf("%s: the worst does not come first", c.id)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package doctor
+
+import (
+	"time"
+
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// containment judges whether what the policy says it does to an attacker can be done from here.
+func (e *examination) containment() {
+	p := e.seen.Policy
+	for i := range p.Actions {
+		a := &p.Actions[i]
+		promises := a.Promise
+		kind, ok := e.seen.Connectors[a.Uses]
+		if !ok {
+			e.add("action."+a.ID, promises, Fail, "write connectors: { "+a.Uses+": { type: … } } in tocsin.yaml; docs/operator.md shows each kind", "The action %s has no connector: %s is not configured.", a.ID, a.Uses)
+			continue
+		}
+		last := e.seen.Rehearsed[a.Uses]
+		practise := "contain a made-up target in an incident you open for it"
+		switch {
+		case kind == "switch" && !e.switchKey():
+			e.add("action."+a.ID, promises, Fail, "tocsin key new --purpose switch --app APP --out switch.key", "The switches work and no application can read them: there is no switch key.")
+		case last.IsZero():
+			e.add("action."+a.ID, promises, Warn, practise, "The connector %s of the action %s has never proven anything here.", a.Uses, a.ID)
+		case e.seen.Now.Sub(last) > stale:
+			e.add("action."+a.ID, promises, Warn, practise, "The connector %s last proved an action %s ago.", a.Uses, ago(e.seen.Now.Sub(last)))
+		default:
+			e.add("action."+a.ID, promises, OK, "", "The connector %s proved an action %s ago.", a.Uses, ago(e.seen.Now.Sub(last)))
+		}
+	}
+}
+
+func (e *examination) switchKey() bool {
+	if e.seen.Org == nil {
+		return true // it cannot be said
+	}
+	for _, k := range e.seen.Org.Keys {
+		if k.Purpose == "switch" && k.Revoked.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+// restoring judges whether the checks before a return to service can run.
+func (e *examination) restoring() {
+	p := e.seen.Policy
+	var promises []string
+	for i := range p.Gates {
+		if p.Gates[i].Guards == "restore" {
+			promises = merged(promises, p.Gates[i].Promise)
+		}
+	}
+	for _, c := range p.Checks {
+		if c.Probe == "connector" {
+			continue
+		}
+		if e.seen.Checks[c.ID] {
+			e.add("check."+c.ID, promises, OK, "", "The check %s is configured.", c.ID)
+		} else {
+			e.add("check."+c.ID, promises, Fail, "write checks: { "+c.ID+": { type: http, … } } in tocsin.yaml", "The check %s cannot run, so service could never be restored: it is not configured.", c.ID)
+		}
+	}
+}
+
+func (e *examination) machine() {
+	m := e.seen.Machine
+	for _, o := range m.Open {
+		e.add("folder."+o.Name, []string{"PRO-12", "INV-3"}, Fail, "chmod go-rwx "+o.Name, "Others on this machine may read %s (mode %s).", o.Name, o.Mode)
+	}
+	if len(m.Open) == 0 && e.seen.Dir != "" && e.seen.Trouble == "" {
+		e.add("folder.permissions", []string{"PRO-12", "INV-3"}, OK, "", "Nobody else on this machine can read the data folder.")
+	}
+	if m.NoKeys != "" {
+		e.add("folder.keys", []string{"INV-3"}, Fail, "bring keys/ back from where you keep a copy", "The keys cannot be used: %s.", m.NoKeys)
+	}
+	if m.Disk > 0 {
+		const gib = 1 << 30
+		free := float64(m.Free) / gib
+		switch {
+		case m.Free < gib/2:
+			e.add("disk.space", []string{"DET-1"}, Fail, "make room, or move the data folder", "%.1f GiB are left on the disk: access events will be refused soon.", free)
+		case m.Free < 5*gib || m.Free < m.Disk/20:
+			e.add("disk.space", []string{"DET-1"}, Warn, "make room, or move the data folder", "%.1f GiB are left on the disk.", free)
+		default:
+			e.add("disk.space", []string{"DET-1"}, OK, "", "%.0f GiB are free on the disk.", free)
+		}
+	}
+	timed := []string{}
+	if e.seen.Policy != nil {
+		timed = e.promisesOf(func(d *policy.Duty) bool { return len(d.Due) > 0 && d.Do == policy.Notify })
+	}
+	switch m.Clock {
+	case "synchronised":
+		e.add("clock", timed, OK, "", "The system's clock is kept in step with a time server.")
+	case "unsynchronised":
+		e.add("clock", timed, Warn, "start chronyd or systemd-timesyncd", "The system's clock is not kept in step with a time server: deadlines may be wrong.")
+	}
+}
+
+func (e *examination) evidence() {
+	l := e.seen.Logs
+	if !l.Looked {
+		return
+	}
+	kept := []string{"INV-3"}
+	switch {
+	case l.Altered != "":
+		e.add("evidence.verify", kept, Fail, "stop, copy the folder aside, and compare it with an export or a checkpoint that was sent out", "The evidence was altered: %s.", l.Altered)
+	case l.Unsealed != "":
+		e.add("evidence.verify", kept, Fail, "look at the server's log", "A log has no signed checkpoint: %s.", l.Unsealed)
+	default:
+		e.add("evidence.verify", kept, OK, "", "%s were recomputed and are as they were written.", count(l.Facts, "fact"))
+	}
+	if l.Witnesses == 0 && !l.Copy {
+		e.add("evidence.away", append([]string{"PRO-8"}, kept...), Warn, "name a witness under evidence: in tocsin.yaml, and copy the data folder to another machine every day", "Nothing leaves this machine by itself: whoever takes it over can rewrite what it holds.")
+	} else {
+		away := l.Away
+		if away == "" {
+			away = count(l.Witnesses, "witness")
+		}
+		e.add("evidence.away", append([]string{"PRO-8"}, kept...), OK, "", "The state of the evidence is kept elsewhere too: %s.", away)
+	}
+}
+
+func (e *examination) drill() {
+	if e.seen.Policy == nil {
+		return
+	}
+	d := e.seen.LastDrill
+	age := e.seen.Now.Sub(d.At)
+	do := "tocsin drill --policy " + e.seen.Policy.ID
+	switch {
+	case d.At.IsZero():
+		e.add("drill", nil, Warn, do, "This policy was never drilled: that its promises can be kept is not shown.")
+	case !d.Kept:
+		e.add("drill", nil, Fail, do, "The last drill, %s ago, did not keep every promise.", ago(age))
+	case age > 100*24*time.Hour:
+		e.add("drill", nil, Warn, do, "The last drill was %s ago.", ago(age))
+	default:
+		e.add("drill", nil, OK, "", "The last drill, %s ago, kept every promise.", ago(age))
+	}
+}

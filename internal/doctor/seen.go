@@ -1,0 +1,90 @@
+package doctor
+
+import (
+	"time"
+
+	"github.com/tocsin-ir/tocsin/org"
+	"github.com/tocsin-ir/tocsin/policy"
+)
+
+// Seen is what was looked at. What could not be looked at is nil or empty, and is not judged.
+type Seen struct {
+	Now       time.Time
+	Served    bool
+	Trouble   string // why the folder cannot be opened, "" when it can
+	TroubleDo string
+	Dir       string // the data folder, for the commands that name it
+	Drill     bool   // the folder is a drill's
+
+	Policy      *policy.Program
+	Org         *org.State
+	PublicURL   string
+	Connectors  map[string]string // kind by name
+	Checks      map[string]bool
+	SecretNames []string
+	Rehearsed   map[string]time.Time // when a connector last proved an action, by its name
+	Mail        Mail
+	Sources     []Source
+	Directory   Directory
+	Machine     Machine
+	Logs        Logs
+	LastDrill   Drill
+}
+
+// Mail is what is configured to send with, and what the domain of the sender publishes.
+type Mail struct {
+	Relay, From string
+	Tested      time.Time // when a test message was last taken; zero: never
+	TestFailed  string    // what the last test ended with, "" when it was taken
+	Domain      *Domain   // nil: was not looked up
+}
+
+// Domain is what the domain of the sender publishes.
+type Domain struct {
+	Name     string
+	Problem  string   // why nothing could be looked up
+	SPF      []string // records of the domain that begin with v=spf1
+	DMARC    []string // records of _dmarc that begin with v=DMARC1
+	Selector string   // the selector that the relay signs with, "" when it is not configured
+	DKIM     []string // records of the selector
+}
+
+// Source is who sends access events.
+type Source struct {
+	Name   string
+	Newest time.Time // time of its newest event
+}
+
+// Directory is what is known of the merchants.
+type Directory struct{ Merchants, NoMail int }
+
+// Machine is what the program stands on.
+type Machine struct {
+	Open       []Mode // files and folders that others may enter
+	NoKeys     string // why the keys cannot be used, "" when they can
+	Free, Disk uint64 // bytes; 0: unknown
+	Clock      string // synchronised, unsynchronised, or "" when the system does not say
+}
+
+// Mode is a file with its permissions.
+type Mode struct {
+	Name string
+	Mode string // as chmod writes it
+}
+
+// Logs are the chains of facts and the two transparency logs.
+type Logs struct {
+	Looked    bool
+	Facts     int    // facts that were recomputed
+	Altered   string // the first fact or leaf that is not as it was written
+	Unsealed  string // why a log has no checkpoint
+	Witnesses int
+	Copy      bool   // a copy away from this machine is configured
+	Away      string // what it is, for the sentence
+}
+
+// Drill is the last drill.
+type Drill struct {
+	At   time.Time // zero: none is known
+	Kept bool
+}
