@@ -169,13 +169,14 @@ func TestEachPartSpeaksAndNamesWhom(t *testing.T) {
 	for _, want := range []struct{ key, part string }{
 		{"unusual_volume credential:tok_9fa8b7c6d5e4", "in 10 minutes; from where it was never used: 203.0.113.66, curl/8.5"},
 		{"refused_then_allowed address:203.0.113.7", "unauthorized_access|from 203.0.113.7, sign-ins were refused again and again, and then one was allowed"},
+		{"denied_access address:203.0.113.7", "7 refusals or errors in one minute of 7 events"},
 		{"cost_velocity credential:tok_llm", "its budget of 1500 USD in 30 days"},
 	} {
 		if !strings.Contains(got[want.key], want.part) {
 			t.Errorf("%s says %q, want %q", want.key, got[want.key], want.part)
 		}
 	}
-	if len(got) != 3 {
+	if len(got) != 4 {
 		t.Errorf("signals: %v", got)
 	}
 }

@@ -67,6 +67,43 @@ type over struct {
 	values  [metrics]int64
 	metrics []Metric
 	strange bool
+	burst   bool // in one minute
+}
+
+// A minute has limits of its own, half of those of its ten, so that a program in a hurry is named early:
+// for breadth of merchants, and for refusals where an address without a past is refused whatever it
+// asks. Other numbers have none: somebody who turns the pages of a long list reaches in a minute what
+// would be needed to tell a thief.
+const inOneMinute = 0.5
+
+// burst compares the minute of an event with its limits.
+func (d *Detector) burst(l *live, at uint32, class int, all, strangers [metrics]int64) over {
+	b, tolerance := l.Bounds, d.o.Tolerance[l.Kind]
+	m := [2]Metric{Merchants, Errors}[class]
+	x := d.o.Limits[m]
+	limit, strange := int64(inOneMinute*x.Cap*tolerance), int64(inOneMinute*2*x.Strange)
+	switch v := float64(b.Base[m] + 1); {
+	case m == Errors && (b.Own || l.Kind != Address):
+		return over{}
+	case b.Own:
+		limit = int64(math.Ceil(max(inOneMinute*x.Floor, x.Factor*v, v+4*math.Sqrt(v)) * tolerance))
+	}
+	if all[m] <= limit && strangers[m] <= strange {
+		return over{} // a minute has no more than its window
+	}
+	now := l.at(at)
+	if refused := now.All.Errors; m == Errors && refused < now.All.Events || m != Errors && 2*refused > now.All.Events {
+		return over{}
+	}
+	if v := now.All.values(); v[m] > limit {
+		return over{l: l, values: v, metrics: []Metric{m}, burst: true}
+	}
+	if now.Strange != nil && l.Stranger > 0 && m != Errors {
+		if v := now.Strange.values(); v[m] > strange {
+			return over{l: l, values: v, metrics: []Metric{m}, strange: true, burst: true}
+		}
+	}
+	return over{}
 }
 
 // judge compares the windows with their limits, keeps the alarms and learns.
@@ -100,6 +137,11 @@ func (d *Detector) judge(e Event, involved [kinds]*live) (out []incident.Signal)
 					if (m == Errors) == (class == 1) && s[m] > twice*int64(d.o.Limits[m].Strange) {
 						o.metrics, o.strange, o.values = append(o.metrics, m), true, s
 					}
+				}
+			}
+			if len(o.metrics) == 0 {
+				if b := d.burst(l, uint32(e.Time.Unix()/60), class, v, s); len(b.metrics) > 0 {
+					o = b
 				}
 			}
 			if Kind(k) == Address && d.moved(involved, calm[Credential][class]) {
@@ -215,9 +257,13 @@ func (d *Detector) signal(e Event, class string, o over) incident.Signal {
 	subject := kind + ":" + name
 	at := e.Time.UTC()
 	sum := sha256.Sum256([]byte(strings.Join([]string{"tocsin-baseline/1", class, e.App, subject, e.ID, at.Format(time.RFC3339Nano)}, "\x00")))
+	span := windowMinutes * time.Minute
+	if o.burst {
+		span = time.Minute
+	}
 	s := incident.Signal{
 		ID: "sig_" + hex.EncodeToString(sum[:10]), Class: class, Subject: subject, App: e.App,
-		At: at, From: at.Add(-windowMinutes * time.Minute), To: at, Facets: map[string]string{},
+		At: at, From: at.Add(-span), To: at, Facets: map[string]string{},
 	}
 	for k, n := range [kinds]string{e.Credential, e.Actor, e.IP} {
 		if n != "" && (Kind(k) != Address || o.l.Kind == Address) {
@@ -250,6 +296,9 @@ func (d *Detector) why(o over) string {
 		parts = append(parts, unit(m, o.values[m]))
 	}
 	text := strings.Join(parts, ", ") + " in 10 minutes"
+	if o.burst {
+		text = strings.Join(parts, ", ") + " in one minute"
+	}
 	if main == Errors {
 		text += fmt.Sprintf(" of %s", unit(Events, o.values[Events]))
 	}
@@ -264,9 +313,11 @@ func (d *Detector) why(o over) string {
 			text += "; from where its credential was never used"
 		}
 	case !b.Own:
-		text += fmt.Sprintf("; known for %d hours, with which it is allowed %s", (e.Minute-e.First)/60, group3(b.Limit[main]))
+		text += fmt.Sprintf("; known for %d hours, with which it is allowed %s", (e.Minute-e.First)/60, group3(d.allowed(o, main)))
 	case b.Base[main] == 0:
 		text += "; usually none at this hour"
+	case o.burst:
+		text += "; usually " + group3(b.Base[main]) + " in ten at this hour"
 	default:
 		text += "; usually " + group3(b.Base[main]) + " at this hour"
 	}
@@ -274,6 +325,14 @@ func (d *Detector) why(o over) string {
 		text += "; first time beyond " + unit(Merchants, most)
 	}
 	return text
+}
+
+// allowed is what an entity without a past may have of a metric.
+func (d *Detector) allowed(o over, m Metric) int64 {
+	if o.burst {
+		return int64(inOneMinute * d.o.Limits[m].Cap * d.o.Tolerance[o.l.Kind])
+	}
+	return o.l.Bounds.Limit[m]
 }
 
 func excess(o over, m Metric) float64 {
