@@ -119,7 +119,11 @@ var errEnough = errors.New("enough")
 // database, they themselves to the columns. A crash between the two: the columns, which know their own
 // position, take them from spool or log.
 func (s *Store) feedOnce(ctx context.Context, group []packed, from, last uint64) error {
-	f := &feeder{s: s, from: from, pulses: map[pulse]int64{}, newest: map[string]time.Time{}}
+	f := &feeder{s: s, from: from, rows: s.feedRows[:0], pulses: map[pulse]int64{}, newest: map[string]time.Time{}}
+	defer func() {
+		clear(f.rows)
+		s.feedRows = f.rows[:0] // the columns keep a copy
+	}()
 	for _, p := range group {
 		if err := f.batch(p); err != nil {
 			return err
@@ -173,9 +177,6 @@ type pulse struct {
 
 // batch reads one batch.
 func (f *feeder) batch(p packed) error {
-	if f.rows == nil {
-		f.rows = make([]table.Row, 0, feedGroup+len(p.members))
-	}
 	for _, m := range p.members {
 		if m.seq <= f.from {
 			continue // a record that was taken in part

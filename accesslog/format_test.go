@@ -68,7 +68,7 @@ func TestTheLeafFormatIsPinned(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text.WriteString("salt " + hex.EncodeToString(saltOf(salts, i)) + "\n")
+		text.WriteString("salt " + hex.EncodeToString(newSalter(salts).of(i)) + "\n")
 	}
 	golden := map[string][]byte{"leaf-v1.bin": stored, "leaf-v1.txt": text.Bytes()}
 	for name, got := range golden {

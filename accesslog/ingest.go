@@ -98,7 +98,7 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 	if b.receipt.Rejected = []Reject{}; cut.Len() == 0 {
 		return b.receipt, nil
 	}
-	if err := s.decode(b, src, cut); err != nil {
+	if err := s.decode(b, src, cut, buf.Len()); err != nil {
 		return Receipt{}, err
 	}
 	if len(b.receipt.Rejected) > 0 {
@@ -150,8 +150,8 @@ func (s *Store) send(ctx context.Context, b *batch) error {
 	}
 }
 
-// decode turns the entries of a batch into arrivals and rejects.
-func (s *Store) decode(b *batch, src Source, cut *format.Batch) error {
+// decode turns the entries of a batch, of so many bytes, into arrivals and rejects.
+func (s *Store) decode(b *batch, src Source, cut *format.Batch, size int) error {
 	a := admissions.Get().(*admission)
 	defer admissions.Put(a)
 	a.s, a.src, a.received, a.stamp = s, src, b.received, stamp(b.received)
@@ -162,7 +162,7 @@ func (s *Store) decode(b *batch, src Source, cut *format.Batch) error {
 			b.receipt.Ignored = append(b.receipt.Ignored, strings.Clone(name))
 		}
 	})
-	d := draft{arrivals: make([]arrival, cut.Len()), buf: make([]byte, 0, cut.Len()*360)}
+	d := draft{arrivals: make([]arrival, cut.Len()), buf: make([]byte, 0, size+cut.Len()*128)}
 	put := make([]int, 0)
 	for i := range cut.Len() {
 		if err := s.take(a, &d, b, cut, i); errors.Is(err, errNewMerchant) {

@@ -80,17 +80,18 @@ type Store struct {
 	sources    sources
 	questions  chan struct{} // a slot for each Select under way
 
-	spool   *spool.Spool
-	columns *table.Table  // nil when it is read-only and there is none
-	tabling chan struct{} // tells that the columns are behind the feeder
-	reading rowReader     // the feeder's
-	filling rowReader     // of the one that fills the columns
-	frames  *frameKeys
-	scratch []byte // of the committer
-	rejects rejectFile
-	ids     *recent    // of the newest events; the committer's
-	index   *ids.Index // of all of them; nil when it is read-only
-	batches *recent    // keys of batches; the committer's
+	spool    *spool.Spool
+	columns  *table.Table  // nil when it is read-only and there is none
+	tabling  chan struct{} // tells that the columns are behind the feeder
+	reading  rowReader     // the feeder's
+	feedRows []table.Row   // the feeder's, to be used again
+	filling  rowReader     // of the one that fills the columns
+	frames   *frameKeys
+	scratch  []byte // of the committer
+	rejects  rejectFile
+	ids      *recent    // of the newest events; the committer's
+	index    *ids.Index // of all of them; nil when it is read-only
+	batches  *recent    // keys of batches; the committer's
 
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue

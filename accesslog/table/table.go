@@ -213,7 +213,7 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	defer stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.tail) >= 3*t.o.FlushRows && ctx.Err() == nil && !t.closed {
+	for len(t.tail) >= 2*t.o.FlushRows && ctx.Err() == nil && !t.closed {
 		t.cond.Wait()
 	}
 	if t.closed {
@@ -412,7 +412,7 @@ func (t *Table) Flush() error {
 	}
 	t.mu.Lock()
 	if t.epoch == epoch {
-		t.tail = append(make([]Row, 0, max(len(t.tail)-len(rows), 1024)), t.tail[len(rows):]...)
+		t.tail = append(make([]Row, 0, max(len(t.tail), 1024)), t.tail[len(rows):]...)
 		t.since = time.Now()
 	}
 	t.cond.Broadcast()
