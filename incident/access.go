@@ -80,12 +80,25 @@ func (w *work) admit(c Command) error {
 				Missing{What: "no incident has this id", Do: "list them: tocsin incident list"})
 		}
 	case w.base.Status != StatusOpen && name != "open":
-		if !slices.Contains(afterwards[name], w.base.Status) {
+		if !slices.Contains(afterwards[name], w.base.Status) && !w.owedAfterwards(c) {
 			return refuse(RefusedNotOpen, fmt.Sprintf("%s is refused: %s is %s", name, w.base.ID, w.base.Status),
 				Missing{What: "the incident is not open", Do: w.do("reopen it", "reopen", "--reason …")})
 		}
 	}
 	return nil
+}
+
+// owedAfterwards reports whether a command meets or lets go of a duty that begins with the closing.
+func (w *work) owedAfterwards(c Command) bool {
+	id := ""
+	switch c := c.(type) {
+	case Complete:
+		id = c.Duty
+	case Waive:
+		id, _, _ = strings.Cut(c.Duty, "/")
+	}
+	d := w.duty(id)
+	return w.base.Status == StatusClosed && d != nil && outlives(d)
 }
 
 // admitProgramme: the programme has no phases, so that what it takes does not depend on any.

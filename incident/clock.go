@@ -21,6 +21,7 @@ type clockAt struct {
 	law                  string
 	source               string // the clause of a law
 	ruledOut             string // why this clock does not count; "" when it may
+	ending               string // what a reopening took back: the dismissal, or the closing
 }
 
 // subject is whose clock is asked for.
@@ -241,6 +242,7 @@ func (t *timer) counted(s *State, c *policy.Clock, names []string, sub subject, 
 		if anchor.End != "" {
 			out.anchor, out.started = name, from
 		}
+		out.forgive(sub.again)
 		return out
 	}
 	if name == "" {
@@ -267,7 +269,18 @@ func (t *timer) counted(s *State, c *policy.Clock, names []string, sub subject, 
 	if span.Limit != nil {
 		out.due = t.count(at, *span.Limit, back)
 	}
+	out.forgive(sub.again)
 	return out
+}
+
+// forgive lets a limit go that passed while the dismissal that met the duty stood: nobody could have
+// kept it. What is owed again then presses from the reopening on, and is not missed.
+func (c *clockAt) forgive(again time.Time) {
+	if again.IsZero() || c.due.IsZero() || !c.due.Before(again) {
+		return
+	}
+	c.text += ", an instant before the reopening"
+	c.target, c.due = again, time.Time{}
 }
 
 // begin is when a duty began to apply to a recipient: what runs without an anchor of its own runs

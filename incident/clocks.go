@@ -67,7 +67,7 @@ func waiting(t *timer, s *State, d *policy.Duty, v *policy.View) DutyInstance {
 		w.Why = clk.text + ", which has not happened"
 		w.Unknown = unknowns(verdict, clk)
 	}
-	if s.Status != StatusOpen && w.State == DutyWaiting {
+	if s.Status != StatusOpen && w.State == DutyWaiting && !(s.Status == StatusClosed && outlives(d)) {
 		w.State, w.Why = DutyStopped, "the incident is "+string(s.Status)
 	}
 	return w

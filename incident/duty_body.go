@@ -102,10 +102,10 @@ func why(clk clockAt, v policy.Verdict, b DutyBody) string {
 	}
 	switch again := b.Again.UTC().Format(time.RFC3339); {
 	case !clk.was.IsZero():
-		fmt.Fprintf(&out, "; counted from the reopening on %s and not from %s, because the dismissal that met it was taken back",
-			again, clk.was.UTC().Format(time.RFC3339))
+		fmt.Fprintf(&out, "; counted from the reopening on %s and not from %s, because the %s that met it was taken back",
+			again, clk.was.UTC().Format(time.RFC3339), clk.ending)
 	case !b.Again.IsZero():
-		fmt.Fprintf(&out, "; owed again since the reopening on %s, because the dismissal that met it was taken back", again)
+		fmt.Fprintf(&out, "; owed again since the reopening on %s, because the %s that met it was taken back", again, clk.ending)
 	}
 	if !b.AtOnce.IsZero() {
 		fmt.Fprintf(&out, "; due at once, late by discovery: the limit of %s had passed when it first applied, %s",

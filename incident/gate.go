@@ -106,6 +106,9 @@ func closeGate(p *policy.Program, s *State, v *policy.View, who Actor) GateView 
 		if d.Asked && !d.Limited() {
 			continue // a question without a limit may stay open: what hangs on it runs, and is owed itself
 		}
+		if onClosing(d) {
+			continue
+		}
 		if t := s.Tally[d.ID]; t != nil && t.Open > 0 {
 			what := "the duty " + d.ID + " is still owed"
 			if t.Open > 1 {

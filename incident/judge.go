@@ -34,7 +34,7 @@ func merchantsOf(p *policy.Program, s *State, d *policy.Duty) bool {
 // duties are looked at again once they are recorded.
 func (w *work) judgeAll() {
 	s := w.state()
-	if s.Status == StatusClosed || !s.isOpened() {
+	if !s.isOpened() {
 		return
 	}
 	w.pass(s)
@@ -55,7 +55,7 @@ func (w *work) judgeAll() {
 	rulings := make([]*ruling, len(w.p.Duties))
 	plans := map[string]*ruling{}
 	for i := range w.p.Duties {
-		if d := &w.p.Duties[i]; runsIn(s, d) {
+		if d := &w.p.Duties[i]; runsIn(s, d) && (s.Status != StatusClosed || outlives(d)) {
 			rulings[i] = w.ruling(s, d, &v)
 			if known && rulings[i].merchants {
 				plans[d.ID] = rulings[i]
@@ -235,7 +235,7 @@ func (w *work) judgeRecipients() {
 // judgeTime looks only at what the passing of time alone can have changed.
 func (w *work) judgeTime() {
 	s := w.s
-	if s.Status != StatusOpen || w.folded != len(w.facts) && w.reach == byAll {
+	if s.Status == StatusDismissed || w.folded != len(w.facts) && w.reach == byAll {
 		return
 	}
 	var risk, missed []*DutyInstance
@@ -243,6 +243,11 @@ func (w *work) judgeTime() {
 	for _, d := range s.Duties {
 		if !d.owing() || len(w.told) > 0 && w.metNow(d) {
 			continue
+		}
+		if s.Status == StatusClosed {
+			if of := w.duty(d.Duty); of == nil || !outlives(of) {
+				continue
+			}
 		}
 		switch {
 		case d.State != DutyMissed && !d.Due.IsZero() && w.now.After(d.Due):

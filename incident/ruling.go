@@ -70,7 +70,7 @@ func (r *ruling) prepare() {
 
 // quiet reports whether an instance of a duty whose recipients are all alike has no step to take.
 func (r *ruling) quiet(d *DutyInstance) bool {
-	open, anchored := r.s.Status == StatusOpen, !r.body.Started.IsZero()
+	open, anchored := r.live(), !r.body.Started.IsZero()
 	switch {
 	case d.State == DutyWaived:
 		return true
@@ -132,7 +132,7 @@ func (r *ruling) judge(j *judgement, recipient string, merchant bool) {
 
 func (r *ruling) judgeRound(j *judgement, recipient string, merchant bool, round int, prev, cur *DutyInstance) {
 	s, now := r.s, r.w.now
-	if cur == nil && s.Status != StatusOpen || cur != nil && cur.State == DutyWaived {
+	if cur == nil && !r.live() || cur != nil && cur.State == DutyWaived {
 		return
 	}
 	sub := r.subject(recipient, cur)
@@ -195,10 +195,10 @@ func (r *ruling) judgeRound(j *judgement, recipient string, merchant bool, round
 			body.State, body.Unknown, body.Cause = cur.metState(cur.Met, body.Due), nil, "corrected"
 			j.add(KindDutyMoved, body, why(clk, verdict, body), name, now)
 		}
-	case cur.State == DutyStopped && no && s.Status == StatusOpen && cur.Cause != "until":
+	case cur.State == DutyStopped && no && r.live() && cur.Cause != "until":
 		body.State, body.Unknown, body.Cause = DutyNot, nil, cause
 		j.add(KindDutyRuledOut, body, whyNot(clk, verdict), name, now)
-	case (cur.State == DutyStopped && !(cur.Cause == "until" && until) || cur.State == DutyNot) && !no && clk.anchored && s.Status == StatusOpen:
+	case (cur.State == DutyStopped && !(cur.Cause == "until" && until) || cur.State == DutyNot) && !no && clk.anchored && r.live():
 		body.Cause = "reopened"
 		if body.Due.Equal(cur.Due) {
 			body.AtOnce = cur.AtOnce // it was late by discovery, and the reason keeps saying so
@@ -247,6 +247,10 @@ func (r *ruling) step(j *judgement, cur, prev *DutyInstance, body DutyBody, clk 
 		b := cur.body(DutyStopped)
 		b.Cause, b.Recipient = "dismissed", body.Recipient
 		j.add(KindDutyStopped, b, "the incident was dismissed", name, now)
+	case r.s.Status == StatusOpen && cur.Anchor == "closed" && !clk.anchored:
+		b := cur.body(DutyStopped)
+		b.Cause, b.Recipient = "reopened", body.Recipient
+		j.add(KindDutyStopped, b, "counts from the closing, and the incident was reopened", name, now)
 	case until:
 		b := cur.body(DutyStopped)
 		b.Cause, b.Recipient = "until", body.Recipient
@@ -267,13 +271,13 @@ func (r *ruling) step(j *judgement, cur, prev *DutyInstance, body DutyBody, clk 
 	}
 }
 
-// takenBack reports whether it was the dismissal that met an instance, of an incident that was
-// reopened since: what was decided by it is owed again.
+// takenBack reports whether it was the dismissal or the closing that met an instance, of an incident
+// that was reopened since: what was decided by it is owed again.
 func (r *ruling) takenBack(cur *DutyInstance) bool {
 	if r.d.Do != policy.Decide && r.d.Do != policy.Reach || r.s.Status != StatusOpen || !r.s.Reopened.After(cur.Met) {
 		return false
 	}
-	if !slices.Contains(metNames(r.d), "dismissed") {
+	if r.ending() == "" {
 		return false
 	}
 	others := 0
@@ -285,6 +289,39 @@ func (r *ruling) takenBack(cur *DutyInstance) bool {
 	// Of a decision any other outcome would have met it as well; of what has to be reached, all the
 	// others are still there.
 	return r.d.Do == policy.Decide && others == 0 || r.d.Do == policy.Reach && others == len(r.d.Of)-1
+}
+
+// ending is the end of an incident that meets the duty, and that a reopening takes back; "" for none.
+func (r *ruling) ending() string {
+	for _, end := range []string{"dismissed", "closed"} {
+		if slices.Contains(metNames(r.d), end) {
+			return map[string]string{"dismissed": "dismissal", "closed": "closing"}[end]
+		}
+	}
+	return ""
+}
+
+// live reports whether instances of the duty may begin: of an open incident, or of a closed one where
+// the duty belongs to the time after it.
+func (r *ruling) live() bool {
+	return r.s.Status == StatusOpen || r.s.Status == StatusClosed && outlives(r.d)
+}
+
+// outlives reports whether a duty is looked at once the incident is closed: the closing meets it, or
+// its clock or its floor counts from the closing.
+func outlives(d *policy.Duty) bool {
+	return onClosing(d) || slices.ContainsFunc(d.Due, func(c policy.Clock) bool { return slices.Contains(c.Anchor.Names, "closed") })
+}
+
+// onClosing reports whether nothing before the closing can meet a duty, so that it cannot keep an
+// incident from being closed.
+func onClosing(d *policy.Duty) bool {
+	if (d.Do == policy.Reach || d.Do == policy.Decide && len(d.Of) == 1) && slices.Contains(d.Of, "closed") {
+		return true
+	}
+	return slices.ContainsFunc(d.Floor, func(c policy.Clock) bool {
+		return slices.Contains(c.Anchor.Names, "closed") && (c.Anchor.All || len(c.Anchor.Names) == 1)
+	})
 }
 
 // reached reports whether what ends the duty has happened.
@@ -335,7 +372,9 @@ func (r *ruling) clocks(recipient string, prev *DutyInstance, sub subject) clock
 		return r.recurs(prev, sub)
 	}
 	if !r.shared || !sub.again.IsZero() {
-		return r.w.timer.clocks(r.s, sub, r.v)
+		clk := r.w.timer.clocks(r.s, sub, r.v)
+		clk.ending = r.ending()
+		return clk
 	}
 	if r.clock == nil {
 		c := r.w.timer.clocks(r.s, sub, r.v)

@@ -82,7 +82,7 @@ func on(kinds ...Kind) []Kind { return kinds }
 var dutyMachine = machine("duty",
 	"A duty's instance begins when its anchor happens; before that it is shown as waiting and nothing is recorded. "+
 		"Met and waived are final, with two exceptions: a correction may show that a duty was met in time or late after all, "+
-		"and a duty that a dismissal met is owed again once the incident is reopened, its clock counting from the reopening. "+
+		"and a duty that a dismissal or the closing met is owed again once the incident is reopened, its clock counting from the reopening. "+
 		"The earliest due time ever shown and every miss stay whatever happens later.",
 	dutyRows()...)
 
@@ -123,7 +123,7 @@ func dutyRows() []Transition {
 	rows = append(rows, Transition{missed, missed, on(KindDutyMoved), "still past its limit"})
 	for _, from := range []string{met, late} {
 		rows = append(rows,
-			Transition{from, running, on(KindDutyResumed), "the incident was reopened: the dismissal that met it was taken back"},
+			Transition{from, running, on(KindDutyResumed), "the incident was reopened: the dismissal or closing that met it was taken back"},
 			Transition{from, provisional, on(KindDutyResumed), "the same, condition unknown"},
 			Transition{from, not, on(KindDutyRuledOut), "the same, condition false"},
 		)

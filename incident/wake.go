@@ -22,7 +22,7 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 			*into = at
 		}
 	}
-	if s.Status == StatusOpen {
+	if s.Status != StatusDismissed {
 		t := newTimer(p)
 		byID := make(map[string]*policy.Duty, len(p.Duties))
 		for i := range p.Duties {
@@ -37,6 +37,9 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 				continue // the same instants as the one before
 			}
 			of := byID[d.Duty]
+			if s.Status == StatusClosed && (of == nil || !outlives(of)) {
+				continue
+			}
 			if d.State != DutyMissed && !d.Due.IsZero() {
 				next(&domain, past(d.Due))
 			}
@@ -57,7 +60,9 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 				next(&domain, nextPage(t, of, s, d))
 			}
 		}
-		for _, turn := range turnings(p, s, t) {
+	}
+	if s.Status == StatusOpen {
+		for _, turn := range turnings(p, s, newTimer(p)) {
 			next(&domain, ceil(turn.at))
 		}
 		for _, a := range s.Actions {
