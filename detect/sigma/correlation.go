@@ -137,7 +137,7 @@ func (r *reader) timespan(n *yaml.Node) time.Duration {
 	unit := spanUnits[s[len(s)-1]]
 	count, err := strconv.ParseInt(s[:len(s)-1], 10, 64)
 	if err != nil || unit == 0 || count <= 0 || count > maxTimespan/unit {
-		r.fail(n, "write a number and s, m, h or d, at most a year: 90m", "%s is no timespan", quote(s))
+		r.fail(n, "write a number and s, m, h, d, w, M (month) or y, at most a year: 90m", "%s is no timespan", quote(s))
 		return 0
 	}
 	return time.Duration(count*unit) * time.Second

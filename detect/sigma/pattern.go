@@ -260,11 +260,20 @@ func fold(dst, s []byte) []byte {
 		if r == utf8.RuneError && size == 1 {
 			dst = append(dst, c)
 		} else {
-			dst = utf8.AppendRune(dst, unicode.ToLower(r))
+			dst = utf8.AppendRune(dst, foldRune(r))
 		}
 		i += size
 	}
 	return dst
+}
+
+// foldRune gives letters that differ in their case alone the same one: σ and ς are one Σ, and ſ is an s.
+func foldRune(r rune) rune {
+	least := r
+	for other := unicode.SimpleFold(r); other != r; other = unicode.SimpleFold(other) {
+		least = min(least, other)
+	}
+	return unicode.ToLower(least)
 }
 
 func folded(s string) string { return string(fold(nil, []byte(s))) }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf16"
 
 	"go.yaml.in/yaml/v3"
@@ -311,7 +312,7 @@ func refValue(name string, mods []string, want any, values []any, there bool, ev
 	someText := func(f func(string) bool) bool {
 		return some(func(v any) bool { return slices.ContainsFunc(refTexts(v), f) })
 	}
-	lower := strings.ToLower
+	lower := refLower
 	if has("cased") {
 		lower = func(s string) string { return s }
 	}
@@ -568,4 +569,9 @@ func refExpressions(name string, mods []string, want any, lower func(string) str
 		}
 	}
 	return out
+}
+
+// refLower makes texts that differ in case alone equal, by way of capitals.
+func refLower(s string) string {
+	return strings.Map(func(r rune) rune { return unicode.ToLower(unicode.ToUpper(r)) }, s)
 }
