@@ -257,7 +257,7 @@ func (w *work) judgeTime() {
 				risk = append(risk, d)
 			}
 		}
-		if len(d.Unknown) == 0 {
+		if d.certain() {
 			w.escalate(s, d, pages)
 		}
 	}

@@ -56,7 +56,7 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 					next(&domain, past(at))
 				}
 			}
-			if len(d.Unknown) == 0 && len(of.Late) > 0 {
+			if d.certain() && len(of.Late) > 0 {
 				next(&domain, nextPage(t, of, s, d))
 			}
 		}
@@ -77,6 +77,12 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 	return domain, protocol
 }
 
+// certain reports whether people are called for the duty: it is known to apply, or all that is missing
+// is whom it is owed to. Nobody having worked that out is a reason to call, not a reason to wait.
+func (d *DutyInstance) certain() bool {
+	return len(d.Unknown) == 0 || len(d.Unknown) == 1 && d.Unknown[0] == "scope"
+}
+
 // lastWake remembers the instance of each duty that was looked at last: thousands of recipients
 // share one clock, and what wakes for one of them wakes for all.
 type lastWake map[string]*DutyInstance
@@ -85,7 +91,7 @@ func (l lastWake) like(d *DutyInstance) bool {
 	was := l[d.Duty]
 	l[d.Duty] = d
 	return was != nil && was.Duty == d.Duty && was.State == d.State && was.Due.Equal(d.Due) && was.Target.Equal(d.Target) &&
-		was.Started.Equal(d.Started) && (len(was.Unknown) == 0) == (len(d.Unknown) == 0) && was.Applies.Equal(d.Applies)
+		was.Started.Equal(d.Started) && was.certain() == d.certain() && was.Applies.Equal(d.Applies)
 }
 
 // nextPage is the earliest page an instance may still call for.

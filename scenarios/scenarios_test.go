@@ -31,7 +31,7 @@ func TestEveryManifestLoads(t *testing.T) {
 }
 
 // promise: INV-3
-func TestEverySabotageBreaksAPromiseThatIsExpectedToBeKept(t *testing.T) {
+func TestEverySabotageBreaksAPromiseThatIsJudged(t *testing.T) {
 	for _, name := range Names() {
 		m, err := Load(name)
 		if err != nil {
@@ -40,8 +40,8 @@ func TestEverySabotageBreaksAPromiseThatIsExpectedToBeKept(t *testing.T) {
 		for sabotage, broken := range m.Sabotage {
 			// Sabotages are played under pickandpack; another policy may not promise what they break.
 			for _, id := range broken {
-				if m.Policies["pickandpack"][id].Expect != Kept {
-					t.Errorf("%s: %s breaks %s, which is not expected to be kept", name, sabotage, id)
+				if e := m.Policies["pickandpack"][id].Expect; e != Kept && e != Missed {
+					t.Errorf("%s: %s breaks %s, which is not judged", name, sabotage, id)
 				}
 			}
 		}

@@ -59,6 +59,15 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		})
 	case "dismiss-silent":
 		o.Decided = unsaid(incident.KindDutyStopped)
+	case "miss-swallowed":
+		o.Programs = altered(o.Programs, func(p *policy.Program) { p.Duties = withoutLimits(p.Duties) })
+	case "escalation-stops":
+		o.Programs = altered(o.Programs, func(p *policy.Program) {
+			p.Duties = slices.Clone(p.Duties)
+			for i := range p.Duties { // only the first of those who have to be called is
+				p.Duties[i].Late = p.Duties[i].Late[:min(1, len(p.Duties[i].Late))]
+			}
+		})
 	case "evidence-rewrite":
 		if a.o.Store != "" {
 			return errors.New("drill pipe: sabotage evidence-rewrite needs the embedded store")
@@ -213,6 +222,20 @@ func dayLate(duties []policy.Duty) []policy.Duty {
 		for k := range out[i].Due {
 			c := &out[i].Due[k]
 			c.Span = calendar.Span{Target: later(c.Span.Target), Limit: later(c.Span.Limit)}
+		}
+	}
+	return out
+}
+
+// withoutLimits turns every limit into a target: clocks run on and nothing is ever missed.
+func withoutLimits(duties []policy.Duty) []policy.Duty {
+	out := slices.Clone(duties)
+	for i := range out {
+		out[i].Due = slices.Clone(out[i].Due)
+		for k := range out[i].Due {
+			if c := &out[i].Due[k]; c.Span.Limit != nil {
+				c.Span = calendar.Span{Target: c.Span.Limit}
+			}
 		}
 	}
 	return out

@@ -70,6 +70,12 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 	for _, s := range r.secrets {
 		c.Secrets = append(c.Secrets, judge.Secret(s))
 	}
+	if r.server != nil {
+		c.Now = r.server.clock()
+	}
+	for _, p := range r.cast {
+		c.People = append(c.People, judge.Staff{ID: p.ID, Email: r.callsAt(p.ID), Roles: p.Roles})
+	}
 	if err := os.MkdirAll(c.Work, 0o700); err != nil {
 		return Scorecard{}, err
 	}

@@ -22,6 +22,7 @@ type script interface {
 type setting struct {
 	days   int  // of ordinary traffic before the night
 	people int  // merchants in the directory
+	calls  bool // people have addresses at which they are called
 	stands bool // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
 }
 
@@ -29,6 +30,7 @@ type setting struct {
 var scripts = map[string]script{
 	"stolen-token": stolenToken{},
 	"false-alarm":  falseAlarm{},
+	"nobody-acts":  nobodyActs{},
 }
 
 // scriptOf finds a scenario's script.

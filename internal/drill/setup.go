@@ -132,6 +132,9 @@ func (r *run) hire(ctx context.Context) error {
 	for _, p := range staff {
 		var invited struct{ Link string }
 		body := map[string]any{"id": p.ID, "name": p.Name, "access": "responder", "roles": p.Roles}
+		if at := r.callsAt(p.ID); at != "" {
+			body["email"] = at
+		}
 		if err := owner.Call(ctx, http.MethodPost, "/v1/people", body, &invited); err != nil {
 			return fmt.Errorf("drill: invite %s: %w", p.ID, err)
 		}
@@ -143,6 +146,14 @@ func (r *run) hire(ctx context.Context) error {
 		r.cast = append(r.cast, p)
 	}
 	return nil
+}
+
+// callsAt is the address at which somebody is called, in the scenarios in which people have one.
+func (r *run) callsAt(person string) string {
+	if s, err := scriptOf(r.o.Scenario); err != nil || !s.setting().calls {
+		return ""
+	}
+	return person + "@javabeanai.com"
 }
 
 func (r *run) join(ctx context.Context, p *people.Person, link string) (*people.Person, error) {

@@ -50,6 +50,7 @@ type Case struct {
 	Policy    string            `json:"policy"`
 	Scenario  string            `json:"scenario"`
 	Seed      uint64            `json:"seed"`
+	Now       time.Time         `json:"now"` // domain time, as the conductor's clock says
 	Sabotage  string            `json:"sabotage"`
 	Verifier  string            `json:"verifier"`  // tocsin-verify
 	FactsKey  string            `json:"facts_key"` // the real signing key of the facts log, for the forger's trials
@@ -59,9 +60,17 @@ type Case struct {
 	Kills     int               `json:"kills"`
 	Acked     map[string]string `json:"acked"` // id to hash of every fact the server answered with
 	Secrets   []Secret          `json:"secrets"`
+	People    []Staff           `json:"people"` // whom the vendor invited
 	Events    int               `json:"events"`
 	Replayed  bool              `json:"replayed"`
 	Trials    int               `json:"trials"` // random alterations of the evidence; 0: a hundred
+}
+
+// Staff is one of the vendor's people, as they were invited.
+type Staff struct {
+	ID    string   `json:"id"`
+	Email string   `json:"email"` // where calls go; "" for none
+	Roles []string `json:"roles"`
 }
 
 // Truth is what the attacker received.

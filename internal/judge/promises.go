@@ -396,7 +396,7 @@ func (b *bench) mailsAgree() error {
 			return fmt.Errorf("%s carries a checkpoint of %s of size %d that the evidence does not continue: the log was rewritten", l.File, origin, size)
 		}
 	}
-	if len(b.mails) > 0 && carried == 0 {
+	if len(b.mails) > 0 && carried == 0 && !b.table.bare { // calls to the vendor's own people carry none
 		return errors.New("no mail carries a checkpoint")
 	}
 	return nil

@@ -18,6 +18,13 @@ var tables = map[string]table{
 		also:   []func(*bench) error{(*bench).nobodyOutsideTold, (*bench).dismissalStands},
 		trials: fewTrials, bare: true,
 	},
+	"nobody-acts": {
+		checks: with(of("CLS-1", "CLS-2", "CLS-3", "CON-1", "CON-6", "DET-2", "INV-1", "INV-3", "INV-4", "NOT-3", "PRO-12", "PUB-1"), map[string]check{
+			"NOT-1": (*bench).notToldInTheOpen, "NOT-4": (*bench).notToldInTheOpen, "NOT-6": (*bench).notToldInTheOpen,
+		}),
+		also:   []func(*bench) error{(*bench).nothingPretended, (*bench).nobodyOutsideTold, (*bench).everythingInTheOpen},
+		trials: fewTrials, bare: true,
+	},
 }
 
 // fewTrials is how many copies of the evidence are altered at random where the scenario is about

@@ -18,6 +18,7 @@ const (
 	kept       = "kept"
 	missed     = "missed"
 	notReached = "not_reached"
+	unseen     = "unseen" // missed, and nothing says so: no manifest expects it
 )
 
 type expectation struct {
@@ -73,12 +74,12 @@ type policyText struct {
 	Parties map[string]struct {
 		Address yaml.Node `yaml:"address"`
 	} `yaml:"parties"`
-	Time    struct{ Zone, Business string } `yaml:"time"`
-	Tables  []map[string]yaml.Node          `yaml:"tables"`
-	Duties  map[string]dutyText             `yaml:"duties"`
-	Actions map[string]actionText           `yaml:"actions"`
-	Checks  map[string]yaml.Node            `yaml:"checks"`
-	Review  []string                        `yaml:"review"`
+	Time    struct{ Zone, Business, Promptly string } `yaml:"time"`
+	Tables  []map[string]yaml.Node                    `yaml:"tables"`
+	Duties  map[string]dutyText                       `yaml:"duties"`
+	Actions map[string]actionText                     `yaml:"actions"`
+	Checks  map[string]yaml.Node                      `yaml:"checks"`
+	Review  []string                                  `yaml:"review"`
 	Contact struct {
 		Email string `yaml:"email"`
 	} `yaml:"contact"`
@@ -88,6 +89,11 @@ type policyText struct {
 type dutyText struct {
 	Do      string    `yaml:"do"`
 	To      string    `yaml:"to"`
+	For     string    `yaml:"for"`
+	Due     yaml.Node `yaml:"due"`
+	Every   yaml.Node `yaml:"every"`
+	When    yaml.Node `yaml:"when"`
+	Late    yaml.Node `yaml:"late"`
 	Content yaml.Node `yaml:"content"`
 	Promise yaml.Node `yaml:"promise"`
 }
@@ -228,6 +234,9 @@ func (b *bench) decide(id string, e expectation) (Promise, error) {
 	p.Got, p.Reason = kept, ""
 	if err := decide(b, &p); err != nil {
 		p.Got, p.Reason = missed, err.Error()
+		if errors.Is(err, errUnseen) {
+			p.Got = unseen
+		}
 	}
 	return p.Promise, nil
 }
