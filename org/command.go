@@ -109,6 +109,18 @@ type FlipSwitch struct {
 	Incident string `json:"incident,omitempty"` // whose containment it is; it stays off until that is restored
 }
 
+// Report records what an organ of the installation did or found, outside any incident: that it was
+// restored from a backup, that a baseline was recorded or files were written back, that a probe began
+// to fail or passes again.
+type Report struct {
+	Kind    incident.Kind `json:"kind"`             // one of the kinds of reports
+	Subject string        `json:"subject"`          // the baseline, the probe, the backup
+	State   string        `json:"state,omitempty"`  // what it is now, such as failing
+	Digest  string        `json:"digest,omitempty"` // sha256:HEX of what the report rests on
+	Count   int64         `json:"count,omitempty"`  // of files, or facts
+	Detail  string        `json:"detail,omitempty"` // a sentence, sealed
+}
+
 // Name and its siblings name the commands; the names are stable.
 func (Found) Name() string           { return "found" }
 func (Invite) Name() string          { return "invite" }
@@ -124,6 +136,7 @@ func (ImportMerchants) Name() string { return "import-merchants" }
 func (PublishPolicy) Name() string   { return "publish-policy" }
 func (PutSecret) Name() string       { return "put-secret" }
 func (FlipSwitch) Name() string      { return "flip-switch" }
+func (Report) Name() string          { return "report" }
 
 // Outcome is what came of a command that was accepted.
 type Outcome struct {

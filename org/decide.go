@@ -23,6 +23,7 @@ const (
 	PolicyInForce   incident.Reason = "published"
 	SecretWritten   incident.Reason = "secret_written"
 	Flipped         incident.Reason = "flipped"
+	ReportTaken     incident.Reason = "reported"
 	NothingToDo     incident.Reason = "already_so"
 	NotFounded      incident.Reason = "not_founded"
 	AlreadyFounded  incident.Reason = "already_founded"
@@ -90,6 +91,8 @@ func Decide(s *State, c Command, ctx incident.Context) (incident.Decision, error
 		return d.putSecret(c)
 	case FlipSwitch:
 		return d.flip(c)
+	case Report:
+		return d.report(c)
 	}
 	return incident.Decision{}, refuse(InvalidField, fmt.Sprintf("there is no command %q here", c.Name()))
 }
@@ -543,3 +546,27 @@ func checkRoles(roles []string) error {
 	}
 	return nil
 }
+
+func (d decider) report(c Report) (incident.Decision, error) {
+	if d.ctx.Actor.Access != incident.Service {
+		if err := d.responder("recording a report"); err != nil {
+			return incident.Decision{}, err
+		}
+	}
+	if !slices.Contains(reports, c.Kind) {
+		return incident.Decision{}, refuse(InvalidField, fmt.Sprintf("kind: there are no reports of the kind %q", c.Kind))
+	}
+	if err := firstError(checkOptional("subject", c.Subject, 200), checkOptional("state", c.State, 50), checkOptional("detail", c.Detail, 2000)); err != nil {
+		return incident.Decision{}, err
+	}
+	if c.Digest != "" {
+		if err := checkHash("digest", c.Digest); err != nil {
+			return incident.Decision{}, err
+		}
+	}
+	body := reportBody{Subject: c.Subject, State: c.State, Digest: c.Digest, Count: c.Count}
+	return one(ReportTaken, d.fact(c.Kind, body, "", textPart{Reason: c.Detail}))
+}
+
+// reports are the kinds that Report records.
+var reports = []incident.Kind{InstallationRestored, BaselineRecorded, BaselineRestored, ProbeTurned}

@@ -58,6 +58,12 @@ type (
 	secretBody struct {
 		Secret string `json:"secret"`
 	}
+	reportBody struct {
+		Subject string `json:"subject"`
+		State   string `json:"state,omitempty"`
+		Digest  string `json:"digest,omitempty"`
+		Count   int64  `json:"count,omitempty"`
+	}
 	switchBody struct {
 		State    string `json:"state"`
 		All      bool   `json:"all,omitempty"` // the global one; otherwise the part names the merchant
@@ -118,6 +124,11 @@ var folds = map[incident.Kind]func(*State, incident.Fact) error{
 	PolicyPublished:     foldPublished,
 	SecretPut:           foldSecret,
 	SwitchFlipped:       foldSwitch,
+
+	InstallationRestored: foldReport,
+	BaselineRecorded:     foldReport,
+	BaselineRestored:     foldReport,
+	ProbeTurned:          foldReport,
 }
 
 // read decodes the header body and the header's own part. A part that was withheld leaves text empty.
@@ -311,5 +322,19 @@ func foldSwitch(s *State, f incident.Fact) error {
 	}
 	s.Switches[merchant] = &Switch{Merchant: merchant, State: b.State, Reason: text.Reason, Since: f.Recorded, By: f.Principal, Incident: b.Incident}
 	s.Flips++
+	return nil
+}
+
+func foldReport(s *State, f incident.Fact) error {
+	var b reportBody
+	text, err := read(f, &b)
+	if err != nil {
+		return err
+	}
+	if s.Reports == nil {
+		s.Reports = map[string]Reported{}
+	}
+	s.Reports[string(f.Kind)+"/"+b.Subject] = Reported{Kind: f.Kind, Subject: b.Subject, State: b.State, Digest: b.Digest,
+		Count: b.Count, Detail: text.Reason, At: f.Recorded, By: f.Principal, Fact: f.ID}
 	return nil
 }

@@ -33,6 +33,11 @@ const (
 	PolicyPublished     incident.Kind = "policy.published"
 	SecretPut           incident.Kind = "secret.put"
 	SwitchFlipped       incident.Kind = "switch.flipped"
+
+	InstallationRestored incident.Kind = "installation.restored"
+	BaselineRecorded     incident.Kind = "baseline.recorded"
+	BaselineRestored     incident.Kind = "baseline.restored"
+	ProbeTurned          incident.Kind = "probe.turned"
 )
 
 // InviteLife is how long an invitation can be used.
@@ -54,9 +59,10 @@ type State struct {
 
 	Policies []Published           `json:"policies"` // oldest first; the last is in force
 	Imports  []Import              `json:"imports"`
-	Secrets  map[string]Written    `json:"secrets"`  // by name; never a value
-	Switches map[string]*Switch    `json:"switches"` // by merchant, "*" for the global one
-	Flips    int64                 `json:"flips"`    // number of flips folded: a version of the switches
+	Secrets  map[string]Written    `json:"secrets"`           // by name; never a value
+	Switches map[string]*Switch    `json:"switches"`          // by merchant, "*" for the global one
+	Flips    int64                 `json:"flips"`             // number of flips folded: a version of the switches
+	Reports  map[string]Reported   `json:"reports,omitempty"` // the newest of each kind and subject
 	Unknown  map[incident.Kind]int `json:"unknown_kinds,omitempty"`
 
 	Programme *incident.State `json:"programme,omitempty"` // duties without an incident; nil before a policy began them
@@ -205,4 +211,26 @@ func (s *State) Policy() (Published, bool) {
 		return Published{}, false
 	}
 	return s.Policies[len(s.Policies)-1], true
+}
+
+// Reported is the newest report of a kind on a subject.
+type Reported struct {
+	Kind    incident.Kind      `json:"kind"`
+	Subject string             `json:"subject"`
+	State   string             `json:"state,omitempty"`
+	Digest  string             `json:"digest,omitempty"`
+	Count   int64              `json:"count,omitempty"`
+	Detail  string             `json:"detail,omitempty"`
+	At      time.Time          `json:"at"`
+	By      incident.Principal `json:"by"`
+	Fact    string             `json:"fact"`
+}
+
+// Reported is the newest report of a kind on a subject, and whether there is one.
+func (s *State) Reported(kind incident.Kind, subject string) (Reported, bool) {
+	if s == nil {
+		return Reported{}, false
+	}
+	r, ok := s.Reports[string(kind)+"/"+subject]
+	return r, ok
 }

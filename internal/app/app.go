@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain/vault"
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/clock"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/doctor"
@@ -54,6 +55,7 @@ type App struct {
 	faces  []*http.Server // on the address and on the socket
 	ending chan struct{}  // closed when streams have to end
 	once   sync.Once      // for ending
+	copier *backup.Copier // nil when no copy is kept
 	addr   net.Addr
 	link   string
 	socks  string
@@ -66,6 +68,7 @@ type App struct {
 	looking sync.Mutex
 	report  doctor.Report // guarded by looking
 	looked  time.Time     // guarded by looking: when report was made
+	copying sync.WaitGroup
 }
 
 // New opens everything and starts nothing. What it opened before a failure is closed again.
@@ -231,6 +234,12 @@ func (a *App) open(ctx context.Context) error {
 			a.o.Log.Warn("the policy promises what this configuration cannot do", "missing", lack)
 		}
 		o.Anchor = ledger.NewAnchorer(store, facts).Pass
+		if err := a.openCopy(store, keys); err != nil {
+			return err
+		}
+		if a.copier != nil {
+			o.Safe = a.copier.Sync
+		}
 	}
 	if a.drill != nil {
 		if err := a.drill.apply(&o, a, access); err != nil {
@@ -332,6 +341,12 @@ func (a *App) start(ctx context.Context) error {
 		if err := a.desk.PublishPolicy(ctx); err != nil {
 			return err
 		}
+		if err := a.takeUp(ctx); err != nil {
+			return err
+		}
+		if a.copier != nil {
+			a.copying.Go(func() { a.copier.Run(ctx) })
+		}
 		if err := a.desk.Start(ctx); err != nil {
 			return err
 		}
@@ -377,6 +392,10 @@ func (a *App) Stop() error {
 	}
 	if a.desk != nil {
 		a.desk.Stop()
+	}
+	a.copying.Wait()
+	if a.copier != nil && a.addr != nil {
+		a.copier.Last()
 	}
 	err := a.close()
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 
 	cosignature "github.com/transparency-dev/formats/note"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tocsin-ir/tocsin/internal/backup"
 )
 
 // Config is tocsin.yaml. Each field's comment is its manual.
@@ -57,6 +59,8 @@ type Config struct {
 	Evidence struct {
 		Witnesses []Witness `yaml:"witnesses"`
 	} `yaml:"evidence"`
+	// Copy is where facts and both logs are copied to as they come, off this machine.
+	Copy Copy `yaml:"copy"`
 	// Intake is the door of the access log.
 	Intake struct {
 		// Quota is the events per second of one ingest key; 100,000 when absent.
@@ -78,6 +82,14 @@ type Config struct {
 	dir  string    // the data folder, which relative names start from
 	file string    // where this was read
 	root yaml.Node // the document, for the lines of mistakes
+}
+
+// Copy is the off-box copy.
+type Copy struct {
+	// To is a folder that is kept elsewhere: a mounted share, or a volume that outlives the machine.
+	To string `yaml:"to"`
+	// Recipients are the public halves of age identities. The keys are copied too, encrypted to them.
+	Recipients []string `yaml:"recipients"`
 }
 
 // Witness is a C2SP witness of both logs. It has to know their keys, which tocsin evidence checkpoint
@@ -257,6 +269,15 @@ func (c *Config) check() error {
 		} else if slices.ContainsFunc(c.Evidence.Witnesses[:i], func(o Witness) bool { return o.URL == w.URL || o.Key == w.Key }) {
 			add(fmt.Sprintf("evidence.witnesses[%d]", i), "stands there twice: remove one")
 		}
+	}
+	if c.Copy.To != "" && !filepath.IsAbs(c.Copy.To) {
+		add("copy.to", "has to be a folder by its whole path, such as /mnt/elsewhere/tocsin")
+	}
+	if _, err := backup.Recipients(c.Copy.Recipients); err != nil {
+		add("copy.recipients", "%v", err)
+	}
+	if c.Copy.To == "" && len(c.Copy.Recipients) > 0 {
+		add("copy.to", "is missing: it says where the copy is kept")
 	}
 	if l := c.Detection.Level; l != "" && !slices.Contains([]string{"informational", "low", "medium", "high", "critical"}, l) {
 		add("detection.level", "has to be informational, low, medium, high or critical")

@@ -101,6 +101,7 @@ func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 	if err != nil {
 		return doctor.Report{}, err
 	}
+	a.seeCopy(&seen.Logs, served)
 	for _, id := range chains {
 		s, err := a.desk.Incident(ctx, id)
 		if err != nil {

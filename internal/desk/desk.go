@@ -90,8 +90,11 @@ type Options struct {
 	Gathered func(ctx context.Context, incident string, gather func() (evidence.Input, error)) (evidence.Input, error)
 	// Decided sees what the engine decided before it is recorded; nil in production. A drill's sabotage
 	// of the engine happens here.
-	Decided    func([]incident.Fact) []incident.Fact
-	Anchor     func(context.Context) (int, error) // one pass of the outbox; the number anchored
+	Decided func([]incident.Fact) []incident.Fact
+	Anchor  func(context.Context) (int, error) // one pass of the outbox; the number anchored
+	// Safe returns when every fact that was durable before the call is off the machine too; nil when
+	// no copy is kept.
+	Safe       func(context.Context) error
 	Scope      ScopeFunc
 	Match      MatchFunc         // nil: no list can be compared
 	Compare    CompareFunc       // nil: what is usual cannot be told

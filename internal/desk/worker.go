@@ -97,7 +97,11 @@ func (d *Desk) over(ctx context.Context) bool { return ctx.Err() != nil && d.lif
 func (d *Desk) attempt(ctx context.Context, who Caller, c incident.ReportAttempt) (bool, error) {
 	out, err := d.give(ctx, Request{Incident: c.Effect.Incident, Command: c, Caller: who})
 	if err == nil {
-		return out.Reason == incident.ReasonAttempt, nil
+		if out.Reason != incident.ReasonAttempt {
+			return false, nil
+		}
+		d.safe(ctx, c.Effect)
+		return true, nil
 	}
 	if decided(err) {
 		return false, err

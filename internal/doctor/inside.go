@@ -115,7 +115,7 @@ func (e *examination) evidence() {
 		e.add("evidence.verify", kept, OK, "", "%s were recomputed and are as they were written.", count(l.Facts, "fact"))
 	}
 	if l.Witnesses == 0 && !l.Copy {
-		e.add("evidence.away", append([]string{"PRO-8"}, kept...), Warn, "name a witness under evidence: in tocsin.yaml, and copy the data folder to another machine every day", "Nothing leaves this machine by itself: whoever takes it over can rewrite what it holds.")
+		e.add("evidence.away", append([]string{"PRO-8"}, kept...), Warn, "name a witness under evidence: in tocsin.yaml, and a folder on another machine under copy: (docs/operator.md)", "Nothing leaves this machine by itself: whoever takes it over can rewrite what it holds.")
 	} else {
 		away := l.Away
 		if away == "" {
