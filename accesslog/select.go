@@ -24,9 +24,11 @@ type Filter struct {
 	Endpoints   []string
 	Actions     []string
 	Sources     []string
+	Outcomes    []string
 	AfterSeq    int64 // only events with a greater Seq
 	UpToSeq     int64 // only events with at most this Seq; 0 is open
 	ByTime      bool  // in order of (Time, Seq); otherwise in no order worth relying on
+	Newest      bool  // the greatest Seq first; it wins over ByTime
 	Limit       int   // at most so many; 0 is no limit
 }
 

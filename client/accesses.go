@@ -36,6 +36,8 @@ type Checkpoints struct {
 	EventsKey  string `json:"events_key"`
 	FactsSize  uint64 `json:"facts_size"`
 	EventsSize uint64 `json:"events_size"`
+	FactsAge   int64  `json:"facts_age_seconds"`
+	EventsAge  int64  `json:"events_age_seconds"`
 }
 
 // BacktestQuery asks what rules would have found in the stored log.

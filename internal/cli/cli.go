@@ -127,7 +127,7 @@ func New(deps Deps) *cobra.Command {
 	_ = flags.MarkHidden("idempotency-key")
 
 	root.AddCommand(
-		a.incidentCommands(), a.scopeCommand(), a.switchCommands(), a.notifyCommands(), a.clocksCommand(), a.programmeCommands(),
+		a.incidentCommands(), a.scopeCommand(), a.switchCommands(), a.notifyCommands(), a.clocksCommand(), a.accessCommands(), a.programmeCommands(),
 		a.evidenceCommands(), a.merchantCommands(), a.peopleCommands(), a.keyCommands(), a.secretCommands(),
 		a.ingestCommand(), a.rejectedCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(), a.doctorCommand(),
 	)

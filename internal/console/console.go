@@ -78,7 +78,16 @@ type Desk interface {
 	People
 	PolicyProgram(context.Context) *policy.Program
 	PolicyBefore(context.Context) (before *policy.Program, since time.Time, err error)
+	Evidence
+}
+
+// Evidence is the access log, and what proves it.
+type Evidence interface {
 	Checkpoints(context.Context) (desk.Checkpoints, error)
+	Accesses(context.Context, desk.AccessQuery) (desk.AccessPage, error)
+	Access(ctx context.Context, id string) (desk.Access, error)
+	ProveEvent(ctx context.Context, id string, since uint64) ([]byte, error)
+	Export(ctx context.Context, id string, by desk.Caller, incident, recipient string) (path string, err error)
 }
 
 // Options are what the console is told about its surroundings. The zero value is usable.
@@ -134,6 +143,13 @@ func New(d Desk, opt Options) *Console {
 	c.page("GET /clocks", c.clocksPage)
 	c.page("GET /clocks.csv", c.clocksFile)
 	c.page("GET /find", c.findPage)
+	c.page("GET /accesses", c.accessesPage)
+	c.page("GET /accesses.csv", c.accessesFile)
+	c.page("GET /accesses.ndjson", c.accessesFile)
+	c.page("GET /accesses/{event}", c.accessPage)
+	c.page("GET /accesses/{event}/proof", c.accessProof)
+	c.page("GET /evidence", c.evidencePage)
+	c.acting("POST /evidence/export", c.export)
 	c.page("GET /programme", c.programmePage)
 	c.acting("POST /programme", c.doProgramme)
 	c.acting("GET /open", c.openPage)

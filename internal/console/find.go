@@ -28,6 +28,8 @@ func places(f frame) []place {
 	list := []place{
 		{"Board", "open incidents, the next clock of each, what is settled", "/"},
 		{"Clocks", "every clock that runs, laws, deadlines, what is missing to send", "/clocks"},
+		{"Access log", "who read what, by credential, actor, merchant, address", "/accesses"},
+		{"Evidence", "checkpoints, witnesses, proofs, export, verify", "/evidence"},
 		{"Settled incidents", "closed and dismissed", "/settled"},
 		{"All the year round", "programme: drills, training, reviews, audits", "/programme"},
 		{"Policy", "the page as published, with its rules", "/policy"},
@@ -66,6 +68,9 @@ func (c *Console) findPage(w http.ResponseWriter, r *http.Request) error {
 				all = append(all, place{"Rule " + d.ID, d.Say, "/policy/rules#" + url.QueryEscape(d.ID)})
 			}
 		}
+	}
+	if id := strings.TrimSpace(v.Query); len(id) >= 6 && !strings.ContainsAny(id, " \t") {
+		all = append(all, place{"Access " + id, "the event of the access log with this id, if there is one", accessURL(id)})
 	}
 	for _, p := range all {
 		if !matches(p, v.Query) {

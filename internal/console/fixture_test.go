@@ -97,6 +97,11 @@ func fill(d *desktest.Desk) {
 	d.Comparison = scope.Comparison{Since: now.Add(-400 * time.Hour), Every: 86400, Windows: 16, Now: scope.Amounts{Events: 900, Merchants: 214, Customers: 4210},
 		Usual: scope.Amounts{Events: 12, Merchants: 3, Customers: 12}, Most: scope.Amounts{Events: 41, Merchants: 4, Customers: 40},
 		New: []scope.Novelty{{Sort: "address", N: 2, Values: []string{"203.0.113.9", "203.0.113.10"}}}}
+	for i := range 230 {
+		d.Log = append(d.Log, desk.Access{Seq: int64(230 - i), ID: fmt.Sprint("evt-a", 230-i), Time: now.Add(-time.Duration(i) * time.Minute), Received: now, Source: "shop", Kind: "pii_access", ActorType: "service",
+			Actor: hostile, Credential: "tok_9f", Action: "read", Endpoint: "GET /orders", Merchant: "m_1", Customers: 3, Records: 9, Bytes: 90, Outcome: "ok", IP: "203.0.113.9"})
+	}
+	d.Log = append(d.Log, desk.Access{Seq: 0, ID: "evt-2", Time: now.AddDate(0, 0, -9), Received: now, Source: "shop", Kind: "auth", Outcome: "denied", Late: true, Skewed: true, Supplied: "sha256:0123456789abcdef"})
 	d.Result = scope.Result{Log: "javabeanai/events", Size: 120, Digest: "sha256:abc", Events: 900, Customers: 18211,
 		Rows:     []incident.Exposure{{Merchant: "m_1", Stores: []string{"s_1"}, DataTypes: []string{"customer.email"}, Customers: 4, Events: 9, First: now, Last: now}},
 		Included: []scope.Seen{{IP: "203.0.113.9", Agent: hostile, Events: 9, Merchants: 1}}, Excluded: []scope.Seen{{IP: "198.51.100.7", Agent: "PickAndPack/1.0", Events: 7}}}

@@ -67,6 +67,7 @@ type Logs struct{ Facts, Events evidence.Log }
 // Tiles are the files of the two logs (C2SP tlog-tiles), by the names that others read them by.
 type Tiles interface {
 	File(name string) ([]byte, error) // not found is anything but a file of the log
+	Published() (time.Time, error)    // when the newest checkpoint was written, by the machine's clock
 }
 
 // Options is everything a Desk stands on. The owner of each part is the caller: the desk closes

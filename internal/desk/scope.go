@@ -144,7 +144,20 @@ func (d *Desk) Checkpoints(ctx context.Context) (Checkpoints, error) {
 	if len(d.o.Verifiers) == 2 {
 		c.FactsKey, c.EventsKey = d.o.Verifiers[0], d.o.Verifiers[1]
 	}
+	c.FactsAge, c.EventsAge = age(d.o.FactTiles), age(d.o.EventTiles)
 	return c, nil
+}
+
+// age is how many seconds ago a log's checkpoint was written.
+func age(t Tiles) int64 {
+	if t == nil {
+		return -1
+	}
+	at, err := t.Published()
+	if err != nil {
+		return -1
+	}
+	return max(0, int64(time.Since(at)/time.Second)) // protocol time: a file's own
 }
 
 // ProveEvent proves one event of the access log to whoever is given the answer: the event, and its

@@ -189,6 +189,8 @@ type Checkpoints struct {
 	EventsKey  string `json:"events_key"`
 	FactsSize  uint64 `json:"facts_size"`
 	EventsSize uint64 `json:"events_size"`
+	FactsAge   int64  `json:"facts_age_seconds"` // since the checkpoint was written, by the machine's clock; -1: not known
+	EventsAge  int64  `json:"events_age_seconds"`
 }
 
 // Errors that the faces turn into an answer of their own. Whatever wraps none of these, and is no

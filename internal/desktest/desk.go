@@ -37,6 +37,7 @@ type Desk struct {
 	Shut       map[string][]desk.GateRow
 	Lines      map[string][]desk.TimelineLine
 	Known      []ledger.Merchant
+	Log        []desk.Access // newest first
 	Letter     desk.Letter
 	Result     scope.Result
 	Comparison scope.Comparison
@@ -450,7 +451,36 @@ func (d *Desk) Ingest(_ context.Context, key desk.Key, how desk.Delivery, body i
 }
 
 func (d *Desk) Checkpoints(context.Context) (desk.Checkpoints, error) {
-	return desk.Checkpoints{Facts: "javabeanai/facts\n3\nabc\n", FactsSize: 3}, nil
+	return desk.Checkpoints{Facts: "javabeanai/facts\n3\nabc\n", FactsSize: 3, FactsKey: "javabeanai/facts+00+AA", Events: "javabeanai/events\n120\nabc\n\n— javabeanai/events AAAA\n— witness.example.org BBBB\n", EventsSize: 120, EventsKey: "javabeanai/events+00+AA", FactsAge: 40, EventsAge: 4}, nil
+}
+
+// Accesses chooses by the fields that tests use.
+func (d *Desk) Accesses(_ context.Context, q desk.AccessQuery) (desk.AccessPage, error) {
+	var page desk.AccessPage
+	for _, a := range d.Log {
+		if q.Before > 0 && a.Seq >= q.Before || q.Credential != "" && a.Credential != q.Credential || q.Kind != "" && a.Kind != q.Kind ||
+			q.Outcome != "" && a.Outcome != q.Outcome || q.Merchant != "" && a.Merchant != q.Merchant || !q.From.IsZero() && a.Time.Before(q.From) || !q.To.IsZero() && !a.Time.Before(q.To) {
+			continue
+		}
+		if len(page.Accesses) == q.Limit {
+			page.Next = page.Accesses[q.Limit-1].Seq
+			break
+		}
+		page.Accesses = append(page.Accesses, a)
+	}
+	return page, nil
+}
+
+func (d *Desk) Access(_ context.Context, id string) (desk.Access, error) {
+	for _, a := range d.Log {
+		if a.ID == id {
+			return a, nil
+		}
+	}
+	if id == "evt-1" {
+		return desk.Access{Seq: 1, ID: id, Time: d.Now, Received: d.Now, Source: "shop", Kind: "pii_access", Credential: "tok_9f", Sealed: true, Leaf: 4}, nil
+	}
+	return desk.Access{}, fmt.Errorf("%w: the access log holds no event with this id", desk.ErrNotFound)
 }
 
 func (d *Desk) RejectedEvents(_ context.Context, raw bool, fn func(desk.Refused) error) error {

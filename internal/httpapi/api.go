@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.9.0"
+const Version = "1.14.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -98,6 +98,12 @@ type Evidence interface {
 	LogFile(log, name string) ([]byte, error)
 }
 
+// Accesses shows the access log.
+type Accesses interface {
+	Accesses(context.Context, desk.AccessQuery) (desk.AccessPage, error)
+	Access(ctx context.Context, id string) (desk.Access, error)
+}
+
 // Desk is all of it. Each group of handlers takes only the part it uses.
 type Desk interface {
 	Incidents
@@ -108,6 +114,7 @@ type Desk interface {
 	Intake
 	Organisation
 	Evidence
+	Accesses
 	Programme
 }
 
@@ -206,6 +213,7 @@ func New(d Desk, opt Options) *API {
 	a.registerDirectory(d)
 	a.registerPeople(d)
 	a.registerEvidence(d)
+	a.registerAccesses(d)
 	a.registerProgramme(d)
 	a.registerDoctor()
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {

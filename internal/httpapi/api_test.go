@@ -109,6 +109,8 @@ func TestWhoMayCallWhat(t *testing.T) {
 		{"GET", "/v1/incidents/INC-1", "", "viewer responder owner"},
 		{"GET", "/v1/incidents/INC-1/timeline", "", "viewer responder owner"},
 		{"GET", "/v1/clocks", "", "viewer responder owner"},
+		{"GET", "/v1/accesses", "", "viewer responder owner"},
+		{"GET", "/v1/accesses/evt-1", "", "viewer responder owner"},
 		{"GET", "/v1/people", "", "viewer responder owner"},
 		{"GET", "/v1/merchants", "", "viewer responder owner"},
 		{"POST", "/v1/incidents/INC-1/confirm", `{"reason":"r"}`, "responder owner"},

@@ -180,6 +180,15 @@ func (l *Log) Consistency(ctx context.Context, smaller, larger uint64) ([][]byte
 // or entries for the leaves, and an index in groups of three digits.
 var fileForm = regexp.MustCompile(`^tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$`)
 
+// Published says when the newest checkpoint was written, by the machine's own clock.
+func (l *Log) Published() (time.Time, error) {
+	info, err := os.Stat(filepath.Join(l.files.Root, "checkpoint"))
+	if err != nil {
+		return time.Time{}, fmt.Errorf("translog: the checkpoint of %s: %w", l.origin, err)
+	}
+	return info.ModTime(), nil
+}
+
 // File returns a file of the log by its name in C2SP tlog-tiles: checkpoint, or tile/…. Anything
 // else is ErrNotFound. What a tile holds never changes; the checkpoint does.
 func (l *Log) File(name string) ([]byte, error) {

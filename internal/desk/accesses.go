@@ -1,0 +1,124 @@
+package desk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog"
+)
+
+// AccessQuery chooses events of the access log. Fields that are set must all match.
+type AccessQuery struct {
+	Kind, Actor, Credential, Merchant, IP, Outcome, Source string
+	From, To                                               time.Time // From <= time < To; zero is open
+	Before                                                 int64     // position: only events that came before it; 0 is the newest
+	Limit                                                  int       // at most MaxAccesses
+}
+
+// MaxAccesses is how many events one question gives.
+const MaxAccesses = 10_000
+
+// accessWait bounds how long one question may read: a filter that fits nothing would read everything.
+const accessWait = 10 * time.Second
+
+// Access is one event of the access log as people read it: customers are a number, free text and
+// programs' names stay in the sealed leaf.
+type Access struct {
+	Seq        int64     `json:"seq"` // position in the order of arrival
+	ID         string    `json:"id"`
+	Time       time.Time `json:"time"`
+	Received   time.Time `json:"received"`
+	Source     string    `json:"source"`
+	Kind       string    `json:"kind"`
+	App        string    `json:"app,omitempty"`
+	ActorType  string    `json:"actor_type,omitempty"`
+	Actor      string    `json:"actor,omitempty"`
+	Credential string    `json:"credential,omitempty"`
+	Action     string    `json:"action,omitempty"`
+	Endpoint   string    `json:"endpoint,omitempty"`
+	Purpose    string    `json:"purpose,omitempty"`
+	Merchant   string    `json:"merchant,omitempty"`
+	Store      string    `json:"store,omitempty"`
+	Customers  int       `json:"customers"` // pseudonyms in the event
+	DataTypes  []string  `json:"data_types,omitempty"`
+	Records    int64     `json:"records"`
+	Bytes      int64     `json:"bytes"`
+	Outcome    string    `json:"outcome,omitempty"`
+	IP         string    `json:"ip,omitempty"`
+	Late       bool      `json:"late,omitempty"`     // more than an hour older than the newest of its source
+	Skewed     bool      `json:"skewed,omitempty"`   // its clock was ahead: its time is when it came
+	Supplied   string    `json:"supplied,omitempty"` // digest of the file it was supplied in later
+	Sealed     bool      `json:"sealed,omitempty"`   // of a single one: it is in the log
+	Leaf       uint64    `json:"leaf,omitempty"`     // and in which leaf
+}
+
+// AccessPage is a page of events, the newest first. Next is the position the next page lies before,
+// 0 when there is none.
+type AccessPage struct {
+	Accesses []Access `json:"accesses" nullable:"false"`
+	Next     int64    `json:"next"`
+}
+
+// Accesses lists events of the access log in the order of arrival, the newest first.
+func (d *Desk) Accesses(ctx context.Context, q AccessQuery) (AccessPage, error) {
+	var page AccessPage
+	if q.Limit <= 0 || q.Limit > MaxAccesses {
+		return page, fmt.Errorf("%w: limit: from 1 to %d", ErrInvalid, MaxAccesses)
+	}
+	ctx, cancel := context.WithTimeout(ctx, accessWait)
+	defer cancel()
+	f := accesslog.Filter{From: q.From, To: q.To, Newest: true, Limit: q.Limit + 1,
+		Kinds: some(q.Kind), Actors: some(q.Actor), Credentials: some(q.Credential), Merchants: some(q.Merchant), IPs: some(q.IP), Outcomes: some(q.Outcome), Sources: some(q.Source)}
+	if q.Before > 0 {
+		if f.UpToSeq = q.Before - 1; f.UpToSeq == 0 {
+			return page, nil
+		}
+	}
+	err := d.o.Events.Select(ctx, f, func(e accesslog.Event) error {
+		if len(page.Accesses) == q.Limit {
+			page.Next = page.Accesses[q.Limit-1].Seq
+			return nil
+		}
+		page.Accesses = append(page.Accesses, accessOf(e))
+		return nil
+	})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return page, fmt.Errorf("%w: the question reads too much of the log: narrow the time, or name a credential, a merchant, an actor or an address", ErrInvalid)
+	}
+	return page, err
+}
+
+// Access is one event by its id, and where it stands in the sealed log.
+func (d *Desk) Access(ctx context.Context, id string) (Access, error) {
+	e, err := d.o.Events.EventByID(ctx, id)
+	if errors.Is(err, accesslog.ErrNotFound) {
+		return Access{}, fmt.Errorf("%w: the access log holds no event with this id", ErrNotFound)
+	}
+	if err != nil {
+		return Access{}, err
+	}
+	a := accessOf(e)
+	index, _, err := d.o.Events.Position(ctx, e.Seq)
+	switch {
+	case err == nil:
+		a.Sealed, a.Leaf = true, index
+	case !errors.Is(err, accesslog.ErrNotFound):
+		return Access{}, err
+	}
+	return a, nil
+}
+
+func some(value string) []string {
+	if value == "" {
+		return nil
+	}
+	return []string{value}
+}
+
+func accessOf(e accesslog.Event) Access {
+	return Access{Seq: e.Seq, ID: e.ID, Time: e.Time, Received: e.Received, Source: e.Source, Kind: e.Kind, App: e.App, ActorType: e.ActorType, Actor: e.ActorID,
+		Credential: e.Credential, Action: e.Action, Endpoint: e.Endpoint, Purpose: e.Purpose, Merchant: e.Merchant, Store: e.Store, Customers: len(e.Subjects),
+		DataTypes: e.DataTypes, Records: e.Records, Bytes: e.Bytes, Outcome: e.Outcome, IP: e.IP, Late: e.Late, Skewed: e.Skewed, Supplied: e.Supplied}
+}
