@@ -10,7 +10,7 @@ LDFLAGS := -s -w
 # months that it plays are left out of the race, and of the table what one goroutine does to it.
 APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$|/internal/cli$$|/cmd/tocsin$$|/cmd/tocsin-query$$
 
-.PHONY: help build drill test test-deps check unit race rest drills soak vuln generate fmt bench clean
+.PHONY: help man build drill test test-deps check unit race rest drills soak vuln generate fmt bench clean
 
 help:
 	@printf '%s\n' \
@@ -18,6 +18,7 @@ help:
 	  'make test       everything that has to hold before a change lands (about a quarter of an hour on two cores)' \
 	  'make check      its quick part: format, vet, staticcheck, generated files' \
 	  'make unit       the tests without the race detector and without whole drills' \
+	  'make man        the manual pages of every command, in bin/man/man1; PREFIX=/usr/local installs them' \
 	  'make build      leaves bin/tocsin, bin/tocsin-query (the column engine) and bin/tocsin-verify' \
 	  'make soak       long runs: kills, seeds, sabotages, fuzzing (up to 60 minutes; SOAK=full for all)' \
 	  'make bench      the figures of the README' \
@@ -31,6 +32,11 @@ build:
 # The column engine needs cgo and a C++ linker; without them tocsin counts by itself, which is slower on millions of events.
 	@CGO_ENABLED=1 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/tocsin-query 2>bin/.query || { rm -f bin/tocsin-query; echo 'bin/tocsin-query was not built: scopes are counted event by event. It needs cgo:' >&2; head -3 bin/.query >&2; }
 	@rm -f bin/.query
+
+# make man PREFIX=/usr/local puts the pages where man looks for them.
+man: build
+	@bin/tocsin man bin/man/man1
+	@[ -z '$(PREFIX)' ] || { install -d '$(PREFIX)/share/man/man1' && install -m 644 bin/man/man1/*.1 '$(PREFIX)/share/man/man1/'; }
 
 # make drill DRILL='--seed 9 --sabotage mail-drop-1' passes flags on.
 drill: build

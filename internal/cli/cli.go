@@ -110,7 +110,6 @@ func New(deps Deps) *cobra.Command {
 	root.SetIn(deps.In)
 	root.SetOut(deps.Out)
 	root.SetErr(deps.Err)
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &usageError{text: err.Error(), hint: "see " + c.CommandPath() + " --help"}
 	})
@@ -129,8 +128,9 @@ func New(deps Deps) *cobra.Command {
 	root.AddCommand(
 		a.incidentCommands(), a.scopeCommand(), a.switchCommands(), a.notifyCommands(), a.clocksCommand(), a.accessCommands(), a.programmeCommands(),
 		a.evidenceCommands(), a.merchantCommands(), a.peopleCommands(), a.keyCommands(), a.secretCommands(),
-		a.ingestCommand(), a.rejectedCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(), a.doctorCommand(),
+		a.ingestCommand(), a.rejectedCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(), a.doctorCommand(), a.watchCommand(), a.manCommand(),
 	)
+	a.completeIncidents(root)
 	return root
 }
 

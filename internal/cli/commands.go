@@ -27,7 +27,12 @@ func dueOf(c client.Clock) time.Time {
 var marks = map[string]string{"running": "●", "provisional": "●", "at_risk": "◐", "missed": "✕", "met": "✓", "met_late": "✕", "waiting": "○"}
 
 func (a *app) printClocks(w io.Writer, clocks []client.Clock, withIncident bool) {
+	a.paintClocks(w, a.paint(w), clocks, withIncident)
+}
+
+func (a *app) paintClocks(w io.Writer, paint func(state, text string) string, clocks []client.Clock, withIncident bool) {
 	rows := make([][]string, 0, len(clocks))
+	states := make([]string, 0, len(clocks))
 	for _, c := range clocks {
 		mark := marks[c.State]
 		if mark == "" {
@@ -37,13 +42,13 @@ func (a *app) printClocks(w io.Writer, clocks []client.Clock, withIncident bool)
 		if withIncident {
 			row = append([]string{c.Incident}, row...)
 		}
-		rows = append(rows, row)
+		rows, states = append(rows, row), append(states, c.State)
 	}
 	header, flex := []string{"STATE", "DUTY", "DUE", "HOLDER"}, 1
 	if withIncident {
 		header, flex = append([]string{"INCIDENT"}, header...), 2
 	}
-	a.table(w, flex, header, rows)
+	a.painted(w, paint, []int{flex}, header, rows, states)
 }
 
 func (a *app) switchCommands() *cobra.Command {

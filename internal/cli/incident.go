@@ -366,16 +366,7 @@ func (a *app) listCommand() *cobra.Command {
 				fmt.Fprintln(w, "No open incidents.")
 				return
 			}
-			table := make([][]string, 0, len(rows))
-			for _, r := range rows {
-				next, due := "—", "—"
-				if r.Next != nil {
-					next = r.Next.Say
-					due = a.when(dueOf(*r.Next))
-				}
-				table = append(table, []string{r.ID, r.Severity, r.Status, r.Title, next, due})
-			}
-			a.table(w, 3, []string{"INCIDENT", "SEVERITY", "STATUS", "TITLE", "NEXT", "DUE"}, table)
+			a.printRows(w, a.paint(w), rows)
 		})
 	}}
 }
@@ -489,6 +480,13 @@ func (a *app) reviewCommand() *cobra.Command {
 		server, err := a.connect()
 		if err != nil {
 			return err
+		}
+		if out == "-" && a.asJSON && format != "pdf" {
+			var text strings.Builder
+			if err := server.Review(a.context(c), args[0], format, &text); err != nil {
+				return err
+			}
+			return a.show(map[string]any{"incident": args[0], "format": format, "text": text.String()}, nil)
 		}
 		if out == "-" {
 			return server.Review(a.context(c), args[0], format, a.deps.Out)

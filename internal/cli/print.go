@@ -35,6 +35,12 @@ func (a *app) width() int {
 	return 100
 }
 
+// narrow says that it is known how wide lines may be.
+func (a *app) narrow() bool {
+	columns, _ := terminalSize(a.deps.Out)
+	return columns > 0 || a.deps.Getenv("COLUMNS") != ""
+}
+
 // colours are the escape sequences of states; everything else is printed as it is. A colour always
 // stands beside a word and a shape.
 var colours = map[string]string{
@@ -61,9 +67,14 @@ func (a *app) colour(w io.Writer) bool {
 	return on > 0 && a.deps.Getenv("NO_COLOR") == "" && a.deps.Getenv("TERM") != "dumb"
 }
 
-// table prints rows under a header, within the terminal's width: the column named flex gives way,
-// and its text is cut with an ellipsis. Nothing wraps.
+// table prints rows under a header, within the terminal's width: the column numbered flex gives way
+// first, and its text is cut with an ellipsis. Nothing wraps.
 func (a *app) table(w io.Writer, flex int, header []string, rows [][]string) {
+	a.painted(w, a.paint(w), []int{flex}, header, rows, nil)
+}
+
+// painted is table with several columns that give way, and rows that may have the colour of a state.
+func (a *app) painted(w io.Writer, paint func(state, text string) string, flex []int, header []string, rows [][]string, states []string) {
 	widths := make([]int, len(header))
 	for i, h := range header {
 		widths[i] = utf8.RuneCountInString(h)
@@ -74,14 +85,8 @@ func (a *app) table(w io.Writer, flex int, header []string, rows [][]string) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	total := 2 * (len(header) - 1)
-	for _, n := range widths {
-		total += n
-	}
-	if over := total - a.width(); over > 0 {
-		widths[flex] = max(widths[flex]-over, 8)
-	}
-	line := func(cells []string) {
+	fit(widths, flex, a.width()-2*(len(header)-1), a.narrow())
+	line := func(cells []string) string {
 		var b strings.Builder
 		for i, cell := range cells {
 			cell = cut(cell, widths[i])
@@ -90,11 +95,53 @@ func (a *app) table(w io.Writer, flex int, header []string, rows [][]string) {
 				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
 			}
 		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		return strings.TrimRight(b.String(), " ")
 	}
-	line(header)
-	for _, row := range rows {
-		line(row)
+	fmt.Fprintln(w, paint("dim", line(header)))
+	for i, row := range rows {
+		state := ""
+		if i < len(states) {
+			state = states[i]
+		}
+		fmt.Fprintln(w, paint(state, line(row)))
+	}
+}
+
+// fit makes columns narrower until they have room: those that give way down to 8, then whichever is
+// the widest down to 4. Where nobody knows how wide lines may be, the others are left whole: what is
+// piped into another program is better long than cut.
+func fit(widths, flex []int, room int, strict bool) {
+	total := 0
+	for _, n := range widths {
+		total += n
+	}
+	widest := func(among []int, least int) int {
+		best := -1
+		for _, i := range among {
+			if widths[i] > least && (best < 0 || widths[i] > widths[best]) {
+				best = i
+			}
+		}
+		return best
+	}
+	all := make([]int, len(widths))
+	for i := range all {
+		all[i] = i
+	}
+	for ; total > room; total-- {
+		i := -1
+		for _, f := range flex { // in their order, so that what matters more stays longer
+			if i < 0 && widths[f] > 8 {
+				i = f
+			}
+		}
+		if i < 0 && strict {
+			i = widest(all, 4)
+		}
+		if i < 0 {
+			return // nothing gives way, or it is a terminal that has not room for a letter of each
+		}
+		widths[i]--
 	}
 }
 

@@ -1,0 +1,142 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/cli"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/desktest"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
+	"github.com/tocsin-ir/tocsin/internal/httpapi"
+)
+
+// terminal runs commands in this process against a filled desk.
+func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
+	t.Helper()
+	d, owner := desktest.New(now)
+	fill(d)
+	d.Yearly = incident.NewState(desk.OrgChain)
+	server := httptest.NewServer(httpapi.New(d, httpapi.Options{Doctor: func(context.Context) (doctor.Report, error) {
+		return doctor.Report{At: now, Served: true, Findings: []doctor.Finding{{ID: "mail", State: doctor.OK, Say: "It is.", Promises: []string{}}}}, nil
+	}}))
+	t.Cleanup(server.Close)
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(owner), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return func(args ...string) (int, string, string) {
+		var out, errs bytes.Buffer
+		env := map[string]string{"COLUMNS": "72", "TOCSIN_SERVER": server.URL, "TOCSIN_TOKEN_FILE": token}
+		root := cli.New(cli.Deps{Out: &out, Err: &errs, Now: func() time.Time { return now }, Getenv: func(k string) string { return env[k] }})
+		code := cli.Run(t.Context(), root, args)
+		return code, out.String(), errs.String()
+	}
+}
+
+// reads are the commands that read from a server, with arguments that they can be given. A command
+// of the tree stands here or in writes, or it needs no server.
+var reads = map[string][]string{
+	"clocks": {}, "doctor": {}, "watch": {"--once"}, "whoami": {}, "programme": {}, "rejected": {},
+	"scope":         {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
+	"incident list": {}, "incident show": {"INC-1"}, "incident timeline": {"INC-1"}, "incident review": {"INC-1"},
+	"notify preview": {"INC-1", "NTC-1", "shop_1"}, "evidence checkpoint": {}, "merchants list": {}, "people list": {}, "switch list": {},
+}
+
+// offline are groups whose commands have scripts of their own, and commands of other programs.
+var offline = []string{"policy", "law", "detect", "completion", "help", "man", "ingest", "evidence verify", "evidence export", "evidence prove", "incident attachment"}
+
+// writes change something; their answer to --json is an outcome, which the scripts look at.
+func isWrite(path string, c *cobra.Command) bool {
+	group, _, ok := strings.Cut(path, " ")
+	return ok && slices.Contains([]string{"incident", "notify", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != ""
+}
+
+func TestEveryReadingCommandAnswersInJSON(t *testing.T) {
+	run := terminal(t)
+	var walk func(c *cobra.Command)
+	var seen []string
+	walk = func(c *cobra.Command) {
+		path := strings.TrimPrefix(c.CommandPath(), "tocsin ")
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+		if args, ok := reads[path]; ok {
+			seen = append(seen, path)
+			code, out, errs := run(append(append(strings.Fields(path), "--json"), args...)...)
+			if code != 0 || !json.Valid([]byte(out)) {
+				t.Errorf("tocsin %s --json: exit %d: %s%s", path, code, out, errs)
+			}
+			return
+		}
+		if c.HasSubCommands() || slices.ContainsFunc(offline, func(o string) bool { return path == o || strings.HasPrefix(path, o+" ") }) || isWrite(path, c) {
+			return
+		}
+		t.Errorf("tocsin %s: say in this test whether it reads or writes", path)
+	}
+	root := cli.New(cli.Deps{})
+	for _, c := range root.Commands() {
+		walk(c)
+	}
+	if len(seen) != len(reads) {
+		t.Errorf("of %d reading commands %d are in the tree: %v", len(reads), len(seen), seen)
+	}
+}
+
+func TestTablesFitTheTerminalAndHaveNoColourElsewhere(t *testing.T) {
+	run := terminal(t)
+	for _, args := range [][]string{{"clocks"}, {"incident", "list"}, {"watch", "--once"}, {"merchants", "list"}, {"people", "list"}, {"doctor", "--all"}} {
+		code, out, errs := run(args...)
+		if code != 0 {
+			t.Errorf("%v: %s", args, errs)
+		}
+		for line := range strings.Lines(out) {
+			line = strings.TrimRight(line, "\n")
+			if n := utf8.RuneCountInString(line); n > 72 {
+				t.Errorf("%v: a line of %d columns on a terminal of 72: %s", args, n, line)
+			}
+			if strings.Contains(line, "\x1b") {
+				t.Errorf("%v: an escape sequence where there is no terminal: %q", args, line)
+			}
+		}
+	}
+}
+
+func TestTheShellCompletesIncidents(t *testing.T) {
+	run := terminal(t)
+	for _, args := range [][]string{{"incident", "show", ""}, {"clocks", "I"}, {"notify", "send", ""}, {"scope", "--incident", ""}} {
+		code, out, errs := run(append([]string{"__complete"}, args...)...)
+		if code != 0 || !strings.HasPrefix(out, "INC-1\t") {
+			t.Errorf("%v completes to %q %s", args, out, errs)
+		}
+	}
+	if _, out, _ := run("__complete", "incident", "show", "INC-1", ""); strings.Contains(out, "INC-1") {
+		t.Errorf("a second incident is offered: %q", out)
+	}
+}
+
+func TestEveryCommandHasAManualPage(t *testing.T) {
+	run := terminal(t)
+	dir := t.TempDir()
+	if code, _, errs := run("man", dir); code != 0 {
+		t.Fatal(errs)
+	}
+	for _, name := range []string{"tocsin.1", "tocsin-watch.1", "tocsin-incident-show.1", "tocsin-doctor.1"} {
+		page, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil || !bytes.HasPrefix(bytes.TrimLeft(page, "\n"), []byte(".nh\n.TH")) {
+			t.Errorf("%s: %v: %.60q", name, err, page)
+		}
+	}
+}
