@@ -131,7 +131,7 @@ func TestAServerThatIsKilledGoesOnElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	covered(t, data, point)
-	if said, err := command(t, program, "doctor", "--data", data); !strings.Contains(said, "a copy of ") {
+	if said, err := command(t, program, "doctor", "--json", "--data", data); !strings.Contains(said, "kept elsewhere too: a copy of ") {
 		t.Errorf("%v: %s", err, said)
 	}
 	if _, err := p.halt(syscall.SIGKILL); err != nil {
