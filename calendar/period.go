@@ -18,6 +18,10 @@ const (
 	EachYear    Period = "year"
 )
 
+// BusinessDay is a working day. It ends when business closes, and is no Period that comes again: it is
+// not in Periods.
+const BusinessDay Period = "business day"
+
 // Periods lists the periods, shortest first.
 func Periods() []Period { return []Period{EachDay, EachWeek, EachMonth, EachQuarter, EachYear} }
 
@@ -67,6 +71,26 @@ const lastMoment = time.Millisecond
 // UTC. What is due then may be done on the last day, and is late on the first of the next.
 func (p Period) End(t time.Time, zone *time.Location) time.Time {
 	return p.Next(t, zone).Add(-lastMoment)
+}
+
+// EndIn is End, where a business day ends at the close of business in h: the close of the local day of
+// t or, where business is closed for the day by then or the day is no working day, of the next working
+// day. Where h is never open it is the end of the day.
+func (p Period) EndIn(t time.Time, zone *time.Location, h Hours) time.Time {
+	if p != BusinessDay {
+		return p.End(t, zone)
+	}
+	h = h.in(zone)
+	if !h.Never() {
+		day := dateOf(t, h.Zone)
+		for range reach {
+			if open := h.periods(day); len(open) > 0 && t.Before(open[len(open)-1].close) {
+				return open[len(open)-1].close.UTC()
+			}
+			day = day.AddDate(0, 0, 1)
+		}
+	}
+	return EachDay.End(t, h.Zone)
 }
 
 // first is the date on which the period of date begins; dates are midnights in UTC.

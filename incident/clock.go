@@ -227,7 +227,7 @@ func (t *timer) counted(s *State, c *policy.Clock, names []string, sub subject, 
 	if name != "" && sub.again.After(from) && (c.Kind != "before" && c.Kind != "by" || anchor.End != "") {
 		out.was = from
 		if from, at = sub.again, sub.again; anchor.End != "" {
-			at = calendar.Period(anchor.End).End(from, t.zone())
+			at = calendar.Period(anchor.End).EndIn(from, t.zone(), t.p.Hours)
 		}
 	}
 	if c.Kind == "by" {
@@ -358,7 +358,7 @@ func (t *timer) anchor(s *State, a policy.Anchor, sub subject) (name string, at,
 	}
 	at = from
 	if name != "" && a.End != "" {
-		at = calendar.Period(a.End).End(from, t.zone())
+		at = calendar.Period(a.End).EndIn(from, t.zone(), t.p.Hours)
 	}
 	return name, at, from
 }

@@ -143,6 +143,10 @@ func (c *compiler) span(t text, length string, k *Clock) bool {
 		c.parseError(t.pos, "bad-clock", err)
 		return false
 	}
+	if l := span.Limit; l != nil && l.Business && l.N == 0 {
+		c.errorf(t.pos, "bad-clock", "the close of business on the same day is: by end of business day of confirmed", "%s is no time at all", l)
+		return false
+	}
 	k.Span = span
 	return c.business(t.pos, span)
 }
@@ -151,12 +155,14 @@ func (c *compiler) span(t text, length string, k *Clock) bool {
 func (c *compiler) business(pos Pos, s calendar.Span) bool {
 	for _, l := range []*calendar.Length{s.Target, s.Limit} {
 		if l != nil && l.Business && c.p.Hours.Never() {
-			c.errorf(pos, "no-hours", `write time: { business: "Mon-Fri 09:00-17:30" }`, "%s counts business time, and the policy has no opening hours", l)
+			c.errorf(pos, "no-hours", hoursHint, "%s counts business time, and the policy has no opening hours", l)
 			return false
 		}
 	}
 	return true
 }
+
+const hoursHint = `write time: { business: "Mon-Fri 09:00-17:30" }`
 
 // parseError reports what the calendar could not read.
 func (c *compiler) parseError(pos Pos, code string, err error) {
@@ -230,8 +236,15 @@ func (c *compiler) anchor(t text, offset int, s string) (Anchor, bool) {
 			return a, false
 		}
 		pos := place(words[2])
-		if a.End = words[2]; !calendar.Period(a.End).Known() {
-			c.errorf(pos, "bad-clock", didYouMean(a.End, []string{"day", "week", "month", "quarter", "year"}, "periods are day, week, month, quarter and year"), "%q: %s is no period", short(t.s), short(a.End))
+		if a.End = words[2]; a.End == "business" && len(words) > 3 && words[3] == "day" {
+			place("day")
+			a.End, words = string(calendar.BusinessDay), slices.Delete(words, 3, 4)
+			if c.p.Hours.Never() {
+				c.errorf(pos, "no-hours", hoursHint, "%q counts business time, and the policy has no opening hours", short(t.s))
+				return a, false
+			}
+		} else if !calendar.Period(a.End).Known() {
+			c.errorf(pos, "bad-clock", didYouMean(a.End, []string{"day", "week", "month", "quarter", "year", "business day"}, "periods are business day, day, week, month, quarter and year"), "%q: %s is no period", short(t.s), short(a.End))
 			return a, false
 		}
 		switch {

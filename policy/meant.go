@@ -57,6 +57,7 @@ var unitWords = map[string]string{
 var (
 	leadingWords  = regexp.MustCompile(`^(?:within|in|no later than|not later than|at the latest|at most|up to|max|maximum|every|each) `)
 	startWords    = regexp.MustCompile(` (?:of|from|since|following|upon|on|post) `)
+	closeForm     = regexp.MustCompile(`^(?:by |before |at )?(?:the )?(?:close of business|close of play|end of business|cob|eob|(?:same|end of (?:the )?(?:same )?)(?: ?(?:business|working) day)) (?:on the (?:same )?day )?(?:after|of|following|from|on) (?:the )?(.+)$`)
 	endForm       = regexp.MustCompile(`^(?:by |before |at )?(?:the )?end of (?:the )?(day|week|month|quarter|year) (?:after|of|following|from) (?:the )?(.+)$`)
 	numberUnit    = regexp.MustCompile(`^(\d+)([a-z]+)$`)
 	hoursMinutes  = regexp.MustCompile(`^(\d{1,4}) ?(?:h|hrs?|hours?) ?(?:and )?(\d{1,4}) ?(?:m|min|mins|minutes?)$`)
@@ -79,13 +80,19 @@ func reworded(s string, known func(instant string) bool) string {
 		}
 		return "as law"
 	}
-	if m := endForm.FindStringSubmatch(s); m != nil {
-		start := strings.TrimSpace(m[2])
+	m, period := endForm.FindStringSubmatch(s), ""
+	if m != nil {
+		period = m[1]
+	} else if m = closeForm.FindStringSubmatch(s); m != nil {
+		period = string(calendar.BusinessDay)
+	}
+	if m != nil {
+		start := strings.TrimSpace(m[len(m)-1])
 		if other := otherMilestones[start]; other != "" {
 			start = other
 		}
 		if known(start) {
-			return "by end of " + m[1] + " of " + start
+			return "by end of " + period + " of " + start
 		}
 		return ""
 	}

@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/calendar"
+)
 
 // doing says of a universal milestone what one did to reach it: "within 72 hours of confirming it".
 var doing = map[string]string{
@@ -126,6 +130,9 @@ func (p *Program) moment(a Anchor, d *Duty) moment {
 	}
 	if a.End != "" && len(a.Names) > 0 {
 		end := "the end of the " + a.End + " in which " + out.when
+		if a.End == string(calendar.BusinessDay) {
+			end = "the close of business on the day on which " + out.when + " (where we are closed by then, on the next business day)"
+		}
 		return moment{end, end}
 	}
 	return out

@@ -259,7 +259,7 @@ type Clock struct {
 type Anchor struct {
 	Names []string // "confirmed", "tell_merchants.met", "applies", …
 	All   bool
-	End   string // day, week, month, quarter or year: the end of the one it falls in, in the policy's zone; "" for the instant itself
+	End   string // business day, day, week, month, quarter or year: the end of the one it falls in, in the policy's zone; "" for the instant itself
 }
 
 // Escalation pages a role when a duty is still unmet this long before (negative) or after its limit.

@@ -129,7 +129,7 @@ func (s *schemaWriter) list(k key) map[string]any {
 	case nameList:
 		return oneOrMore(map[string]any{"type": "string"})
 	case clocks:
-		return oneOrMore(map[string]any{"type": "string", "examples": []string{"72h after confirmed", "promptly after detected", "as law", "as contract", "by end of month of resolved", "open"}})
+		return oneOrMore(map[string]any{"type": "string", "examples": []string{"72h after confirmed", "promptly after detected", "as law", "as contract", "by end of business day of detected", "by end of month of resolved", "open"}})
 	case conditions:
 		return oneOrMore(map[string]any{"type": []string{"string", "boolean"}, "examples": []string{"fix.verified", "checks.all(c, c.passed)"}})
 	case choices:
