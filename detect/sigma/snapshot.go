@@ -1,23 +1,21 @@
 package sigma
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"encoding/gob"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tocsin-ir/tocsin/detect/saved"
 )
 
-// saved is the shape of a snapshot. Version changes with any change of meaning.
-type saved struct {
-	Version  int
-	Position int64
-	Events   int64
-	Stats    Stats
-	Links    []savedLink
-	Rules    []savedRule
+// memory is what a snapshot keeps.
+type memory struct {
+	Events int64
+	Stats  Stats
+	Links  []savedLink
+	Rules  []savedRule
 }
 
 type savedLink struct {
@@ -37,7 +35,8 @@ type savedRule struct {
 	Stopped int64 // number of the event, 0: it runs
 }
 
-const version = 1
+// version changes with any change of meaning.
+const version = 2
 
 // identity names a rule across restarts: what it is called, and what it says, so that a rule that
 // was changed begins anew.
@@ -78,7 +77,7 @@ func (e *expr) write(b *strings.Builder) {
 // Snapshot saves what the engine remembers, with its place in the log. An engine of the same rules
 // that is restored from it and goes on with the next event gives what this one would.
 func (e *Engine) Snapshot() ([]byte, error) {
-	s := saved{Version: version, Position: e.position, Events: e.events, Stats: e.stats}
+	s := memory{Events: e.events, Stats: e.stats}
 	for _, l := range e.links {
 		sl := savedLink{ID: l.identity()}
 		for _, k := range sortedKeys(l.groups) {
@@ -95,11 +94,7 @@ func (e *Engine) Snapshot() ([]byte, error) {
 			s.Rules = append(s.Rules, savedRule{r.identity(), r.credit, r.asked, r.spent, stopped[&r.rule.Meta]})
 		}
 	}
-	var b bytes.Buffer
-	if err := gob.NewEncoder(&b).Encode(s); err != nil {
-		return nil, fmt.Errorf("sigma: snapshot: %w", err)
-	}
-	return b.Bytes(), nil
+	return saved.Write("sigma", version, e.position, s)
 }
 
 // Restore replaces what the engine remembers and gives the place in the log at which it goes on:
@@ -107,14 +102,11 @@ func (e *Engine) Snapshot() ([]byte, error) {
 // an error the engine is left as it was, and the log has to be read again from the longest
 // timespan ago.
 func (e *Engine) Restore(b []byte) (position int64, err error) {
-	var s saved
-	if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&s); err != nil {
-		return 0, fmt.Errorf("sigma: the snapshot cannot be read: read the log again: %w", err)
+	position, s, err := saved.Read[memory]("sigma", version, b, "the log of the longest timespan")
+	if err != nil {
+		return 0, err
 	}
-	if s.Version != version {
-		return 0, fmt.Errorf("sigma: the snapshot has version %d and this program reads %d: read the log again", s.Version, version)
-	}
-	e.position, e.events, e.stats, e.stops, e.groups, e.entries = s.Position, s.Events, s.Stats, nil, 0, 0
+	e.position, e.events, e.stats, e.stops, e.groups, e.entries = position, s.Events, s.Stats, nil, 0, 0
 	for _, l := range e.links {
 		l.groups = map[string]*window{}
 		id := l.identity()
