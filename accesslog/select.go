@@ -28,7 +28,6 @@ type Filter struct {
 	AfterSeq    int64 // only events with a greater Seq
 	UpToSeq     int64 // only events with at most this Seq; 0 is open
 	ByTime      bool  // in order of (Time, Seq); otherwise in no order worth relying on
-	Newest      bool  // the greatest Seq first; it wins over ByTime
 	Limit       int   // at most so many; 0 is no limit
 }
 
@@ -43,7 +42,7 @@ func (f *Filter) matches(e *Event) bool {
 		value  string
 	}{
 		{f.Kinds, e.Kind}, {f.Credentials, e.Credential}, {f.Actors, e.ActorID}, {f.IPs, e.IP}, {f.Agents, e.Agent},
-		{f.Merchants, e.Merchant}, {f.Endpoints, e.Endpoint}, {f.Actions, e.Action}, {f.Sources, e.Source},
+		{f.Merchants, e.Merchant}, {f.Endpoints, e.Endpoint}, {f.Actions, e.Action}, {f.Sources, e.Source}, {f.Outcomes, e.Outcome},
 	} {
 		if len(c.values) > 0 && !slices.Contains(c.values, c.value) {
 			return false

@@ -1,9 +1,11 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
@@ -69,25 +71,49 @@ func (d *Desk) Accesses(ctx context.Context, q AccessQuery) (AccessPage, error) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, accessWait)
 	defer cancel()
-	f := accesslog.Filter{From: q.From, To: q.To, Newest: true, Limit: q.Limit + 1,
+	f := accesslog.Filter{From: q.From, To: q.To,
 		Kinds: some(q.Kind), Actors: some(q.Actor), Credentials: some(q.Credential), Merchants: some(q.Merchant), IPs: some(q.IP), Outcomes: some(q.Outcome), Sources: some(q.Source)}
+	f.UpToSeq = d.o.Events.Acked()
 	if q.Before > 0 {
-		if f.UpToSeq = q.Before - 1; f.UpToSeq == 0 {
-			return page, nil
-		}
+		f.UpToSeq = min(f.UpToSeq, q.Before-1)
 	}
-	err := d.o.Events.Select(ctx, f, func(e accesslog.Event) error {
-		if len(page.Accesses) == q.Limit {
-			page.Next = page.Accesses[q.Limit-1].Seq
-			return nil
-		}
-		page.Accesses = append(page.Accesses, accessOf(e))
-		return nil
-	})
+	found, err := d.newestAccesses(ctx, f, q.Limit+1)
+	if len(found) > q.Limit {
+		found = found[:q.Limit]
+		page.Next = found[q.Limit-1].Seq
+	}
+	page.Accesses = found
 	if errors.Is(err, context.DeadlineExceeded) {
 		return page, fmt.Errorf("%w: the question reads too much of the log: narrow the time, or name a credential, a merchant, an actor or an address", ErrInvalid)
 	}
 	return page, err
+}
+
+// newestAccesses reads the log backwards by positions, in parts that grow while they hold too little,
+// so that the newest page is not paid for with the whole log.
+func (d *Desk) newestAccesses(ctx context.Context, f accesslog.Filter, most int) ([]Access, error) {
+	var found []Access
+	for part := int64(max(1000, 2*most)); f.UpToSeq > 0 && len(found) < most; part *= 4 {
+		f.AfterSeq = max(0, f.UpToSeq-part)
+		var held []Access
+		trim := func() {
+			slices.SortFunc(held, func(a, b Access) int { return cmp.Compare(b.Seq, a.Seq) })
+			held = held[:min(len(held), most-len(found))]
+		}
+		err := d.o.Events.Select(ctx, f, func(e accesslog.Event) error {
+			if held = append(held, accessOf(e)); len(held) >= 4*most {
+				trim()
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		trim()
+		found = append(found, held...)
+		f.UpToSeq = f.AfterSeq
+	}
+	return found, nil
 }
 
 // Access is one event by its id, and where it stands in the sealed log.

@@ -25,8 +25,8 @@ func TestPagesOfAccessesAreTheWholeLog(t *testing.T) {
 	s.o.Events = events
 	var lines strings.Builder
 	for i := range 25 {
-		fmt.Fprintf(&lines, `{"id":"e%02d","time":"%s","kind":"pii_access","actor":{"type":"service","id":"svc"},"credential":"tok_%d","action":"read","merchant":"m_1","outcome":"ok"}`+"\n",
-			i, noon.UTC().Format("2006-01-02T15:04:05Z"), i%2)
+		fmt.Fprintf(&lines, `{"id":"e%02d","time":"%s","kind":"pii_access","actor":{"type":"service","id":"svc"},"credential":"tok_%d","action":"read","merchant":"m_1","outcome":"%s"}`+"\n",
+			i, noon.UTC().Format("2006-01-02T15:04:05Z"), i%2, []string{"ok", "ok", "denied"}[i%3])
 	}
 	got, err := events.Ingest(t.Context(), accesslog.Source{Name: "shop", App: "pickandpack"}, "b1", "auto", strings.NewReader(lines.String()))
 	if err != nil || got.Accepted != 25 {
@@ -55,6 +55,10 @@ func TestPagesOfAccessesAreTheWholeLog(t *testing.T) {
 		if len(ids) != want {
 			t.Errorf("%q: %d events, want %d", credential, len(ids), want)
 		}
+	}
+	denied, err := s.Accesses(t.Context(), AccessQuery{Outcome: "denied", Limit: 100})
+	if err != nil || len(denied.Accesses) != 8 || denied.Accesses[0].ID != "e23" {
+		t.Errorf("%d were denied: %v", len(denied.Accesses), err)
 	}
 	one, err := s.Access(t.Context(), "e07")
 	if err != nil || one.Credential != "tok_1" || one.Source != "shop" || !one.Sealed {
