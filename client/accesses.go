@@ -1,10 +1,13 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -95,6 +98,39 @@ func (c *Client) Export(ctx context.Context, incident, recipient string, w io.Wr
 		return 0, err
 	}
 	return answer.ContentLength, copyAll(w, answer)
+}
+
+// Attach attaches a file to an incident as evidence, with what it is and where it comes from.
+func (c *Client) Attach(ctx context.Context, incident, name, note string, file []byte) (Outcome, error) {
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	err := errors.Join(form.WriteField("name", name), form.WriteField("note", note))
+	part, wrong := form.CreateFormFile("file", "file")
+	if wrong == nil {
+		_, wrong = part.Write(file)
+	}
+	if err = errors.Join(err, wrong, form.Close()); err != nil {
+		return Outcome{}, fmt.Errorf("client: encode the request: %w", err)
+	}
+	answer, err := c.send(ctx, request{method: http.MethodPost, path: at("incidents", incident, "attachments"), body: body.Bytes(), contentType: form.FormDataContentType()})
+	if err != nil {
+		return Outcome{}, err
+	}
+	defer answer.Body.Close()
+	var out Outcome
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(&out); err != nil {
+		return Outcome{}, &UnavailableError{Err: fmt.Errorf("the answer was cut short: %w", err)}
+	}
+	return out, nil
+}
+
+// Attachment copies an attached file to w.
+func (c *Client) Attachment(ctx context.Context, incident, id string, w io.Writer) error {
+	answer, err := c.send(ctx, request{method: http.MethodGet, path: at("incidents", incident, "attachments", id)})
+	if err != nil {
+		return err
+	}
+	return copyAll(w, answer)
 }
 
 // copyAll copies an answer whose length is known, and fails when less came.

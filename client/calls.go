@@ -17,6 +17,9 @@ type Outcome struct {
 	Reason   string `json:"reason"`
 	Facts    []Fact `json:"facts"`
 	Replayed bool   `json:"replayed,omitempty"`
+
+	DryRun bool     `json:"dry_run,omitempty"` // nothing was recorded
+	Plan   []string `json:"plan,omitempty"`    // which clocks would move, in words
 }
 
 // Fact names a recorded fact.
@@ -277,6 +280,16 @@ func (c *Client) Command(ctx context.Context, incident, name string, body any) (
 	}
 	var out Outcome
 	err := c.Do(ctx, http.MethodPost, at("incidents", incident, name), body, &out)
+	return out, err
+}
+
+// Foresee says what a command would lead to, and records nothing.
+func (c *Client) Foresee(ctx context.Context, incident, name string, body any) (Outcome, error) {
+	if body == nil {
+		body = struct{}{}
+	}
+	var out Outcome
+	err := c.Do(ctx, http.MethodPost, at("incidents", incident, name)+"?dry_run=true", body, &out)
 	return out, err
 }
 

@@ -59,6 +59,8 @@ checkpoints.ndjson every checkpoint that was published before
 scopes/            who was affected, as computed; recompute it from events.ndjson
 policy/            the policy the incident ran under
 review.*           the review
+attachments/       files that people attached, as they were given; their names and digests are in the
+                   facts evidence.attached. Nothing here was looked at for harm: open them with care
 custody.ndjson     who took evidence out before, and when
 
 The exact form is described in docs/design/export.md of Tocsin's source.
@@ -114,6 +116,9 @@ func build(ctx context.Context, in *Input) ([]file, error) {
 	}
 	if in.ReviewPDF != nil {
 		b.files = append(b.files, file{"review.pdf", in.ReviewPDF, true})
+	}
+	for _, a := range in.Attachments {
+		b.files = append(b.files, file{"attachments/" + a.ID, a.Data, true})
 	}
 	if err := ndjson(b, "custody.ndjson", in.Custody); err != nil {
 		return nil, err

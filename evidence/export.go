@@ -99,6 +99,14 @@ type Input struct {
 	ReviewPDF    []byte // nil while there is none
 	Published    []Published
 	Custody      []Custody
+	Attachments  []Attachment // in the order in which they were attached
+}
+
+// Attachment is a file that somebody attached to the incident. The fact that records it carries its
+// digest.
+type Attachment struct {
+	ID   string // ATT-1, …
+	Data []byte
 }
 
 // MaxBytes bounds the files of an export before packing.

@@ -56,6 +56,10 @@ var afterwards = map[string][]Status{
 	"adjust-scope":   {StatusDismissed},
 	"record-scope":   {StatusDismissed},
 
+	"attach":       {StatusDismissed, StatusClosed},
+	"hold":         {StatusDismissed, StatusClosed},
+	"release-hold": {StatusDismissed, StatusClosed},
+
 	"record-directory": {StatusDismissed},
 	"move-policy":      {StatusDismissed},
 }

@@ -40,6 +40,7 @@ type SignalBody struct {
 	At     time.Time `json:"at"`
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to"`
+	Of     string    `json:"of,omitempty"` // the incident a person took it out of
 }
 
 // SignalText is the signal itself: its subject and facets may be personal data.

@@ -141,6 +141,7 @@ type PageBody struct {
 	N      int         `json:"n,omitempty"`     // instances it is about
 	Party  string      `json:"party,omitempty"` // a recipient that is no merchant
 	To     []Principal `json:"to,omitempty"`    // who is called
+	For    []Principal `json:"for,omitempty"`   // whom it is for, when not for everybody who holds the role
 	Effect string      `json:"effect,omitempty"`
 	Code   string      `json:"code,omitempty"`
 	Seen   time.Time   `json:"seen,omitzero"`

@@ -33,6 +33,7 @@ type Signal struct {
 // AddSignal links a further signal to the incident.
 type AddSignal struct {
 	Signal Signal `json:"signal"`
+	Of     string `json:"of,omitempty"` // the incident a person took it out of
 }
 
 // Acknowledge says that the caller is on it.

@@ -58,7 +58,7 @@ func (w *work) open(c Open) (Reason, error) {
 	w.fact(KindOpened, OpenedBody{Class: c.Class, Severity: c.Severity, Policy: w.p.Hash}, own(OpenedText{Title: c.Title, Summary: c.Summary}))
 	w.facts[0].Apps = slices.Clone(c.Apps)
 	if c.Signal != nil {
-		w.linkSignal(*c.Signal)
+		w.linkSignal(*c.Signal, "")
 	}
 	why := "given when it was opened"
 	if c.Suspect.IsZero() {
@@ -107,12 +107,15 @@ func (w *work) setMilestone(name string, at time.Time, reason string) {
 	w.add(KindMilestone, w.ctx.Actor.Principal, at, MilestoneBody{Milestone: name, At: at.UTC()}, own(Reasoned{reason}))
 }
 
-func (w *work) linkSignal(g Signal) {
-	w.fact(KindSignal, SignalBody{Signal: g.ID, Class: g.Class, App: g.App, At: g.At.UTC(), From: g.From.UTC(), To: g.To.UTC()}, own(SignalText{Signal: g}))
+func (w *work) linkSignal(g Signal, of string) {
+	w.fact(KindSignal, SignalBody{Signal: g.ID, Class: g.Class, App: g.App, At: g.At.UTC(), From: g.From.UTC(), To: g.To.UTC(), Of: of}, own(SignalText{Signal: g}))
 }
 
 func (w *work) addSignal(c AddSignal) (Reason, error) {
 	if err := c.Signal.check("signal"); err != nil {
+		return "", err
+	}
+	if err := checkText("of", c.Of, maxID); err != nil {
 		return "", err
 	}
 	for _, g := range w.base.Signals {
@@ -120,7 +123,7 @@ func (w *work) addSignal(c AddSignal) (Reason, error) {
 			return ReasonAlreadyLinked, nil
 		}
 	}
-	w.linkSignal(c.Signal)
+	w.linkSignal(c.Signal, c.Of)
 	return ReasonSignalLinked, nil
 }
 

@@ -104,7 +104,7 @@ const (
 // reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
 func reachOf(k Kind) reach {
 	switch k {
-	case KindNote, KindSignal, KindAssigned, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
+	case KindNote, KindSignal, KindSignalOut, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
 		KindActionAttempted, KindActionDeferred,
 		KindNoticeDrafted, KindNoticeApproved, KindNoticeSending, KindNoticeWithdrawn, KindNoticeAttempted,
 		KindNoticeDeferred, KindNoticeBounced, KindNoticeUncertain, KindNoticeResent,
@@ -426,6 +426,18 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.recordExport(c)
 	case Snapshot:
 		return w.snapshot(c)
+	case UnlinkSignal:
+		return w.unlinkSignal(c)
+	case HandOver:
+		return w.handOver(c)
+	case AcceptRole:
+		return w.acceptRole(c)
+	case PlaceHold:
+		return w.hold(c)
+	case ReleaseHold:
+		return w.releaseHold(c)
+	case Attach:
+		return w.attach(c)
 	}
 	return "", fmt.Errorf("incident: no such command: %q", c.Name())
 }

@@ -77,6 +77,12 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindProgramme:   foldProgramme,
 	KindEvent:       foldEvent,
 
+	KindSignalOut: foldUnlinked,
+	KindOffered:   foldOffered,
+	KindHeld:      foldHeld,
+	KindReleased:  foldReleased,
+	KindAttached:  foldAttached,
+
 	KindDutyStarted:  foldDuty,
 	KindDutyMoved:    foldDuty,
 	KindDutyAtRisk:   foldDuty,
@@ -245,6 +251,9 @@ func foldAssigned(s *State, f Fact) error {
 		return err
 	}
 	writable(s, inRoles, &s.Roles)[b.Role] = b.Person
+	if s.Offers[b.Role] != nil {
+		delete(writable(s, inOffers, &s.Offers), b.Role)
+	}
 	return nil
 }
 

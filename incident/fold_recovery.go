@@ -144,7 +144,7 @@ func foldPage(s *State, f Fact) error {
 	if err := header(f, &b); err != nil {
 		return err
 	}
-	p := Page{ID: b.Page, Duty: b.Duty, Role: b.Role, Due: b.Due, N: b.N, At: f.Recorded}
+	p := Page{ID: b.Page, Duty: b.Duty, Role: b.Role, Due: b.Due, N: b.N, At: f.Recorded, For: b.For}
 	if old := s.Pages[b.Page]; old != nil {
 		p = *old
 	}

@@ -39,6 +39,12 @@ const (
 	KindPolicyMoved Kind = "policy.moved"         // PolicyMovedBody, Reasoned
 	KindProgramme   Kind = "programme.begun"      // ProgrammeBody
 	KindEvent       Kind = "event.recorded"       // EventBody, PlainText
+
+	KindSignalOut Kind = "signal.unlinked"   // UnlinkedBody, Reasoned
+	KindOffered   Kind = "role.offered"      // OfferedBody, PlainText
+	KindHeld      Kind = "hold.placed"       // HoldBody, HoldText
+	KindReleased  Kind = "hold.released"     // HoldBody, Reasoned
+	KindAttached  Kind = "evidence.attached" // AttachedBody, AttachedText
 )
 
 // Kinds of facts about duties. All carry DutyBody and, where there is more to say, DutyText; a

@@ -25,6 +25,7 @@ var decoders = commandTable(
 	decode[SetScale], decode[RecordDirectory], decode[Complete], decode[Told], decode[Attest], decode[Override], decode[MovePolicy],
 	decode[BeginProgramme], decode[RecordEvent],
 	decode[Waive], decode[Close], decode[Tick], decode[RecordExport], decode[Snapshot],
+	decode[UnlinkSignal], decode[HandOver], decode[AcceptRole], decode[PlaceHold], decode[ReleaseHold], decode[Attach],
 )
 
 func commandTable(list ...func([]byte) (Command, error)) map[string]func([]byte) (Command, error) {

@@ -71,6 +71,13 @@ const (
 	ReasonProgrammeBegun  Reason = "programme_begun"
 	ReasonEventRecorded   Reason = "event_recorded"
 	ReasonClockDue        Reason = "clock_due"
+	ReasonSignalUnlinked  Reason = "signal_unlinked"
+	ReasonOffered         Reason = "role_offered"
+	ReasonOfferWithdrawn  Reason = "offer_withdrawn"
+	ReasonHeld            Reason = "hold_placed"
+	ReasonReleased        Reason = "hold_released"
+	ReasonAttached        Reason = "attached"
+	ReasonAlreadyAttached Reason = "already_attached"
 	ReasonNothingChanged  Reason = "nothing_changed"
 )
 

@@ -176,6 +176,9 @@ func makeRenderers() map[Kind]func(Fact) string {
 	for kind, words := range policyRenderers() {
 		table[kind] = words
 	}
+	for kind, words := range roomRenderers() {
+		table[kind] = words
+	}
 	for kind := range folds {
 		noun, _, _ := strings.Cut(string(kind), ".")
 		words := map[string]func(Fact) string{
@@ -360,6 +363,9 @@ func renderPage(f Fact) string {
 		KindPageFailed: "could not be called", KindPageUncertain: "may not have been called",
 	}[f.Kind]
 	said := fmt.Sprintf("Role %s %s: duty %s is still owed", b.Role, verb, b.Duty)
+	if strings.HasPrefix(b.Page, handOverPage) {
+		said = fmt.Sprintf("Who the role %s is offered to %s", b.Role, verb)
+	}
 	if b.Code != "" && f.Kind != KindPageSent {
 		said += " (" + strings.ReplaceAll(b.Code, "_", " ") + ")"
 	}

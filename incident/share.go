@@ -35,6 +35,7 @@ const (
 	inPassed
 	inAttested
 	inWaivers
+	inOffers
 )
 
 // NewState is the state of an incident before its first fact.
@@ -87,6 +88,9 @@ func (s *State) fork() *State {
 	n.Overrides = slices.Clip(n.Overrides)
 	n.Moves = slices.Clip(n.Moves)
 	n.Events = slices.Clip(n.Events)
+	n.Unlinked = slices.Clip(n.Unlinked)
+	n.Holds = slices.Clip(n.Holds)
+	n.Attachments = slices.Clip(n.Attachments)
 	n.Review.Corrective = slices.Clip(n.Review.Corrective)
 	return &n
 }

@@ -66,6 +66,11 @@ type State struct {
 	Programme bool      `json:"programme,omitempty"`
 	Events    []EventOf `json:"events,omitempty"` // of the programme, oldest first
 
+	Unlinked    []Unlinked        `json:"unlinked,omitempty"`    // signals that were taken out, oldest first
+	Offers      map[string]*Offer `json:"offers,omitempty"`      // roles that are being handed over, by role
+	Holds       []*Hold           `json:"holds,omitempty"`       // oldest first, released ones too
+	Attachments []Attachment      `json:"attachments,omitempty"` // files kept as evidence, oldest first
+
 	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
 	Computed   Versions  `json:"computed"`              // versions of the newest fact: another policy or engine looks at everything again
 
@@ -218,7 +223,8 @@ type Page struct {
 	NextTry   time.Time   `json:"next_try,omitzero"` // protocol time
 	Unsure    int         `json:"unsure,omitempty"`
 	Code      string      `json:"code,omitempty"`
-	To        []Principal `json:"to,omitempty"` // who was called at the last attempt
+	To        []Principal `json:"to,omitempty"`  // who was called at the last attempt
+	For       []Principal `json:"for,omitempty"` // whom it is for, when not for everybody who holds the role
 }
 
 // DutyState is where a duty stands. Unknown never silently drops a duty.

@@ -25,6 +25,7 @@ type Call struct {
 	Role         string
 	Ask          string    // what is owed, such as "Confirm or dismiss"
 	Gate         string    // the gate whose signature is missing; "" for a clock
+	HandOver     bool      // the role is offered to the person, who does not hold it yet
 	Due          time.Time // zero: the policy sets no limit
 	Now          time.Time // domain time; the letter's date
 	Zone         *time.Location
@@ -70,9 +71,15 @@ func ComposeCall(c Call) (Letter, error) {
 		subject = "Your signature is missing: " + line(c.Gate, maxName)
 		text = []string{"The gate " + line(c.Gate, maxName) + " waits for a signature of the role " + line(c.Role, maxName) + ".", "What waits behind it: " + ask + "."}
 	}
-	if c.Due.IsZero() {
+	if c.HandOver {
+		subject = "You are asked to take over the role " + line(c.Role, maxName)
+		text = []string{"The role " + line(c.Role, maxName) + " in " + what + " is offered to you. Who holds it goes on holding it until you accept."}
+	}
+	switch {
+	case c.HandOver:
+	case c.Due.IsZero():
 		text = append(text, "The policy sets no limit for it; it waits now.")
-	} else {
+	default:
 		by := c.Due.In(c.Zone).Format("Mon 2 Jan 2006 15:04") + " " + zone(c.Zone)
 		subject += ", by " + by
 		word := "It is due by "
@@ -81,7 +88,9 @@ func ComposeCall(c Call) (Letter, error) {
 		}
 		text = append(text, word+by+".")
 	}
-	text = append(text, "You are called because you hold the role "+line(c.Role, maxName)+" in "+what+".")
+	if !c.HandOver {
+		text = append(text, "You are called because you hold the role "+line(c.Role, maxName)+" in "+what+".")
+	}
 	if at != "" {
 		where = at
 	}

@@ -90,3 +90,8 @@ func (s *State) Holders(role string, also ...incident.Principal) []*Person {
 	}
 	return out
 }
+
+// Named lists the people of these principals who are with the organisation, by id.
+func (s *State) Named(who []incident.Principal) []*Person {
+	return s.Holders("", who...)
+}

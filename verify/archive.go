@@ -172,13 +172,14 @@ type manifest struct {
 
 var leafName = regexp.MustCompile(`^leaves/(0|[1-9][0-9]{0,18})$`)
 var scopeName = regexp.MustCompile(`^scopes/([1-9][0-9]{0,8})\.json$`)
+var attachmentName = regexp.MustCompile(`^attachments/ATT-([1-9][0-9]{0,8})$`)
 
-// fixedFiles is the order of an export; leaves and scopes stand for the files in these folders,
+// fixedFiles is the order of an export; leaves, scopes and attachments stand for the files in these folders,
 // and the review may be absent.
 var fixedFiles = []string{
 	"README.txt", "manifest.json", "keys.txt", "facts.ndjson", "facts.checkpoint", "facts.leaves", "events.checkpoint",
 	"events.leaves", "checkpoints.ndjson", "leaves", "events.ndjson", "scopes", "policy/policy.yaml", "policy/page.md",
-	"policy/page.html", "review.md", "review.pdf", "custody.ndjson",
+	"policy/page.html", "review.md", "review.pdf", "attachments", "custody.ndjson",
 }
 
 // place is where a name belongs in the order of an export; -1 when it does not belong at all.
@@ -188,15 +189,17 @@ func place(name string) int {
 		name = "leaves"
 	case scopeName.MatchString(name):
 		name = "scopes"
-	case name == "leaves", name == "scopes":
+	case attachmentName.MatchString(name):
+		name = "attachments"
+	case name == "leaves", name == "scopes", name == "attachments":
 		return -1
 	}
 	return slices.Index(fixedFiles, name)
 }
 
-// number is the number in a name of leaves or scopes.
+// number is the number in a name of leaves, scopes or attachments.
 func number(name string) uint64 {
-	for _, p := range []*regexp.Regexp{leafName, scopeName} {
+	for _, p := range []*regexp.Regexp{leafName, scopeName, attachmentName} {
 		if m := p.FindStringSubmatch(name); m != nil {
 			n, _ := strconv.ParseUint(m[1], 10, 64)
 			return n
@@ -220,7 +223,7 @@ func (c *checker) contents() error {
 		last, lastNumber = at, n
 	}
 	for _, name := range fixedFiles {
-		if name != "leaves" && name != "scopes" && !strings.HasPrefix(name, "review.") && c.archive.files[name] == nil {
+		if name != "leaves" && name != "scopes" && name != "attachments" && !strings.HasPrefix(name, "review.") && c.archive.files[name] == nil {
 			c.find(CodeContents, name, "it is missing")
 		}
 	}

@@ -232,3 +232,42 @@ func (c *checker) checkCustody() error {
 	}
 	return nil
 }
+
+// checkAttachments compares the attached files with the facts that record them: every one is there,
+// has the recorded digest and size, and there is no other.
+func (c *checker) checkAttachments() error {
+	recorded := map[string]bool{}
+	for _, f := range c.chain {
+		if f.kind != "evidence.attached" {
+			continue
+		}
+		var b struct {
+			Attachment string `json:"attachment"`
+			Digest     string `json:"digest"`
+			Bytes      int64  `json:"bytes"`
+		}
+		name := "attachments/"
+		if json.Unmarshal(f.body, &b) == nil {
+			name += b.Attachment
+		}
+		if !attachmentName.MatchString(name) || recorded[name] {
+			c.find(CodeAttachment, "facts.ndjson", "a fact records an attached file under a name that is none, or is taken")
+			continue
+		}
+		recorded[name] = true
+		data, ok := c.read(name)
+		if !ok {
+			continue
+		}
+		c.report.Attachments++
+		if sum := sha256.Sum256(data); fmt.Sprintf("sha256:%x", sum) != b.Digest || int64(len(data)) != b.Bytes {
+			c.find(CodeAttachment, name, "it is not the file that was attached: the fact records another digest")
+		}
+	}
+	for _, name := range c.archive.order {
+		if attachmentName.MatchString(name) && !recorded[name] {
+			c.find(CodeAttachment, name, "no fact records it")
+		}
+	}
+	return nil
+}

@@ -42,6 +42,7 @@ const (
 	CodePolicy      Code = "policy"      // the policy is not the one the facts name
 	CodeConsistency Code = "consistency" // an earlier checkpoint is not a state of this log
 	CodeCustody     Code = "custody"     // custody.ndjson
+	CodeAttachment  Code = "attachment"  // an attached file is not the one that a fact records
 	CodeWitness     Code = "witness"     // a witness that was named has signed nothing here
 )
 
@@ -81,7 +82,8 @@ type Report struct {
 	Events       int       `json:"events"`
 	Leaves       int       `json:"leaves"`
 	Scopes       int       `json:"scopes"`
-	Checkpoints  int       `json:"checkpoints"` // earlier ones that are consistent, Since not counted
+	Attachments  int       `json:"attachments,omitempty"` // attached files that were checked
+	Checkpoints  int       `json:"checkpoints"`           // earlier ones that are consistent, Since not counted
 	KeyGiven     bool      `json:"key_given"`
 	Against      []string  `json:"against,omitempty"`   // given checkpoints it is consistent with
 	Witnessed    []string  `json:"witnessed,omitempty"` // what each given witness has signed: its name, the log and the size
@@ -168,7 +170,7 @@ var errStop = errors.New("verify: stop")
 func (c *checker) run() error {
 	for _, step := range []func() error{
 		c.envelope, c.contents, c.readManifest, c.readKeys, c.checkEnvelopeKey, c.readTrees, c.checkFacts, c.checkEvents, c.checkScopes,
-		c.checkPolicy, c.checkCustody, c.checkPublished, c.checkSince, c.checkWitnesses,
+		c.checkPolicy, c.checkAttachments, c.checkCustody, c.checkPublished, c.checkSince, c.checkWitnesses,
 	} {
 		if err := step(); errors.Is(err, errStop) {
 			return nil

@@ -220,7 +220,7 @@ func (a *App) open(ctx context.Context) error {
 		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,
 		PublicURL: strings.TrimSuffix(a.cfg.PublicURL, "/"), Org: a.cfg.Organisation.ID, OrgName: a.cfg.Organisation.Name,
 		Env: a.in.Env, Installation: a.in.ID, Verifiers: []string{factsKey, eventsKey}, ReadOnly: a.readOnly(),
-		Exports: filepath.Join(a.o.Dir, "exports"), Log: a.o.Log,
+		Exports: filepath.Join(a.o.Dir, "exports"), Attachments: filepath.Join(a.o.Dir, "attachments"), Log: a.o.Log,
 	}
 	if sender != nil {
 		o.Mail = sender

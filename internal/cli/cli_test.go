@@ -101,6 +101,7 @@ func fill(d *desktest.Desk) {
 	s := incident.NewState("INC-1")
 	s.Title, s.Class, s.Severity, s.Status = "Credential exposure", "unauthorised_access", "critical", incident.StatusOpen
 	s.Milestones["confirmed"] = &incident.Milestone{At: now.Add(-20 * time.Minute), By: "person:lena"}
+	s.Attachments = []incident.Attachment{{ID: "ATT-1", Name: "dump.html"}}
 	s.Actions = []*incident.Action{{ID: "ACT-1", Decl: "revoke_token", State: incident.ActionPlanned, Target: map[string]string{"credential": "tok_9f"},
 		Steps: []string{"Revoke 1 token of pickandpack"}, Blast: "stops sync for 214 merchants", UndoText: "issue a new token"}}
 	d.States["INC-1"] = s

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) incidentCommands() *cobra.Command {
-	commands := []*cobra.Command{a.openCommand(), a.listCommand(), a.showCommand(), a.timelineCommand(), a.containCommand(), a.recordScopeCommand(), a.matchCommand(), a.reviewCommand()}
+	commands := []*cobra.Command{a.openCommand(), a.listCommand(), a.showCommand(), a.timelineCommand(), a.containCommand(), a.recordScopeCommand(), a.matchCommand(), a.reviewCommand(), a.attachCommand(), a.attachmentCommand()}
 	for _, v := range verbs {
 		commands = append(commands, a.verbCommand(v))
 	}
@@ -33,6 +33,7 @@ type verb struct {
 	rest    string   // field that takes any further arguments as a list
 	flags   []field
 	fixed   map[string]any
+	whole   bool // it concerns more than one incident, and has no dry run
 }
 
 // field is a field of a command's body that a flag fills.
@@ -95,6 +96,16 @@ var verbs = []verb{
 		flags: []field{{flag: "attest", name: "attest", help: "attest that it says only what is known", kind: "bool"}}},
 	{use: "send NOTICE", command: "send", short: "Send an approved notice to everybody who has not had it", args: []string{"notice"}},
 	{use: "resend NOTICE RECIPIENT", command: "resend", short: "Decide an uncertain or bounced delivery", args: []string{"notice", "party"}, flags: []field{why}},
+	{use: "hand-over ROLE PERSON", command: "hand-over", short: "Offer a role to another person; it is theirs once they accept", args: []string{"role", "person:principal"},
+		flags: []field{{flag: "note", name: "note", help: "what they have to know", required: true}}},
+	{use: "accept-role ROLE", command: "accept-role", short: "Take a role that was offered to you", args: []string{"role"}},
+	{use: "link-signal SIGNAL", command: "link-signal", short: "Link a signal of another incident; there it is taken out", args: []string{"signal"},
+		flags: []field{{flag: "from", name: "from", help: "the incident that has the signal, or had it", required: true}, why}, whole: true},
+	{use: "unlink-signal SIGNAL", command: "unlink-signal", short: "Take a signal out of the incident", args: []string{"signal"}, flags: []field{why}},
+	{use: "hold WHAT", command: "hold", short: "Place a hold on what must not be deleted; - reads standard input", args: []string{"what:text"}, flags: []field{
+		{flag: "basis", name: "basis", help: "the legal basis, such as litigation", required: true},
+		{flag: "until", name: "until", help: "when it ends (RFC 3339); default when it is released", kind: "time"}}},
+	{use: "release-hold HOLD", command: "release-hold", short: "Release a hold before its time, such as HLD-1", args: []string{"hold"}, flags: []field{why}},
 	{use: "close", command: "close", short: "Close the incident", flags: []field{why}},
 }
 
@@ -122,6 +133,10 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 		default:
 			texts[f.name] = c.Flags().String(f.flag, "", f.help)
 		}
+	}
+	dry := new(bool)
+	if !v.whole {
+		dry = c.Flags().Bool("dry-run", false, "record nothing; say which clocks would move")
 	}
 	// The text of a command may be long: it is an argument, - for standard input, or a flag.
 	var asFlag *string
@@ -196,6 +211,9 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 				return err
 			}
 			body[f.name] = value
+		}
+		if *dry {
+			return a.foresee(c, args[0], v.command, body)
 		}
 		return a.command(c, args[0], v.command, body)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/inert"
 	"github.com/tocsin-ir/tocsin/policy"
 )
 
@@ -26,6 +27,9 @@ type form struct {
 	Plan    func(v view, in url.Values) []string // what will happen, one sentence each
 	Button  func(v view, in url.Values) string
 	Danger  bool // cannot be undone
+	Foresee bool // the clocks that move are shown before it is done
+	File    bool // takes a file
+	Adds    bool // only adds to the record: what others did meanwhile does not matter
 	Make    func(in reader) incident.Command
 }
 
@@ -181,6 +185,8 @@ type actView struct {
 	Fields  []input
 	Plan    []string
 	Button  string
+	Planned string             // the fields that the plan was shown for
+	Version int                // of the incident as it is shown
 	Missing []incident.Missing // of the gate that may refuse it
 	Key     string             // idempotency key: submitting twice does it once
 	Trouble *trouble
@@ -213,6 +219,11 @@ func (c *Console) look(r *http.Request, id string) (view, error) {
 
 // showAct renders the page of a command, with what was written so far.
 func (c *Console) showAct(w http.ResponseWriter, r *http.Request, status int, in url.Values, t *trouble) error {
+	return c.showPlan(w, r, status, in, t, nil)
+}
+
+// showPlan is showAct with the plan of what the fields say, when there is one.
+func (c *Console) showPlan(w http.ResponseWriter, r *http.Request, status int, in url.Values, t *trouble, plan []string) error {
 	f, ok := forms[r.PathValue("command")]
 	if !ok {
 		return desk.ErrNotFound
@@ -221,7 +232,7 @@ func (c *Console) showAct(w http.ResponseWriter, r *http.Request, status int, in
 	if err != nil {
 		return err
 	}
-	page := actView{Frame: c.frame(r, f.Title+" · "+v.State.ID), ID: v.State.ID, Form: f, Button: f.Button(v, in), Trouble: t, Key: rand.Text()}
+	page := actView{Frame: c.frame(r, f.Title+" · "+v.State.ID), ID: v.State.ID, Form: f, Button: f.Button(v, in), Trouble: t, Key: rand.Text(), Version: v.State.Version}
 	if f.Fields != nil {
 		page.Fields = f.Fields(v, in)
 	}
@@ -230,8 +241,13 @@ func (c *Console) showAct(w http.ResponseWriter, r *http.Request, status int, in
 			page.Fields[i].Value = in.Get(page.Fields[i].Name)
 		}
 	}
-	if f.Plan != nil {
+	switch {
+	case plan != nil:
+		page.Plan, page.Planned = plan, planOf(in)
+	case f.Plan != nil:
 		page.Plan = f.Plan(v, in)
+	case f.Foresee:
+		page.Button = "Show what it would change"
 	}
 	if f.Gate != "" {
 		gates, err := c.desk.Gates(r.Context(), v.State.ID)
@@ -257,13 +273,38 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 		return desk.ErrNotFound
 	}
 	id := r.PathValue("id")
-	if err := checkForm(r); err != nil {
+	var up inert.Upload
+	err := error(nil)
+	if f.File {
+		if up, err = inert.Read(r); err != nil {
+			err = fmt.Errorf("%w: %w", desk.ErrInvalid, err)
+		}
+		r.PostForm = url.Values{}
+		for name, text := range up.Fields {
+			r.PostForm.Set(name, text)
+		}
+		r.Form = r.PostForm // where the token of the session is looked for
+	}
+	if err == nil {
+		err = checkForm(r)
+	}
+	if err != nil {
 		t := troubleOf(err)
 		return c.showAct(w, r, t.Status, r.PostForm, t)
 	}
-	var err error
+	if t, err := c.movedOn(r, f, id); err != nil || t != nil {
+		if err != nil {
+			return err
+		}
+		return c.showAct(w, r, t.Status, r.PostForm, t)
+	}
 	next := "/incidents/" + url.PathEscape(id)
 	switch f.Command {
+	case "attach":
+		_, err = c.desk.Attach(r.Context(), requestID(r), callerOf(r.Context()), id, up.Name(), strings.TrimSpace(up.Fields["note"]), up.File)
+	case "link-signal":
+		in := reader{in: r.PostForm}
+		_, err = c.desk.LinkSignal(r.Context(), requestID(r), callerOf(r.Context()), id, in.text("signal"), in.text("from"), in.text("reason"))
 	case "plan":
 		next, err = c.plan(r, id)
 	case "switch":
@@ -274,9 +315,18 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 	default:
 		zone := c.frame(r, "").Zone
 		command := f.Make(reader{in: r.PostForm, loc: zone, err: &err})
-		if err == nil {
-			_, err = c.desk.Submit(r.Context(), desk.Request{ID: requestID(r), Incident: id, Command: command, Caller: callerOf(r.Context())})
+		if err != nil {
+			break
 		}
+		req := desk.Request{ID: requestID(r), Incident: id, Command: command, Caller: callerOf(r.Context())}
+		if f.Foresee && r.PostForm.Get("planned") != planOf(r.PostForm) {
+			var seen desk.Foreseen
+			if seen, err = c.desk.Foresee(r.Context(), req); err == nil {
+				return c.showPlan(w, r, http.StatusOK, r.PostForm, nil, planLines(seen))
+			}
+			break
+		}
+		_, err = c.desk.Submit(r.Context(), req)
 	}
 	if err != nil {
 		t := troubleOf(err)
@@ -286,6 +336,63 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 		return c.showAct(w, r, t.Status, r.PostForm, t)
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
+	return nil
+}
+
+// movedOn says so when somebody else acted on the incident after the form was rendered: what was
+// written is kept, and submitting it again, knowing this, does it.
+func (c *Console) movedOn(r *http.Request, f form, id string) (*trouble, error) {
+	version, err := strconv.Atoi(r.PostForm.Get("version"))
+	if f.Adds || err != nil {
+		return nil, nil // a form of another page, such as the note in the room
+	}
+	news, err := c.desk.Meanwhile(r.Context(), id, version, callerOf(r.Context()))
+	if err != nil || len(news) == 0 {
+		return nil, err
+	}
+	return &trouble{Status: http.StatusConflict, Title: "Not done yet: the incident moved on", News: news,
+		Text: "Others acted while you were writing. Your text is kept below: look it over and submit again."}, nil
+}
+
+// planOf stands for the fields that a plan was shown for: when one of them is changed, the plan is
+// shown again.
+func planOf(in url.Values) string {
+	kept := url.Values{}
+	for name, values := range in {
+		if name != "csrf" && name != "key" && name != "planned" && name != "version" {
+			kept[name] = values
+		}
+	}
+	return digest([]byte(kept.Encode()))
+}
+
+// planLines words a plan; that nothing moves is worth a line too.
+func planLines(seen desk.Foreseen) []string {
+	moved := 0
+	for _, m := range seen.Moves {
+		if !m.DueBefore.IsZero() && !m.DueAfter.IsZero() && !m.DueBefore.Equal(m.DueAfter) {
+			moved++
+		}
+	}
+	var out []string
+	switch {
+	case len(seen.Says) == 0:
+		return []string{"No clock moves"}
+	case moved == 1:
+		out = []string{"1 deadline moves"}
+	case moved > 1:
+		out = []string{fmt.Sprintf("%d deadlines move", moved)}
+	}
+	return append(out, seen.Says...)
+}
+
+// attachment gives out an attached file, to be saved.
+func (c *Console) attachment(w http.ResponseWriter, r *http.Request) error {
+	at, raw, err := c.desk.Attachment(r.Context(), r.PathValue("id"), r.PathValue("attachment"))
+	if err != nil {
+		return err
+	}
+	inert.Serve(w, r.PathValue("id")+"-"+at.ID, raw)
 	return nil
 }
 
@@ -368,7 +475,7 @@ func wayTo(id string, m incident.Missing) way {
 
 // firstArgument is the field of a command's form that its first argument on the command line fills in.
 var firstArgument = map[string]string{"approve": "action", "undo": "action", "cancel": "action", "plan": "action", "answer": "fact",
-	"waive": "duty", "review": "part", "assign": "role", "correct": "milestone", "mark": "milestone", "sign": "gate", "severity": "severity"}
+	"waive": "duty", "review": "part", "assign": "role", "correct": "milestone", "mark": "milestone", "sign": "gate", "severity": "severity", "hand-over": "role", "accept-role": "role", "unlink-signal": "signal", "release-hold": "hold"}
 
 // noticeQuery chooses the notice or the duty that a command about notices names.
 func noticeQuery(command string, args []string) string {

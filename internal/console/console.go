@@ -10,6 +10,7 @@ import (
 	"context"
 	"embed"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net/http"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/inert"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
 	"github.com/tocsin-ir/tocsin/policy"
@@ -48,6 +50,11 @@ type Incidents interface {
 	Newest(ctx context.Context, id, from string, limit int, sources []string) (lines []desk.LogLine, next string, err error)
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
 	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
+	Foresee(context.Context, desk.Request) (desk.Foreseen, error)
+	Meanwhile(ctx context.Context, incident string, version int, who desk.Caller) ([]incident.Line, error)
+	Attach(ctx context.Context, id string, by desk.Caller, incident, name, note string, body io.Reader) (desk.Outcome, error)
+	Attachment(ctx context.Context, incident, id string) (incident.Attachment, []byte, error)
+	LinkSignal(ctx context.Context, id string, by desk.Caller, incident, signal, from, reason string) (desk.Outcome, error)
 	Scope(context.Context, scope.Query) (scope.Result, error)
 	CompareScope(context.Context, scope.Query) (scope.Comparison, error)
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
@@ -159,6 +166,7 @@ func New(d Desk, opt Options) *Console {
 	c.page("POST /incidents/{id}/scope", c.recordScope)
 	c.acting("GET /incidents/{id}/do/{command}", c.actPage)
 	c.acting("POST /incidents/{id}/do/{command}", c.act)
+	c.page("GET /incidents/{id}/attachments/{attachment}", c.attachment)
 	c.page("GET /incidents/{id}/notices", c.noticesPage)
 	c.acting("POST /incidents/{id}/notices", c.actOnNotice)
 	c.public("GET /", func(w http.ResponseWriter, r *http.Request) error {
@@ -195,7 +203,11 @@ func (c *Console) public(pattern string, h handler) {
 			return
 		}
 		if r.Method == http.MethodPost {
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			most := int64(maxForm)
+			if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
+				most = inert.MaxForm // read by what takes a file, and by nothing else
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, most)
 			if err := r.ParseForm(); err != nil {
 				c.fail(w, r, err)
 				return
@@ -327,6 +339,7 @@ type trouble struct {
 	Text    string
 	Reason  incident.Reason
 	Missing []incident.Missing
+	News    []incident.Line // what others did since the form was rendered
 }
 
 var (

@@ -18,6 +18,7 @@ func commandForms() map[string]form {
 	recoveryForms(register)
 	evidenceForms(register)
 	policyForms(register)
+	roomForms(register)
 	register(switchForm())
 	return all
 }
@@ -58,7 +59,7 @@ func triageForms(register func(form)) {
 			}
 			return []input{{Name: "milestone", Label: "Milestone", Kind: "select", Options: set}, {Name: "at", Label: "When it really was", Kind: "time"}, reasonField()}
 		},
-		Button: says("Correct the milestone of {id}"),
+		Button: says("Correct the milestone of {id}"), Foresee: true,
 		Make: func(r reader) incident.Command {
 			return incident.Correct{Milestone: r.text("milestone"), At: r.time("at"), Reason: r.text("reason")}
 		}})
@@ -97,7 +98,7 @@ func triageForms(register func(form)) {
 		}})
 	register(form{Command: "note", Title: "Add a note", Explain: "A line in the timeline, under your name.",
 		Fields: func(view, url.Values) []input { return []input{{Name: "text", Label: "Note", Kind: "area"}} },
-		Button: says("Add the note to {id}"), Make: func(r reader) incident.Command { return incident.Note{Text: r.text("text")} }})
+		Button: says("Add the note to {id}"), Adds: true, Make: func(r reader) incident.Command { return incident.Note{Text: r.text("text")} }})
 	register(form{Command: "adjust-scope", Title: "Include or exclude a merchant", Explain: "Correct the computed scope by hand, with the reason. A later computation keeps it.",
 		Fields: func(view, url.Values) []input {
 			return []input{{Name: "merchant", Label: "Merchant", Kind: "text", Help: "The id, such as m_214."},

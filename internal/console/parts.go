@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -20,10 +21,13 @@ const (
 )
 
 // moreActs are the commands that are always possible and seldom next.
-var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "assess", "snapshot", "switch", "sign", "waive", "review", "corrective", "publish", "close", "dismiss"}
+var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "hand-over", "link-signal", "attach", "hold", "assess", "snapshot", "switch", "sign", "waive", "review", "corrective", "publish", "close", "dismiss"}
 
 // incidentURL is the room of an incident.
 func incidentURL(id string) templ.SafeURL { return templ.SafeURL("/incidents/" + url.PathEscape(id)) }
+
+// number10 is a number as a machine reads it.
+func number10(n int) string { return strconv.Itoa(n) }
 
 func urlPath(s string) string { return url.PathEscape(s) }
 

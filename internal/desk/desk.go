@@ -119,6 +119,7 @@ type Options struct {
 	Verifiers    []string // note verifier keys of facts log and event log
 	ReadOnly     bool     // a finished drill: everything can be looked at and nothing changed
 	Exports      string   // folder that exports are written to
+	Attachments  string   // folder that attached files are kept in
 	Mailers      int      // workers; default 8
 	Log          *slog.Logger
 }

@@ -123,6 +123,13 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 	for _, e := range s.Exports {
 		in.Custody = append(in.Custody, evidence.Custody{At: e.At, By: string(e.By), Recipient: e.Recipient, Digest: e.Digest, Bytes: e.Bytes})
 	}
+	for _, a := range s.Attachments {
+		raw, err := d.files().Get(a.Digest)
+		if err != nil {
+			return in, fmt.Errorf("desk: %s of %s: %w: nothing is exported without it", a.ID, inc, err)
+		}
+		in.Attachments = append(in.Attachments, evidence.Attachment{ID: a.ID, Data: raw})
+	}
 	if in.Review, err = d.review(ctx, s, "md"); err != nil {
 		return in, err
 	}

@@ -77,7 +77,7 @@ func (n *night) boot() {
 	n.store = &frailStore{Store: real, steps: n.steps}
 	n.life, n.end = context.WithCancel(context.Background())
 	o := n.g.options(n.store, n.clock, n.facts, &frailPost{n.post, n.steps}, &frailApp{n.app, n.steps}, frailCheck{n.steps})
-	o.Exports = filepath.Join(n.dir, "exports")
+	o.Exports, o.Attachments = filepath.Join(n.dir, "exports"), filepath.Join(n.dir, "attachments")
 	n.anchorer = ledger.NewAnchorer(n.store, &frailLog{n.facts, n.steps})
 	o.Anchor = n.anchorer.Pass
 	n.desk, err = New(o)

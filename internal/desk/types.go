@@ -56,6 +56,8 @@ type Outcome struct {
 	Reason   incident.Reason `json:"reason"`
 	Facts    []FactRef       `json:"facts"`
 	Replayed bool            `json:"replayed,omitempty"`
+	DryRun   bool            `json:"dry_run,omitempty"` // nothing was recorded
+	Plan     []string        `json:"plan,omitempty"`    // dry run: which clocks would move, in words
 }
 
 // FactRef names a fact that was recorded.

@@ -409,7 +409,7 @@ func newSite(t *testing.T, change func(*Options)) *site {
 		t.Fatal(err)
 	}
 	o := g.options(s.store, s.clock, s.facts, s.mail, s.app, passes{})
-	o.Exports = filepath.Join(s.dir, "exports")
+	o.Exports, o.Attachments = filepath.Join(s.dir, "exports"), filepath.Join(s.dir, "attachments")
 	o.Anchor = ledger.NewAnchorer(s.store, s.facts).Pass
 	o.Events, o.EventLog = nil, g.eventsLog // detection has tests of its own
 	if change != nil {

@@ -42,6 +42,7 @@ type Desk struct {
 	Result     scope.Result
 	Comparison scope.Comparison
 	ExportFile string
+	Others     []incident.Line // what other people did meanwhile
 
 	// Answer scripts Submit; nil accepts everything.
 	Answer func(desk.Request) (desk.Outcome, error)
@@ -138,6 +139,50 @@ func (d *Desk) Submit(_ context.Context, r desk.Request) (desk.Outcome, error) {
 		return answer(r)
 	}
 	return desk.Outcome{Incident: r.Incident, Version: 7, Reason: "recorded", Facts: []desk.FactRef{{ID: "01J0FACT", Kind: "note.added", Recorded: d.Now}}}, nil
+}
+
+// Foresee scripts a plan of one sentence; what Answer refuses is refused here too.
+func (d *Desk) Foresee(_ context.Context, r desk.Request) (desk.Foreseen, error) {
+	if d.States[r.Incident] == nil {
+		return desk.Foreseen{}, fmt.Errorf("there is no incident %q: %w", r.Incident, desk.ErrNotFound)
+	}
+	if d.Answer != nil {
+		if _, err := d.Answer(r); err != nil {
+			return desk.Foreseen{}, err
+		}
+	}
+	return desk.Foreseen{Reason: "recorded", Says: []string{"The deadline of tell merchants moves from Tue 24 Nov 2026 20:19 CET to Tue 24 Nov 2026 20:02 CET"}}, nil
+}
+
+// Meanwhile gives Others to whoever looked at an older version than that of the state.
+func (d *Desk) Meanwhile(_ context.Context, inc string, version int, _ desk.Caller) ([]incident.Line, error) {
+	if s := d.States[inc]; s != nil && version < s.Version {
+		return d.Others, nil
+	}
+	return nil, nil
+}
+
+func (d *Desk) Attach(_ context.Context, id string, by desk.Caller, inc, name, note string, body io.Reader) (desk.Outcome, error) {
+	raw, err := io.ReadAll(body)
+	if err != nil {
+		return desk.Outcome{}, err
+	}
+	return d.Submit(context.Background(), desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.Attach{File: name, Note: note, Bytes: int64(len(raw))}})
+}
+
+func (d *Desk) Attachment(_ context.Context, inc, id string) (incident.Attachment, []byte, error) {
+	if s := d.States[inc]; s != nil {
+		for _, a := range s.Attachments {
+			if a.ID == id {
+				return a, []byte("<script>alert(1)</script>"), nil
+			}
+		}
+	}
+	return incident.Attachment{}, nil, desk.ErrNotFound
+}
+
+func (d *Desk) LinkSignal(_ context.Context, id string, by desk.Caller, inc, signal, from, reason string) (desk.Outcome, error) {
+	return d.Submit(context.Background(), desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.AddSignal{Signal: incident.Signal{ID: signal, Sentence: reason}, Of: from}})
 }
 
 func (d *Desk) OpenIncident(_ context.Context, id string, by desk.Caller, open incident.Open) (desk.Outcome, error) {

@@ -29,11 +29,12 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.14.0"
+const Version = "1.15.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
 	Submit(context.Context, desk.Request) (desk.Outcome, error)
+	Foresee(context.Context, desk.Request) (desk.Foreseen, error)
 	OpenIncident(ctx context.Context, id string, by desk.Caller, open incident.Open) (desk.Outcome, error)
 	Board(context.Context) ([]desk.BoardRow, error)
 	Incident(ctx context.Context, id string) (*incident.State, error)
@@ -116,6 +117,7 @@ type Desk interface {
 	Evidence
 	Accesses
 	Programme
+	Attachments
 }
 
 // Options are what the API is told about its surroundings. The zero value is usable.
@@ -216,6 +218,7 @@ func New(d Desk, opt Options) *API {
 	a.registerAccesses(d)
 	a.registerProgramme(d)
 	a.registerDoctor()
+	a.registerAttachments(d)
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "ok\n")

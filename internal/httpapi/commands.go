@@ -15,6 +15,7 @@ import (
 type commandInput[C incident.Command] struct {
 	ID   string `path:"id" maxLength:"64" doc:"id of the incident, such as INC-1"`
 	Key  string `header:"Idempotency-Key" maxLength:"200"`
+	Dry  bool   `query:"dry_run" doc:"record nothing; say in plan which clocks would move"`
 	Body C
 }
 
@@ -59,6 +60,11 @@ func (a *API) registerCommands(d Incidents) {
 	command[incident.Attest](a, d, "Declare what a gate asks of whoever gives its command")
 	command[incident.Override](a, d, "Sign for passing a gate although it is shut, with the reason")
 	command[incident.MovePolicy](a, d, "Move the incident to another policy")
+	command[incident.UnlinkSignal](a, d, "Take a signal out of the incident")
+	command[incident.HandOver](a, d, "Offer a role to another person, who holds it once they accept")
+	command[incident.AcceptRole](a, d, "Take a role that was offered to you")
+	command[incident.PlaceHold](a, d, "Place a hold: what must not be deleted, on which legal basis, until when")
+	command[incident.ReleaseHold](a, d, "Release a hold before its time")
 	a.registerSnapshot(d)
 }
 
@@ -69,7 +75,15 @@ func command[C incident.Command](a *API, d Incidents, summary string) {
 	op.Tags = []string{"incident"}
 	op.Errors = append(op.Errors, http.StatusNotFound, http.StatusConflict)
 	huma.Register(a.huma, op, func(ctx context.Context, in *commandInput[C]) (*outcomeOutput, error) {
-		out, err := d.Submit(ctx, desk.Request{ID: requestID(ctx, in.Key), Incident: in.ID, Command: in.Body, Caller: callerOf(ctx)})
+		req := desk.Request{ID: requestID(ctx, in.Key), Incident: in.ID, Command: in.Body, Caller: callerOf(ctx)}
+		if in.Dry {
+			seen, err := d.Foresee(ctx, req)
+			if err != nil {
+				return nil, a.fail(ctx, err)
+			}
+			return &outcomeOutput{Body: desk.Outcome{Incident: in.ID, Reason: seen.Reason, Facts: []desk.FactRef{}, DryRun: true, Plan: seen.Says}}, nil
+		}
+		out, err := d.Submit(ctx, req)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
