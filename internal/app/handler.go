@@ -18,7 +18,7 @@ func (a *App) handler() http.Handler {
 	api := httpapi.New(a.desk, httpapi.Options{Log: a.o.Log, PublicURL: a.publicURL(), Own: a.URL(), Program: desk.EngineVersion, Quota: a.cfg.Intake.Quota, Doctor: a.Checkup})
 	pages := console.New(a.desk, console.Options{
 		Log: a.o.Log, Now: a.desk.Now, Organisation: a.cfg.Organisation.Name, Env: a.in.Env,
-		Ticking: a.in.Env != "drill", ReadOnly: a.readOnly(), Secure: a.secure() || strings.HasPrefix(a.publicURL(), "https://"),
+		PublicURL: a.publicURL(), Ticking: a.in.Env != "drill", ReadOnly: a.readOnly(), Secure: a.secure() || strings.HasPrefix(a.publicURL(), "https://"),
 		LastDrill: func() (time.Time, bool, bool) { return lastDrill(a.policy.ID) },
 	})
 	mux := http.NewServeMux()

@@ -105,6 +105,7 @@ type Options struct {
 	Env          string           // "drill" puts a striped band on every page
 	Ticking      bool             // domain time runs as the clock on the wall does: pages may count down
 	ReadOnly     bool             // the record of a finished drill: nothing can be changed
+	PublicURL    string           // without a trailing slash; "" when nobody outside reaches it
 	Secure       bool             // served over TLS: __Host- cookie and HSTS
 
 	// LastDrill says when a drill was last played against this policy and how it ended, if that is
@@ -140,6 +141,7 @@ func New(d Desk, opt Options) *Console {
 	c.public("GET /join", c.joinPage)
 	c.public("POST /join", c.join)
 	c.public("POST /signout", c.signout)
+	c.public("GET /.well-known/security.txt", c.securityTxt)
 	c.public("GET /policy", c.policyPage)
 	c.public("GET /policy.md", c.policyMarkdown)
 	c.public("GET /policy.pdf", c.policyPDF)
