@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -424,9 +425,10 @@ func (c *Copier) copyKeys(ctx context.Context) error {
 	return nil
 }
 
-// small are the files of a data folder that people write, and what says which folder it is.
+// small are the files of a data folder that people write or attach as evidence, and what says which
+// folder it is. An attached file is there before the fact that names it.
 func small(dir string) (names []string, err error) {
-	for _, root := range []string{"tocsin.yaml", "installation.json", "policies"} {
+	for _, root := range []string{"tocsin.yaml", "installation.json", "policies", attached} {
 		err = errors.Join(err, filepath.WalkDir(filepath.Join(dir, root), func(path string, d fs.DirEntry, err error) error {
 			if missing(err) {
 				return nil
@@ -442,12 +444,18 @@ func small(dir string) (names []string, err error) {
 	return names, err
 }
 
+// attached is the folder of files kept as evidence: sealed, each under its digest, and never changed.
+const attached = "attachments"
+
 func (c *Copier) copyFolder(ctx context.Context) error {
 	names, err := small(c.o.Dir)
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	for _, name := range names {
+		if _, copied := c.seen[name]; copied && strings.HasPrefix(name, attached+"/") {
+			continue
+		}
 		body, err := os.ReadFile(filepath.Join(c.o.Dir, filepath.FromSlash(name)))
 		if missing(err) {
 			continue
