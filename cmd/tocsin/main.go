@@ -34,7 +34,7 @@ func rootCommand() *cobra.Command {
 		Examine: func(ctx context.Context, dir string) (doctor.Report, error) {
 			return app.Examine(ctx, app.Options{Dir: dir})
 		}})
-	root.AddCommand(initCommand(), serveCommand(), rebuildCommand(), backupCommand(), restoreCommand(), drillCommand(), drillProcessCommand(), benchCommand())
+	root.AddCommand(initCommand(), setupCommand(), serveCommand(), rebuildCommand(), backupCommand(), restoreCommand(), drillCommand(), drillProcessCommand(), benchCommand())
 	root.SetUsageFunc(usage)
 	return root
 }

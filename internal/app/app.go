@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/contain/vault"
@@ -20,7 +19,6 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/clock"
 	"github.com/tocsin-ir/tocsin/internal/desk"
-	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/egress"
 	"github.com/tocsin-ir/tocsin/internal/keyring"
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
@@ -65,9 +63,7 @@ type App struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
-	looking sync.Mutex
-	report  doctor.Report // guarded by looking
-	looked  time.Time     // guarded by looking: when report was made
+	looking sync.Mutex // held while the doctor looks
 	copying sync.WaitGroup
 }
 

@@ -62,7 +62,7 @@ func TestEachMissingPreconditionIsNamedWithItsPromises(t *testing.T) {
 		{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact = policy.Contact{} }},
 		{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact.Email = "security@Example.com" }},
 		{"policy.open", "", Warn, func(s *Seen) { s.Policy.Open = []policy.Placeholder{{Text: "[company]"}} }},
-		{"people.owner", "", Fail, func(s *Seen) { s.Org.People["lena"].Joined = time.Time{} }},
+		{"account.owner", "", Fail, func(s *Seen) { s.Org.People["lena"].Joined = time.Time{} }},
 		{"people.lead", "NOT-1", Fail, func(s *Seen) { delete(s.Org.People, "lena") }},
 		{"people.lead", "NOT-1", Fail, func(s *Seen) { s.Org.People["lena"].Email = "" }},
 		{"backup.lead", "NOT-1", Warn, func(s *Seen) { s.Policy.Roles[0].Backup = nil }},

@@ -71,7 +71,7 @@ func (e *examination) people() {
 		return
 	}
 	if state.Owners() == 0 {
-		e.add("people.owner", nil, Fail, "open the link that tocsin serve prints, or: tocsin people join", "Nobody has joined as owner.")
+		e.add("account.owner", nil, Fail, "open the link that tocsin serve prints, or: tocsin people join", "Nobody has joined as owner.")
 	}
 	for i := range e.seen.Policy.Roles {
 		role := &e.seen.Policy.Roles[i]

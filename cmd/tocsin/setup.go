@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/internal/app"
+	"github.com/tocsin-ir/tocsin/internal/cli"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
+)
+
+// setupCommand leads through the first hour. It can be left and called again at any time: what is
+// done is looked at each time.
+func setupCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "setup", Short: "The first hour: what is done, what comes next, and the command for it",
+		Long: "Shows the steps from an empty folder to the first drill, and the next one to take. What\n" +
+			"is done is looked at each time, so that it can be left and gone on with.",
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, _ := cmd.Flags().GetString("data")
+			report, err := checkup(cmd.Context(), dir)
+			if err != nil {
+				return refused(err)
+			}
+			steps, err := app.Steps(dir, report)
+			if err != nil {
+				return refused(err)
+			}
+			return printSteps(cmd, steps)
+		},
+	}
+	var again bool
+	skip := &cobra.Command{Use: "skip STEP", Short: "Put a step off; it is not asked for again", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		dir, _ := cmd.Flags().GetString("data")
+		if err := app.SkipStep(dir, args[0], again, time.Now()); err != nil {
+			return refused(err)
+		}
+		return said(cmd, map[string]any{"step": args[0], "skipped": !again}, args[0]+map[bool]string{true: " is asked for again.", false: " is put off."}[again])
+	}}
+	skip.Flags().BoolVar(&again, "again", false, "ask for it again")
+	mail := &cobra.Command{Use: "mail ADDRESS", Short: "Send a test message to yourself by the relay that is configured", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+		dir, _ := cmd.Flags().GetString("data")
+		if err := app.TestMail(cmd.Context(), app.Options{Dir: dir}, args[0], time.Now()); err != nil {
+			return refused(err)
+		}
+		return said(cmd, map[string]any{"sent": true}, "The relay took the message: look whether it arrived, and where.")
+	}}
+	var wait time.Duration
+	events := &cobra.Command{Use: "events", Short: "Show the line that sends an access event, and wait until one comes in", Args: noArguments, RunE: func(cmd *cobra.Command, _ []string) error {
+		dir, _ := cmd.Flags().GetString("data")
+		return firstEvent(cmd, dir, wait)
+	}}
+	events.Flags().DurationVar(&wait, "wait", 10*time.Minute, "how long to wait at most")
+	cmd.AddCommand(skip, mail, events)
+	return cmd
+}
+
+// checkup asks the server of the folder, else looks at the folder.
+func checkup(ctx context.Context, dir string) (doctor.Report, error) {
+	var report doctor.Report
+	server, err := ofFolder(dir)
+	if err != nil {
+		return report, err
+	}
+	err = server.Do(ctx, http.MethodGet, "/v1/doctor", nil, &report)
+	var away *client.UnavailableError
+	if errors.As(err, &away) {
+		return app.Examine(ctx, app.Options{Dir: dir})
+	}
+	return report, err
+}
+
+func ofFolder(dir string) (*client.Client, error) {
+	socket, err := filepath.Abs(filepath.Join(dir, "tocsin.sock"))
+	if err != nil {
+		return nil, err
+	}
+	return client.New("unix://"+socket, client.WithTries(1, 0))
+}
+
+func printSteps(cmd *cobra.Command, steps []app.Step) error {
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"steps": steps})
+	}
+	w := cmd.OutOrStdout()
+	for i, s := range steps {
+		fmt.Fprintf(w, "%s %-7s %d %-9s %s\n", map[string]string{"done": "✓", "skipped": "–", "open": "○"}[s.State], s.State, i+1, s.ID, s.Say)
+	}
+	i := slices.IndexFunc(steps, func(s app.Step) bool { return s.State == "open" })
+	if i < 0 {
+		fmt.Fprintln(w, "\nThe first hour is over. What is still amiss: tocsin doctor")
+		return nil
+	}
+	fmt.Fprintf(w, "\nnext: %s\n  or put it off: tocsin setup skip %s\n", steps[i].Do, steps[i].ID)
+	return nil
+}
+
+func said(cmd *cobra.Command, v map[string]any, text string) error {
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}
+
+// firstEvent shows what to send, with the key in a file and never in the line, and looks each second
+// whether a source was heard.
+func firstEvent(cmd *cobra.Command, dir string, wait time.Duration) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+	defer cancel()
+	w := cmd.OutOrStdout()
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		w = cmd.ErrOrStderr()
+	}
+	fmt.Fprintf(w, "Send one, with the address that tocsin serve printed and the key's file:\n\n"+
+		"  curl -H \"Authorization: Bearer $(cat ingest.key)\" http://127.0.0.1:8080/v1/events --data-binary \\\n"+
+		"    '{\"time\":\"%s\",\"actor\":{\"type\":\"user\",\"id\":\"me\"},\"action\":\"read\",\"merchant\":\"shop_1\",\"records\":1}'\n\nWaiting for it; Ctrl-C ends, and nothing is lost by it.\n",
+		time.Now().UTC().Format(time.RFC3339))
+	server, err := ofFolder(dir)
+	if err != nil {
+		return refused(err)
+	}
+	for {
+		var report doctor.Report
+		if err := server.Do(ctx, http.MethodGet, "/v1/doctor", nil, &report); err != nil && ctx.Err() == nil {
+			return &cli.ExitError{Code: cli.ExitUnavailable, Err: err, Hint: []string{"is it running? tocsin serve --data " + dir}}
+		}
+		for _, f := range report.Findings {
+			if name, ok := strings.CutPrefix(f.ID, "events.source."); ok && strings.Contains(f.Say, "sent an event") && f.State == doctor.OK {
+				return said(cmd, map[string]any{"source": name}, "It came in: "+f.Say)
+			}
+		}
+		t := time.NewTimer(time.Second)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return &cli.ExitError{Code: cli.ExitRefused, Err: errors.New("no access event came in"), Hint: []string{"tocsin rejected shows what was refused"}}
+		case <-t.C:
+		}
+	}
+}

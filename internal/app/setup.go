@@ -1,0 +1,149 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/mail"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
+	"github.com/tocsin-ir/tocsin/notify"
+)
+
+// Step is one step of the first hour.
+type Step struct {
+	ID    string `json:"id"`
+	State string `json:"state"` // done, skipped or open
+	Say   string `json:"say"`   // what it is for, in one sentence
+	Do    string `json:"do"`    // the command that takes it
+}
+
+// steps are the first hour in its order. A step is done when a finding that begins with its rest
+// exists and none of them fails or, with sound, is less than in order.
+var steps = []struct {
+	id, say, do, rest string
+	sound             bool
+}{
+	{"name", "Letters and the public page name your company.", "tocsin init --organisation ID --name NAME --app APP", "", false},
+	{"owner", "Somebody has to be the owner before anybody can be invited.", "tocsin serve, then paste its link into: tocsin people join", "evidence.verify", false},
+	{"policy", "The policy says what you promise; a dozen answers write the first one.", "tocsin policy new --out new.yaml, put it in the place of policies/policy.yaml, restart", "policy.contact", false},
+	{"mail", "Merchants are told and people are called by mail; a message to yourself shows that it works.", "write mail: in tocsin.yaml, then: tocsin setup mail YOUR-ADDRESS", "mail.relay", true},
+	{"key", "An application needs a key to send what it does with personal data.", "tocsin key new --purpose ingest --source web --app APP --out ingest.key", "events.", false},
+	{"events", "Nothing is noticed before the first access event has come in.", "tocsin setup events", "events.source.", false},
+	{"merchants", "Who is in the directory can be told; its copy here is there when your own database is not.", "tocsin merchants import merchants.csv", "merchants.import", false},
+	{"away", "What leaves this machine cannot be rewritten by whoever takes it over.", "name a witness under evidence: in tocsin.yaml", "evidence.away", true},
+	{"drill", "A drill shows that the promises can be kept, before a bad night does.", "tocsin drill", "drill", true},
+}
+
+// Steps says how far the first hour is. What was done is read from what the doctor found, so that a
+// step that was done by hand, or undone later, counts as what it is.
+func Steps(dir string, r doctor.Report) ([]Step, error) {
+	p, err := readProgress(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []Step
+	for _, s := range steps {
+		step := Step{ID: s.id, State: "open", Say: s.say, Do: s.do}
+		found, good := false, true
+		for _, f := range r.Findings {
+			if s.rest != "" && strings.HasPrefix(f.ID, s.rest) {
+				found = true
+				good = good && f.State != doctor.Fail && (!s.sound || f.State == doctor.OK)
+			}
+		}
+		switch s.id {
+		case "name":
+			found = r.Policy != ""
+		case "owner":
+			good = !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return f.ID == "account.owner" })
+		case "key": // sources that are silent or were never heard are another step
+			good = !slices.ContainsFunc(r.Findings, func(f doctor.Finding) bool { return f.ID == "events.key" })
+		}
+		if found && good {
+			step.State = "done"
+		} else if !p.Skipped[s.id].IsZero() {
+			step.State = "skipped"
+		}
+		all = append(all, step)
+	}
+	return all, nil
+}
+
+// SkipStep puts a step off, or with again takes that back.
+func SkipStep(dir, id string, again bool, now time.Time) error {
+	var names []string
+	for _, s := range steps {
+		names = append(names, s.id)
+	}
+	if !slices.Contains(names, id) {
+		return fmt.Errorf("there is no step %q; there are %s", id, strings.Join(names, ", "))
+	}
+	if _, err := ReadFolder(dir); err != nil {
+		return err
+	}
+	p, err := readProgress(dir)
+	if err != nil {
+		return err
+	}
+	if p.Skipped == nil {
+		p.Skipped = map[string]time.Time{}
+	}
+	p.Skipped[id] = now.UTC()
+	if again {
+		delete(p.Skipped, id)
+	}
+	return writeProgress(dir, p)
+}
+
+// TestMail sends a message by the relay that is configured now, and remembers what came of it.
+func TestMail(ctx context.Context, o Options, to string, now time.Time) error {
+	address, err := mail.ParseAddress(to)
+	if err != nil {
+		return fmt.Errorf("%q is no e-mail address", to)
+	}
+	cfg, err := LoadConfig(o.Dir, o.Config)
+	if err != nil {
+		return err
+	}
+	sender, err := cfg.sender()
+	if err != nil {
+		return located(cfg.file, &cfg.root, err)
+	}
+	if sender == nil {
+		return fmt.Errorf("%s: mail is off: write mail: { relay: smtp.example.com:587, from: \"%s <security@example.com>\" } there", cfg.file, cfg.Organisation.Name)
+	}
+	defer sender.Close()
+	from, err := mail.ParseAddress(cfg.Mail.From)
+	if err != nil {
+		return err // the configuration was checked
+	}
+	_, domain, _ := strings.Cut(from.Address, "@")
+	receipt := sender.Send(ctx, notify.Letter{
+		MessageID: "setup-" + strings.ToLower(ulid.Make().String()) + "@" + domain, Date: now,
+		FromName: from.Name, From: from.Address, To: address.Address,
+		Subject: "Test message of Tocsin",
+		Text:    "This is the test message of " + cfg.Organisation.Name + ". Nothing has happened; letters to merchants go out the same way.\n",
+	})
+	p, err := readProgress(o.Dir)
+	if err != nil {
+		return err
+	}
+	p.MailTested, p.MailFailed = receipt.At, ""
+	if receipt.Outcome != incident.Done {
+		p.MailFailed = strings.TrimSpace(receipt.Code + " " + receipt.Detail)
+	}
+	if err := writeProgress(o.Dir, p); err != nil {
+		return err
+	}
+	if p.MailFailed != "" {
+		return errors.New(cfg.Mail.Relay + " did not take the message: " + p.MailFailed)
+	}
+	return nil
+}
