@@ -45,6 +45,10 @@ func (c *compiler) references() {
 	c.undeclaredChecks(checks)
 	for _, ref := range c.guardRefs {
 		if all := slices.Concat(guarded, actions); ref.name != "" && !slices.Contains(all, ref.name) {
+			if d, ok := find(c.p.Duties, ref.name, func(d Duty) string { return d.ID }); ok && d.Do.tells() {
+				c.errorf(ref.pos, "bad-value", "of one notice, say who signs it in its duty: approve: [lead]; what holds for every notice is guards: notify", "no gate can guard the notice of %s alone", short(ref.name))
+				continue
+			}
 			c.errorf(ref.pos, "bad-value", didYouMean(ref.name, all, "gates guard "+list(guarded, "and")+", or the id of an action"), "no gate can guard %s", short(ref.name))
 		}
 	}

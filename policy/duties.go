@@ -328,7 +328,9 @@ func (c *compiler) dutyDue(l fields, d *Duty) {
 		d.Every = c.cadence(e)
 	}
 	if u := l.text("until"); u.s != "" {
-		if a, ok := c.anchor(u, 0, u.s); ok {
+		if length, start, after := strings.Cut(u.s, " after "); after && calendarLength(length) {
+			c.errorf(u.pos, "bad-clock", "write until: watched, and a duty that reaches it: { who: lead, do: reach, of: watched, not_before: "+short(strings.TrimSpace(length))+" after "+short(strings.TrimSpace(start))+", due: … }", "until: %q is a length of time, and until names an instant", short(u.s))
+		} else if a, ok := c.anchor(u, 0, u.s); ok {
 			d.Until = &a
 		}
 		if !l.has("every") {
@@ -438,4 +440,10 @@ func (c *compiler) dutyLate(l fields, d *Duty) {
 			d.Late = append(d.Late, Escalation{After: length, Role: c.role(t)})
 		}
 	}
+}
+
+// calendarLength reports whether a text is a length of time.
+func calendarLength(s string) bool {
+	_, err := calendar.ParseLength(strings.TrimSpace(s))
+	return err == nil
 }

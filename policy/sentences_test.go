@@ -44,6 +44,10 @@ func TestSentencesReadAsIfSomebodyHadWrittenThem(t *testing.T) {
 			"we call the lead 15 minutes after the limit.", ""},
 		"places of law": {tell[:len(tell)-len("72h after detected")] + "[72h after detected, as law] }\nlaw: { where: [EU, US-CA, JP] }\npage: [\"{duties.tell}.\", \"{laws}\"]",
 			"We hold data of people in the European Union, California and Japan only,", "US-CA"},
+		"a law that is silent beside a limit": {"duties: { stop: { who: lead, do: contain, due: [72h after detected, as law] } }\npage: [\"{duties.stop}.\", \"{laws}\"]",
+			"Where we contain the incident, no law that we know of sets a time; our own limit stands.", "we do it promptly"},
+		"a law that is silent": {"duties: { stop: { who: lead, do: contain, due: as law } }\npage: [\"{duties.stop}.\", \"{laws}\"]",
+			"no law that we know of sets a time; we do it promptly.", "our own limit"},
 		"a law is named once": {tell[:len(tell)-len("72h after detected")] + "[72h after detected, as law] }\nlaw: { where: GB }\npage: [\"{duties.tell}.\", \"{laws}\"]",
 			"(UK GDPR Art. 33(2)): without undue delay, counted from becoming aware of it.", "UK GDPR Arts. 33, 34, UK GDPR"},
 	} {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -172,7 +173,11 @@ func (p *Program) lawElements() []Element {
 			}
 		}
 		if len(items) == 0 {
-			out = append(out, para(act+", no law that we know of sets a time; we do it promptly.", tag))
+			then := "we do it promptly"
+			if slices.ContainsFunc(d.Due, func(k Clock) bool { return k.Kind != "law" && k.Kind != "contract" }) {
+				then = "our own limit stands"
+			}
+			out = append(out, para(act+", no law that we know of sets a time; "+then+".", tag))
 			continue
 		}
 		out = append(out, para(act+", these laws may set the time; the earliest that applies runs:", tag))

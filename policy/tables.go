@@ -159,7 +159,11 @@ func (c *compiler) table(item *yaml.Node) {
 			}
 			cl.by, cl.level, cl.is = t.By, row.key, on.is(row.key)
 			if other := c.tabled[e.key]; len(other) > 0 && other[0].by != cl.by || slices.ContainsFunc(other, func(o cell) bool { return o.level == row.key }) {
-				c.errorf(e.pos, "duplicate-value", "one table fills a duty", "another table fills %s already", e.key)
+				hint := "one table fills a duty: keep one cell for it in the row " + row.key
+				if other[0].by != cl.by {
+					hint = "one table fills a duty: move its cells into the table by " + other[0].by + ", or write the duty twice, one for each table, each with its own when"
+				}
+				c.errorf(e.pos, "duplicate-value", hint, "another table fills %s already", e.key)
 				continue
 			}
 			c.tabled[e.key] = append(c.tabled[e.key], cl)
