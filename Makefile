@@ -10,11 +10,12 @@ LDFLAGS := -s -w
 # months that it plays are left out of the race, and of the table what one goroutine does to it.
 APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$|/internal/cli$$|/cmd/tocsin$$|/cmd/tocsin-query$$
 
-.PHONY: help man build drill test test-deps check unit race rest drills soak vuln generate fmt bench clean
+.PHONY: help man build drill drill-all test test-deps check unit race rest drills soak vuln generate fmt bench clean
 
 help:
 	@printf '%s\n' \
 	  'make drill      build, then play a breach from first event to published review (about a minute)' \
+	  'make drill-all  every scenario under every policy; writes the table of docs/promises.md (minutes)' \
 	  'make test       everything that has to hold before a change lands (about a quarter of an hour on two cores)' \
 	  'make check      its quick part: format, vet, staticcheck, generated files' \
 	  'make unit       the tests without the race detector and without whole drills' \
@@ -41,6 +42,10 @@ man: build
 # make drill DRILL='--seed 9 --sabotage mail-drop-1' passes flags on.
 drill: build
 	@bin/tocsin drill $(DRILL)
+
+# Every scenario under every shipped policy, some minutes; the table goes into docs/promises.md.
+drill-all: build
+	@bin/tocsin drill --all --table docs/promises.md
 
 # What the tests need beside Go, gcc, Node and make: a browser, PDF tools, PostgreSQL.
 test-deps:

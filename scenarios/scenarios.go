@@ -44,6 +44,10 @@ const (
 	NotReached    = "not_reached"
 )
 
+// NotPromised is the reason of what a policy does not promise. A promise that a policy makes is not
+// applicable for another reason: the scenario is about a class that the policy lacks.
+const NotPromised = "not promised by this policy"
+
 // Default is the scenario that is played when none is named.
 const Default = "stolen-token"
 
@@ -162,7 +166,7 @@ func expand(s short) (map[string]map[string]Expectation, error) {
 		for _, id := range all {
 			switch e, named := s.Promises[id]; {
 			case !slices.Contains(ids, id):
-				own[id] = Expectation{Expect: NotApplicable, Reason: "not promised by this policy"}
+				own[id] = Expectation{Expect: NotApplicable, Reason: NotPromised}
 			case named:
 				own[id] = e
 			default:

@@ -17,6 +17,8 @@ import (
 
 func drillCommand() *cobra.Command {
 	var o drill.Options
+	var all bool
+	var table string
 	cmd := &cobra.Command{
 		Use:   "drill",
 		Short: "Play a breach on real processes and judge which promises were kept",
@@ -33,6 +35,13 @@ func drillCommand() *cobra.Command {
 			o.In, o.Out, o.Err, o.Policies = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), policies.FS
 			if s, err := os.Stderr.Stat(); err == nil {
 				o.Terminal = s.Mode()&os.ModeCharDevice != 0
+			}
+			if all {
+				fine, err := drill.All(cmd.Context(), o, table)
+				if err == nil && !fine {
+					err = &cli.ExitError{Code: cli.ExitRefused}
+				}
+				return err
 			}
 			card, err := drill.Run(cmd.Context(), o)
 			if err != nil {
@@ -57,6 +66,8 @@ func drillCommand() *cobra.Command {
 	f.StringVar(&o.Truth, "truth", "", "what of it was the attack (NDJSON `FILE`)")
 	f.BoolVar(&o.Interactive, "interactive", false, "you respond, in the console and at the command line; scored afterwards")
 	f.BoolVar(&o.Hints, "hints", false, "with --interactive: say what comes next")
+	f.BoolVar(&all, "all", false, "every scenario under every shipped policy, and a table of what they show")
+	f.StringVar(&table, "table", "", "with --all: put the table between its marks in this page (`FILE`)")
 	f.StringVar(&o.Dir, "keep", "", "`DIR` to leave the drill in (default .drill/last)")
 	return cmd
 }

@@ -165,9 +165,10 @@ type run struct {
 	inc      string
 	ids      map[string]string // of actions and notices, by what they are for
 	exported string
-	kept     string // the checkpoint of the facts log that anybody could fetch right before the export
-	logKeys  string // verifier keys of both logs, read before anything happened
-	events   int    // accesses of the month and the attack
+	truth    json.RawMessage // what is true, in a scenario in which no attacker knows it
+	kept     string          // the checkpoint of the facts log that anybody could fetch right before the export
+	logKeys  string          // verifier keys of both logs, read before anything happened
+	events   int             // accesses of the month and the attack
 
 	ackMu   sync.Mutex
 	acked   map[string]people.FactRef

@@ -39,6 +39,9 @@ func (r *run) verdict(ctx context.Context) (Scorecard, error) {
 	if err != nil {
 		return Scorecard{}, err
 	}
+	if r.truth != nil {
+		truth = r.truth
+	}
 	return r.ask(ctx, truth)
 }
 

@@ -31,6 +31,7 @@ var scripts = map[string]script{
 	"stolen-token": stolenToken{},
 	"false-alarm":  falseAlarm{},
 	"nobody-acts":  nobodyActs{},
+	"supplier":     supplier{},
 }
 
 // scriptOf finds a scenario's script.

@@ -60,9 +60,13 @@ func TestSoakSeeds(t *testing.T) {
 	if s.Full() {
 		n = 50
 	}
-	for _, seed := range s.Seeds(t, n) {
+	others := slices.DeleteFunc(scenarios.Names(), func(name string) bool { return name == scenarios.Default })
+	for i, seed := range s.Seeds(t, n) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			o := whole(t)
+			if i%2 == 1 { // every second seed goes to another story, in turn
+				o = scene(t, others[seed%uint64(len(others))])
+			}
 			o.Seed = seed
 			if card := play(t, o); !card.OK {
 				t.Errorf("broken %v, findings %v", card.Broken, card.Findings)

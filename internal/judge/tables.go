@@ -25,6 +25,11 @@ var tables = map[string]table{
 		also:   []func(*bench) error{(*bench).nothingPretended, (*bench).nobodyOutsideTold, (*bench).everythingInTheOpen},
 		trials: fewTrials, bare: true,
 	},
+	"supplier": {
+		checks: with(of("CLS-1", "CLS-3", "INV-3", "INV-4", "NOT-1", "NOT-3", "NOT-4", "NOT-6", "PRO-12", "PUB-1"), map[string]check{"NOT-2": (*bench).contentWithoutNumbers}),
+		also:   []func(*bench) error{(*bench).raisedBySupplier, (*bench).onlyTheNamed},
+		trials: fewTrials, bare: true,
+	},
 }
 
 // fewTrials is how many copies of the evidence are altered at random where the scenario is about
