@@ -115,7 +115,7 @@ func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 
 // settings are what the configuration says.
 func (c *Config) settings(seen *doctor.Seen) {
-	seen.PublicURL = c.PublicURL
+	seen.PublicURL, seen.PolicyFile = c.PublicURL, c.path(c.Policy)
 	seen.Mail.Relay, seen.Mail.From = c.Mail.Relay, c.Mail.From
 	seen.Logs.Witnesses = len(c.Evidence.Witnesses)
 	seen.Connectors, seen.Checks = map[string]string{}, map[string]bool{}

@@ -38,7 +38,7 @@ var steps = []struct {
 	{"events", "Nothing is noticed before the first access event has come in.", "tocsin setup events", "events.source.", false},
 	{"merchants", "Who is in the directory can be told; its copy here is there when your own database is not.", "tocsin merchants import merchants.csv", "merchants.import", false},
 	{"away", "What leaves this machine cannot be rewritten by whoever takes it over.", "name a witness under evidence: in tocsin.yaml", "evidence.away", true},
-	{"drill", "A drill shows that the promises can be kept, before a bad night does.", "tocsin drill", "drill", true},
+	{"drill", "A drill shows that the promises can be kept, before a bad night does.", "tocsin drill plays a shipped policy; for your own write its expectations first: docs/drill.md", "drill", true},
 }
 
 // Steps says how far the first hour is. What was done is read from what the doctor found, so that a

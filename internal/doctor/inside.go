@@ -131,7 +131,7 @@ func (e *examination) drill() {
 	}
 	d := e.seen.LastDrill
 	age := e.seen.Now.Sub(d.At)
-	do := "tocsin drill --policy " + e.seen.Policy.ID
+	do := "tocsin drill --policy " + e.seen.PolicyFile + "; a policy of your own needs its expectations in a scenario's manifest first: docs/drill.md"
 	switch {
 	case d.At.IsZero():
 		e.add("drill", nil, Warn, do, "This policy was never drilled: that its promises can be kept is not shown.")

@@ -17,6 +17,7 @@ type Seen struct {
 	Drill     bool   // the folder is a drill's
 
 	Policy      *policy.Program
+	PolicyFile  string // where it was read
 	Org         *org.State
 	PublicURL   string
 	Connectors  map[string]string // kind by name
