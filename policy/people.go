@@ -56,6 +56,11 @@ func (c *compiler) parties(f fields) {
 		if len(p.Via) == 0 {
 			p.Via = []string{"email"}
 		}
+		for _, t := range l.texts("fallback") {
+			if slices.Contains(p.Via, t.s) {
+				c.errorf(t.pos, "duplicate-value", "name another, or leave fallback out", "%s falls back on %s, the channel that did not reach them", p.ID, short(t.s))
+			}
+		}
 		if t := l.text("kind"); t.s != "" {
 			p.Kind = t.s
 			if !slices.Contains(kinds, t.s) {
