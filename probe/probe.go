@@ -44,10 +44,10 @@ func (h HTTP) Validate(field string) error {
 	return nil
 }
 
-// Result is what one run of a check saw. It never holds a secret or a byte of the answer.
+// Result is what one run of a check saw. It never holds a secret, or a byte of a page that was answered.
 type Result struct {
 	Passed   bool
-	Code     string    // "http 200", or why there was no answer: timeout, connect, tls, …
+	Code     string    // "http 200", "dns NXDOMAIN", or why there was no answer: timeout, connect, tls, …
 	Observed string    // one sentence
 	At       time.Time // UTC, protocol time
 }

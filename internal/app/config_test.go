@@ -46,7 +46,7 @@ func TestEveryMistakeNamesFileLineFieldAndWhatToDo(t *testing.T) {
 		{and("mail: { relay: smtp.example.com:587, from: a@example.com, tls: maybe }"), "5: mail.tls: has to be starttls, tls or none"},
 		{and("mail: { relay: smtp.example.com:25, from: a@example.com, tls: none }"), "5: mail.tls: none is only for a relay on loopback"},
 		{and("mail: { retry: [ 5m, soon ] }"), "5: mail.retry[1]: has to be a length of time such as 30s"},
-		{and("mail: { password: hunter2 }"), "5: mail.password: there is no such field: there are from, hello, password_file, relay, retry, tls, username"},
+		{and("mail: { password: hunter2 }"), "5: mail.password: there is no such field: there are dkim_selector, from, hello, password_file, relay, retry, tls, username"},
 	} {
 		dir := t.TempDir()
 		file := filepath.Join(dir, "tocsin.yaml")
@@ -84,7 +84,9 @@ func TestEveryMistakeOfAConnectorNamesFileLineFieldAndWhatToDo(t *testing.T) {
 		{head + revoke + "    probe: { method: GET, url: 'https://app.example.com/', refused: [401], within: soon }", "9: connectors.app_tokens.probe.within: has to be a length of time"},
 		{head + revoke + "    probe: { method: GET, url: 'ftp://app.example.com/', refused: [401] }", "9: connectors.app_tokens.probe.url: "},
 		{"connectors:\n  app_secret:\n    type: envfile.rotate\n    file: app.env\n    key: K\n", "8: connectors.app_secret.file: "},
-		{"checks:\n  a: { type: ping }", "6: checks.a.type: there is no such check: there is http"},
+		{"checks:\n  a: { type: ping }", "6: checks.a.type: there is no such check: there are dns and http"},
+		{"checks:\n  a:\n    type: dns\n    name: shop.test\n    recrd: MX", "9: checks.a.recrd: there is no such field: there are all_of, any_of, name, record, resolver, timeout, type"},
+		{"checks:\n  a:\n    type: dns\n    name: shop.test\n    any_of: [x]", "9: checks.a.any_of[0]: it is not a value of a record of type A"},
 		{"checks:\n  a:\n    type: http\n    method: GET\n    url: 'https://app.example.com/'\n    expect: [1000]", "10: checks.a.expect: "},
 		{"mail: { relay: 'smtp.example.com:587', from: a@example.com, username: u, password_file: absent }", "5: mail.password_file: "},
 	} {

@@ -80,20 +80,22 @@ func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]des
 		if err != nil {
 			return nil, err
 		}
-		if kind != "http" {
-			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there is http"}
+		switch kind {
+		case "http":
+			p, err := settings[probe.HTTP](&node, field)
+			if err != nil {
+				return nil, err
+			}
+			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, egress.Values{Named: vault.Get}) })
+		case "dns":
+			p, err := settings[probe.DNS](&node, field)
+			if err != nil {
+				return nil, err
+			}
+			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, c.Network.DNS) })
+		default:
+			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns and http"}
 		}
-		var cfg struct {
-			Type       string `yaml:"type"`
-			probe.HTTP `yaml:",inline"`
-		}
-		if err := decode(&node, field, &cfg); err != nil {
-			return nil, err
-		}
-		if err := cfg.HTTP.Validate(field); err != nil {
-			return nil, err
-		}
-		made[name] = httpCheck{cfg.HTTP, out, egress.Values{Named: vault.Get}}
 	}
 	return made, nil
 }
@@ -114,14 +116,22 @@ func kindOf(node *yaml.Node, field string) (string, error) {
 	return k.Type, nil
 }
 
-// httpCheck is a recovery check with the way out and the secrets it may use.
-type httpCheck struct {
-	probe  probe.HTTP
-	out    *egress.Client
-	values egress.Values
+// settings reads the settings of one kind of check and refuses what they do not know.
+func settings[T interface{ Validate(field string) error }](node *yaml.Node, field string) (T, error) {
+	var cfg struct {
+		Type string `yaml:"type"`
+		Of   T      `yaml:",inline"`
+	}
+	if err := decode(node, field, &cfg); err != nil {
+		return cfg.Of, err
+	}
+	return cfg.Of, cfg.Of.Validate(field)
 }
 
-func (h httpCheck) Run(ctx context.Context) probe.Result { return h.probe.Run(ctx, h.out, h.values) }
+// check is a recovery check with the way out and the secrets it may use.
+type check func(ctx context.Context) probe.Result
+
+func (c check) Run(ctx context.Context) probe.Result { return c(ctx) }
 
 // sender makes the mail sender, or nil when no relay is configured.
 func (c *Config) sender() (*email.Sender, error) {

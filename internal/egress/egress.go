@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -42,6 +43,7 @@ type Client struct {
 	http    *http.Client
 	maxBody int64
 	agent   string
+	allow   []netip.Prefix
 }
 
 // New makes a client.
@@ -58,6 +60,7 @@ func New(o Options) *Client {
 	return &Client{
 		maxBody: o.MaxBody,
 		agent:   o.Agent,
+		allow:   o.Allow,
 		http: &http.Client{
 			Timeout:       o.Timeout,
 			Transport:     split{secure: transport(o, false), plain: transport(o, true)},
@@ -81,13 +84,31 @@ func (s split) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.plain.RoundTrip(r)
 }
 
-func transport(o Options, plain bool) *http.Transport {
-	d := &net.Dialer{
+// Dialer connects for checks that speak something else than HTTP, to the addresses that https
+// reaches. What it carries must be encrypted or public, because public addresses are open to it.
+// Those in named are reached too: they are named by the owner of the machine, such as its resolver.
+func (c *Client) Dialer(named ...netip.Addr) *net.Dialer {
+	allow := slices.Clone(c.allow)
+	for _, a := range named {
+		allow = append(allow, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return dialer(allow, false)
+}
+
+func dialer(allow []netip.Prefix, plain bool) *net.Dialer {
+	return &net.Dialer{
 		Timeout: 10 * time.Second,
 		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
-			return admit(o.Allow, plain, address)
+			return admit(allow, plain, address)
 		},
 	}
+}
+
+// CodeOf puts the failure to connect with a Dialer in a word, as Error.Code does.
+func CodeOf(err error) string { return codeOf(err, false) }
+
+func transport(o Options, plain bool) *http.Transport {
+	d := dialer(o.Allow, plain)
 	return &http.Transport{
 		Proxy:                  nil,
 		DialContext:            d.DialContext,
