@@ -93,8 +93,17 @@ func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]des
 				return nil, err
 			}
 			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, c.Network.DNS) })
+		case "tls":
+			p, err := settings[probe.TLS](&node, field)
+			if err != nil {
+				return nil, err
+			}
+			if p.Roots != "" {
+				p.Roots = c.path(p.Roots)
+			}
+			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out) })
 		default:
-			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns and http"}
+			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns, http and tls"}
 		}
 	}
 	return made, nil
