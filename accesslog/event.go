@@ -5,7 +5,6 @@ package accesslog
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -118,16 +117,4 @@ func customersOf(subjects []*fastjson.Value) [][]byte {
 		}
 	}
 	return nil
-}
-
-// typesText is how a list of data types stands in the table: a JSON array, sorted.
-func typesText(types []string) string {
-	if len(types) == 0 {
-		return "[]"
-	}
-	text, err := json.Marshal(types)
-	if err != nil { // strings always have a form
-		return "[]"
-	}
-	return string(text)
 }

@@ -240,13 +240,6 @@ func (d *draft) finish() []arrival {
 	return out
 }
 
-func chunks(tokens []byte) [][]byte {
-	if len(tokens) == 0 {
-		return nil
-	}
-	return slices.AppendSeq(make([][]byte, 0, len(tokens)/TokenLen), slices.Chunk(tokens, TokenLen))
-}
-
 // batchBase is what made ids are made from: source and batch key. Without a key it is random,
 // because two equal log lines are two accesses.
 func batchBase(source, key string) []byte {
