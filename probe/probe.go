@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -30,16 +31,11 @@ func (h HTTP) Validate(field string) error {
 	if err := h.Template.Validate(field); err != nil {
 		return err
 	}
-	for _, n := range h.Expect {
-		if n < 100 || n > 599 {
-			return fmt.Errorf("%s.expect: %d is not an HTTP status", field, n)
-		}
+	if err := (expected{h.Expect, h.Contains, h.Absent, nil}).validate(field); err != nil {
+		return err
 	}
 	if h.Timeout < 0 || h.Timeout > time.Minute {
 		return fmt.Errorf("%s.timeout: %v is not between 0 and 1m", field, h.Timeout)
-	}
-	if len(h.Contains)+len(h.Absent) > 4096 {
-		return fmt.Errorf("%s.contains: it is longer than 4096 bytes", field)
 	}
 	return nil
 }
@@ -79,20 +75,50 @@ func (h HTTP) Run(ctx context.Context, out *egress.Client, v egress.Values) Resu
 	}
 	res := Result{Code: fmt.Sprintf("http %d", resp.Status), At: resp.At}
 	saw := fmt.Sprintf("%s answered HTTP %d in %d ms with %d bytes", h.Place(), resp.Status, resp.Took.Milliseconds(), len(resp.Body))
-	var wrong []string
-	if !slices.Contains(h.Expect, resp.Status) {
-		wrong = append(wrong, fmt.Sprintf("expected %s", strings.Trim(fmt.Sprint(h.Expect), "[]")))
-	}
-	if h.Contains != "" && !bytes.Contains(resp.Body, []byte(h.Contains)) {
-		wrong = append(wrong, fmt.Sprintf("the text %q is missing", h.Contains))
-	}
-	if h.Absent != "" && bytes.Contains(resp.Body, []byte(h.Absent)) {
-		wrong = append(wrong, fmt.Sprintf("the text %q is there", h.Absent))
-	}
+	wrong := expected{h.Expect, h.Contains, h.Absent, nil}.wrong(resp)
 	res.Passed = len(wrong) == 0
 	res.Observed = saw
 	if !res.Passed {
 		res.Observed += "; " + strings.Join(wrong, "; ")
 	}
 	return res
+}
+
+// expected is what an answer is compared with.
+type expected struct {
+	status           []int
+	contains, absent string
+	header           map[string]string
+}
+
+func (e expected) validate(field string) error {
+	for _, n := range e.status {
+		if n < 100 || n > 599 {
+			return fmt.Errorf("%s.expect: %d is not an HTTP status", field, n)
+		}
+	}
+	if len(e.contains)+len(e.absent) > 4096 {
+		return fmt.Errorf("%s.contains: it is longer than 4096 bytes", field)
+	}
+	return nil
+}
+
+// wrong says what of an answer is not as expected. It quotes the configuration, never the answer.
+func (e expected) wrong(resp egress.Response) []string {
+	var wrong []string
+	if !slices.Contains(e.status, resp.Status) {
+		wrong = append(wrong, fmt.Sprintf("expected %s", strings.Trim(fmt.Sprint(e.status), "[]")))
+	}
+	if e.contains != "" && !bytes.Contains(resp.Body, []byte(e.contains)) {
+		wrong = append(wrong, fmt.Sprintf("the text %q is missing", e.contains))
+	}
+	if e.absent != "" && bytes.Contains(resp.Body, []byte(e.absent)) {
+		wrong = append(wrong, fmt.Sprintf("the text %q is there", e.absent))
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.header)) {
+		if !slices.ContainsFunc(resp.Header.Values(name), func(v string) bool { return strings.Contains(v, e.header[name]) }) {
+			wrong = append(wrong, fmt.Sprintf("the header %s has no %q", name, e.header[name]))
+		}
+	}
+	return wrong
 }

@@ -87,6 +87,12 @@ func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]des
 				return nil, err
 			}
 			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, egress.Values{Named: vault.Get}) })
+		case "http-journey":
+			p, err := settings[probe.Journey](&node, field)
+			if err != nil {
+				return nil, err
+			}
+			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, egress.Values{Named: vault.Get}) })
 		case "dns":
 			p, err := settings[probe.DNS](&node, field)
 			if err != nil {
@@ -103,7 +109,7 @@ func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]des
 			}
 			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out) })
 		default:
-			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns, http and tls"}
+			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns, http, http-journey and tls"}
 		}
 	}
 	return made, nil

@@ -73,6 +73,18 @@ func New(o Options) *Client {
 // is read of an answer is theirs to bound.
 func (c *Client) HTTP() *http.Client { return c.http }
 
+// As is the same way out for somebody else: with a User-Agent, the client's own when it is empty, and
+// with cookies that are kept in jar. It shares the connections.
+func (c *Client) As(agent string, jar http.CookieJar) *Client {
+	own, shared := *c, *c.http
+	shared.Jar = jar
+	own.http = &shared
+	if agent != "" {
+		own.agent = agent
+	}
+	return &own
+}
+
 // split keeps plain and encrypted connections on transports of their own, because they may reach
 // different addresses.
 type split struct{ secure, plain *http.Transport }
@@ -183,6 +195,7 @@ func sameHost(r *http.Request, via []*http.Request) error {
 // Response is an answer, read to its end.
 type Response struct {
 	Status     int
+	Header     http.Header
 	Body       []byte
 	RetryAfter time.Duration // zero: not given
 	At         time.Time     // UTC; when the answer had been read
@@ -252,7 +265,7 @@ func (c *Client) Send(ctx context.Context, r *http.Request) (Response, error) {
 	if int64(len(body)) > c.maxBody {
 		return Response{}, &Error{Code: "too_large", Sent: true, err: fmt.Errorf("the answer is larger than %d bytes", c.maxBody)}
 	}
-	out := Response{Status: resp.StatusCode, Body: body, At: time.Now().UTC(), Took: time.Since(begin)}
+	out := Response{Status: resp.StatusCode, Header: resp.Header, Body: body, At: time.Now().UTC(), Took: time.Since(begin)}
 	if sec, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && sec > 0 {
 		out.RetryAfter = time.Duration(min(sec, 3600)) * time.Second
 	}
