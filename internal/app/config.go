@@ -300,6 +300,10 @@ func (c *Config) check() error {
 	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
 		add("tls", "needs both cert and key")
 	}
+	// Nothing is run here: the way out and the secrets are asked for only when a check runs.
+	if _, err := c.checks(nil, nil); err != nil {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
 }
 
