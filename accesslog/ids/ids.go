@@ -94,7 +94,7 @@ func Open(dir string, o Options) (x *Index, why string, err error) {
 		o.Run = 256 << 10
 	}
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS = private{vfs.Default}
 	}
 	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
 		why = "it was found to be damaged"
@@ -130,6 +130,7 @@ func open(dir string, o Options) (*Index, error) {
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref() // the database holds it
 	how := &pebble.Options{
+		FS:                 private{vfs.Default},
 		FormatMajorVersion: pebble.FormatNewest, DisableWAL: true, Cache: cache, Logger: quiet{}, MemTableSize: 1 << 20,
 		// Runs overlap whatever one does. Many of them are merged with the rest at once rather than
 		// each of them by itself; a filter says of each run which ids it has not.
