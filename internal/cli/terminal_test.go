@@ -50,7 +50,7 @@ func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
 // of the tree stands here or in writes, or it needs no server.
 var reads = map[string][]string{
 	"clocks": {}, "doctor": {}, "watch": {"--once"}, "whoami": {}, "programme": {}, "rejected": {},
-	"scope":         {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
+	"scope":       {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
 	"access list": {}, "access show": {"evt-1"},
 	"incident list": {}, "incident show": {"INC-1"}, "incident timeline": {"INC-1"}, "incident review": {"INC-1"},
 	"notify preview": {"INC-1", "NTC-1", "shop_1"}, "evidence checkpoint": {}, "merchants list": {}, "people list": {}, "switch list": {},
