@@ -30,22 +30,26 @@ func TestADrillOnPostgreSQLKeepsEveryExpectation(t *testing.T) {
 	}
 }
 
-// Fifty kills at random instants, over several drills: nothing that was acknowledged is lost,
-// nothing owed is missed, nothing is done twice outside the uncertain.
+// Fifty kills at random instants, over as many drills as they take: nothing that was acknowledged is
+// lost, nothing owed is missed, nothing is done twice outside the uncertain. How many kills fall into
+// one drill depends on how fast the machine is.
 func TestSoakKills(t *testing.T) {
 	s := soaktest.Start(t)
 	calm := play(t, whole(t))
-	const kills = 10
-	for i := range s.Rounds(t, "drills of ten kills", 5, 20) {
+	const most = 10
+	drills := s.Rounds(t, "tens of kills", 5, 20)
+	want, total := drills*most, 0
+	for i := 0; total < want && !t.Failed(); i++ {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			o := whole(t)
-			o.Kills, o.Dir = kills, filepath.Join(t.TempDir(), "killed")
+			o.Kills, o.Dir = min(most, want-total), filepath.Join(t.TempDir(), "killed")
 			card := play(t, o)
+			total += card.Crash.Kills
 			if !card.OK || card.Crash.Missed != 0 || card.Crash.Duplicated != 0 {
 				t.Errorf("ok %v, crash %+v, broken %v, findings %v", card.OK, card.Crash, card.Broken, card.Findings)
 			}
-			if card.Crash.Kills != kills {
-				t.Errorf("%d kills, want %d", card.Crash.Kills, kills)
+			if card.Crash.Kills == 0 {
+				t.Error("the server was not killed once")
 			}
 			if string(calm.Canonical) != string(card.Canonical) {
 				t.Errorf("the outcome differs:\n%s\n%s", calm.Canonical, card.Canonical)
