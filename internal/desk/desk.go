@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -354,6 +355,29 @@ func (d *Desk) fold(r ledger.Reader, chain string) (*incident.State, error) {
 				return nil, fmt.Errorf("desk: fact %s: %w: %w", rec.ID, errUnreadable, err)
 			}
 			n = rec.N
+		}
+	}
+}
+
+// factsAfter goes through the facts of a chain after record n, in order. After an error it ends.
+func (d *Desk) factsAfter(r ledger.Reader, chain string, n int) iter.Seq2[incident.Fact, error] {
+	return func(yield func(incident.Fact, error) bool) {
+		for {
+			records, err := r.Records(chain, n, 500)
+			if err != nil {
+				yield(incident.Fact{}, err)
+				return
+			}
+			if len(records) == 0 {
+				return
+			}
+			for _, rec := range records {
+				f, err := ledger.Open(rec, d.o.Keys)
+				if !yield(f, err) || err != nil {
+					return
+				}
+				n = rec.N
+			}
 		}
 	}
 }

@@ -56,20 +56,15 @@ const maxSince = 50
 // all the time and change no mind.
 func (d *Desk) Meanwhile(ctx context.Context, inc string, version int, who Caller) (lines []incident.Line, err error) {
 	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
-		for n := version; len(lines) < maxSince; {
-			records, err := r.Records(inc, n, 500)
-			if err != nil || len(records) == 0 {
+		for f, err := range d.factsAfter(r, inc, version) {
+			if err != nil {
 				return err
 			}
-			for _, rec := range records {
-				f, err := ledger.Open(rec, d.o.Keys)
-				if err != nil {
-					return err
-				}
-				if person(f.Principal) && f.Principal != who.Principal && len(lines) < maxSince {
-					lines = append(lines, incident.Render(f))
-				}
-				n = rec.N
+			if person(f.Principal) && f.Principal != who.Principal {
+				lines = append(lines, incident.Render(f))
+			}
+			if len(lines) == maxSince {
+				break
 			}
 		}
 		return nil

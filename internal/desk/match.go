@@ -92,6 +92,9 @@ func readList(list io.Reader) (func() (scope.Person, error), error) {
 	in := csv.NewReader(list)
 	in.FieldsPerRecord, in.ReuseRecord = -1, true
 	head, err := in.Read()
+	if bad := new(csv.ParseError); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &bad) {
+		return nil, err // the sender ended, or the list is too long
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: line 1: no CSV header: the first line has to be %s", ErrInvalid, strings.Join(listColumns, ","))
 	}

@@ -42,23 +42,12 @@ func (d *Desk) readOrg(r ledger.Reader) (*org.State, ledger.Head, error) {
 		return s, head, nil
 	}
 	s = nil
-	for n := 0; ; {
-		records, err := r.Records(OrgChain, n, 500)
+	for f, err := range d.factsAfter(r, OrgChain, 0) {
 		if err != nil {
 			return nil, head, err
 		}
-		if len(records) == 0 {
-			break
-		}
-		for _, rec := range records {
-			f, err := ledger.Open(rec, d.o.Keys)
-			if err != nil {
-				return nil, head, err
-			}
-			if s, err = org.Fold(s, f); err != nil {
-				return nil, head, fmt.Errorf("desk: fact %s: %w", rec.ID, err)
-			}
-			n = rec.N
+		if s, err = org.Fold(s, f); err != nil {
+			return nil, head, fmt.Errorf("desk: fact %s: %w", f.ID, err)
 		}
 	}
 	d.mu.Lock()

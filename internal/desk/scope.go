@@ -256,20 +256,13 @@ func (d *Desk) factLines(ctx context.Context, inc string) ([]TimelineLine, error
 func (d *Desk) renderedFacts(ctx context.Context, inc string) ([]incident.Line, error) {
 	var lines []incident.Line
 	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
-		for n := 0; ; {
-			records, err := r.Records(inc, n, 500)
-			if err != nil || len(records) == 0 {
+		for f, err := range d.factsAfter(r, inc, 0) {
+			if err != nil {
 				return err
 			}
-			for _, rec := range records {
-				f, err := ledger.Open(rec, d.o.Keys)
-				if err != nil {
-					return err
-				}
-				lines = append(lines, incident.Render(f))
-				n = rec.N
-			}
+			lines = append(lines, incident.Render(f))
 		}
+		return nil
 	})
 	return lines, err
 }
