@@ -25,7 +25,8 @@ type Answer struct {
 	Excluded   []Duty          `json:"excluded"`
 	Programme  []Duty          `json:"programme,omitempty"` // duties without an incident, where the file says when the policy was published
 	Questions  []Question      `json:"questions"`
-	Shut       []string        `json:"shut,omitempty"` // commands that a gate would refuse now
+	Shut       []string        `json:"shut,omitempty"`    // commands that a gate would refuse now
+	Refused    []Step          `json:"refused,omitempty"` // what the file says happened and the engine did not take
 }
 
 // Reached is a milestone with its instant.
@@ -73,6 +74,11 @@ func (r *Run) Explain() *Answer {
 	slices.SortFunc(a.Milestones, func(x, y Reached) int {
 		return cmp.Or(x.At.Compare(y.At), strings.Compare(x.Milestone, y.Milestone))
 	})
+	for _, step := range r.steps {
+		if step.Refused != "" {
+			a.Refused = append(a.Refused, Step{At: step.At, What: step.What, Refused: step.Refused, Lines: []incident.Line{}})
+		}
+	}
 	if s.Opened.IsZero() {
 		return a
 	}

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -453,15 +454,28 @@ func (r *reader) given(at map[string]*yaml.Node, when time.Time, reason string, 
 			r.fail(w, "with: %v", err)
 			return
 		}
-	} else if slices.Contains([]string{"confirm", "close", "restore"}, v.Value) {
-		body = fmt.Appendf(nil, `{"reason":%q}`, reason)
 	}
-	c, err := incident.CommandByName(v.Value, body)
+	c, err := commandFor(v.Value, body, reason)
 	if err != nil {
 		r.fail(v, "%s", strings.TrimPrefix(err.Error(), "incident: "))
 		return
 	}
 	command(v, v.Value, c)
+}
+
+// commandFor reads a command. One that has a reason, and whose body gives none, has that of its entry.
+func commandFor(name string, body []byte, reason string) (incident.Command, error) {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err == nil && fields["reason"] == nil {
+		if fields["reason"], err = json.Marshal(reason); err == nil {
+			if with, err := json.Marshal(fields); err == nil {
+				if c, err := incident.CommandByName(name, with); err == nil {
+					return c, nil
+				}
+			}
+		}
+	}
+	return incident.CommandByName(name, body) // it has no reason, or what is wrong with it is something else
 }
 
 // scales reads levels of the policy's own scales.

@@ -29,6 +29,12 @@ func (a *Answer) Write(w io.Writer, zone *time.Location) error {
 	for _, m := range a.Milestones {
 		fmt.Fprintf(&b, "  %-14s %s\n", m.Milestone, stamp(m.At, zone))
 	}
+	if len(a.Refused) > 0 {
+		b.WriteString("\nOf the file, not taken\n")
+		for _, step := range a.Refused {
+			fmt.Fprintf(&b, "  %s  %s: refused: %s\n", stamp(step.At, zone), step.What, step.Refused)
+		}
+	}
 	a.section(&b, "\nDue, or done\n", a.Duties, zone)
 	a.section(&b, "\nNot due, and why\n", a.Excluded, zone)
 	a.section(&b, "\nOf the programme, without an incident\n", a.Programme, zone)
