@@ -98,7 +98,7 @@ func credentials(q tally.Query) []string {
 func TallyOf(r *table.Row, types map[string][]string) (tally.Event, error) {
 	e := tally.Event{
 		Time: r.At(), Kind: r.Kind, Credential: r.Credential, Actor: r.Actor, IP: r.IP, Agent: r.Agent, Endpoint: r.Endpoint,
-		Action: r.Action, Outcome: r.Outcome, Merchant: r.Merchant, Store: r.Store, Records: r.Records,
+		Action: r.Action, Outcome: r.Outcome, Merchant: r.Merchant, Store: r.Store, Records: r.Records, Supplied: r.Supplied,
 	}
 	list, ok := types[r.DataTypes]
 	if !ok {
@@ -111,5 +111,6 @@ func TallyOf(r *table.Row, types map[string][]string) (tally.Event, error) {
 	for i := range r.Customers {
 		e.Customers = append(e.Customers, string(r.Customers[i][:]))
 	}
+	e.Regions = regionsOf(r.Regions, len(r.Customers))
 	return e, nil
 }

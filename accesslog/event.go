@@ -12,6 +12,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/tocsin-ir/tocsin/accesslog/format"
+	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
 // Event is one access as the door has let it in: normalised, its subjects already pseudonyms. It
@@ -34,6 +35,7 @@ type Event struct {
 	Merchant   string
 	Store      string
 	Subjects   [][]byte // pseudonyms, 16 bytes each
+	Regions    []string // where each of them lives, see tally.Place; nil when nothing is known of any
 	DataTypes  []string
 	Records    int64
 	Bytes      int64
@@ -91,7 +93,7 @@ func eventOf(canonical []byte) (Event, error) {
 	for _, t := range v.GetArray("data_types") {
 		e.DataTypes = append(e.DataTypes, string(t.GetStringBytes()))
 	}
-	e.Subjects = customersOf(v.GetArray("subjects"))
+	e.Subjects, e.Regions = customersOf(v.GetArray("subjects"))
 	return e, nil
 }
 
@@ -99,22 +101,27 @@ func eventOf(canonical []byte) (Event, error) {
 var subjectKinds = []string{"account", "email", "phone"}
 
 // customersOf are the pseudonyms that count: of the first kind that an event names anybody by, so
-// that one customer named by account and by address is one customer.
-func customersOf(subjects []*fastjson.Value) [][]byte {
+// that one customer named by account and by address is one customer. regions say where each lives.
+func customersOf(subjects []*fastjson.Value) (out [][]byte, regions []string) {
 	for _, kind := range subjectKinds {
-		var out [][]byte
+		known := false
 		for _, s := range subjects {
 			if string(s.GetStringBytes("kind")) != kind {
 				continue
 			}
 			token := make([]byte, TokenLen)
 			if _, err := hex.Decode(token, s.GetStringBytes("token")); err == nil {
-				out = append(out, token)
+				region := tally.Place(string(s.GetStringBytes("region")))
+				known = known || region != ""
+				out, regions = append(out, token), append(regions, region)
 			}
 		}
+		if !known {
+			regions = nil
+		}
 		if out != nil {
-			return out
+			return out, regions
 		}
 	}
-	return nil
+	return nil, nil
 }

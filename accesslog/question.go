@@ -111,7 +111,7 @@ func (e *Event) Tally() tally.Event {
 	t := tally.Event{
 		Time: e.Time, Kind: e.Kind, Credential: e.Credential, Actor: e.ActorID, IP: e.IP, Agent: e.Agent,
 		Endpoint: e.Endpoint, Action: e.Action, Outcome: e.Outcome, Merchant: e.Merchant, Store: e.Store,
-		DataTypes: e.DataTypes, Records: e.Records,
+		DataTypes: e.DataTypes, Records: e.Records, Regions: e.Regions, Supplied: e.Supplied,
 	}
 	for _, token := range e.Subjects {
 		t.Customers = append(t.Customers, string(token))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/scope"
 	"github.com/tocsin-ir/tocsin/scope/tally"
@@ -171,5 +172,49 @@ func TestQuestionsDoNotKeepTheDetectorWaiting(t *testing.T) {
 	cancel()
 	for range 8 {
 		<-ended
+	}
+}
+
+// promise: INV-1
+func TestAScopeSaysWhatWasSuppliedLaterAndWhereCustomersLive(t *testing.T) {
+	s := newSite(t)
+	account := func(id, region string) string {
+		return fmt.Sprintf(`{"kind":"account","id":%q,"region":%q}`, id, region)
+	}
+	event := func(id, merchant string, subjects ...string) string {
+		return line(id, noon, fmt.Sprintf(`"merchant":%q,"subjects":[%s]`, merchant, strings.Join(subjects, ",")))
+	}
+	s.take(t, strings.Join([]string{
+		event("live1", "m_1", account("1", "us-ca"), account("2", "DE")),
+		event("live2", "m_1", account("1", ""), account("3", "Hamburg")),
+	}, "\n"))
+	file := "sha256:" + strings.Repeat("ab", 32)
+	later := app
+	later.Supplied = file
+	if r, err := s.Ingest(t.Context(), later, "", "", strings.NewReader(strings.Join([]string{
+		event("later1", "m_1", account("1", "US-NY")),
+		event("later2", "m_2", account("1", "DE")),
+	}, "\n"))); err != nil || r.Accepted != 2 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	s.sealedIDs(t)
+	for name, src := range map[string]scope.Source{"columns": s, "log": everything{s, t}} {
+		r, err := scope.Compute(t.Context(), src, scope.Query{From: noon.Add(-time.Hour), To: noon.Add(time.Hour)}, scope.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := fmt.Sprint(r.Supplied), fmt.Sprint([]incident.Supplied{{File: file, Events: 2}}); got != want {
+			t.Errorf("%s: supplied %s, want %s", name, got, want)
+		}
+		if len(r.Rows) != 2 || r.Rows[0].Events != 3 || len(r.Rows[0].Supplied) != 1 || r.Rows[0].Supplied[0].Events != 1 || r.Rows[1].Supplied[0].File != file {
+			t.Errorf("%s: rows %+v", name, r.Rows)
+		}
+		// Customer 1 of m_1 was seen in California and in New York; of customer 3 no code says anything.
+		if got, want := fmt.Sprint(r.Regions), "[{DE 2} {US-CA 1} {US-NY 1} { 1}]"; got != want || r.Customers != 4 {
+			t.Errorf("%s: %d customers in %s, want 4 in %s", name, r.Customers, got, want)
+		}
+		if r.Step != 3600 || len(r.Timeline) != 1 || !r.Timeline[0].From.Equal(noon) || r.Timeline[0].Events != 4 {
+			t.Errorf("%s: timeline %+v of %d s", name, r.Timeline, r.Step)
+		}
 	}
 }

@@ -4,11 +4,14 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/valyala/fastjson"
 
 	"github.com/tocsin-ir/tocsin/accesslog/table"
+	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
 // maxInterned bounds the strings that a rowReader keeps one copy of.
@@ -22,6 +25,7 @@ type rowReader struct {
 	stamp   string // as it was read last, with the time it says
 	at      time.Time
 	tokens  [][table.TokenLen]byte // room for pseudonyms
+	regions []string
 	scratch []byte
 }
 
@@ -100,7 +104,7 @@ func (r *rowReader) row(to *table.Row, seq int64, canonical []byte) error {
 			r.scratch = v.MarshalTo(r.scratch[:0])
 			to.DataTypes = r.string(r.scratch)
 		case "subjects":
-			to.Customers = r.customers(v.GetArray())
+			to.Customers, to.Regions = r.customers(v.GetArray())
 		}
 		if field != nil {
 			*field = r.string(v.GetStringBytes())
@@ -122,27 +126,58 @@ func (r *rowReader) row(to *table.Row, seq int64, canonical []byte) error {
 	return nil
 }
 
-// customers are the pseudonyms that count; see customersOf.
-func (r *rowReader) customers(subjects []*fastjson.Value) [][table.TokenLen]byte {
+// customers are the pseudonyms that count, and where they live; see customersOf.
+func (r *rowReader) customers(subjects []*fastjson.Value) ([][table.TokenLen]byte, string) {
 	for _, kind := range subjectKinds {
 		if cap(r.tokens)-len(r.tokens) < len(subjects) {
 			r.tokens = make([][table.TokenLen]byte, 0, max(4096, len(subjects)))
 		}
 		from := len(r.tokens)
+		r.regions = r.regions[:0]
 		for _, s := range subjects {
 			if string(s.GetStringBytes("kind")) != kind {
 				continue
 			}
 			var token [table.TokenLen]byte
 			if _, err := hex.Decode(token[:], s.GetStringBytes("token")); err == nil {
-				r.tokens = append(r.tokens, token)
+				r.tokens, r.regions = append(r.tokens, token), append(r.regions, r.region(s.GetStringBytes("region")))
 			}
 		}
 		if to := len(r.tokens); to > from {
-			return r.tokens[from:to:to]
+			return r.tokens[from:to:to], r.join(r.regions)
 		}
 	}
-	return nil
+	return nil, ""
+}
+
+// region is the code of a place as the columns hold it; most events name none.
+func (r *rowReader) region(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	return tally.Place(r.string(b))
+}
+
+// join is the form in which the columns hold where an event's customers live: nothing when it is known
+// of none, one code when all live there, and else a code for each, with commas between.
+func (r *rowReader) join(regions []string) string {
+	for _, place := range regions[1:] {
+		if place != regions[0] {
+			return r.string([]byte(strings.Join(regions, ",")))
+		}
+	}
+	return regions[0]
+}
+
+// regionsOf reads that form again.
+func regionsOf(text string, customers int) []string {
+	switch {
+	case text == "":
+		return nil
+	case strings.Contains(text, ","):
+		return strings.Split(text, ",")
+	}
+	return slices.Repeat([]string{text}, customers)
 }
 
 // ofRow is an event as the columns give it back: all of it but nanoseconds of the time of arrival.
@@ -168,5 +203,6 @@ func ofRow(r *table.Row, types map[string][]string) (Event, error) {
 	for i := range r.Customers {
 		e.Subjects = append(e.Subjects, r.Customers[i][:])
 	}
+	e.Regions = regionsOf(r.Regions, len(r.Customers))
 	return e, nil
 }

@@ -144,8 +144,35 @@ type Result struct {
 	Last       time.Time  `json:"last"`
 	Gaps       []Gap      `json:"gaps,omitempty"`
 	Rows       []Exposure `json:"rows"`
-	Excluded   []Seen     `json:"excluded,omitempty"`
-	Included   []Seen     `json:"included,omitempty"`
+
+	Regions  []Residents `json:"regions,omitempty"`
+	Supplied []Supplied  `json:"supplied,omitempty"`
+	Step     int64       `json:"step,omitempty"` // seconds of a bucket of the timeline
+	Timeline []Bucket    `json:"timeline,omitempty"`
+	RowsRead int64       `json:"rows_read"`
+
+	Excluded []Seen `json:"excluded,omitempty"`
+	Included []Seen `json:"included,omitempty"`
+}
+
+// Residents is how many customer accounts of a scope live in one place: ISO 3166, "" is unknown.
+type Residents struct {
+	Region    string `json:"region"`
+	Customers int64  `json:"customers"`
+}
+
+// Supplied is what a file that was brought in later gave of the events of a scope: they were not
+// logged when they happened.
+type Supplied struct {
+	File   string `json:"file"` // "sha256:" and its digest
+	Events int64  `json:"events"`
+}
+
+// Bucket is what happened in a step of a scope's timeline.
+type Bucket struct {
+	From    time.Time `json:"from"`
+	Events  int64     `json:"events"`
+	Records int64     `json:"records"`
 }
 
 // Gap is a time in which a source said nothing.
@@ -166,6 +193,8 @@ type Exposure struct {
 	AtLeast   bool      `json:"at_least,omitempty"`
 	First     time.Time `json:"first"`
 	Last      time.Time `json:"last"`
+
+	Supplied []Supplied `json:"supplied,omitempty"` // which of its accesses were not logged live
 }
 
 // Seen is an address and agent and how much they did.

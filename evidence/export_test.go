@@ -107,10 +107,10 @@ func newHouse(t testing.TB, s signers, rewrite func([]incident.Fact) []incident.
 			if i%3 == 0 {
 				agent = "Mozilla/5.0"
 			}
-			fmt.Fprintf(&b, `{"id":"e%d-%d","time":%q,"actor":{"type":"staff","id":"w%d"},"action":"list","credential":"tok","merchant":"m_%d","store":"s_%d","subjects":[{"kind":"account","id":"%d"}],"data_types":["customer.email"],"records":1,"outcome":"ok","source":{"ip":"203.0.113.9","user_agent":%q}}`+"\n",
-				round, i, noon.Add(-time.Duration(i)*time.Minute).Format(time.RFC3339), i%3, i%7, i%7, i%11, agent)
+			fmt.Fprintf(&b, `{"id":"e%d-%d","time":%q,"actor":{"type":"staff","id":"w%d"},"action":"list","credential":"tok","merchant":"m_%d","store":"s_%d","subjects":[{"kind":"account","id":"%d","region":%q}],"data_types":["customer.email"],"records":1,"outcome":"ok","source":{"ip":"203.0.113.9","user_agent":%q}}`+"\n",
+				round, i, noon.Add(-time.Duration(i)*time.Minute).Format(time.RFC3339), i%3, i%7, i%7, i%11, []string{"", "DE", "US-CA"}[i%3], agent)
 		}
-		if r, err := store.Ingest(ctx, accesslog.Source{Name: "app"}, "", "native", strings.NewReader(b.String())); err != nil || r.Accepted != 60 {
+		if r, err := store.Ingest(ctx, accesslog.Source{Name: "app", Supplied: []string{"", "sha256:" + strings.Repeat("cd", 32)}[round%2]}, "", "native", strings.NewReader(b.String())); err != nil || r.Accepted != 60 {
 			t.Fatalf("receipt %+v, %v", r, err)
 		}
 		if h.sinceEvents, _, err = store.Sealed(ctx); err != nil {
@@ -401,6 +401,9 @@ func TestAForgerWithTheRealKeyIsFoundByName(t *testing.T) {
 		{"an event leaf is edited", func(l []file) []file { d := l[index(firstLeaf)].data; d[len(d)-1] ^= 1; return l }, verify.CodeLeaf},
 		{"an event leaf is left out", func(l []file) []file { return slices.Delete(l, index(firstLeaf), index(firstLeaf)+1) }, verify.CodeEvent},
 		{"a scope's number is edited", replace("scopes/1.json", `"customers":`, `"customers":1`), verify.CodeScopeRows},
+		{"a file that was supplied later is not named", replace("scopes/1.json", `"supplied":[{"file":"sha256:cd`, `"supplied":[{"file":"sha256:ce`), verify.CodeScopeRows},
+		{"a region is edited", replace("scopes/1.json", `{"region":"DE"`, `{"region":"FR"`), verify.CodeScopeRows},
+		{"the timeline is edited", replace("scopes/1.json", `"step":3600`, `"step":7200`), verify.CodeScopeRows},
 		{"a scope's query is edited", replace("scopes/1.json", `"tok"`, `"tic"`), verify.CodeScope},
 		{"a scope is left out", func(l []file) []file { return slices.Delete(l, index("scopes/2.json"), index("scopes/2.json")+1) }, verify.CodeScopeFact},
 		{"the policy is edited", replace("policy/policy.yaml", "test", "fest"), verify.CodePolicy},

@@ -101,8 +101,12 @@ type ScopeBody struct {
 	First      time.Time `json:"first"`
 	Last       time.Time `json:"last"`
 	Gaps       []Gap     `json:"gaps,omitempty"`
-	Added      int       `json:"added"`
-	Removed    int       `json:"removed"`
+
+	Regions  []Residents `json:"regions,omitempty"`
+	Supplied []Supplied  `json:"supplied,omitempty"`
+
+	Added   int `json:"added"`
+	Removed int `json:"removed"`
 }
 
 // ScopeText is the query, which names credentials and addresses, and why it was asked.

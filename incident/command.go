@@ -103,6 +103,8 @@ type RecordScope struct {
 	First      time.Time       `json:"first"`
 	Last       time.Time       `json:"last"`
 	Gaps       []Gap           `json:"gaps,omitempty"`
+	Regions    []Residents     `json:"regions,omitempty"`  // none when no event says where a customer lives
+	Supplied   []Supplied      `json:"supplied,omitempty"` // what was not logged live, by file
 	Merchants  []Exposure      `json:"merchants"`
 	Reason     string          `json:"reason,omitempty"`
 }
@@ -125,6 +127,21 @@ type Exposure struct {
 	AtLeast   bool      `json:"at_least,omitempty"`
 	First     time.Time `json:"first"`
 	Last      time.Time `json:"last"`
+
+	Supplied []Supplied `json:"supplied,omitempty"`
+}
+
+// Supplied is what a file that was brought in later gave of the events of a scope: they were not
+// logged when they happened.
+type Supplied struct {
+	File   string `json:"file"` // "sha256:" and the digest of the file
+	Events int64  `json:"events"`
+}
+
+// Residents is how many customer accounts of a scope live in one place.
+type Residents struct {
+	Region    string `json:"region"` // ISO 3166-1 or 3166-2; "" is unknown
+	Customers int64  `json:"customers"`
 }
 
 // AdjustScope includes or excludes a merchant by hand, with the reason.

@@ -448,7 +448,7 @@ func (w *work) recordScope(c RecordScope) (Reason, error) {
 	w.fact(KindScope, ScopeBody{
 		N: n + 1, Log: c.Log, Size: c.Size, Checkpoint: c.Checkpoint, Digest: c.Digest, Merchants: int64(len(rows)),
 		Customers: c.Customers, Events: c.Events, Records: c.Records, AtLeast: c.AtLeast, DataTypes: c.DataTypes,
-		First: c.First.UTC(), Last: c.Last.UTC(), Gaps: c.Gaps, Added: added, Removed: len(w.base.Exposures) - kept,
+		First: c.First.UTC(), Last: c.Last.UTC(), Gaps: c.Gaps, Regions: c.Regions, Supplied: c.Supplied, Added: added, Removed: len(w.base.Exposures) - kept,
 	}, parts...)
 	w.readDirectory(slices.Collect(maps.Values(w.ctx.Directory)))
 	if !w.base.has("scoped") {

@@ -301,7 +301,7 @@ func foldScope(s *State, f Fact) error {
 		N: b.N, Fact: f.ID, At: f.Recorded, By: f.Principal, Query: t.Query, Log: b.Log, Size: b.Size,
 		Checkpoint: b.Checkpoint, Digest: b.Digest, Merchants: b.Merchants, Customers: b.Customers,
 		Events: b.Events, Records: b.Records, AtLeast: b.AtLeast, DataTypes: b.DataTypes,
-		First: b.First, Last: b.Last, Gaps: b.Gaps, Added: b.Added, Removed: b.Removed, Why: t.Reason,
+		First: b.First, Last: b.Last, Gaps: b.Gaps, Regions: b.Regions, Supplied: b.Supplied, Added: b.Added, Removed: b.Removed, Why: t.Reason,
 	})
 	return nil
 }

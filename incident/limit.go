@@ -129,6 +129,10 @@ func (c *RecordScope) check() error {
 		return invalid("merchants", "has more than %d entries", maxMerchants)
 	case len(c.Gaps) > maxGaps:
 		return invalid("gaps", "has more than %d entries", maxGaps)
+	case len(c.Regions) > maxMerchants:
+		return invalid("regions", "has more than %d entries", maxMerchants)
+	case len(c.Supplied) > maxGaps:
+		return invalid("supplied", "has more than %d entries", maxGaps)
 	case c.Customers < 0 || c.Events < 0 || c.Records < 0:
 		return invalid("customers", "counts must not be negative")
 	}

@@ -198,6 +198,13 @@ func renderScope(f Fact) string {
 		least = "at least "
 	}
 	s := fmt.Sprintf("Scope %d computed: %s%s, %d customer accounts, %d records", b.N, least, count(int(b.Merchants), "merchant", "merchants"), b.Customers, b.Records)
+	if n := len(b.Supplied); n > 0 {
+		var events int64
+		for _, f := range b.Supplied {
+			events += f.Events
+		}
+		s += fmt.Sprintf("; %d of %d accesses were not logged live but supplied later in %s, the first %s", events, b.Events, count(n, "file", "files"), b.Supplied[0].File)
+	}
 	if b.N > 1 {
 		s += fmt.Sprintf("; %d more and %d fewer than before", b.Added, b.Removed)
 	}

@@ -136,8 +136,10 @@ type ScopeVersion struct {
 	First      time.Time       `json:"first"`
 	Last       time.Time       `json:"last"`
 	Gaps       []Gap           `json:"gaps,omitempty"`
-	Added      int             `json:"added"`   // merchants not in the version before
-	Removed    int             `json:"removed"` // merchants of the version before not in this one
+	Regions    []Residents     `json:"regions,omitempty"`
+	Supplied   []Supplied      `json:"supplied,omitempty"` // what was not logged live, by file
+	Added      int             `json:"added"`              // merchants not in the version before
+	Removed    int             `json:"removed"`            // merchants of the version before not in this one
 	Why        string          `json:"why,omitempty"`
 }
 

@@ -273,6 +273,13 @@ func (d *drafter) impact() []Block {
 		{"Last access", d.stamp(s.Last)},
 		{"Computed", fmt.Sprintf("%s, version %d of %d, by %s", d.stamp(s.At), s.N, len(d.s.Scopes), who(s.By))},
 	}
+	for _, r := range s.Regions {
+		where := r.Region
+		if where == "" {
+			where = "an unknown place"
+		}
+		rows = append(rows, []string{"Customer accounts in " + where, fmt.Sprint(r.Customers)})
+	}
 	in, out := 0, 0
 	for _, a := range d.s.Adjusted {
 		if a.Include {
@@ -294,6 +301,13 @@ func (d *drafter) impact() []Block {
 	}
 	if len(gaps) > 0 {
 		blocks = append(blocks, Block{Items: gaps})
+	}
+	var later []string
+	for _, f := range s.Supplied {
+		later = append(later, fmt.Sprintf("%d of the accesses were not logged live but supplied later, in the file %s.", f.Events, f.File))
+	}
+	if len(later) > 0 {
+		blocks = append(blocks, Block{Items: later})
 	}
 	return blocks
 }

@@ -78,10 +78,18 @@ func Compute(ctx context.Context, src Source, q Query, o Options) (Result, error
 	total := sums.Totals()
 	res.Events, res.Records, res.Customers, res.AtLeast = total.Events, total.Records, total.Customers, total.AtLeast
 	res.DataTypes, res.First, res.Last = total.DataTypes, total.First, total.Last
+	for _, s := range total.Supplied {
+		res.Supplied = append(res.Supplied, incident.Supplied(s))
+	}
+	for _, r := range sums.Regions() {
+		res.Regions = append(res.Regions, incident.Residents(r))
+	}
+	step, timeline := sums.Timeline()
+	res.Step, res.Timeline = int64(step/time.Second), timeline
 	rows := sums.Rows()
 	res.Rows = make([]incident.Exposure, len(rows))
 	for i, r := range rows {
-		res.Rows[i] = incident.Exposure(r)
+		res.Rows[i] = exposure(r)
 	}
 	gaps, err := src.Gaps(ctx, q.Kind, q.From, q.To)
 	if err != nil {
@@ -132,6 +140,18 @@ func count(ctx context.Context, src Source, m *tally.Matcher, res *Result, limit
 	}
 	res.Included, res.Excluded = in.list(limit), out.list(limit)
 	return sums, nil
+}
+
+// exposure is a row as the incident records it.
+func exposure(r tally.Row) incident.Exposure {
+	x := incident.Exposure{
+		Merchant: r.Merchant, Stores: r.Stores, DataTypes: r.DataTypes, Customers: r.Customers, Records: r.Records, Events: r.Events,
+		AtLeast: r.AtLeast, First: r.First, Last: r.Last,
+	}
+	for _, s := range r.Supplied {
+		x.Supplied = append(x.Supplied, incident.Supplied(s))
+	}
+	return x
 }
 
 // seen is a list of pairs as a result has them.

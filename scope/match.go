@@ -107,7 +107,7 @@ func Match(ctx context.Context, src Source, ids Pseudonyms, q Query, size uint64
 		}
 		if first {
 			out.People++
-			regions[place(p.Region)]++
+			regions[tally.Place(p.Region)]++
 		}
 	}
 	out.Unmatched = out.Customers
@@ -155,18 +155,4 @@ func customers(ctx context.Context, src Source, q Query, size uint64) (in map[st
 		return nil
 	})
 	return in, least, err
-}
-
-// place is the code of a country, or of a part of one, in capitals; "" for anything else. What a list
-// says beside codes is not repeated, because it may be an address.
-func place(s string) string {
-	s = strings.ToUpper(strings.TrimSpace(s))
-	country, part, divided := strings.Cut(s, "-")
-	letters := func(s string, digits bool) bool {
-		return strings.IndexFunc(s, func(r rune) bool { return !('A' <= r && r <= 'Z' || digits && '0' <= r && r <= '9') }) < 0
-	}
-	if len(country) != 2 || !letters(country, false) || divided && (len(part) < 1 || len(part) > 3 || !letters(part, true)) {
-		return ""
-	}
-	return s
 }

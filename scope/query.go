@@ -22,23 +22,27 @@ type InvalidError = tally.FieldError
 // Result is the answer. Rows are canonical: sorted by merchant, sets sorted, so that Digest can be
 // recomputed by anyone who has the events.
 type Result struct {
-	Query      Query               `json:"query"`
-	Log        string              `json:"log"`        // origin of the event log
-	Size       uint64              `json:"size"`       // leaves the query is defined on
-	Checkpoint string              `json:"checkpoint"` // signed note
-	Digest     string              `json:"digest"`     // "sha256:" over the RFC 8785 JSON of query, size and rows
-	Events     int64               `json:"events"`
-	Records    int64               `json:"records"`
-	Customers  int64               `json:"customers"` // customer accounts, an upper bound on people
-	AtLeast    bool                `json:"at_least"`
-	DataTypes  []string            `json:"data_types"`
-	First      time.Time           `json:"first"`
-	Last       time.Time           `json:"last"`
-	Gaps       []incident.Gap      `json:"gaps,omitempty"`
-	Rows       []incident.Exposure `json:"rows"`
-	RowsRead   int64               `json:"rows_read"`
-	Excluded   []Seen              `json:"excluded,omitempty"` // addresses and agents of the credential that the query left out
-	Included   []Seen              `json:"included,omitempty"` // addresses and agents that it took in
+	Query      Query                `json:"query"`
+	Log        string               `json:"log"`        // origin of the event log
+	Size       uint64               `json:"size"`       // leaves the query is defined on
+	Checkpoint string               `json:"checkpoint"` // signed note
+	Digest     string               `json:"digest"`     // "sha256:" over the RFC 8785 JSON of query, size and rows
+	Events     int64                `json:"events"`
+	Records    int64                `json:"records"`
+	Customers  int64                `json:"customers"` // customer accounts, an upper bound on people
+	AtLeast    bool                 `json:"at_least"`
+	DataTypes  []string             `json:"data_types"`
+	First      time.Time            `json:"first"`
+	Last       time.Time            `json:"last"`
+	Gaps       []incident.Gap       `json:"gaps,omitempty"`
+	Rows       []incident.Exposure  `json:"rows"`
+	Regions    []incident.Residents `json:"regions,omitempty"`  // where customer accounts live; none when no event says so
+	Supplied   []incident.Supplied  `json:"supplied,omitempty"` // what of the events was not logged live but supplied later, by file
+	Step       int64                `json:"step,omitempty"`     // seconds of a bucket: an hour, of a long time more
+	Timeline   []tally.Bucket       `json:"timeline,omitempty"`
+	RowsRead   int64                `json:"rows_read"`
+	Excluded   []Seen               `json:"excluded,omitempty"` // addresses and agents of the credential that the query left out
+	Included   []Seen               `json:"included,omitempty"` // addresses and agents that it took in
 }
 
 // Seen is an (address, agent) pair and how much it did.

@@ -138,6 +138,11 @@ type scopeFile struct {
 	First      time.Time       `json:"first"`
 	Last       time.Time       `json:"last"`
 	Rows       json.RawMessage `json:"rows"`
+
+	Regions  []tally.Region   `json:"regions"`
+	Supplied []tally.Supplied `json:"supplied"`
+	Step     int64            `json:"step"` // 0 in the files of early versions, which have no timeline
+	Timeline []tally.Bucket   `json:"timeline"`
 }
 
 // checkScopes recomputes every scope from the disclosed events.
@@ -241,5 +246,20 @@ func (c *checker) checkScope(name string, s *scopeFile) {
 	if t.Events != s.Events || t.Records != s.Records || t.Customers != s.Customers || t.AtLeast != s.AtLeast ||
 		!slices.Equal(t.DataTypes, s.DataTypes) || !t.First.Equal(s.First) || !t.Last.Equal(s.Last) {
 		c.find(CodeScopeRows, name, "recomputing it from the events gives other totals: %d events, %d customers", t.Events, t.Customers)
+	}
+	if !slices.Equal(t.Supplied, s.Supplied) {
+		c.find(CodeScopeRows, name, "recomputing it from the events gives other files that were supplied later")
+	}
+	if s.Step == 0 && len(s.Timeline) == 0 && len(s.Regions) == 0 {
+		return
+	}
+	if !slices.Equal(sums.Regions(), s.Regions) {
+		c.find(CodeScopeRows, name, "recomputing it from the events gives other regions")
+	}
+	step, timeline := sums.Timeline()
+	if step != time.Duration(s.Step)*time.Second || !slices.EqualFunc(timeline, s.Timeline, func(a, b tally.Bucket) bool {
+		return a.From.Equal(b.From) && a.Events == b.Events && a.Records == b.Records
+	}) {
+		c.find(CodeScopeRows, name, "recomputing it from the events gives another timeline")
 	}
 }

@@ -24,7 +24,7 @@ const (
 	indexProperty  = "tocsin.log-index" // position of the newest event in it, in the same commit
 	originProperty = "tocsin.log-origin"
 	formProperty   = "tocsin.form"
-	form           = "1" // of Row: another one is made again from the log
+	form           = "2" // of Row: another one is made again from the log
 	hintName       = "version-hint.text"
 )
 

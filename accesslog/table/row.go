@@ -51,6 +51,7 @@ type Row struct {
 	Late       bool             `parquet:"late,id(27)"`
 	Skewed     bool             `parquet:"skewed,id(28)"`
 	Supplied   string           `parquet:"supplied,dict,id(29)"`
+	Regions    string           `parquet:"regions,dict,id(30)"` // where the customers live: a code for all, or one for each with commas between
 }
 
 // At is the time of the event.
@@ -95,7 +96,7 @@ const (
 	timeColumn       = 3
 	actorColumn      = 11
 	credentialColumn = 12
-	lastColumn       = 29
+	lastColumn       = 30
 )
 
 // icebergSchema describes Row's columns to other engines.
@@ -112,6 +113,7 @@ var icebergSchema = func() *iceberg.Schema {
 		{12, "credential", text}, {13, "session", text}, {14, "action", text}, {15, "endpoint", text}, {16, "purpose", text},
 		{17, "merchant", text}, {18, "store", text}, {19, "customers", customers}, {21, "data_types", text}, {22, "records", whole},
 		{23, "bytes", whole}, {24, "outcome", text}, {25, "ip", text}, {26, "agent", text}, {27, "late", yes}, {28, "skewed", yes}, {29, "supplied", text},
+		{30, "regions", text},
 	}
 	var fields []iceberg.NestedField
 	for _, c := range columns {

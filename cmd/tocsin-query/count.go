@@ -38,7 +38,7 @@ func count(ctx context.Context, conn *sql.Conn, q *ask.Question) (*ask.Answer, e
 	if err := q.Check(); err != nil {
 		return nil, err
 	}
-	a := &ask.Answer{Parts: []ask.Part{}, Customers: map[string]int64{}, In: []ask.Pair{}, Out: []ask.Pair{}}
+	a := &ask.Answer{Parts: []ask.Part{}, Customers: map[string]int64{}, Regions: map[string]int64{}, Hours: []ask.Hour{}, In: []ask.Pair{}, Out: []ask.Pair{}}
 	if len(q.Files) == 0 {
 		return a, nil
 	}
@@ -56,7 +56,7 @@ func count(ctx context.Context, conn *sql.Conn, q *ask.Question) (*ask.Answer, e
 	if _, err := conn.ExecContext(ctx, "CREATE TEMP "+kind+" hit AS "+hit); err != nil {
 		return nil, err
 	}
-	err = errors.Join(s.parts(a), s.customers(a), s.pairs(a))
+	err = errors.Join(s.parts(a), s.customers(a), s.regions(a), s.hours(a), s.pairs(a))
 	_, dropped := conn.ExecContext(ctx, "DROP "+kind+" hit")
 	if err = errors.Join(err, dropped); err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (s *statement) hit() (string, error) {
 	if not != "" {
 		inside += " AND NOT " + not
 	}
-	return "SELECT merchant, store, data_types, customers, records, " + nanos + " AS t, ip, agent, (" + inside + ") AS inside FROM " + s.from +
+	return "SELECT merchant, store, data_types, customers, regions, supplied, records, " + nanos + " AS t, ip, agent, (" + inside + ") AS inside FROM " + s.from +
 		" WHERE " + strings.Join(terms, " AND "), nil
 }
 
@@ -194,8 +194,8 @@ func (s *statement) addresses(list []string) (string, error) {
 }
 
 func (s *statement) parts(a *ask.Answer) error {
-	rows, err := s.conn.QueryContext(s.ctx, fmt.Sprintf(`SELECT merchant, store, data_types, count(*),
-		least(sum(records), %d)::BIGINT, bool_or(records > len(customers)), min(t), max(t) FROM hit WHERE inside GROUP BY merchant, store, data_types`, int64(tally.MaxCount)))
+	rows, err := s.conn.QueryContext(s.ctx, fmt.Sprintf(`SELECT merchant, store, data_types, supplied, count(*),
+		least(sum(records), %d)::BIGINT, bool_or(records > len(customers)), min(t), max(t) FROM hit WHERE inside GROUP BY merchant, store, data_types, supplied`, int64(tally.MaxCount)))
 	if err != nil {
 		return err
 	}
@@ -203,7 +203,7 @@ func (s *statement) parts(a *ask.Answer) error {
 	for rows.Next() {
 		var p ask.Part
 		var types string
-		if err := rows.Scan(&p.Merchant, &p.Store, &types, &p.Events, &p.Records, &p.AtLeast, &p.First, &p.Last); err != nil {
+		if err := rows.Scan(&p.Merchant, &p.Store, &types, &p.Supplied, &p.Events, &p.Records, &p.AtLeast, &p.First, &p.Last); err != nil {
 			return err
 		}
 		if err := json.Unmarshal([]byte(types), &p.Types); err != nil {
@@ -228,6 +228,49 @@ func (s *statement) customers(a *ask.Answer) error {
 			return err
 		}
 		a.Customers[merchant] = n
+	}
+	return rows.Err()
+}
+
+// regions counts distinct customers by where they live, and those of whom that is known.
+func (s *statement) regions(a *ask.Answer) error {
+	rows, err := s.conn.QueryContext(s.ctx, `WITH known AS (SELECT DISTINCT merchant, c, region FROM
+		(SELECT merchant, unnest(customers) AS c, unnest(CASE WHEN contains(regions, ',') THEN string_split(regions, ',')
+			ELSE list_resize([regions], len(customers), regions) END) AS region FROM hit WHERE inside AND regions <> '') WHERE region <> '')
+		SELECT region, count(*) FROM known GROUP BY region
+		UNION ALL SELECT '', count(*) FROM (SELECT DISTINCT merchant, c FROM known)`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var region string
+		var n int64
+		if err := rows.Scan(&region, &n); err != nil {
+			return err
+		}
+		if region == "" {
+			a.Known = n
+		} else {
+			a.Regions[region] = n
+		}
+	}
+	return rows.Err()
+}
+
+// hours adds up what happened in each.
+func (s *statement) hours(a *ask.Answer) error {
+	rows, err := s.conn.QueryContext(s.ctx, fmt.Sprintf(`SELECT (t // 3600000000000)::BIGINT AS h, count(*), least(sum(records), %d)::BIGINT FROM hit WHERE inside GROUP BY h ORDER BY h`, int64(tally.MaxCount)))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var h ask.Hour
+		if err := rows.Scan(&h.At, &h.Events, &h.Records); err != nil {
+			return err
+		}
+		a.Hours = append(a.Hours, h)
 	}
 	return rows.Err()
 }

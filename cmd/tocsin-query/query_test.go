@@ -67,13 +67,19 @@ func (s *source) Scan(_ context.Context, _ scope.Query, size uint64, fn func(*ta
 		r := &s.rows[i]
 		e := tally.Event{
 			Time: r.At(), Kind: r.Kind, Credential: r.Credential, Actor: r.Actor, IP: r.IP, Agent: r.Agent, Endpoint: r.Endpoint, Action: r.Action,
-			Outcome: r.Outcome, Merchant: r.Merchant, Store: r.Store, Records: r.Records,
+			Outcome: r.Outcome, Merchant: r.Merchant, Store: r.Store, Records: r.Records, Supplied: r.Supplied,
 		}
 		if err := json.Unmarshal([]byte(r.DataTypes), &e.DataTypes); err != nil {
 			return 0, err
 		}
 		for _, c := range r.Customers {
 			e.Customers = append(e.Customers, string(c[:]))
+		}
+		if r.Regions != "" {
+			e.Regions = strings.Split(r.Regions, ",")
+			for len(e.Regions) < len(e.Customers) {
+				e.Regions = append(e.Regions, r.Regions)
+			}
 		}
 		if err := fn(&e); err != nil {
 			return 0, err
@@ -118,6 +124,14 @@ func drawRow(t *rapid.T, seq int64) table.Row {
 		binary.LittleEndian.PutUint32(c[6:], uint32(rapid.IntRange(0, 6).Draw(t, "customer")))
 		r.Customers = append(r.Customers, c)
 	}
+	switch len(r.Customers) {
+	case 0:
+	case 2:
+		r.Regions = pick(t, "regions", "", "DE", "US-CA,DE", ",DE", "US-NY,")
+	default:
+		r.Regions = pick(t, "regions", "", "DE", "US-CA")
+	}
+	r.Supplied = pick(t, "supplied", "", "", "sha256:aa", "sha256:bb")
 	return r
 }
 

@@ -141,6 +141,12 @@ func (a *app) printScope(w io.Writer, r client.Result) {
 	if len(r.DataTypes) > 0 {
 		fmt.Fprintf(w, "data: %s\n", oneLine(strings.Join(r.DataTypes, ", ")))
 	}
+	for _, s := range r.Supplied {
+		fmt.Fprintf(w, "supplied later: %s of %s rest on the file %s\n", number(s.Events), plural(r.Events, "access", "accesses"), oneLine(s.File))
+	}
+	if len(r.Regions) > 0 {
+		fmt.Fprintf(w, "by region: %s\n", residents(r.Regions, 20))
+	}
 	for _, g := range r.Gaps {
 		fmt.Fprintf(w, "gap: %s said nothing from %s to %s\n", oneLine(g.Source), a.when(g.From), a.when(g.To))
 	}
@@ -149,10 +155,17 @@ func (a *app) printScope(w io.Writer, r client.Result) {
 		if i == 50 {
 			break
 		}
-		rows = append(rows, []string{x.Merchant, number(x.Customers), number(x.Events), x.First.UTC().Format("01-02 15:04Z"), x.Last.UTC().Format("01-02 15:04Z"), strings.Join(x.DataTypes, ",")})
+		rows = append(rows, []string{x.Merchant, number(x.Customers), number(x.Events), x.First.UTC().Format("01-02 15:04Z"), x.Last.UTC().Format("01-02 15:04Z"), strings.Join(x.DataTypes, ","), suppliedMark(x)})
 	}
 	if len(rows) > 0 {
-		a.table(w, 5, []string{"MERCHANT", "CUSTOMERS", "ACCESSES", "FIRST", "LAST", "DATA"}, rows)
+		head := []string{"MERCHANT", "CUSTOMERS", "ACCESSES", "FIRST", "LAST", "DATA", ""}
+		if len(r.Supplied) == 0 {
+			head = head[:6]
+			for i := range rows {
+				rows[i] = rows[i][:6]
+			}
+		}
+		a.table(w, 5, head, rows)
 	}
 	if len(r.Rows) > 50 {
 		fmt.Fprintf(w, "and %d more merchants; --json lists all\n", len(r.Rows)-50)
@@ -164,4 +177,33 @@ func (a *app) printScope(w io.Writer, r client.Result) {
 		fmt.Fprintf(w, "left out:  %s  %s  %s\n", oneLine(s.IP), plural(s.Events, "access", "accesses"), oneLine(s.Agent))
 	}
 	fmt.Fprintf(w, "defined on %d leaves of %s, %s\n", r.Size, oneLine(r.Log), oneLine(r.Digest))
+}
+
+// residents says how many customer accounts live where, the most first, of so many places.
+func residents(list []client.Residents, most int) string {
+	var words []string
+	for i, r := range list {
+		if i == most {
+			words = append(words, fmt.Sprintf("and %d more", len(list)-most))
+			break
+		}
+		where := oneLine(r.Region)
+		if where == "" {
+			where = "unknown"
+		}
+		words = append(words, where+" "+number(r.Customers))
+	}
+	return strings.Join(words, ", ")
+}
+
+// suppliedMark says how many of a merchant's accesses were not logged live.
+func suppliedMark(x client.Exposure) string {
+	var n int64
+	for _, s := range x.Supplied {
+		n += s.Events
+	}
+	if n == 0 {
+		return ""
+	}
+	return number(n) + " supplied later"
 }

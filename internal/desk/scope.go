@@ -61,7 +61,7 @@ func (d *Desk) RecordScope(ctx context.Context, id string, who Caller, inc strin
 	req.Command = incident.RecordScope{
 		Query: text, Log: res.Log, Size: res.Size, Checkpoint: res.Checkpoint, Digest: res.Digest,
 		Events: res.Events, Records: res.Records, Customers: res.Customers, AtLeast: res.AtLeast,
-		DataTypes: res.DataTypes, First: res.First, Last: res.Last, Gaps: res.Gaps, Merchants: res.Rows, Reason: reason,
+		DataTypes: res.DataTypes, First: res.First, Last: res.Last, Gaps: res.Gaps, Regions: res.Regions, Supplied: res.Supplied, Merchants: res.Rows, Reason: reason,
 	}
 	out, err := d.Submit(ctx, req)
 	if errors.Is(err, ledger.ErrTooLarge) {

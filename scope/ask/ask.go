@@ -42,12 +42,23 @@ type Answer struct {
 	Error     string           `json:"error,omitempty"` // why it could not: whoever asked counts in another way
 	Parts     []Part           `json:"parts"`
 	Customers map[string]int64 `json:"customers"` // distinct, by merchant
+	Regions   map[string]int64 `json:"regions"`   // distinct, by region
+	Known     int64            `json:"known"`     // distinct, of whom a region is known
+	Hours     []Hour           `json:"hours"`
 	In        []Pair           `json:"in"`
 	Out       []Pair           `json:"out"`
 }
 
-// Part is what events of one merchant, store and list of data types add up to.
+// Hour is what happened in a UTC hour.
+type Hour struct {
+	At      int64 `json:"at"` // hours since 1970
+	Events  int64 `json:"events"`
+	Records int64 `json:"records"`
+}
+
+// Part is what events of one merchant, store, list of data types and file supplied later add up to.
 type Part struct {
+	Supplied string   `json:"supplied,omitempty"`
 	Merchant string   `json:"merchant"`
 	Store    string   `json:"store"`
 	Types    []string `json:"types"`
@@ -73,13 +84,17 @@ func (a *Answer) Tally() *tally.Tally {
 	t := new(tally.Tally)
 	for _, p := range a.Parts {
 		t.AddPart(tally.Part{
-			Merchant: p.Merchant, Store: p.Store, DataTypes: p.Types, Events: p.Events, Records: p.Records, AtLeast: p.AtLeast,
+			Merchant: p.Merchant, Store: p.Store, DataTypes: p.Types, Supplied: p.Supplied, Events: p.Events, Records: p.Records, AtLeast: p.AtLeast,
 			First: time.Unix(0, p.First).UTC(), Last: time.Unix(0, p.Last).UTC(),
 		})
 	}
 	for merchant, n := range a.Customers {
 		t.AddCustomers(merchant, n)
 	}
+	for _, h := range a.Hours {
+		t.AddHour(h.At, h.Events, h.Records)
+	}
+	t.AddRegions(a.Regions, a.Known)
 	return t
 }
 

@@ -30,34 +30,43 @@ type Event struct {
 	DataTypes  []string
 	Records    int64
 	Customers  []string // pseudonyms that count, see Customers
+	Regions    []string // where each of them lives, see Place; nil when nothing is known of any
+	Supplied   string   // digest of the file it was supplied in later; "" when it was logged live
 }
 
 // FromLeaf takes what a scope needs from an event's stored form.
 func FromLeaf(e leaf.Event) Event {
+	customers, regions := Customers(e.Subjects)
 	return Event{
 		Time: e.Time, Kind: e.Kind, Credential: e.Credential, Actor: e.Actor.ID, IP: e.Source.IP,
 		Agent: e.Source.UserAgent, Endpoint: e.Endpoint, Action: e.Action, Outcome: e.Outcome,
 		Merchant: e.Merchant, Store: e.Store, DataTypes: e.DataTypes, Records: e.Records,
-		Customers: Customers(e.Subjects),
+		Customers: customers, Regions: regions, Supplied: e.Supplied,
 	}
 }
 
 // Customers returns the pseudonyms of an event that count as customers: those of its accounts; of
 // an event that names no account, its e-mail addresses; of one without these, its telephone
-// numbers. One person named by account and by address is thus counted once.
-func Customers(subjects []leaf.Subject) []string {
+// numbers. One person named by account and by address is thus counted once. With them it returns
+// where each of them lives; nil when the event says so of none.
+func Customers(subjects []leaf.Subject) (tokens, regions []string) {
 	for _, kind := range []string{"account", "email", "phone"} {
-		var out []string
+		known := false
 		for _, s := range subjects {
 			if s.Kind == kind {
-				out = append(out, s.Token)
+				region := Place(s.Region)
+				known = known || region != ""
+				tokens, regions = append(tokens, s.Token), append(regions, region)
 			}
 		}
-		if len(out) > 0 {
-			return out
+		if !known {
+			regions = nil
+		}
+		if len(tokens) > 0 {
+			return tokens, regions
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // Exposes says whether an event showed anyone's data: a denied access did not, a failed one only
@@ -78,21 +87,23 @@ func (e *Event) Exposes() bool {
 const (
 	MaxStores = 100
 	MaxTypes  = 128
+	MaxFiles  = 50        // supplied later
 	MaxCount  = 1<<53 - 1 // the largest integer that JSON keeps exactly
 )
 
 // Row is one merchant's share. Lists are sorted and never nil. It has the fields and the JSON of
 // incident.Exposure, which this package may not import.
 type Row struct {
-	Merchant  string    `json:"merchant"`
-	Stores    []string  `json:"stores"`
-	DataTypes []string  `json:"data_types"`
-	Customers int64     `json:"customers"`
-	Records   int64     `json:"records"`
-	Events    int64     `json:"events"`
-	AtLeast   bool      `json:"at_least,omitempty"`
-	First     time.Time `json:"first"`
-	Last      time.Time `json:"last"`
+	Merchant  string     `json:"merchant"`
+	Stores    []string   `json:"stores"`
+	DataTypes []string   `json:"data_types"`
+	Customers int64      `json:"customers"`
+	Records   int64      `json:"records"`
+	Events    int64      `json:"events"`
+	AtLeast   bool       `json:"at_least,omitempty"`
+	First     time.Time  `json:"first"`
+	Last      time.Time  `json:"last"`
+	Supplied  []Supplied `json:"supplied,omitempty"` // what of the events was not logged live, by file
 }
 
 // Gap is a time in which a source said nothing although it usually would have. It has the fields
@@ -105,7 +116,10 @@ type Gap struct {
 
 // Tally adds events up. The zero value is ready to use.
 type Tally struct {
-	rows map[string]*sums
+	rows  map[string]*sums
+	hours map[int64]*amount // since 1970
+	lives map[string]int64  // customers by region that an engine has counted; known is of how many
+	known int64
 }
 
 type sums struct {
@@ -114,6 +128,8 @@ type sums struct {
 	counted   int64 // customers beside those, all distinct
 	stores    map[string]struct{}
 	types     map[string]struct{}
+	supplied  map[string]int64               // events by file
+	lives     map[string]map[string]struct{} // customers by region
 }
 
 // Add counts one event that is in scope.
@@ -133,6 +149,9 @@ func (t *Tally) Add(e *Event) {
 	for _, c := range e.Customers {
 		s.customers[c] = struct{}{}
 	}
+	s.live(e.Customers, e.Regions)
+	s.supply(e.Supplied, 1)
+	t.AddHour(hourOf(e.Time), 1, e.Records)
 	if e.Store != "" {
 		s.stores[e.Store] = struct{}{}
 	}
@@ -163,6 +182,7 @@ type Part struct {
 	Merchant  string
 	Store     string
 	DataTypes []string
+	Supplied  string // the file all of them were supplied in later; "" when they were logged live
 	Events    int64
 	Records   int64
 	AtLeast   bool
@@ -176,6 +196,7 @@ func (t *Tally) AddPart(p Part) {
 	s.row.Events += p.Events
 	s.row.Records = plus(s.row.Records, min(p.Records, MaxCount))
 	s.row.AtLeast = s.row.AtLeast || p.AtLeast
+	s.supply(p.Supplied, p.Events)
 	if p.First.Before(s.row.First) {
 		s.row.First = p.First
 	}
@@ -214,10 +235,11 @@ func (t *Tally) Rows() []Row {
 func (s *sums) finish() Row {
 	r := s.row
 	r.Customers = int64(len(s.customers)) + s.counted
-	var some, few bool
+	var some, few, cut bool
 	r.Stores, some = sorted(s.stores, MaxStores)
 	r.DataTypes, few = sorted(s.types, MaxTypes)
-	r.AtLeast = r.AtLeast || some || few
+	r.Supplied, cut = suppliedIn(s.supplied)
+	r.AtLeast = r.AtLeast || some || few || cut
 	r.First, r.Last = r.First.UTC(), r.Last.UTC()
 	return r
 }
@@ -242,13 +264,13 @@ func plus(a, b int64) int64 {
 // pseudonyms of its own.
 func (t *Tally) Totals() Row {
 	total := Row{Stores: []string{}, DataTypes: []string{}}
-	types, stores := map[string]struct{}{}, map[string]struct{}{}
+	types, stores, files := map[string]struct{}{}, map[string]struct{}{}, map[string]int64{}
 	for _, s := range t.rows {
 		r := s.row
 		total.Events += r.Events
 		total.Records = plus(total.Records, r.Records)
 		total.Customers += int64(len(s.customers)) + s.counted
-		total.AtLeast = total.AtLeast || r.AtLeast || len(s.stores) > MaxStores || len(s.types) > MaxTypes
+		total.AtLeast = total.AtLeast || r.AtLeast || len(s.stores) > MaxStores || len(s.types) > MaxTypes || len(s.supplied) > MaxFiles
 		if total.First.IsZero() || r.First.Before(total.First) {
 			total.First = r.First.UTC()
 		}
@@ -257,7 +279,11 @@ func (t *Tally) Totals() Row {
 		}
 		maps.Copy(types, s.types)
 		maps.Copy(stores, s.stores)
+		for file, n := range s.supplied {
+			files[file] += n
+		}
 	}
+	total.Supplied, _ = suppliedIn(files)
 	total.DataTypes, _ = sorted(types, MaxTypes)
 	total.Stores, _ = sorted(stores, MaxStores)
 	return total
