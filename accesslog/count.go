@@ -11,6 +11,9 @@ import (
 	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
+// errErasing says why the engine is not asked: it reads whole files.
+var errErasing = errors.New("files are being written anew without what is erased")
+
 // Count answers a scope's query from the columns: the files by the engine, and what is in memory
 // only by a file of it that holds the rows in question. It returns how many rows it had to look at.
 func (s *Store) Count(ctx context.Context, q, wide tally.Query, size uint64, pairs int) (_ *ask.Answer, read int64, err error) {
@@ -32,7 +35,9 @@ func (s *Store) Count(ctx context.Context, q, wide tally.Query, size uint64, pai
 	a, read, err := CountView(ctx, s.o.Engine, v, q, wide, upTo, pairs)
 	if errors.Is(err, ask.ErrUnavailable) && ctx.Err() == nil {
 		s.log.Warn("a scope is counted event by event", "why", err)
-		s.recheck()
+		if !errors.Is(err, errErasing) {
+			s.recheck()
+		}
 	}
 	return a, read, err
 }
@@ -45,7 +50,14 @@ func CountView(ctx context.Context, engine *ask.Engine, v *table.View, q, wide t
 	}
 	types := map[string][]string{}
 	var unread error
-	paths, read := v.Paths(table.Selection{From: q.From.UnixMicro(), To: q.To.UnixMicro(), UpTo: upTo, Credentials: credentials(wide)})
+	chosen := table.Selection{From: q.From.UnixMicro(), To: q.To.UnixMicro(), UpTo: upTo, Credentials: credentials(wide)}
+	if v.Pending(chosen) {
+		return nil, 0, fmt.Errorf("%w: %w", ask.ErrUnavailable, errErasing)
+	}
+	paths, read, err := v.Paths(chosen)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ask.ErrUnavailable, err)
+	}
 	loose, rows, remove, err := v.Loose(func(r *table.Row) bool {
 		if r.Seq > upTo {
 			return false

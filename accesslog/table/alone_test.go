@@ -184,11 +184,11 @@ func TestAViewKeepsItsFilesUntilItIsReleased(t *testing.T) {
 		}
 	}
 	for i := range v.Files {
-		if err := v.Files[i].verify(v.Dir); err != nil {
+		if err := v.Files[i].verify(v.t.at); err != nil {
 			t.Fatalf("a pinned file went: %v", err)
 		}
 	}
-	name := filepath.Join(v.Dir, v.Files[0].Name)
+	name := filepath.Join(v.t.o.Dir, v.Files[0].Name)
 	v.Release()
 	if _, err := os.Stat(name); err == nil {
 		t.Error("an expired file stays after the last view was released")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"time"
@@ -37,6 +38,7 @@ type File struct {
 	LeastCredential, MostCredential string
 
 	sequence, snapshot int64 // of the commit that brought it
+	follows            int   // tombstones that were applied to it
 }
 
 func dayName(day int32) string {
@@ -58,10 +60,10 @@ func (f *File) extent(r *Row) {
 // writer writes one file of rows, sorted by order. A crash before the commit that names it leaves a file that nothing names;
 // the next Open removes it.
 type writer struct {
-	dir, temp string
-	out       *os.File
-	buffered  *bufio.Writer
-	hash      interface {
+	temp     string
+	out      *os.File
+	buffered *bufio.Writer
+	hash     interface {
 		io.Writer
 		Sum([]byte) []byte
 	}
@@ -82,7 +84,7 @@ func newWriter(dir string, codec *pqzstd.Codec) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{dir: dir, temp: out.Name(), out: out, hash: sha256.New()}
+	w := &writer{temp: out.Name(), out: out, hash: sha256.New()}
 	w.buffered = bufio.NewWriterSize(io.MultiWriter(out, w.hash), 1<<18)
 	w.parquet = parquet.NewGenericWriter[Row](w.buffered, rowSchema,
 		parquet.Compression(codec), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(true),
@@ -127,7 +129,7 @@ func (w *writer) close() error {
 }
 
 // finish makes the file durable under its name. number makes names of equal files differ.
-func (w *writer) finish(number int64) (File, error) {
+func (w *writer) finish(to place, number int64) (File, error) {
 	err := w.end()
 	if err == nil {
 		// The commit that names the file must not be on the disk before the file is.
@@ -138,32 +140,14 @@ func (w *writer) finish(number int64) (File, error) {
 		return File{}, errors.Join(err, os.Remove(w.temp))
 	}
 	w.file.Size = info.Size()
-	folder := filepath.Join("data", dayDir+dayName(w.file.Day))
-	w.file.Name = filepath.ToSlash(filepath.Join(folder, fmt.Sprintf("%08d-%s.parquet", number, hex.EncodeToString(w.hash.Sum(nil))[:digestLen])))
-	if err := os.MkdirAll(filepath.Join(w.dir, folder), 0o700); err != nil {
-		return File{}, err
-	}
-	if err := os.Rename(w.temp, filepath.Join(w.dir, w.file.Name)); err != nil {
-		return File{}, err
-	}
-	if err := syncDir(filepath.Join(w.dir, folder)); err != nil {
-		return File{}, err
-	}
-	return w.file, syncDir(filepath.Join(w.dir, "data"))
+	w.file.Name = "data/" + dayDir + dayName(w.file.Day) + fmt.Sprintf("/%08d-%s.parquet", number, hex.EncodeToString(w.hash.Sum(nil))[:digestLen])
+	return w.file, to.keep(w.temp, w.file.Name)
 }
 
 func (w *writer) abandon() error { return errors.Join(w.out.Close(), os.Remove(w.temp)) }
 
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // writeFile writes sorted rows of one day.
-func writeFile(dir string, rows []*Row, codec *pqzstd.Codec, number int64) (File, error) {
+func writeFile(dir string, to place, rows []*Row, codec *pqzstd.Codec, number int64) (File, error) {
 	w, err := newWriter(dir, codec)
 	if err != nil {
 		return File{}, err
@@ -173,50 +157,77 @@ func writeFile(dir string, rows []*Row, codec *pqzstd.Codec, number int64) (File
 			return File{}, errors.Join(err, w.abandon())
 		}
 	}
-	return w.finish(number)
+	return w.finish(to, number)
 }
 
 // errDamaged says that a file of the table is not what was written.
 var errDamaged = errors.New("is damaged or missing")
 
-// stands checks at little cost that the file is there, whole in length, and ends as Parquet does.
-func (f *File) stands(dir string) error {
-	at, err := os.Open(filepath.Join(dir, f.Name))
-	if err != nil {
-		return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+// stands checks at little cost that the file is there, whole in length, and ends as Parquet does. have
+// are the files of the place.
+func (f *File) stands(p place, have map[string]int64) error {
+	size, ok := have[f.Name]
+	if !ok {
+		return fmt.Errorf("table: %s %w", f.Name, errDamaged)
 	}
-	defer at.Close()
-	var end [4]byte
-	if info, err := at.Stat(); err != nil || info.Size() != f.Size || f.Size < 12 {
+	if size != f.Size || f.Size < 12 {
 		return fmt.Errorf("table: %s %w: it has another length", f.Name, errDamaged)
 	}
+	if _, away := p.(folder); !away {
+		return nil // a file is compared with its digest when it is fetched
+	}
+	at, done, err := f.file(p)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var end [4]byte
 	if _, err := at.ReadAt(end[:], f.Size-4); err != nil || string(end[:]) != "PAR1" {
 		return fmt.Errorf("table: %s %w: it does not end as it was written", f.Name, errDamaged)
 	}
 	return nil
 }
 
-// verify reads the whole file and compares it with the digest in its name.
-func (f *File) verify(dir string) error {
-	at, err := os.Open(filepath.Join(dir, f.Name))
+// file opens the file for reading.
+func (f *File) file(p place) (*os.File, func(), error) {
+	name, done, err := p.local(f.Name, f.Size)
 	if err != nil {
-		return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+		return nil, nil, err
 	}
-	defer at.Close()
+	at, err := os.Open(name)
+	if err != nil {
+		done()
+		return nil, nil, fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+	}
+	return at, func() { _ = at.Close(); done() }, nil // it was read only
+}
+
+// verify reads the whole file and compares it with the digest in its name.
+func (f *File) verify(p place) error {
+	at, done, err := f.file(p)
+	if err != nil {
+		return err
+	}
+	defer done()
 	hash := sha256.New()
 	if _, err := io.Copy(hash, at); err != nil {
 		return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
 	}
-	_, rest, _ := strings.Cut(filepath.Base(f.Name), "-")
-	if want := strings.TrimSuffix(rest, ".parquet"); hex.EncodeToString(hash.Sum(nil))[:digestLen] != want {
+	if digestOf(f.Name) != hex.EncodeToString(hash.Sum(nil))[:digestLen] {
 		return fmt.Errorf("table: %s %w: its bytes are not those that were written", f.Name, errDamaged)
 	}
 	return nil
 }
 
+// digestOf is the digest in the name of a file.
+func digestOf(name string) string {
+	_, rest, _ := strings.Cut(path.Base(name), "-")
+	return strings.TrimSuffix(rest, ".parquet")
+}
+
 // rows calls fn with each row of the file, in its order. fn must not keep the row.
-func (f *File) rows(dir string, fn func(*Row) error) error {
-	r, err := f.open(dir)
+func (f *File) rows(p place, fn func(*Row) error) error {
+	r, err := f.open(p)
 	if err != nil {
 		return err
 	}
@@ -235,7 +246,7 @@ func (f *File) rows(dir string, fn func(*Row) error) error {
 // reader reads the rows of one file one by one.
 type reader struct {
 	name    string
-	at      *os.File
+	done    func()
 	parquet *parquet.GenericReader[Row]
 	rows    []Row
 	have    int
@@ -243,24 +254,25 @@ type reader struct {
 	ended   bool
 }
 
-func (f *File) open(dir string) (*reader, error) {
-	at, file, err := f.openParquet(dir)
+func (f *File) open(p place) (*reader, error) {
+	file, done, err := f.openParquet(p)
 	if err != nil {
 		return nil, err
 	}
-	return &reader{name: f.Name, at: at, parquet: parquet.NewGenericReader[Row](file, rowSchema), rows: make([]Row, 512)}, nil
+	return &reader{name: f.Name, done: done, parquet: parquet.NewGenericReader[Row](file, rowSchema), rows: make([]Row, 512)}, nil
 }
 
-func (f *File) openParquet(dir string) (*os.File, *parquet.File, error) {
-	at, err := os.Open(filepath.Join(dir, f.Name))
+func (f *File) openParquet(p place) (*parquet.File, func(), error) {
+	at, done, err := f.file(p)
 	if err != nil {
-		return nil, nil, fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
+		return nil, nil, err
 	}
 	file, err := parquet.OpenFile(at, f.Size)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err), at.Close())
+		done()
+		return nil, nil, fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err)
 	}
-	return at, file, nil
+	return file, done, nil
 }
 
 // next returns the next row, which is valid until the call after the next; nil at the end.
@@ -281,4 +293,7 @@ func (r *reader) next() (*Row, error) {
 	return &r.rows[r.used-1], nil
 }
 
-func (r *reader) close() { _ = errors.Join(r.parquet.Close(), r.at.Close()) }
+func (r *reader) close() {
+	_ = r.parquet.Close() // it was read only
+	r.done()
+}

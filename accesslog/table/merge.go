@@ -30,7 +30,10 @@ func (t *Table) mergeLoop(ctx context.Context) {
 		quiet := time.Since(t.grown) >= quietFor
 		t.mu.Unlock()
 		for ctx.Err() == nil {
-			did, err := t.mergeOnce(ctx, quiet)
+			did, err := t.eraseOnce(ctx)
+			if err == nil && !did {
+				did, err = t.mergeOnce(ctx, quiet)
+			}
 			if err != nil && ctx.Err() == nil {
 				t.log.Error("files of the table were not merged", "error", err)
 				t.Report(err)
@@ -42,10 +45,15 @@ func (t *Table) mergeLoop(ctx context.Context) {
 	}
 }
 
-// Merge merges every day to as few files as it may have.
+// Merge merges every day to as few files as it may have, after writing those anew that hold what is
+// erased.
 func (t *Table) Merge(ctx context.Context) error {
 	for {
-		if did, err := t.mergeOnce(ctx, true); !did || err != nil {
+		did, err := t.eraseOnce(ctx)
+		if err == nil && !did {
+			did, err = t.mergeOnce(ctx, true)
+		}
+		if !did || err != nil {
 			return err
 		}
 	}
@@ -100,13 +108,13 @@ func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
 	v := t.View()
 	defer v.Release()
 	t.mu.Lock()
-	epoch := t.epoch
+	epoch, tombs := t.epoch, t.tombs
 	t.mu.Unlock()
 	group := choose(v.Files, quiet)
 	if len(group) == 0 {
 		return false, nil
 	}
-	merged, err := t.merge(ctx, group)
+	merged, err := t.merge(ctx, group, tombs)
 	if err != nil {
 		return false, err
 	}
@@ -120,13 +128,15 @@ func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
 		if before-len(files) != len(group) {
 			return nil, errors.New("table: files that were merged are not in the table any more")
 		}
-		files = append(files, merged)
+		if merged.Rows > 0 {
+			files = append(files, merged)
+		}
 		return files, nil
 	})
 	return err == nil, err
 }
 
-func (t *Table) merge(ctx context.Context, group []File) (_ File, err error) {
+func (t *Table) merge(ctx context.Context, group []File, tombs *Tombstones) (_ File, err error) {
 	var m merging
 	defer func() {
 		for _, r := range m {
@@ -135,11 +145,11 @@ func (t *Table) merge(ctx context.Context, group []File) (_ File, err error) {
 	}()
 	var want int64
 	for i := range group {
-		r, err := group[i].open(t.o.Dir)
+		r, err := group[i].open(t.at)
 		if err != nil {
 			return File{}, err
 		}
-		in := &input{reader: r}
+		in := &input{reader: r, follows: group[i].follows}
 		if in.row, err = r.next(); err != nil || in.row == nil {
 			r.close()
 			return File{}, errors.Join(err, fmt.Errorf("table: %s %w: it has no rows", group[i].Name, errDamaged))
@@ -156,7 +166,9 @@ func (t *Table) merge(ctx context.Context, group []File) (_ File, err error) {
 		if n%10_000 == 0 && ctx.Err() != nil {
 			return File{}, errors.Join(ctx.Err(), w.abandon())
 		}
-		if err := w.add(m[0].row); err != nil {
+		if !tombs.row(m[0].row, m[0].follows) {
+			want--
+		} else if err := w.add(m[0].row); err != nil {
 			return File{}, errors.Join(err, w.abandon())
 		}
 		if m[0].row, err = m[0].next(); err != nil {
@@ -172,7 +184,12 @@ func (t *Table) merge(ctx context.Context, group []File) (_ File, err error) {
 	if w.file.Rows != want {
 		return File{}, errors.Join(fmt.Errorf("table: merged files have %d rows and should have %d", w.file.Rows, want), w.abandon())
 	}
-	return w.finish(t.nextNumber())
+	if w.file.Rows == 0 { // all of it is erased
+		return File{}, w.abandon()
+	}
+	f, err := w.finish(t.at, t.nextNumber())
+	f.follows = tombs.len()
+	return f, err
 }
 
 // merging is a heap of the files that are being merged, by their next row.
@@ -180,7 +197,8 @@ type merging []*input
 
 type input struct {
 	*reader
-	row *Row
+	row     *Row
+	follows int
 }
 
 func (m merging) Len() int           { return len(m) }

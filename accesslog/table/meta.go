@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -75,11 +72,6 @@ type logged struct {
 	Snapshot int64 `json:"snapshot-id"`
 }
 
-// fileURL is a folder as Iceberg names it.
-func fileURL(dir string) string {
-	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(dir)}).String()
-}
-
 func newMetadata(location, origin string) (*metadata, error) {
 	spec, err := json.Marshal(daySpec)
 	if err != nil {
@@ -106,16 +98,16 @@ func (m *metadata) index() int64 {
 
 func (m *metadata) files() []File { return m.filesOf[m.Current] }
 
-// load reads the newest metadata of a folder with its files. Whatever is wrong with it is errDamaged.
-// An empty folder has none: fs.ErrNotExist.
-func load(dir, origin string) (*metadata, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, "metadata"))
+// load reads the newest metadata of a place with its files. Whatever is wrong with it is errDamaged.
+// An empty place has none: fs.ErrNotExist.
+func load(p place, origin string) (*metadata, error) {
+	entries, err := p.list("metadata")
 	if err != nil {
 		return nil, err
 	}
 	var newest int64
-	for _, e := range entries {
-		if n, ok := metadataNumber(e.Name()); ok {
+	for name := range entries {
+		if n, ok := metadataNumber(path.Base(name)); ok {
 			newest = max(newest, n)
 		}
 	}
@@ -126,7 +118,7 @@ func load(dir, origin string) (*metadata, error) {
 	bad := func(why string, err error) error {
 		return fmt.Errorf("table: metadata/%s %w: %s: %w", name, errDamaged, why, err)
 	}
-	data, err := os.ReadFile(filepath.Join(dir, "metadata", name))
+	data, err := p.read("metadata/" + name)
 	if err != nil {
 		return nil, bad("read", err)
 	}
@@ -147,7 +139,7 @@ func load(dir, origin string) (*metadata, error) {
 	// Earlier snapshots are for readers that hold one; none of an earlier process is kept.
 	m.Snapshots = []snapshot{m.Snapshots[i]}
 	m.SnapshotLog = []logged{{m.Snapshots[0].At, m.Current}}
-	files, manifests, err := readSnapshot(dir, m.Snapshots[0])
+	files, manifests, err := readSnapshot(p, m.Snapshots[0])
 	if err != nil {
 		return nil, bad("manifests", err)
 	}
@@ -179,22 +171,21 @@ func metadataNumber(name string) (int64, bool) {
 
 // readSnapshot reads which files a snapshot holds. Paths are taken by what stands below the table's
 // folder, because a data folder may be moved.
-func readSnapshot(dir string, s snapshot) ([]File, []string, error) {
-	names := []string{"metadata/" + filepath.Base(s.List)}
-	list, err := os.Open(filepath.Join(dir, names[0]))
+func readSnapshot(p place, s snapshot) ([]File, []string, error) {
+	names := []string{"metadata/" + path.Base(s.List)}
+	list, err := p.read(names[0])
 	if err != nil {
 		return nil, nil, err
 	}
-	defer list.Close()
-	manifests, err := iceberg.ReadManifestList(list)
+	manifests, err := iceberg.ReadManifestList(bytes.NewReader(list))
 	if err != nil {
 		return nil, nil, err
 	}
 	var out []File
 	for _, m := range manifests {
-		name := "metadata/" + filepath.Base(m.FilePath())
+		name := "metadata/" + path.Base(m.FilePath())
 		names = append(names, name)
-		data, err := os.ReadFile(filepath.Join(dir, name))
+		data, err := p.read(name)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -339,7 +330,7 @@ func (m *metadata) expire(keep int, after time.Time) []string {
 // write makes a commit durable: the manifest, the list of manifests, the metadata, and last its
 // name. A crash before that: the earlier metadata is the newest and what it names is all there. The
 // name is given by a link, which fails when another process gave it.
-func (m *metadata) write(dir string) error {
+func (m *metadata) write(p place) error {
 	var manifest, list bytes.Buffer
 	id := m.Current
 	s := m.Snapshots[len(m.Snapshots)-1]
@@ -352,7 +343,7 @@ func (m *metadata) write(dir string) error {
 		}
 		entries = append(entries, e)
 	}
-	names := []string{"metadata/" + filepath.Base(s.List)}
+	names := []string{"metadata/" + path.Base(s.List)}
 	var manifests []iceberg.ManifestFile
 	if len(entries) > 0 {
 		name := fmt.Sprintf("metadata/files-%d.avro", id)
@@ -362,7 +353,7 @@ func (m *metadata) write(dir string) error {
 			return fmt.Errorf("table: manifest: %w", err)
 		}
 		manifests = append(manifests, mf)
-		if err := writeDurably(filepath.Join(dir, name), manifest.Bytes()); err != nil {
+		if err := p.write(name, manifest.Bytes()); err != nil {
 			return err
 		}
 	}
@@ -373,7 +364,7 @@ func (m *metadata) write(dir string) error {
 	if err := iceberg.WriteManifestList(2, &list, id, parent, &s.Sequence, 0, manifests); err != nil {
 		return fmt.Errorf("table: list of manifests: %w", err)
 	}
-	if err := writeDurably(filepath.Join(dir, names[0]), list.Bytes()); err != nil {
+	if err := p.write(names[0], list.Bytes()); err != nil {
 		return err
 	}
 	m.manifestOf[id] = names
@@ -381,35 +372,9 @@ func (m *metadata) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("table: metadata: %w", err)
 	}
-	temp := filepath.Join(dir, "tmp", metadataName(m.number))
-	if err := writeDurably(temp, text); err != nil {
+	if err := p.create("metadata/"+metadataName(m.number), text); err != nil {
 		return err
 	}
-	if err := os.Link(temp, filepath.Join(dir, "metadata", metadataName(m.number))); err != nil {
-		return fmt.Errorf("table: commit: %w", err)
-	}
-	if err := errors.Join(syncDir(filepath.Join(dir, "metadata")), os.Remove(temp)); err != nil {
-		return fmt.Errorf("table: commit: %w", err)
-	}
 	// A hint for other engines. It may lag behind by a commit.
-	hint := filepath.Join(dir, "tmp", hintName)
-	if err := os.WriteFile(hint, []byte(strconv.FormatInt(m.number, 10)), 0o600); err != nil {
-		return fmt.Errorf("table: %s: %w", hintName, err)
-	}
-	return os.Rename(hint, filepath.Join(dir, "metadata", hintName))
-}
-
-func writeDurably(name string, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return fmt.Errorf("table: %w", err)
-	}
-	_, err = io.Copy(f, bytes.NewReader(data))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("table: write %s: %w", filepath.Base(name), err)
-	}
-	return nil
+	return p.hint("metadata/"+hintName, []byte(strconv.FormatInt(m.number, 10)))
 }

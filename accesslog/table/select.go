@@ -6,7 +6,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -24,14 +23,23 @@ type Selection struct {
 }
 
 // Paths returns the files of the view that may hold rows of a selection, and how many rows they have.
-func (v *View) Paths(s Selection) (paths []string, rows int64) {
+// They can be read until Release.
+func (v *View) Paths(s Selection) (paths []string, rows int64, err error) {
 	for i := range v.Files {
-		if f := &v.Files[i]; f.may(s) {
-			paths = append(paths, filepath.Join(v.Dir, f.Name))
-			rows += f.Rows
+		f := &v.Files[i]
+		if !f.may(s) {
+			continue
 		}
+		name, done, err := v.t.at.local(f.Name, f.Size)
+		if err != nil {
+			v.t.Report(err)
+			return nil, 0, err
+		}
+		v.lent = append(v.lent, done)
+		paths = append(paths, name)
+		rows += f.Rows
 	}
-	return paths, rows
+	return paths, rows, nil
 }
 
 func (f *File) may(s Selection) bool {
@@ -87,7 +95,7 @@ func (v *View) Scan(s Selection, fn func(*Row) error, dayEnds func(next int64) e
 	}
 	for _, day := range slices.Sorted(maps.Keys(days)) {
 		for _, f := range files[day] {
-			if err := f.scan(v.Dir, s, fn); err != nil {
+			if err := f.scan(v.t.at, s, v.unerased(f, fn)); err != nil {
 				v.t.Report(err)
 				return err
 			}
@@ -105,12 +113,12 @@ func (v *View) Scan(s Selection, fn func(*Row) error, dayEnds func(next int64) e
 }
 
 // scan reads those groups of rows of a file that a selection may be about.
-func (f *File) scan(dir string, s Selection, fn func(*Row) error) error {
-	at, file, err := f.openParquet(dir)
+func (f *File) scan(p place, s Selection, fn func(*Row) error) error {
+	file, done, err := f.openParquet(p)
 	if err != nil {
 		return err
 	}
-	defer at.Close()
+	defer done()
 	damaged := func(err error) error { return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err) }
 	for _, g := range file.RowGroups() {
 		from, to, err := narrow(g, s)
@@ -229,7 +237,7 @@ func (v *View) Loose(keep func(*Row) bool) (path string, rows int64, remove func
 		return "", 0, func() error { return nil }, nil
 	}
 	sortRows(kept)
-	w, err := newWriter(v.Dir, fastCodec)
+	w, err := newWriter(v.t.o.Dir, fastCodec)
 	if err != nil {
 		return "", 0, nil, err
 	}

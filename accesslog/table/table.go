@@ -1,12 +1,15 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -27,13 +30,17 @@ type Options struct {
 	FlushRows int           // rows in memory at which a file is written; default 128 Ki
 	FlushAge  time.Duration // protocol time a row stays in memory only; default 5 s
 	ReadOnly  bool          // nothing is written
+	Erased    []Tombstone   // what it leaves out; see Erase
 	Logger    *slog.Logger  // default: nothing is logged
+
+	place place // default: Dir
 }
 
 // Table is open in one process at a time for writing. It is safe for use by several goroutines.
 type Table struct {
 	o   Options
 	log *slog.Logger
+	at  place
 
 	// flushes is held by the one that writes rows to files, merges by the one that puts a file in the
 	// place of several, commits while files change: commits after either, and before mu.
@@ -50,6 +57,8 @@ type Table struct {
 	grown  time.Time
 	epoch  int64 // counts Reset
 	number int64 // of the next file
+	tombs  *Tombstones
+	erased int64 // counts calls of Erase that changed the tail
 	pins   map[string]int
 	doomed map[string]bool
 	anew   string // why it was begun anew
@@ -75,14 +84,13 @@ func Open(o Options) (*Table, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	t := &Table{o: o, log: o.Logger, pins: map[string]int{}, doomed: map[string]bool{}, wake: make(chan struct{}, 1), tidy: make(chan struct{}, 1), damage: make(chan error, 1), grown: time.Now()}
-	t.cond = sync.NewCond(&t.mu)
-	m, err := load(o.Dir, o.Origin)
+	t.cond, t.tombs = sync.NewCond(&t.mu), NewTombstones(o.Erased)
+	if t.at = o.place; t.at == nil {
+		t.at = folder{o.Dir}
+	}
+	m, err := load(t.at, o.Origin)
 	if err == nil {
-		for _, f := range m.files() {
-			if err = f.stands(o.Dir); err != nil {
-				break
-			}
-		}
+		err = m.stands(t.at)
 	}
 	switch {
 	case err == nil:
@@ -94,18 +102,24 @@ func Open(o Options) (*Table, error) {
 		t.anew = err.Error()
 		m = nil
 	}
+	if m != nil {
+		follows := t.tombs.followed(m.Properties[erasedProperty])
+		for i := range m.files() {
+			m.files()[i].follows = follows
+		}
+	}
 	if o.ReadOnly {
 		t.meta, t.upTo = m, m.index()
 		return t, nil
 	}
 	if m == nil {
-		if m, err = begin(o.Dir, o.Origin); err != nil {
+		if m, err = begin(o.Dir, t.at, o.Origin); err != nil {
 			return nil, err
 		}
-	} else if err := sweep(o.Dir, m); err != nil {
+	} else if err := sweep(o.Dir, t.at, m); err != nil {
 		return nil, err
 	}
-	if here, err := location(o.Dir); err != nil {
+	if here, err := t.at.url(); err != nil {
 		return nil, err
 	} else if m.Location != here {
 		// The data folder was moved. The next commit names every file by its new place.
@@ -117,39 +131,53 @@ func Open(o Options) (*Table, error) {
 	t.cancel = cancel
 	t.work.Go(func() { t.flushLoop(ctx) })
 	t.work.Go(func() { t.mergeLoop(ctx) })
+	if t.tombs.len() > 0 {
+		nudge(t.tidy)
+	}
 	return t, nil
 }
 
-func location(dir string) (string, error) {
-	abs, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("table: %w", err)
+// stands checks at little cost that the files of the newest snapshot are there.
+func (m *metadata) stands(p place) error {
+	if len(m.files()) == 0 {
+		return nil
 	}
-	return fileURL(abs), nil
+	have, err := p.list("data")
+	if err != nil {
+		return fmt.Errorf("table: data %w: %w", errDamaged, err)
+	}
+	for _, f := range m.files() {
+		if err := f.stands(p, have); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// begin makes an empty table in the place of whatever is there. A crash here: the next Open finds
-// no metadata, or some without its files, and begins again.
-func begin(dir, origin string) (*metadata, error) {
+// begin makes an empty table in the place of whatever is there, metadata first. A crash here: the next
+// Open finds no metadata, or some without its files, and begins again.
+func begin(dir string, p place, origin string) (*metadata, error) {
 	for _, name := range []string{"metadata", "data", "tmp"} {
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
-			return nil, fmt.Errorf("table: begin anew: %w", err)
-		}
 		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, fmt.Errorf("table: begin anew: %w", err)
 		}
 	}
-	here, err := location(dir)
+	here, err := p.url()
 	if err != nil {
 		return nil, err
 	}
-	return newMetadata(here, origin)
+	m, err := newMetadata(here, origin)
+	if err != nil {
+		return nil, err
+	}
+	return m, sweep(dir, p, m)
 }
 
 // sweep removes what the current snapshot does not need: files of commits that did not come about,
-// and of snapshots that only readers of the last process could have held.
-func sweep(dir string, m *metadata) error {
-	keep := map[string]bool{"metadata/" + hintName: true, "metadata/" + metadataName(m.number): true}
+// and of snapshots that only readers of the last process could have held. Metadata go oldest first, so
+// that what a crash leaves is never taken for the newest.
+func sweep(dir string, p place, m *metadata) error {
+	keep := map[string]bool{"metadata/" + hintName: m.number > 0, "metadata/" + metadataName(m.number): true}
 	for _, name := range m.manifestOf[m.Current] {
 		keep[name] = true
 	}
@@ -159,19 +187,23 @@ func sweep(dir string, m *metadata) error {
 	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "tmp")), os.MkdirAll(filepath.Join(dir, "tmp"), 0o700)); err != nil {
 		return fmt.Errorf("table: %w", err)
 	}
-	for _, folder := range []string{"metadata", "data"} {
-		err := filepath.WalkDir(filepath.Join(dir, folder), func(path string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			rel, err := filepath.Rel(dir, path)
-			if err != nil || keep[filepath.ToSlash(rel)] {
-				return err
-			}
-			return os.Remove(path)
-		})
+	for _, below := range []string{"metadata", "data"} {
+		have, err := p.list(below)
 		if err != nil {
 			return fmt.Errorf("table: clear: %w", err)
+		}
+		names := slices.SortedFunc(maps.Keys(have), func(a, b string) int {
+			x, _ := metadataNumber(path.Base(a))
+			y, _ := metadataNumber(path.Base(b))
+			return cmp.Or(cmp.Compare(x, y), cmp.Compare(a, b))
+		})
+		for _, name := range names {
+			if keep[name] {
+				continue
+			}
+			if err := p.remove(name); err != nil {
+				return fmt.Errorf("table: clear: %w", err)
+			}
 		}
 	}
 	return nil
@@ -231,10 +263,19 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	if len(t.tail) == 0 {
 		t.since = time.Now()
 	}
-	t.tail = append(t.tail, rows...)
+	began := len(t.tail)
+	if t.tombs.len() == 0 {
+		t.tail = append(t.tail, rows...)
+	} else {
+		for _, r := range rows {
+			if t.tombs.row(&r, 0) {
+				t.tail = append(t.tail, r)
+			}
+		}
+	}
 	t.upTo = max(t.upTo, upTo)
 	t.grown = time.Now()
-	if len(t.tail) >= t.o.FlushRows || len(t.tail) == len(rows) {
+	if len(t.tail) >= t.o.FlushRows || began == 0 {
 		nudge(t.wake)
 	}
 	return nil
@@ -250,17 +291,20 @@ func nudge(ch chan struct{}) {
 // View is the table at one instant. Its files stay until Release.
 type View struct {
 	t     *Table
-	Dir   string
 	Files []File
 	Tail  []Row // newer than all files; not to be changed
 	UpTo  int64
+	tombs *Tombstones
+	lent  []func() // to be called when its files are not read any more
 }
 
 // View returns the table as it is now.
 func (t *Table) View() *View {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	v := &View{t: t, Dir: t.o.Dir, Files: t.meta.files(), Tail: t.tail[:len(t.tail):len(t.tail)], UpTo: t.upTo}
+	// Between a commit and the end of Flush rows stand in both.
+	tail, _ := slices.BinarySearchFunc(t.tail, t.meta.index()+1, func(r Row, seq int64) int { return cmp.Compare(r.Seq, seq) })
+	v := &View{t: t, Files: t.meta.files(), Tail: t.tail[tail:len(t.tail):len(t.tail)], UpTo: t.upTo, tombs: t.tombs}
 	for i := range v.Files {
 		t.pins[v.Files[i].Name]++
 	}
@@ -269,6 +313,9 @@ func (t *Table) View() *View {
 
 // Release lets go of the files. The view must not be used after it.
 func (v *View) Release() {
+	for _, done := range v.lent {
+		done()
+	}
 	v.t.mu.Lock()
 	defer v.t.mu.Unlock()
 	for i := range v.Files {
@@ -288,7 +335,8 @@ func (v *View) Release() {
 // is reported to Damage.
 func (v *View) Each(fn func(*Row) error) error {
 	for i := range v.Files {
-		if err := v.Files[i].rows(v.Dir, fn); err != nil {
+		f := &v.Files[i]
+		if err := f.rows(v.t.at, v.unerased(f, fn)); err != nil {
 			v.t.Report(err)
 			return err
 		}
@@ -308,7 +356,7 @@ func (t *Table) remove(name string) {
 		t.doomed[name] = true
 		return
 	}
-	if err := os.Remove(filepath.Join(t.o.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := t.at.remove(name); err != nil {
 		t.log.Warn("an expired file of the table was not removed", "error", err)
 	}
 }
@@ -319,7 +367,7 @@ func (t *Table) commit(epoch, index int64, operation string, change func([]File)
 	t.commits.Lock()
 	defer t.commits.Unlock()
 	t.mu.Lock()
-	m, now := t.meta, t.epoch
+	m, now, tombs := t.meta, t.epoch, t.tombs
 	t.mu.Unlock()
 	if now != epoch {
 		return nil // the table was begun anew meanwhile: the files belong to none
@@ -329,8 +377,9 @@ func (t *Table) commit(epoch, index int64, operation string, change func([]File)
 		return err
 	}
 	next := m.next(files, max(index, m.index()), time.Now(), operation)
-	expired := next.expire(keepSnapshots, time.Now().Add(-keepFor))
-	if err := next.write(t.o.Dir); err != nil {
+	next.follow(tombs)
+	expired := next.expire(next.expires(tombs, m.Properties[erasedProperty]))
+	if err := next.write(t.at); err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -386,7 +435,7 @@ func (t *Table) Flush() error {
 	t.flushes.Lock()
 	defer t.flushes.Unlock()
 	t.mu.Lock()
-	rows, index, epoch := t.tail, t.upTo, t.epoch
+	rows, index, epoch, tombs, erased := t.tail, t.upTo, t.epoch, t.tombs, t.erased
 	current := t.meta.index()
 	t.mu.Unlock()
 	if t.o.ReadOnly || index <= current {
@@ -399,10 +448,11 @@ func (t *Table) Flush() error {
 	err := t.commit(epoch, index, "append", func(files []File) ([]File, error) {
 		for _, list := range byDay {
 			sortRows(list)
-			f, err := writeFile(t.o.Dir, list, fastCodec, t.nextNumber())
+			f, err := writeFile(t.o.Dir, t.at, list, fastCodec, t.nextNumber())
 			if err != nil {
 				return nil, fmt.Errorf("table: write a file: %w", err)
 			}
+			f.follows = tombs.len()
 			files = append(files, f)
 		}
 		return files, nil
@@ -412,7 +462,11 @@ func (t *Table) Flush() error {
 	}
 	t.mu.Lock()
 	if t.epoch == epoch {
-		t.tail = append(make([]Row, 0, max(len(t.tail), 1024)), t.tail[len(rows):]...)
+		rest := t.tail[min(len(rows), len(t.tail)):]
+		if t.erased != erased { // the tail was made anew meanwhile, and may have fewer rows of those that were written
+			rest = slices.DeleteFunc(slices.Clone(t.tail), func(r Row) bool { return r.Seq <= index })
+		}
+		t.tail = append(make([]Row, 0, max(len(t.tail), 1024)), rest...)
 		t.since = time.Now()
 	}
 	t.cond.Broadcast()
@@ -436,7 +490,7 @@ func (t *Table) Verify(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := v.Files[i].verify(t.o.Dir); err != nil {
+		if err := v.Files[i].verify(t.at); err != nil {
 			return err
 		}
 	}
@@ -463,7 +517,7 @@ func Damaged(err error) bool { return errors.Is(err, errDamaged) }
 func (t *Table) Reset(why string) error {
 	t.commits.Lock()
 	defer t.commits.Unlock()
-	m, err := begin(t.o.Dir, t.o.Origin)
+	m, err := begin(t.o.Dir, t.at, t.o.Origin)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func all(t testing.TB, tab *Table) []Row {
 	for i := range v.Files {
 		f := &v.Files[i]
 		var last *Row
-		err := f.rows(v.Dir, func(r *Row) error {
+		err := f.rows(v.t.at, func(r *Row) error {
 			c := *r
 			if c.day() != f.Day {
 				t.Fatalf("%s holds an event of %s", f.Name, c.At())

@@ -94,7 +94,10 @@ type counted struct{ *source }
 func (s counted) Count(ctx context.Context, q, wide tally.Query, size uint64, pairs int) (*ask.Answer, int64, error) {
 	v := s.table.View()
 	defer v.Release()
-	paths, n := v.Paths(table.Selection{From: q.From.UnixMicro(), To: q.To.UnixMicro(), UpTo: int64(size)})
+	paths, n, err := v.Paths(table.Selection{From: q.From.UnixMicro(), To: q.To.UnixMicro(), UpTo: int64(size)})
+	if err != nil {
+		return nil, 0, err
+	}
 	loose, k, remove, err := v.Loose(func(*table.Row) bool { return true })
 	if err != nil {
 		return nil, 0, err
@@ -253,7 +256,10 @@ func TestTheChildReadsNothingOutsideItsFolder(t *testing.T) {
 	}
 	v := tab.View()
 	defer v.Release()
-	path, _ := v.Paths(table.Selection{To: 1 << 60, UpTo: 9})
+	path, _, err := v.Paths(table.Selection{To: 1 << 60, UpTo: 9})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if a, err := engine(t, outside, ask.Options{}).Ask(t.Context(), question(path...)); err != nil || len(a.Parts) != 1 {
 		t.Fatalf("inside of its folder: %+v, %v", a, err)
 	}
