@@ -86,6 +86,8 @@ type NoticeBody struct {
 	Open    []string    `json:"open,omitempty"`    // items it says are not known yet
 	N       int         `json:"n,omitempty"`       // recipients
 	Parties []string    `json:"parties,omitempty"` // recipients that are no merchants
+
+	Corrects string `json:"corrects,omitempty"` // drafted: the notice that it corrects
 }
 
 // NoticeText is the text.

@@ -190,6 +190,7 @@ type ReportAttempt struct {
 	Message string      `json:"message_id,omitempty"` // notices: Message-ID
 	Digest  string      `json:"digest,omitempty"`     // notices: sha256 of the bytes to be sent
 	Point   string      `json:"checkpoint,omitempty"` // notices: the checkpoint the mail carries
+	Scopes  int         `json:"scopes,omitempty"`     // notices: how many scopes had been computed when the letter was written; 0: not said
 	To      []Principal `json:"to,omitempty"`         // pages: who is called
 }
 
@@ -220,11 +221,12 @@ const (
 
 // DraftNotice writes or rewrites the notice of a duty. Content maps item id to text.
 type DraftNotice struct {
-	Duty    string            `json:"duty"`
-	Notice  string            `json:"notice,omitempty"` // an existing draft to change; "" for a new one
-	Subject string            `json:"subject"`
-	Content map[string]string `json:"content"`
-	Open    []string          `json:"open,omitempty"` // items not known yet: a follow-up has to say them
+	Duty     string            `json:"duty"`
+	Notice   string            `json:"notice,omitempty"` // an existing draft to change; "" for a new one
+	Subject  string            `json:"subject"`
+	Content  map[string]string `json:"content"`
+	Open     []string          `json:"open,omitempty"`     // items not known yet: a follow-up has to say them
+	Corrects string            `json:"corrects,omitempty"` // a notice that was sent: this one goes only to those whom the duty told something that is not so any more
 }
 
 // ApproveNotice signs a notice. It is refused while a content item of the duty is empty.
@@ -233,7 +235,8 @@ type ApproveNotice struct {
 	Attest bool   `json:"attest,omitempty"` // "says only what is known", where the policy asks
 }
 
-// SendNotice sends an approved notice to every recipient of the newest scope that has not had it.
+// SendNotice sends an approved notice to every recipient of the newest scope that has not had it; a
+// correction, to everybody whom its duty told something that is not so any more.
 type SendNotice struct {
 	Notice string `json:"notice"`
 }

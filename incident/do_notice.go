@@ -25,6 +25,9 @@ func (w *work) draftNotice(c DraftNotice) (Reason, error) {
 	if err := w.checkOpen(d, c); err != nil {
 		return "", err
 	}
+	if err := w.checkCorrects(c); err != nil {
+		return "", err
+	}
 	id := c.Notice
 	if id == "" {
 		id = fmt.Sprintf("NTC-%d", len(w.base.Notices)+1)
@@ -40,6 +43,9 @@ func (w *work) draftNotice(c DraftNotice) (Reason, error) {
 		if n.Duty != c.Duty {
 			return "", invalid("duty", "is not the duty of this notice")
 		}
+		if c.Corrects != "" && n.Corrects != c.Corrects {
+			return "", invalid("corrects", "cannot be changed: draft another notice")
+		}
 		if n.Subject == c.Subject && sameContent(n.Content, c.Content) && slices.Equal(n.OpenItems, c.Open) {
 			return ReasonNothingChanged, nil
 		}
@@ -50,7 +56,7 @@ func (w *work) draftNotice(c DraftNotice) (Reason, error) {
 			items = append(items, k)
 		}
 	}
-	w.fact(KindNoticeDrafted, NoticeBody{Notice: id, Duty: c.Duty, State: NoticeDraft, Items: items, Open: c.Open},
+	w.fact(KindNoticeDrafted, NoticeBody{Notice: id, Duty: c.Duty, State: NoticeDraft, Items: items, Open: c.Open, Corrects: c.Corrects},
 		own(NoticeText{Subject: c.Subject, Content: c.Content}))
 	return ReasonDrafted, nil
 }
@@ -216,7 +222,10 @@ func (w *work) sendNotice(c SendNotice) (Reason, error) {
 	if missing := w.noticeTooEarly(d); len(missing) > 0 {
 		return w.refuseGate("send", n.ID, RefusedTooEarly, "it is too early to send "+n.ID, nil, missing...)
 	}
-	all := Recipients(w.p, w.base, d.ID)
+	all := RecipientsOf(w.p, w.base, n)
+	if len(all) == 0 && n.Corrects != "" {
+		return ReasonNobodyLeft, nil
+	}
 	if len(all) == 0 {
 		return w.refuseGate("send", n.ID, RefusedRecipients, "nobody is known to be owed "+n.ID, nil,
 			Missing{What: "recipients", Do: "compute the scope: tocsin scope --incident " + w.base.ID, Rule: d.ID})
@@ -243,6 +252,24 @@ func (w *work) sendNotice(c SendNotice) (Reason, error) {
 	return ReasonSending, nil
 }
 
+// checkCorrects lets a notice correct one of the same duty that has left the house.
+func (w *work) checkCorrects(c DraftNotice) error {
+	if c.Corrects == "" {
+		return nil
+	}
+	n, err := w.findNotice(c.Corrects)
+	switch {
+	case err != nil:
+		return err
+	case n.Duty != c.Duty:
+		return invalid("corrects", "names a notice of another duty")
+	case n.State != NoticeSending && n.State != NoticeSent:
+		return refuse(RefusedState, fmt.Sprintf("%s is %s: there is nothing to correct yet", n.ID, n.State),
+			Missing{What: "a notice that was sent", Do: w.do("rewrite the draft instead", "draft", n.Duty+" --notice "+n.ID)})
+	}
+	return nil
+}
+
 // hadIt reports whether a recipient has had, or is about to get, a notice of this duty.
 func (w *work) hadIt(n *Notice, recipient string) bool {
 	for _, other := range w.base.Notices {
@@ -250,6 +277,9 @@ func (w *work) hadIt(n *Notice, recipient string) bool {
 			continue
 		}
 		if d := other.Deliveries[recipient]; d != nil {
+			if n.Corrects != "" && other.ID != n.ID && d.unsettled() == 0 {
+				continue // a correction goes to those who had something else
+			}
 			if d.unsettled() > 0 || d.State == DeliveryAccepted && (other.ID == n.ID || !w.dueAgain(n.Duty, recipient, d)) {
 				return true
 			}
@@ -308,8 +338,8 @@ func (w *work) isMerchantNotice(n *Notice) bool {
 // way.
 func (w *work) withdraw(match func(merchant string) bool, parties bool, reason string) {
 	for _, n := range w.base.Notices {
-		if n.Open == 0 {
-			continue
+		if n.Open == 0 || n.Corrects != "" && !parties {
+			continue // who leaves the scope is told so by a correction
 		}
 		merchants := w.isMerchantNotice(n)
 		if !merchants && !parties {

@@ -368,7 +368,7 @@ func foldDrafted(s *State, f Fact) error {
 	if err := text(f, &t); err != nil {
 		return err
 	}
-	n := Notice{ID: b.Notice, Duty: b.Duty}
+	n := Notice{ID: b.Notice, Duty: b.Duty, Corrects: b.Corrects}
 	if old := s.notice(b.Notice); old != nil {
 		n = *old
 	}
@@ -490,6 +490,9 @@ func foldDelivery(s *State, f Fact) error {
 			return
 		}
 		d := was.after(f, b, t)
+		if f.Kind == KindNoticeAttempted || f.Kind == KindNoticeTold {
+			d.Told, d.Outside = s.numbersOf(recipient), b.Party == "" && !s.inScope(recipient)
+		}
 		rows[recipient] = d
 		n.Open += d.unsettled() - was.unsettled()
 	})

@@ -38,6 +38,7 @@ const (
 	ReasonAttempt         Reason = "attempt_recorded"  // the worker may act
 	ReasonAlreadyAttempt  Reason = "already_attempted" // the worker must not act
 	ReasonNotOwed         Reason = "not_owed"          // the worker must not act
+	ReasonScopeMoved      Reason = "scope_moved"       // the worker must not act: it wrote the letter from an older scope
 	ReasonResult          Reason = "result_recorded"
 	ReasonAlreadyReported Reason = "already_reported"
 	ReasonDrafted         Reason = "drafted"

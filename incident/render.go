@@ -323,6 +323,9 @@ func renderNotice(f Fact) string {
 	s := "Notice " + b.Notice
 	switch f.Kind {
 	case KindNoticeDrafted:
+		if b.Corrects != "" {
+			s += ", which corrects " + b.Corrects + ","
+		}
 		return because(s+" drafted", t.Subject)
 	case KindNoticeApproved:
 		if b.State == NoticeApproved {

@@ -101,6 +101,9 @@ func (w *work) reportAttempt(c ReportAttempt) (Reason, error) {
 	if !r.owed {
 		return ReasonNotOwed, nil
 	}
+	if c.Scopes > 0 && c.Scopes != len(w.base.Scopes) {
+		return ReasonScopeMoved, nil
+	}
 	e := c.Effect
 	switch e.Kind {
 	case EffectSend:

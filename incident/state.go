@@ -319,6 +319,7 @@ type Notice struct {
 	Authors    []Principal          `json:"authors,omitempty"`    // everyone who wrote it: none of them may sign it
 	Open       int                  `json:"open,omitempty"`       // deliveries that are not settled
 	OpenItems  []string             `json:"open_items,omitempty"` // content items it says are not known yet
+	Corrects   string               `json:"corrects,omitempty"`   // the notice that it corrects; "" for a first one
 }
 
 // NoticeState is where a notice stands.
@@ -347,6 +348,8 @@ type Delivery struct {
 	Unsure    int           `json:"unsure,omitempty"`  // how often the outcome was uncertain
 	Fact      string        `json:"fact,omitempty"`
 	Channel   string        `json:"channel,omitempty"` // how a person reached the recipient, when the mail did not
+	Told      *Exposure     `json:"told,omitempty"`    // the recipient's own numbers at the last attempt; nil: there were none
+	Outside   bool          `json:"outside,omitempty"` // at the last attempt the recipient was not in scope any more
 }
 
 // DeliveryState is where one delivery stands.

@@ -67,7 +67,7 @@ func Compose(in Input) (Letter, error) {
 		From:       from.Address,
 		ToName:     line(in.Recipient.Name, maxName),
 		To:         to,
-		Subject:    line(in.Notice.Subject, maxSubject),
+		Subject:    line(in.subject(), maxSubject),
 		Text:       d.text(),
 		HTML:       d.html(),
 		Incident:   in.Incident,
@@ -152,13 +152,16 @@ type section struct {
 }
 
 func (in Input) document() document {
-	d := document{title: line(in.Notice.Subject, maxSubject)}
+	d := document{title: line(in.subject(), maxSubject)}
 	name := line(in.Recipient.Name, maxName)
 	if name == "" {
 		name = in.Recipient.ID
 	}
 	d.greeting = fmt.Sprintf("To %s (%s)", isolate(name), in.Recipient.ID)
 
+	if in.Notice.Corrects != "" {
+		d.sections = append(d.sections, in.correction())
+	}
 	placed := !in.Recipient.Merchant
 	for _, id := range in.items() {
 		d.sections = append(d.sections, section{title: in.title(id), paras: paragraphs(in.Notice.Content[id])})
@@ -202,10 +205,39 @@ func (in Input) title(id string) string {
 	return string(unicode.ToUpper(first)) + words[size:]
 }
 
+// subject says first that a correction is one.
+func (in Input) subject() string {
+	if in.Notice.Corrects == "" {
+		return in.Notice.Subject
+	}
+	return "Correction: " + in.Notice.Subject
+}
+
+// correction says which letter this one replaces, and what that one counted.
+func (in Input) correction() section {
+	s := section{title: "This corrects what we told you", paras: []string{"What we know has changed since. This letter replaces what we wrote before."}}
+	if in.Told == nil {
+		return s
+	}
+	s.rows = append(s.rows, [2]string{"We wrote to you", in.stamp(in.Told.At)})
+	if e := in.Told.Exposure; e != nil && in.Recipient.Merchant {
+		atLeast := ""
+		if e.AtLeast {
+			atLeast = "at least "
+		}
+		s.rows = append(s.rows, [2]string{"Customers we named then", fmt.Sprintf("%s%d", atLeast, e.Customers)}, [2]string{"Records we named then", fmt.Sprintf("%s%d", atLeast, e.Records)})
+	}
+	return s
+}
+
 // numbers is what the scope says about this recipient alone.
 func (in Input) numbers() section {
 	s := section{title: "Your own numbers"}
 	e := in.Exposure
+	if in.Outside {
+		s.paras = []string{"You are not affected after all: as far as we know now, data of your customers was not read."}
+		return s
+	}
 	if e == nil {
 		s.paras = []string{"The access log we searched shows no access to data of your customers. Our responders decided that you should know all the same."}
 		return s

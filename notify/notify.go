@@ -29,6 +29,16 @@ type Input struct {
 	PublicURL     string
 	Contact       string            // where to write; "" is the From address
 	ContentTitles map[string]string // content item to heading; an item without one gets its id in words
+
+	// Of a correction: what the recipient was told before, and whether it is not affected after all.
+	Told    *Told
+	Outside bool
+}
+
+// Told is what an earlier letter said.
+type Told struct {
+	At       time.Time
+	Exposure *incident.Exposure // the recipient's numbers then; nil: it named none
 }
 
 // Recipient is who the letter goes to: a merchant of the directory or a party of the policy.

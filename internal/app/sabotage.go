@@ -43,6 +43,9 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		o.Connectors = wrapped(o.Connectors, func(c contain.Connector) contain.Connector { return blindConfirm{c} })
 	case "mail-drop-1":
 		o.Mail = &dropsOne{Sender: o.Mail}
+	case "correction-skipped":
+		l := &losesCorrections{Sender: o.Mail, lost: map[string]bool{}}
+		o.Mail, o.Compose = l, l.compose
 	case "mail-wrong-merchant":
 		o.Compose = wrongNumbers(notify.Compose)
 	case "scope-skip-day":
@@ -114,6 +117,33 @@ func (d *dropsOne) Send(ctx context.Context, l notify.Letter) notify.Receipt {
 		return notify.Receipt{Outcome: incident.Done, Code: "250", At: time.Now().UTC()}
 	}
 	return d.Sender.Send(ctx, l)
+}
+
+// losesCorrections loses every letter that corrects another one and says that it was accepted.
+type losesCorrections struct {
+	notify.Sender
+	mu   sync.Mutex
+	lost map[string]bool // Message-IDs
+}
+
+func (l *losesCorrections) compose(in notify.Input) (notify.Letter, error) {
+	letter, err := notify.Compose(in)
+	if err == nil && in.Notice.Corrects != "" {
+		l.mu.Lock()
+		l.lost[letter.MessageID] = true
+		l.mu.Unlock()
+	}
+	return letter, err
+}
+
+func (l *losesCorrections) Send(ctx context.Context, letter notify.Letter) notify.Receipt {
+	l.mu.Lock()
+	lost := l.lost[letter.MessageID]
+	l.mu.Unlock()
+	if lost {
+		return notify.Receipt{Outcome: incident.Done, Code: "250", At: time.Now().UTC()}
+	}
+	return l.Sender.Send(ctx, letter)
 }
 
 // wrongNumbers puts one merchant's numbers into another's letter.

@@ -108,13 +108,14 @@ func (a *app) showSwitches(set client.Switches) error {
 }
 
 func (a *app) notifyCommands() *cobra.Command {
-	var duty, notice, subject string
+	var duty, notice, subject, corrects string
 	var items []string
 	draft := &cobra.Command{Use: "draft INCIDENT", Short: "Write or rewrite the notice of a duty", Args: exactly("INCIDENT")}
 	draft.Flags().StringVar(&duty, "duty", "", "duty of the policy, such as tell_merchants")
 	draft.Flags().StringVar(&notice, "notice", "", "an existing draft to change, such as NTC-1; what is not given stays as it is")
 	draft.Flags().StringVar(&subject, "subject", "", "subject line")
 	draft.Flags().StringArrayVar(&items, "content", nil, "content item as ID=TEXT or ID=@FILE (repeat for more)")
+	draft.Flags().StringVar(&corrects, "corrects", "", "a notice that was sent: the new one goes to those it told wrong")
 	draft.RunE = func(c *cobra.Command, args []string) error {
 		if duty == "" {
 			return &usageError{text: "--duty is missing: which duty is this the notice of?", hint: "usage: " + c.UseLine()}
@@ -126,6 +127,9 @@ func (a *app) notifyCommands() *cobra.Command {
 		body := map[string]any{"duty": duty, "subject": subject, "content": content}
 		if notice != "" {
 			body["notice"] = notice
+		}
+		if corrects != "" {
+			body["corrects"] = corrects
 		}
 		return a.command(c, args[0], "draft", body)
 	}

@@ -14,6 +14,9 @@ import (
 // there is left for the server to refuse.
 func redraft(ctx context.Context, server *client.Client, incident string, body map[string]any) error {
 	notice, _ := body["notice"].(string)
+	if corrects, _ := body["corrects"].(string); notice == "" {
+		notice = corrects // a correction begins with the words it corrects
+	}
 	if notice == "" {
 		return nil
 	}

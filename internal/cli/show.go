@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -67,7 +68,8 @@ type shown struct {
 		State    string `json:"state"`
 		Observed string `json:"observed"`
 	} `json:"checks"`
-	Gates []client.Gate `json:"gates"`
+	Gates    []client.Gate       `json:"gates"`
+	Outdated map[string][]string `json:"outdated"`
 }
 
 func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock) {
@@ -113,6 +115,10 @@ func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock) {
 		for _, x := range s.Notices {
 			fmt.Fprintf(w, "  %-7s %-10s %s: %s\n", x.ID, x.State, oneLine(x.Duty), oneLine(x.Subject))
 		}
+	}
+	for _, duty := range slices.Sorted(maps.Keys(s.Outdated)) {
+		fmt.Fprintf(w, "  %s told what is not so any more by %s: tocsin notify draft %s --duty %s --corrects NOTICE\n",
+			plural(int64(len(s.Outdated[duty])), "merchant was", "merchants were"), oneLine(duty), s.ID, oneLine(duty))
 	}
 	if len(s.Checks) > 0 {
 		fmt.Fprintln(w, "\nChecks")

@@ -33,6 +33,7 @@ type noticesView struct {
 	Parties []option          // recipients that a preview can be of
 	Names   map[string]string // of recipients, by id
 	Signed  []string
+	Stale   map[string]int // merchants that were told something that is not so any more, by duty
 	Key     string
 	Trouble *trouble
 }
@@ -46,6 +47,7 @@ type dutyOption struct {
 // composer is the form of one draft.
 type composer struct {
 	Duty, Notice, Subject string
+	Corrects              string // the notice that was sent and is corrected; "" for a first one
 	Items                 []item
 	Done, Of              int
 	Approvers             []string
@@ -113,6 +115,10 @@ func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, status int
 		}
 		v.Duties = append(v.Duties, o)
 	}
+	v.Stale = map[string]int{}
+	for duty, list := range incident.OutdatedByDuty(look.Policy, s) {
+		v.Stale[duty] = len(list)
+	}
 	for _, n := range s.Notices {
 		if n.ID == in.Get("notice") || in.Get("notice") == "" && in.Get("duty") == "" {
 			v.Notice = n // without a choice, the newest
@@ -130,6 +136,9 @@ func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, status int
 		}
 	}
 	v.Compose = compose(look.Policy, duty, v.Notice, in, t != nil && in.Get("do") == "draft")
+	if v.Compose != nil && v.Notice == nil {
+		v.Compose.correct(s, in.Get("corrects"))
+	}
 	if v.Party = strings.TrimSpace(in.Get("party")); v.Party == "other" {
 		v.Party = strings.TrimSpace(in.Get("other"))
 	}
@@ -181,6 +190,34 @@ func compose(p *policy.Program, duty string, n *incident.Notice, in url.Values, 
 	return nil
 }
 
+// correct begins a correction with the words it corrects. What was just written stays.
+func (c *composer) correct(s *incident.State, notice string) {
+	for _, n := range s.Notices {
+		if n.ID != notice || n.Duty != c.Duty {
+			continue
+		}
+		c.Corrects = n.ID
+		c.Subject = cmp.Or(c.Subject, n.Subject)
+		c.Done = 0
+		for i := range c.Items {
+			c.Items[i].Text = cmp.Or(c.Items[i].Text, n.Content[c.Items[i].ID])
+			if strings.TrimSpace(c.Items[i].Text) != "" {
+				c.Done++
+			}
+		}
+	}
+}
+
+// sent is the newest notice of a duty that was sent and can be corrected, or "".
+func (v noticesView) sent(duty string) (id string) {
+	for _, n := range v.State.Notices {
+		if n.Duty == duty && (n.State == incident.NoticeSending || n.State == incident.NoticeSent) {
+			id = n.ID
+		}
+	}
+	return id
+}
+
 func signatures(signed []incident.Signed) []string {
 	var out []string
 	for _, s := range signed {
@@ -230,7 +267,7 @@ func (c *Console) nameParties(r *http.Request, p *policy.Program, v *noticesView
 		ids = append(ids, id)
 	}
 	if len(ids) == 0 {
-		ids = incident.Recipients(p, v.State, v.Notice.Duty)
+		ids = incident.RecipientsOf(p, v.State, v.Notice)
 	}
 	slices.Sort(ids)
 	choice := ids[:min(len(ids), mostParties)]
@@ -277,6 +314,9 @@ func (v noticesView) recipients() string {
 	if n := len(v.Notice.Deliveries); n > 0 {
 		return count(int64(n), "recipient", "recipients")
 	}
+	if v.Notice.Corrects != "" {
+		return count(int64(v.Stale[v.Notice.Duty]), "merchant that was told otherwise", "merchants that were told otherwise")
+	}
 	for _, d := range v.Duties {
 		if d.ID == v.Notice.Duty && d.Clock != nil && d.Clock.Count > 0 {
 			return count(int64(d.Clock.Count), "recipient", "recipients")
@@ -304,7 +344,7 @@ func (c *Console) actOnNotice(w http.ResponseWriter, r *http.Request) error {
 					content[item] = strings.ReplaceAll(strings.TrimSpace(values[0]), "\r\n", "\n")
 				}
 			}
-			command = incident.DraftNotice{Duty: in.Get("duty"), Notice: in.Get("notice"), Subject: strings.TrimSpace(in.Get("subject")), Content: content}
+			command = incident.DraftNotice{Duty: in.Get("duty"), Notice: in.Get("notice"), Subject: strings.TrimSpace(in.Get("subject")), Content: content, Corrects: in.Get("corrects")}
 		case "approve":
 			command = incident.ApproveNotice{Notice: in.Get("notice"), Attest: in.Get("attest") == "yes"}
 		case "send":

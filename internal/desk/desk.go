@@ -36,7 +36,7 @@ import (
 )
 
 // EngineVersion is stamped on every fact and names the snapshots it can read.
-const EngineVersion = "0.1.0"
+const EngineVersion = "0.1.1"
 
 // OrgChain is the chain of what belongs to no incident: people, tokens, policies, merchants.
 const OrgChain = "org"

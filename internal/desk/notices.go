@@ -46,7 +46,7 @@ func (d *Desk) send(ctx context.Context, s *incident.State, eff incident.Effect)
 		return failed("not_composed", err.Error())
 	}
 	ok, err := d.attempt(ctx, who, incident.ReportAttempt{
-		Effect: eff, Address: letter.To, Message: letter.MessageID, Digest: digest, Point: in.Checkpoint,
+		Effect: eff, Address: letter.To, Message: letter.MessageID, Digest: digest, Point: in.Checkpoint, Scopes: len(s.Scopes),
 	})
 	if err != nil || !ok {
 		return err
@@ -113,7 +113,18 @@ func (d *Desk) input(ctx context.Context, s *incident.State, n *incident.Notice,
 		return nil
 	})
 	in.Exposure = s.Exposures[party]
+	if n.Corrects != "" {
+		in.Outside = !incident.InScope(s, party)
+		if d, by := incident.LastTold(s, n.Duty, party); d != nil && by != n {
+			in.Told = &notify.Told{At: d.At, Exposure: d.Told}
+		}
+	}
 	return in, err
+}
+
+// Outdated lists the merchants that were told something that is not so any more, by duty.
+func (d *Desk) Outdated(s *incident.State) map[string][]string {
+	return incident.OutdatedByDuty(d.program(s), s)
 }
 
 // contentTitles are the headings of the content items that policies name most; any other item gets
@@ -154,7 +165,7 @@ func (d *Desk) Preview(ctx context.Context, inc, notice, party string) (Letter, 
 		return Letter{}, fmt.Errorf("%w: incident %s has no notice %s", ErrNotFound, inc, notice)
 	}
 	if party == "" {
-		all := incident.Recipients(d.program(s), s, n.Duty)
+		all := incident.RecipientsOf(d.program(s), s, n)
 		if len(all) == 0 {
 			return Letter{}, fmt.Errorf("%w: notice %s has no recipient yet: compute the scope first", ErrInvalid, notice)
 		}

@@ -93,10 +93,17 @@ func owes(s *incident.State, eff incident.Effect) bool {
 // over says that the process is about to end: neither the caller nor the desk goes on.
 func (d *Desk) over(ctx context.Context) bool { return ctx.Err() != nil && d.life.Err() != nil }
 
+// errMoved ends a job whose letter was written from a scope that is not the newest any more. Nothing
+// has left; the effect is still owed, and the next look writes the letter again.
+var errMoved = errors.New("desk: the scope was computed again while the letter was written")
+
 // attempt makes the attempt durable and says whether this worker may act.
 func (d *Desk) attempt(ctx context.Context, who Caller, c incident.ReportAttempt) (bool, error) {
 	out, err := d.give(ctx, Request{Incident: c.Effect.Incident, Command: c, Caller: who})
 	if err == nil {
+		if out.Reason == incident.ReasonScopeMoved {
+			return false, errMoved
+		}
 		if out.Reason != incident.ReasonAttempt {
 			return false, nil
 		}

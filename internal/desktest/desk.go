@@ -319,6 +319,10 @@ func (d *Desk) SubmitProgramme(ctx context.Context, id string, by desk.Caller, c
 
 func (d *Desk) Gates(_ context.Context, id string) ([]desk.GateRow, error) { return d.Shut[id], nil }
 
+func (d *Desk) Outdated(s *incident.State) map[string][]string {
+	return incident.OutdatedByDuty(d.Program, s)
+}
+
 func (d *Desk) Timeline(_ context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error) {
 	var out []desk.TimelineLine
 	skip := after != ""

@@ -213,6 +213,11 @@ func actionOf(s *incident.State, id string) *incident.Action {
 
 // notice drafts a duty's notice, incomplete first when asked, has it signed and keeps its id.
 func (r *run) notice(ctx context.Context, d *policy.Duty, writer *people.Person, subject string, careless bool) (string, error) {
+	return r.write(ctx, d, writer, subject, "", careless)
+}
+
+// write is notice, and of a notice that was sent the correction.
+func (r *run) write(ctx context.Context, d *policy.Duty, writer *people.Person, subject, corrects string, careless bool) (string, error) {
 	content := map[string]string{}
 	for _, item := range d.Content {
 		content[item] = wording(item)
@@ -226,6 +231,9 @@ func (r *run) notice(ctx context.Context, d *policy.Duty, writer *people.Person,
 		before[n.ID] = true
 	}
 	body := map[string]any{"duty": d.ID, "subject": subject, "content": content}
+	if corrects != "" {
+		body["corrects"] = corrects
+	}
 	missing := ""
 	if careless && len(d.Content) > 1 {
 		missing = d.Content[len(d.Content)-1]

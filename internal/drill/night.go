@@ -215,8 +215,14 @@ func (r *run) attack(ctx context.Context) error {
 
 // order gives the attacker one.
 func (r *run) order(ctx context.Context, phase string, who world.Client, from, to time.Time, count int) error {
+	return r.take(ctx, attacker.Order{Phase: phase, IP: who.IP, Agent: who.Agent, From: from, To: to, Count: count})
+}
+
+// take gives the attacker an order and waits until it is carried out.
+func (r *run) take(_ context.Context, o attacker.Order) error {
 	var rep attacker.Report
-	if err := r.attacker.ask(attacker.Order{ID: 1, Phase: phase, IP: who.IP, Agent: who.Agent, From: from, To: to, Count: count}, &rep); err != nil {
+	o.ID = 1
+	if err := r.attacker.ask(o, &rep); err != nil {
 		return err
 	}
 	if rep.Error != "" {

@@ -32,6 +32,7 @@ var scripts = map[string]script{
 	"false-alarm":  falseAlarm{},
 	"nobody-acts":  nobodyActs{},
 	"supplier":     supplier{},
+	"late-scope":   lateScope{},
 }
 
 // scriptOf finds a scenario's script.

@@ -45,6 +45,7 @@ type Incidents interface {
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
 	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
+	Outdated(*incident.State) map[string][]string
 	Review(ctx context.Context, incident, format string) ([]byte, error)
 	Export(ctx context.Context, id string, by desk.Caller, incident, recipient string) (path string, err error)
 }

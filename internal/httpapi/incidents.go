@@ -33,6 +33,8 @@ type Incident struct {
 	*incident.State
 	Next  *desk.ClockRow `json:"next,omitempty"` // the most urgent clock
 	Gates []desk.GateRow `json:"gates" nullable:"false"`
+
+	Outdated map[string][]string `json:"outdated,omitempty" doc:"merchants that were told something that is not so any more, by duty: a correction is for them"`
 }
 
 type incidentOutput struct{ Body Incident }
@@ -111,7 +113,7 @@ func (a *API) registerIncidents(d Incidents) {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		return &incidentOutput{Body: Incident{State: state, Next: next(clocks), Gates: full(gates)}}, nil
+		return &incidentOutput{Body: Incident{State: state, Next: next(clocks), Gates: full(gates), Outdated: d.Outdated(state)}}, nil
 	})
 
 	op = operation("clocks", http.MethodGet, "/v1/clocks", viewers, "All running clocks of all incidents, most urgent first")

@@ -30,6 +30,11 @@ var tables = map[string]table{
 		also:   []func(*bench) error{(*bench).raisedBySupplier, (*bench).onlyTheNamed},
 		trials: fewTrials, bare: true,
 	},
+	"late-scope": {
+		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "DET-2", "INV-1", "INV-3", "INV-4", "NOT-1", "NOT-3", "NOT-4", "NOT-6", "PRO-12", "PUB-1"), map[string]check{"NOT-2": (*bench).contentOfItsScope}),
+		also:   []func(*bench) error{(*bench).nobodyToldTwiceTheSame},
+		trials: fewTrials,
+	},
 }
 
 // fewTrials is how many copies of the evidence are altered at random where the scenario is about

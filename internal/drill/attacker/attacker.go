@@ -54,6 +54,8 @@ type Order struct {
 	From  time.Time `json:"from,omitzero"`
 	To    time.Time `json:"to,omitzero"`
 	Count int       `json:"count,omitempty"`
+	Back  int       `json:"back,omitempty"`  // merchants to go back by before it begins
+	First int       `json:"first,omitempty"` // the first page to take of each merchant; default 1
 	Truth bool      `json:"truth,omitempty"` // hand over the truth
 }
 
@@ -148,11 +150,15 @@ func (a *Attacker) Obey(ctx context.Context, o Order) Report {
 		return r
 	}
 	step := o.To.Sub(o.From) / time.Duration(o.Count)
+	first := max(o.First, 1)
+	if o.Back > 0 || first > 1 {
+		a.page, a.next = first, max(a.next-o.Back, 0)
+	}
 	for i := range o.Count {
 		m := a.order[a.next%len(a.order)]
-		page := a.page
-		if a.page++; a.page > min(3, m.Pages) { // three pages of each, then the next merchant
-			a.page, a.next = 1, a.next+1
+		page := min(a.page, max(m.Pages, 1))
+		if a.page++; a.page > min(first+2, m.Pages) { // three pages of each, then the next merchant
+			a.page, a.next = first, a.next+1
 		}
 		status, err := a.take(ctx, o, m.ID, page, o.From.Add(time.Duration(i)*step))
 		switch {
