@@ -1,7 +1,6 @@
 package accesslog
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -28,34 +27,44 @@ var (
 
 var zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
 
-// readBody reads a batch into buf, unpacking gzip and zstd, which it knows by their first bytes.
+var gzipMagic = []byte{0x1f, 0x8b}
+
+// readBody reads a batch into buf and unpacks gzip and zstd, which it knows by their first bytes.
 func readBody(buf *bytes.Buffer, r io.Reader) error {
-	br := bufio.NewReaderSize(io.LimitReader(r, MaxBatchBytes+1), 64<<10)
-	src := io.Reader(br)
-	magic, _ := br.Peek(4)
+	if _, err := buf.ReadFrom(io.LimitReader(r, MaxBatchBytes+1)); err != nil {
+		return fmt.Errorf("accesslog: read the batch: %w", err)
+	}
+	if buf.Len() > MaxBatchBytes {
+		return ErrTooLarge
+	}
+	var src io.Reader
 	switch {
-	case len(magic) >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
-		z, err := gzip.NewReader(br)
+	case bytes.HasPrefix(buf.Bytes(), gzipMagic):
+		z, err := gzip.NewReader(buf)
 		if err != nil {
 			return fmt.Errorf("%w: the batch is damaged gzip", ErrFormat)
 		}
 		src = z
-	case bytes.Equal(magic, zstdMagic):
-		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*MaxBatchBytes), zstd.WithDecoderMaxWindow(MaxBatchBytes))
+	case bytes.HasPrefix(buf.Bytes(), zstdMagic):
+		z, err := zstd.NewReader(buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*MaxBatchBytes), zstd.WithDecoderMaxWindow(MaxBatchBytes))
 		if err != nil {
 			return fmt.Errorf("%w: the batch is damaged zstd", ErrFormat)
 		}
 		defer z.Close()
 		src = z
+	default:
+		return nil
 	}
-	_, err := buf.ReadFrom(io.LimitReader(src, MaxBatchBytes+1))
+	plain := bodies.Get().(*bytes.Buffer)
+	defer giveBack(plain)
+	plain.Reset()
+	_, err := plain.ReadFrom(io.LimitReader(src, MaxBatchBytes+1))
+	*buf, *plain = *plain, *buf
 	switch {
 	case buf.Len() > MaxBatchBytes:
 		return ErrTooLarge
 	case err == nil:
 		return nil
-	case src == io.Reader(br):
-		return fmt.Errorf("accesslog: read the batch: %w", err)
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrCompressedSizeTooBig):
 		return ErrTooLarge
 	case damaged(err):

@@ -171,7 +171,7 @@ func (s *Store) each(ctx context.Context, from, to uint64, fn func(seq uint64, c
 	}
 	if s.spool != nil && from+1 >= s.spool.First() {
 		err := s.spool.Read(from, func(r spool.Record) error {
-			_, list, err := s.frames.unpack(r.Body, r.First)
+			_, list, err := s.frames.unpack(r.Body, r.First, nil)
 			if err != nil {
 				return err
 			}

@@ -79,7 +79,8 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 	s.mu.Lock()
 	next := s.acked + 1
 	s.mu.Unlock()
-	c := &committer{s: s, next: next, keys: map[string]seenBatch{}}
+	c := &committer{s: s, next: next, keys: map[string]seenBatch{}, commitRoom: &s.packing}
+	c.reset()
 	answers := make([]answer, len(group))
 	var err error
 	for i, b := range group {
@@ -119,17 +120,30 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 
 // committer is the state of one group.
 type committer struct {
-	s       *Store
-	next    uint64
-	day     string
-	first   uint64 // position of the first event of run
+	*commitRoom
+	s     *Store
+	next  uint64
+	day   string
+	first uint64 // position of the first event of run
+	keys  map[string]seenBatch
+	names []uint64
+	last  time.Time
+}
+
+// commitRoom is the memory of one group, which the next one uses again.
+type commitRoom struct {
 	run     []packed
+	members []member
 	records []spool.Record
+	bodies  []byte
 	ids     []uint64 // that were added, to be taken back when the disk refuses
 	entries []ids.Entry
-	keys    map[string]seenBatch
-	names   []uint64
-	last    time.Time
+	pack    room
+}
+
+func (r *commitRoom) reset() {
+	clear(r.members) // they hold on to the bytes of their batches
+	r.run, r.members, r.records, r.bodies, r.ids, r.entries = r.run[:0], r.members[:0], r.records[:0], r.bodies[:0], r.ids[:0], r.entries[:0]
 }
 
 func (c *committer) undo() {
@@ -158,7 +172,8 @@ func (c *committer) batch(b *batch) (Receipt, error) {
 		c.day = day
 	}
 	receipt := b.receipt
-	p := packed{source: b.source, key: b.key, received: b.received, members: make([]member, 0, len(b.arrivals))}
+	p := packed{source: b.source, key: b.key, received: b.received}
+	before := len(c.members)
 	// Between the comparison with the disk and now, events may have gone to the disk that memory does
 	// not hold any more.
 	if c.next > b.compared+rememberIDs {
@@ -172,11 +187,12 @@ func (c *committer) batch(b *batch) (Receipt, error) {
 			receipt.Duplicates++
 			continue
 		}
-		c.entries = append(c.entries, ids.Entry{Key: a.key, Seq: c.next + uint64(len(p.members)), Minute: minuteOf(b.received)})
+		c.entries = append(c.entries, ids.Entry{Key: a.key, Seq: c.next + uint64(len(c.members)-before), Minute: minuteOf(b.received)})
 		s.ids.add(a.hash, b.received)
 		c.ids = append(c.ids, a.hash)
-		p.members = append(p.members, a.member)
+		c.members = append(c.members, a.member)
 	}
+	p.members = c.members[before:len(c.members):len(c.members)]
 	receipt.Accepted = len(p.members)
 	c.last = b.received
 	if b.key != "" {
@@ -223,11 +239,13 @@ func (c *committer) flush() error {
 	if len(c.run) == 0 {
 		return nil
 	}
-	body, err := c.s.frames.pack(c.day, c.run, &c.s.scratch)
+	from := len(c.bodies)
+	bodies, err := c.s.frames.pack(c.bodies, c.day, c.run, &c.pack)
 	if err != nil {
 		return err
 	}
-	c.records = append(c.records, spool.Record{First: c.first, Count: int(c.next - c.first), Body: body})
+	c.bodies = bodies
+	c.records = append(c.records, spool.Record{First: c.first, Count: int(c.next - c.first), Body: bodies[from:]})
 	c.run = c.run[:0]
 	return nil
 }

@@ -1,6 +1,7 @@
 package accesslog
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
@@ -68,73 +69,56 @@ func (s *Store) feedAll(ctx context.Context) error {
 			s.setBehind(nil)
 			return nil
 		}
-		var group []packed
-		n := 0
-		last := from
-		err := s.spool.Read(from, func(r spool.Record) error {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			_, list, err := s.frames.unpack(r.Body, r.First)
-			if err != nil {
-				return err
-			}
-			group = append(group, list...)
-			n += r.Count
-			last = r.First + uint64(r.Count) - 1
-			if n >= feedGroup {
-				return errEnough
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, errEnough) {
-			return err
-		}
 		began := time.Now()
-		if err := s.feedOnce(ctx, group, from, last); err != nil {
+		if err := s.feedOnce(ctx, from); err != nil {
 			return err
 		}
-		s.giveWay(ctx, time.Since(began))
+		s.giveWay(ctx, time.Since(began), s.Behind() > feedLag, s.urgent)
 	}
 }
 
-// giveWay lets the door go first while it is busy and the table not far behind: a short burst is
-// acknowledged at the speed of the door, and what lasts is taken at the speed of both.
-func (s *Store) giveWay(ctx context.Context, worked time.Duration) {
-	if time.Since(time.Unix(0, s.lastAck.Load())) > doorBusy || s.Behind() > feedLag {
+// giveWay lets the door go first while it is busy and whoever worked is not far behind it: a short
+// burst is acknowledged at the speed of the door, and what lasts is taken at the speed of all.
+func (s *Store) giveWay(ctx context.Context, worked time.Duration, far bool, hurry <-chan struct{}) {
+	if far || time.Since(time.Unix(0, s.lastAck.Load())) > doorBusy {
 		return
 	}
 	t := time.NewTimer(min(3*worked, time.Second))
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-s.urgent:
+	case <-hurry:
 	case <-ctx.Done():
 	}
 }
 
 var errEnough = errors.New("enough")
 
-// feedOnce takes the events of a group after a position: what is counted of them goes to the
-// database, they themselves to the columns. A crash between the two: the columns, which know their own
-// position, take them from spool or log.
-func (s *Store) feedOnce(ctx context.Context, group []packed, from, last uint64) error {
-	f := &feeder{s: s, from: from, rows: s.feedRows[:0], pulses: map[pulse]int64{}, newest: map[string]time.Time{}}
+// feedOnce takes some of the events after a position: what is counted of them goes to the database,
+// they themselves to the columns. A crash between the two: the columns, which know their own position,
+// take them from spool or log.
+func (s *Store) feedOnce(ctx context.Context, from uint64) error {
+	f := &feeder{s: s, from: from, upTo: from, rows: s.feedRows[:0], pulses: map[pulse]int64{}, newest: map[string]time.Time{}}
 	defer func() {
 		clear(f.rows)
 		s.feedRows = f.rows[:0] // the columns keep a copy
 	}()
-	for _, p := range group {
-		if err := f.batch(p); err != nil {
-			return err
+	err := s.spool.Read(from, func(r spool.Record) error {
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
+		return f.record(r)
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
 	}
-	if err := f.write(group, last); err != nil {
+	last := f.upTo
+	if err := f.write(last); err != nil {
 		return fmt.Errorf("accesslog: write %s: %w", fileName, err)
 	}
 	s.mu.Lock()
 	s.fed = last
-	for _, p := range group {
+	for _, p := range f.named {
 		delete(s.answered, p.source+"\x00"+p.key)
 	}
 	s.cond.Broadcast()
@@ -164,7 +148,9 @@ func (s *Store) feedOnce(ctx context.Context, group []packed, from, last uint64)
 type feeder struct {
 	s      *Store
 	from   uint64
+	upTo   uint64 // position of the last event that was read
 	rows   []table.Row
+	named  []packed // batches with a key, without their events
 	pulses map[pulse]int64
 	newest map[string]time.Time
 	last   time.Time // received of the newest batch
@@ -175,8 +161,36 @@ type pulse struct {
 	slot         int64
 }
 
+// record reads one record; errEnough says that it was the last of this step.
+func (f *feeder) record(r spool.Record) error {
+	_, list, err := f.s.frames.unpack(r.Body, r.First, &f.s.feedRoom)
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if err := f.batch(p); err != nil {
+			return err
+		}
+		if p.key != "" {
+			p.receipt = bytes.Clone(p.receipt)
+			if p.members[0].seq <= f.from {
+				p.receipt = nil // it was written
+			}
+			p.members = nil
+			f.named = append(f.named, p)
+		}
+	}
+	if f.upTo = r.First + uint64(r.Count) - 1; f.upTo >= f.from+feedGroup {
+		return errEnough
+	}
+	return nil
+}
+
 // batch reads one batch.
 func (f *feeder) batch(p packed) error {
+	newest := f.newest[p.source]
+	var same pulse
+	var n int64 // of them, not yet counted
 	for _, m := range p.members {
 		if m.seq <= f.from {
 			continue // a record that was taken in part
@@ -186,25 +200,39 @@ func (f *feeder) batch(p packed) error {
 		if err := f.s.reading.row(r, int64(m.seq), m.canonical); err != nil {
 			return err
 		}
-		f.pulses[pulse{p.source, r.Kind, slotOf(m.time)}]++
-		if t, ok := f.newest[p.source]; !ok || m.time.After(t) {
-			f.newest[p.source] = m.time
+		if slot := slotOf(m.time); n == 0 || same.kind != r.Kind || same.slot != slot {
+			f.count(same, n)
+			same, n = pulse{p.source, r.Kind, slot}, 0
 		}
+		n++
+		if newest.IsZero() || m.time.After(newest) {
+			newest = m.time
+		}
+	}
+	f.count(same, n)
+	if !newest.IsZero() {
+		f.newest[p.source] = newest
 	}
 	f.last = p.received
 	return nil
 }
 
+func (f *feeder) count(p pulse, n int64) {
+	if n > 0 {
+		f.pulses[p] += n
+	}
+}
+
 // write brings what is remembered of batches and counted of events into the database, with the position
 // that the step has come to.
-func (f *feeder) write(group []packed, last uint64) error {
+func (f *feeder) write(last uint64) error {
 	tx, err := f.s.write.BeginTx(context.Background(), nil)
 	if err != nil {
 		return err
 	}
 	names, err := f.s.names.begin(tx)
-	for _, p := range group {
-		if err == nil && p.key != "" && p.members[0].seq > f.from {
+	for _, p := range f.named {
+		if err == nil && p.receipt != nil {
 			var source int64
 			if source, err = names.id(p.source); err == nil {
 				_, err = tx.Exec(`INSERT OR REPLACE INTO batch (source, key, received, receipt) VALUES (?, ?, ?, ?)`,

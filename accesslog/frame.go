@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,9 +78,16 @@ func (f *frameKeys) aead(day string, salt []byte) (cipher.AEAD, error) {
 	return a, nil
 }
 
-// pack makes the body of a record.
-func (f *frameKeys) pack(day string, list []packed, scratch *[]byte) ([]byte, error) {
-	plain := (*scratch)[:0]
+// room is memory that packing or unpacking one record needs and the next one can use again.
+type room struct {
+	plain   []byte
+	small   []byte // plain, compressed
+	members []member
+}
+
+// pack appends the body of a record to out.
+func (f *frameKeys) pack(out []byte, day string, list []packed, r *room) ([]byte, error) {
+	plain := r.plain[:0]
 	plain = binary.AppendUvarint(plain, uint64(len(list)))
 	for _, p := range list {
 		plain = appendBytes(plain, []byte(p.source))
@@ -92,23 +100,32 @@ func (f *frameKeys) pack(day string, list []packed, scratch *[]byte) ([]byte, er
 			plain = appendBytes(plain, m.canonical)
 		}
 	}
-	*scratch = plain
+	r.plain = plain
 	a, err := f.aead(day, f.salt[:])
 	if err != nil {
 		return nil, err
 	}
-	out := make([]byte, 0, dayLen+saltLen+ivLen+len(plain)/2+64)
-	out = append(append(out, day...), f.salt[:]...)
-	iv := out[len(out) : len(out)+ivLen]
+	if most := s2.MaxEncodedLen(len(plain)); cap(r.small) < most {
+		r.small = make([]byte, most)
+	}
+	small := s2.Encode(r.small[:cap(r.small)], plain)
+	out = slices.Grow(out, dayLen+saltLen+ivLen+len(small)+a.Overhead())
+	head := out[len(out) : len(out)+dayLen+saltLen+ivLen]
+	copy(head, day)
+	copy(head[dayLen:], f.salt[:])
+	iv := head[dayLen+saltLen:]
 	rand.Read(iv)
-	out = out[:len(out)+ivLen]
-	return a.Seal(out, iv, s2.Encode(nil, plain), out[:dayLen+saltLen]), nil
+	return a.Seal(out[:len(out)+len(head)], iv, small, head[:dayLen+saltLen]), nil
 }
 
 func appendBytes(b, x []byte) []byte { return append(binary.AppendUvarint(b, uint64(len(x))), x...) }
 
-// unpack opens the body of a record whose first event stands at position first.
-func (f *frameKeys) unpack(body []byte, first uint64) (day string, list []packed, err error) {
+// unpack opens the body of a record, in place, whose first event stands at position first. What it
+// gives stands in the room, if there is one, and ends with the next use of it.
+func (f *frameKeys) unpack(body []byte, first uint64, into *room) (day string, list []packed, err error) {
+	if into == nil {
+		into = &room{}
+	}
 	if len(body) < dayLen+saltLen+ivLen {
 		return "", nil, errFrame
 	}
@@ -118,17 +135,18 @@ func (f *frameKeys) unpack(body []byte, first uint64) (day string, list []packed
 		return "", nil, err
 	}
 	at := dayLen + saltLen
-	compressed, err := a.Open(nil, body[at:at+ivLen], body[at+ivLen:], body[:at])
+	compressed, err := a.Open(body[at+ivLen:at+ivLen], body[at:at+ivLen], body[at+ivLen:], body[:at])
 	if err != nil {
 		return "", nil, errFrame
 	}
 	if n, err := s2.DecodedLen(compressed); err != nil || n > maxPlain {
 		return "", nil, errFrame
 	}
-	plain, err := s2.Decode(nil, compressed)
+	plain, err := s2.Decode(into.plain[:cap(into.plain)], compressed)
 	if err != nil {
 		return "", nil, errFrame
 	}
+	into.plain, into.members = plain, into.members[:0]
 	r := fields{rest: plain}
 	batches := r.number()
 	for range batches {
@@ -137,12 +155,12 @@ func (f *frameKeys) unpack(body []byte, first uint64) (day string, list []packed
 		if r.bad || members > uint64(len(plain)) {
 			return "", nil, errFrame
 		}
-		p.members = make([]member, 0, members)
+		from := len(into.members)
 		for range members {
-			m := member{seq: first, time: r.time(), canonical: r.bytes()}
-			p.members = append(p.members, m)
+			into.members = append(into.members, member{seq: first, time: r.time(), canonical: r.bytes()})
 			first++
 		}
+		p.members = into.members[from:len(into.members):len(into.members)]
 		list = append(list, p)
 	}
 	if r.bad || len(r.rest) != 0 {

@@ -57,6 +57,7 @@ type batch struct {
 	received time.Time
 	receipt  Receipt
 	arrivals []arrival
+	draft    *draft // whose memory arrivals is
 	compared uint64 // position up to which the index has said which of them came before
 	answer   chan answer
 }
@@ -112,6 +113,7 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 	}
 	select {
 	case a := <-b.answer:
+		drafts.Put(b.draft) // the committer is done with it; who does not wait for the answer keeps it
 		return a.receipt, a.err
 	case <-ctx.Done():
 		return Receipt{}, fmt.Errorf("accesslog: wait for the disk: %w", ctx.Err())
@@ -162,10 +164,12 @@ func (s *Store) decode(b *batch, src Source, cut *format.Batch, size int) error 
 			b.receipt.Ignored = append(b.receipt.Ignored, strings.Clone(name))
 		}
 	})
-	d := draft{arrivals: make([]arrival, cut.Len()), buf: make([]byte, 0, size+cut.Len()*128)}
+	b.draft = drafts.Get().(*draft)
+	d := b.draft
+	d.begin(cut.Len(), size)
 	put := make([]int, 0)
 	for i := range cut.Len() {
-		if err := s.take(a, &d, b, cut, i); errors.Is(err, errNewMerchant) {
+		if err := s.take(a, d, b, cut, i); errors.Is(err, errNewMerchant) {
 			put = append(put, i)
 		} else if err != nil {
 			return err
@@ -179,7 +183,7 @@ func (s *Store) decode(b *batch, src Source, cut *format.Batch, size int) error 
 	}
 	a.wait = false
 	for _, i := range put {
-		if err := s.take(a, &d, b, cut, i); err != nil {
+		if err := s.take(a, d, b, cut, i); err != nil {
 			return err
 		}
 	}
@@ -189,11 +193,24 @@ func (s *Store) decode(b *batch, src Source, cut *format.Batch, size int) error 
 	return nil
 }
 
-// draft collects the stored forms of a batch in one piece of memory.
+// draft collects the stored forms of a batch in one piece of memory, which another batch uses again.
 type draft struct {
 	arrivals []arrival // by entry
 	spans    [][2]int
 	buf      []byte
+}
+
+var drafts = sync.Pool{New: func() any { return new(draft) }}
+
+// begin makes room for so many entries that were sent in so many bytes.
+func (d *draft) begin(entries, size int) {
+	if want := size + entries*160; cap(d.buf) < want || cap(d.buf) > 4*want+1<<20 {
+		d.buf = make([]byte, 0, want)
+	}
+	d.buf = d.buf[:0]
+	d.arrivals = slices.Grow(d.arrivals[:0], entries)[:entries]
+	d.spans = slices.Grow(d.spans[:0], entries)[:entries]
+	clear(d.arrivals)
 }
 
 // take reads one entry. The error is errNewMerchant or one that refuses the whole batch.
@@ -210,9 +227,6 @@ func (s *Store) take(a *admission, d *draft, b *batch, cut *format.Batch, i int)
 	switch {
 	case err == nil:
 		d.arrivals[i] = arrival{member: member{time: at}, hash: s.ids.hash(b.source, id), key: ids.KeyOf(a.source, id)}
-		if d.spans == nil {
-			d.spans = make([][2]int, len(d.arrivals))
-		}
 		d.spans[i] = [2]int{n, len(d.buf)}
 		if at.Before(b.received.Add(-keepIDs)) {
 			b.receipt.Unchecked++

@@ -58,21 +58,29 @@ func (p *pseudonyms) token(merchant, kind, normal string) (string, error) {
 		return "", err
 	}
 	sum := pool.sum(kind, normal)
-	return hex.EncodeToString(sum[:]), nil
+	var text [2 * TokenLen]byte
+	hex.Encode(text[:], sum[:])
+	return string(text[:]), nil
 }
 
 // pool holds keyed hashes of one merchant.
 type pool struct{ sync.Pool }
 
-func (p *pool) sum(kind, normal string) (out [TokenLen]byte) {
-	h := p.Get().(hash.Hash)
+// keyed is a keyed hash with room for what goes in and comes out.
+type keyed struct {
+	hash.Hash
+	in, out []byte
+}
+
+func (p *pool) sum(kind, normal string) [TokenLen]byte {
+	h := p.Get().(*keyed)
 	defer p.Put(h)
 	h.Reset()
-	h.Write([]byte(kind))
-	h.Write([]byte{0})
-	h.Write([]byte(normal))
-	copy(out[:], h.Sum(nil))
-	return out
+	h.in = append(append(append(h.in[:0], kind...), 0), normal...)
+	h.Write(h.in)
+	clear(h.in) // it names somebody
+	h.out = h.Sum(h.out[:0])
+	return [TokenLen]byte(h.out)
 }
 
 // pool returns the keyed hashes of a merchant, whose key find gives.
@@ -89,7 +97,7 @@ func (p *pseudonyms) pool(merchant string, find func(purpose, id string) ([]byte
 		p.pools.Clear()
 		p.held.Store(1)
 	}
-	v, _ := p.pools.LoadOrStore(merchant, &pool{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}})
+	v, _ := p.pools.LoadOrStore(merchant, &pool{sync.Pool{New: func() any { return &keyed{Hash: hmac.New(sha256.New, key)} }}})
 	return v.(*pool), nil
 }
 

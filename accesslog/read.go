@@ -132,7 +132,7 @@ func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int, whole bo
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		_, list, err := s.frames.unpack(r.Body, r.First)
+		_, list, err := s.frames.unpack(r.Body, r.First, nil)
 		if err != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ func (s *Store) refillLeaf(data []byte) (int64, error) {
 		last := &list[len(list)-1]
 		last.members = append(last.members, member{seq: seq, time: e.Time.In(time.UTC), canonical: canonical})
 	}
-	body, err := s.frames.pack(h.Epoch, list, &s.scratch)
+	body, err := s.frames.pack(nil, h.Epoch, list, &s.packing.pack)
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/valyala/fastjson"
 
+	"github.com/tocsin-ir/tocsin/accesslog/plainjson"
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/scope/tally"
 )
@@ -27,6 +28,40 @@ type rowReader struct {
 	tokens  [][table.TokenLen]byte // room for pseudonyms
 	regions []string
 	scratch []byte
+	// What a field held in the event before, which it mostly holds again.
+	before   [inFields]string
+	subjects []subject // of the event at hand
+}
+
+// The fields whose values repeat.
+const (
+	inSource = iota
+	inKind
+	inApp
+	inEnv
+	inActorType
+	inActor
+	inCredential
+	inSession
+	inAction
+	inEndpoint
+	inPurpose
+	inMerchant
+	inStore
+	inDataTypes
+	inOutcome
+	inIP
+	inAgent
+	inSupplied
+	inFields
+)
+
+// again sets a field to a value of which one copy is kept.
+func (r *rowReader) again(field int, b []byte, to *string) {
+	if r.before[field] != string(b) {
+		r.before[field] = r.string(b)
+	}
+	*to = r.before[field]
 }
 
 func (r *rowReader) string(b []byte) string {
@@ -43,6 +78,117 @@ func (r *rowReader) string(b []byte) string {
 
 // row reads an event from its canonical form.
 func (r *rowReader) row(to *table.Row, seq int64, canonical []byte) error {
+	if r.scan(to, seq, canonical) {
+		return nil
+	}
+	*to = table.Row{}
+	return r.parse(to, seq, canonical)
+}
+
+// scan is row for nearly every event; false when it cannot say.
+func (r *rowReader) scan(to *table.Row, seq int64, canonical []byte) bool {
+	to.Seq, to.DataTypes = seq, "[]"
+	s := plainjson.Of(canonical)
+	var at, received []byte
+	for s.Enter('{'); s.More('}'); {
+		switch string(s.Key()) {
+		case "id":
+			to.ID = string(s.Text())
+		case "time":
+			at = s.Text()
+		case "received":
+			received = s.Text()
+		case "ingest":
+			r.again(inSource, s.Text(), &to.Source)
+		case "kind":
+			r.again(inKind, s.Text(), &to.Kind)
+		case "app":
+			r.again(inApp, s.Text(), &to.App)
+		case "env":
+			r.again(inEnv, s.Text(), &to.Env)
+		case "actor":
+			for s.Enter('{'); s.More('}'); {
+				switch string(s.Key()) {
+				case "id":
+					r.again(inActor, s.Text(), &to.Actor)
+				case "type":
+					r.again(inActorType, s.Text(), &to.ActorType)
+				default:
+					return false
+				}
+			}
+		case "credential":
+			r.again(inCredential, s.Text(), &to.Credential)
+		case "session":
+			r.again(inSession, s.Text(), &to.Session)
+		case "action":
+			r.again(inAction, s.Text(), &to.Action)
+		case "endpoint":
+			r.again(inEndpoint, s.Text(), &to.Endpoint)
+		case "purpose":
+			r.again(inPurpose, s.Text(), &to.Purpose)
+		case "merchant":
+			r.again(inMerchant, s.Text(), &to.Merchant)
+		case "store":
+			r.again(inStore, s.Text(), &to.Store)
+		case "outcome":
+			r.again(inOutcome, s.Text(), &to.Outcome)
+		case "supplied":
+			r.again(inSupplied, s.Text(), &to.Supplied)
+		case "source":
+			for s.Enter('{'); s.More('}'); {
+				switch string(s.Key()) {
+				case "ip":
+					r.again(inIP, s.Text(), &to.IP)
+				case "user_agent":
+					r.again(inAgent, s.Text(), &to.Agent)
+				default:
+					return false
+				}
+			}
+		case "records":
+			to.Records = s.Count()
+		case "bytes":
+			to.Bytes = s.Count()
+		case "late":
+			to.Late = s.Yes()
+		case "skewed":
+			to.Skewed = s.Yes()
+		case "data_types":
+			r.again(inDataTypes, s.Skip(), &to.DataTypes)
+		case "subjects":
+			to.Customers, to.Regions = r.scanCustomers(&s)
+		default: // attributes, and what is said twice of the time
+			s.Skip()
+		}
+	}
+	return s.Done() && r.times(to, at, received) == nil
+}
+
+// scanCustomers is customers of the list that a scanner has before it.
+func (r *rowReader) scanCustomers(s *plainjson.Scanner) ([][table.TokenLen]byte, string) {
+	r.subjects = r.subjects[:0]
+	for s.Enter('['); s.More(']'); {
+		var one subject
+		for s.Enter('{'); s.More('}'); {
+			switch string(s.Key()) {
+			case "kind":
+				one.kind = s.Text()
+			case "region":
+				one.region = s.Text()
+			case "token":
+				one.token = s.Text()
+			default:
+				s.Skip()
+			}
+		}
+		r.subjects = append(r.subjects, one)
+	}
+	return r.customers(r.subjects)
+}
+
+// parse is row for any event.
+func (r *rowReader) parse(to *table.Row, seq int64, canonical []byte) error {
 	v, err := r.parser.ParseBytes(canonical)
 	if err != nil {
 		return fmt.Errorf("accesslog: a stored event is not JSON")
@@ -104,12 +250,21 @@ func (r *rowReader) row(to *table.Row, seq int64, canonical []byte) error {
 			r.scratch = v.MarshalTo(r.scratch[:0])
 			to.DataTypes = r.string(r.scratch)
 		case "subjects":
-			to.Customers, to.Regions = r.customers(v.GetArray())
+			r.subjects = r.subjects[:0]
+			for _, s := range v.GetArray() {
+				r.subjects = append(r.subjects, subject{s.GetStringBytes("kind"), s.GetStringBytes("region"), s.GetStringBytes("token")})
+			}
+			to.Customers, to.Regions = r.customers(r.subjects)
 		}
 		if field != nil {
 			*field = r.string(v.GetStringBytes())
 		}
 	})
+	return r.times(to, at, received)
+}
+
+// times sets when the event was and when it came.
+func (r *rowReader) times(to *table.Row, at, received []byte) error {
 	t, err := time.Parse(time.RFC3339Nano, string(at))
 	if err != nil {
 		return fmt.Errorf("accesslog: a stored event has no time")
@@ -126,8 +281,11 @@ func (r *rowReader) row(to *table.Row, seq int64, canonical []byte) error {
 	return nil
 }
 
+// subject is what an event says about somebody.
+type subject struct{ kind, region, token []byte }
+
 // customers are the pseudonyms that count, and where they live; see customersOf.
-func (r *rowReader) customers(subjects []*fastjson.Value) ([][table.TokenLen]byte, string) {
+func (r *rowReader) customers(subjects []subject) ([][table.TokenLen]byte, string) {
 	for _, kind := range subjectKinds {
 		if cap(r.tokens)-len(r.tokens) < len(subjects) {
 			r.tokens = make([][table.TokenLen]byte, 0, max(4096, len(subjects)))
@@ -135,12 +293,15 @@ func (r *rowReader) customers(subjects []*fastjson.Value) ([][table.TokenLen]byt
 		from := len(r.tokens)
 		r.regions = r.regions[:0]
 		for _, s := range subjects {
-			if string(s.GetStringBytes("kind")) != kind {
+			if string(s.kind) != kind {
 				continue
 			}
 			var token [table.TokenLen]byte
-			if _, err := hex.Decode(token[:], s.GetStringBytes("token")); err == nil {
-				r.tokens, r.regions = append(r.tokens, token), append(r.regions, r.region(s.GetStringBytes("region")))
+			if len(s.token) != 2*len(token) {
+				continue
+			}
+			if _, err := hex.Decode(token[:], s.token); err == nil {
+				r.tokens, r.regions = append(r.tokens, token), append(r.regions, r.region(s.region))
 			}
 		}
 		if to := len(r.tokens); to > from {

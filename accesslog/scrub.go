@@ -62,22 +62,14 @@ func newScrubber(list []Pattern) (*scrubber, error) {
 	return s, nil
 }
 
-// text replaces identifiers by what they were. Text without an @ or a run of digits, which is
+// text replaces identifiers by what they were. Text in which no pattern can find anything, which is
 // nearly all of it, is returned at once.
 func (c *scrubber) text(s string) string {
-	digits, at := 0, false
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9':
-			digits++
-		case c == '@', c == '%':
-			at = true
-		}
-	}
-	if at {
+	m := signsIn(s)
+	if m.at {
 		s = emailPattern.ReplaceAllString(s, "[email]")
 	}
-	if digits >= 13 {
+	if m.run >= 13 {
 		s = cardPattern.ReplaceAllStringFunc(s, func(m string) string {
 			if luhn(m) {
 				return "[card]"
@@ -85,13 +77,48 @@ func (c *scrubber) text(s string) string {
 			return m
 		})
 	}
-	if digits >= 8 {
+	if m.digits >= 8 && (m.dial || m.joints >= 2) {
 		s = phonePattern.ReplaceAllString(s, "[phone]")
 	}
 	for i, re := range c.own {
 		s = re.ReplaceAllString(s, c.into[i])
 	}
 	return s
+}
+
+// signs are what the patterns cannot do without.
+type signs struct {
+	at     bool // of an address, as such or escaped
+	dial   bool // +, as such or escaped, or a parenthesis: of a telephone number
+	digits int
+	run    int // digits at most, with nothing or one blank or hyphen between one and the next
+	joints int // blanks and hyphens between two digits
+}
+
+func signsIn(s string) (m signs) {
+	run, gap := 0, 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9':
+			if m.digits++; gap == 1 {
+				m.joints++
+			}
+			run, gap = run+1, 0
+			m.run = max(m.run, run)
+			continue
+		case (c == ' ' || c == '-') && run > 0 && gap == 0:
+			gap = 1
+			continue
+		case c == '@':
+			m.at = true
+		case c == '%':
+			m.at, m.dial = true, true
+		case c == '+', c == '(':
+			m.dial = true
+		}
+		run, gap = 0, 0
+	}
+	return m
 }
 
 // luhn reports whether the digits of s have a valid check digit, as card numbers do.

@@ -11,6 +11,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -86,8 +88,10 @@ func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members 
 		return nil, h, err
 	}
 	salt := newSalter(salts)
-	hashes := make([][leaf.HashLen]byte, len(members))
-	plain := make([]byte, 0, plainSize(members))
+	r := leafRooms.Get().(*leafRoom)
+	defer leafRooms.Put(r)
+	hashes := slices.Grow(r.hashes[:0], len(members))[:len(members)]
+	plain := slices.Grow(r.plain[:0], plainSize(members))
 	for i, m := range members {
 		hashes[i] = leaf.EventHash(salt.of(i), m.canonical)
 		plain = append(append(plain, m.canonical...), '\n')
@@ -104,12 +108,21 @@ func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members 
 	if err != nil {
 		return nil, h, err
 	}
-	packed := encoder.EncodeAll(plain, nil)
+	packed := encoder.EncodeAll(plain, r.packed[:0])
+	r.hashes, r.plain, r.packed = hashes, plain, packed
 	if len(header)+len(packed)+aead.Overhead() > leaf.MaxSize {
 		return nil, h, errLeafFull
 	}
 	return aead.Seal(header, iv, packed, header), h, nil
 }
+
+// leafRoom is memory that sealing one leaf needs and the next one can use again.
+type leafRoom struct {
+	hashes        [][leaf.HashLen]byte
+	plain, packed []byte
+}
+
+var leafRooms = sync.Pool{New: func() any { return new(leafRoom) }}
 
 // plainSize is at least what the events take with what separates them.
 func plainSize(members []member) int {

@@ -20,6 +20,7 @@ const (
 	// there are this many events to seal, or for so long.
 	sealLoad = 5_000
 	sealWait = 2 * time.Second
+	sealLag  = 250_000 // events behind the door up to which it goes first
 	// minRatio is how well a batch must at least be expected to pack: events of one app are alike.
 	minRatio = 2
 	maxRatio = 40
@@ -30,6 +31,17 @@ type sealer struct {
 	s       *Store
 	ratio   float64 // plain to packed bytes of the last full leaf, to aim the next
 	perLeaf int     // events in the last full leaf
+	rooms   []*room // of the records at hand
+	used    int
+}
+
+// room is memory for one more record.
+func (w *sealer) room() *room {
+	if w.used == len(w.rooms) {
+		w.rooms = append(w.rooms, &room{})
+	}
+	w.used++
+	return w.rooms[w.used-1]
 }
 
 // sealLoop moves events from the spool into the log until ctx is done, and then once more.
@@ -105,6 +117,7 @@ func (w *sealer) pass(ctx context.Context) error {
 		return err
 	}
 	for {
+		began := time.Now()
 		w.s.mu.Lock()
 		from, acked, leaves := w.s.sealed+1, w.s.acked, w.s.leaves
 		w.s.mu.Unlock()
@@ -117,7 +130,7 @@ func (w *sealer) pass(ctx context.Context) error {
 		var data [][]byte
 		var headers []leaf.Header
 		for at := from; at <= acked && len(data) < room; at = headers[len(headers)-1].Last + 1 {
-			runs, err := w.s.spooled(at)
+			runs, err := w.spooled(at)
 			if err != nil {
 				return err
 			}
@@ -144,6 +157,7 @@ func (w *sealer) pass(ctx context.Context) error {
 		if err := w.s.mark(ctx, indexes, headers); err != nil {
 			return err
 		}
+		w.s.giveWay(ctx, time.Since(began), w.s.pending() > sealLag, w.s.hurry)
 	}
 }
 
@@ -153,12 +167,15 @@ type run struct {
 	members []member
 }
 
-// spooled reads the spool from a position on, joined to runs of one epoch.
-func (s *Store) spooled(from uint64) ([]run, error) {
+// spooled reads the spool from a position on, joined to runs of one epoch. They end with the next call.
+func (w *sealer) spooled(from uint64) ([]run, error) {
 	var out []run
 	plain := 0
-	err := s.spool.Read(from-1, func(r spool.Record) error {
-		day, list, err := s.frames.unpack(r.Body, r.First)
+	if w.used = 0; len(w.rooms) > 64 {
+		w.rooms = nil // after many small records
+	}
+	err := w.s.spool.Read(from-1, func(r spool.Record) error {
+		day, list, err := w.s.frames.unpack(r.Body, r.First, w.room())
 		if err != nil {
 			return err
 		}

@@ -85,9 +85,10 @@ type Store struct {
 	tabling  chan struct{} // tells that the columns are behind the feeder
 	reading  rowReader     // the feeder's
 	feedRows []table.Row   // the feeder's, to be used again
+	feedRoom room          // the feeder's
 	filling  rowReader     // of the one that fills the columns
 	frames   *frameKeys
-	scratch  []byte // of the committer
+	packing  commitRoom // of the committer
 	rejects  rejectFile
 	ids      *recent    // of the newest events; the committer's
 	index    *ids.Index // of all of them; nil when it is read-only
@@ -260,7 +261,7 @@ func (s *Store) resume(ctx context.Context) error {
 		return err
 	}
 	err = s.spool.Read(s.fed, func(r spool.Record) error {
-		_, list, err := s.frames.unpack(r.Body, r.First)
+		_, list, err := s.frames.unpack(r.Body, r.First, nil)
 		if err != nil {
 			return err
 		}

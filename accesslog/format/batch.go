@@ -134,6 +134,7 @@ var bom = []byte("\xef\xbb\xbf")
 // belongs to the one before it, as the later lines of a logged statement do.
 func (b *Batch) entries(body []byte, start, most int, begins func([]byte) bool) error {
 	line, at := 1+bytes.Count(body[:start], newline), start
+	b.pieces = make([]piece, 0, min(most, 1+bytes.Count(body[start:], newline)))
 	for at < len(body) {
 		end := bytes.IndexByte(body[at:], '\n')
 		next := at + end + 1

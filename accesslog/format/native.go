@@ -2,13 +2,25 @@ package format
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	"github.com/valyala/fastjson"
+
+	"github.com/tocsin-ir/tocsin/accesslog/plainjson"
 )
 
 // native reads an event of the native form. Names that the form does not have are told to unknown
 // and dropped, because what nobody declared nobody can pseudonymise. The last of equal names wins.
 func (d *Decoder) native(raw []byte) error {
+	if d.plain(raw) {
+		return nil
+	}
+	d.event.reset()
+	return d.general(raw)
+}
+
+// general is native for any event.
+func (d *Decoder) general(raw []byte) error {
 	v, err := d.parse(raw)
 	if err != nil {
 		return err
@@ -86,6 +98,111 @@ func (d *Decoder) nativeField(e *Event, name string, v *fastjson.Value) (err err
 		d.ignore(name)
 	}
 	return err
+}
+
+// plain is native for nearly every event; false when it cannot say.
+func (d *Decoder) plain(raw []byte) bool {
+	if !utf8.Valid(raw) {
+		return false
+	}
+	e, s := &d.event, plainjson.Of(raw)
+	for s.Enter('{'); s.More('}'); {
+		switch name := str(s.Key()); name {
+		case "id":
+			e.ID = str(s.Text())
+		case "time":
+			var err error
+			if e.Time, err = rfc3339(str(s.Text()), name); err != nil {
+				return false
+			}
+		case "kind":
+			e.Kind = str(s.Text())
+		case "app":
+			e.App = str(s.Text())
+		case "env":
+			e.Env = str(s.Text())
+		case "actor":
+			for s.Enter('{'); s.More('}'); {
+				switch string(s.Key()) {
+				case "type":
+					e.ActorType = str(s.Text())
+				case "id":
+					e.ActorID = str(s.Text())
+				default:
+					return false
+				}
+			}
+		case "credential":
+			e.Credential = str(s.Text())
+		case "session":
+			e.Session = str(s.Text())
+		case "action":
+			e.Action = str(s.Text())
+		case "endpoint":
+			e.Endpoint = str(s.Text())
+		case "purpose":
+			e.Purpose = str(s.Text())
+		case "merchant":
+			e.Merchant = str(s.Text())
+		case "store":
+			e.Store = str(s.Text())
+		case "outcome":
+			e.Outcome = str(s.Text())
+		case "records":
+			e.Records = s.Count()
+		case "bytes":
+			e.Bytes = s.Count()
+		case "source":
+			for s.Enter('{'); s.More('}'); {
+				switch string(s.Key()) {
+				case "ip":
+					e.IP = str(s.Text())
+				case "user_agent":
+					e.Agent = str(s.Text())
+				default:
+					return false
+				}
+			}
+		case "subjects":
+			e.Subjects = e.Subjects[:0]
+			for s.Enter('['); s.More(']') && len(e.Subjects) <= MaxSubjects; {
+				e.Subjects = append(e.Subjects, plainSubject(&s))
+			}
+		case "data_types":
+			for s.Enter('['); s.More(']') && len(e.DataTypes) <= MaxDataTypes; {
+				e.DataTypes = append(e.DataTypes, str(s.Text()))
+			}
+		case "attributes":
+			v, err := d.parser.ParseBytes(s.Skip())
+			if err != nil || shallow(v, 2) != nil {
+				return false
+			}
+			e.Attributes = v
+		default: // no event has it
+			return false
+		}
+	}
+	return s.Done()
+}
+
+func plainSubject(s *plainjson.Scanner) (one Subject) {
+	for s.Enter('{'); s.More('}'); {
+		var to *string
+		switch string(s.Key()) {
+		case "kind":
+			to = &one.Kind
+		case "id":
+			to = &one.ID
+		case "region":
+			to = &one.Region
+		}
+		if to == nil || *to != "" { // of equal names the general parser takes the first here
+			s.Lose()
+			return one
+		}
+		*to = str(s.Text())
+	}
+	return one
 }
 
 // pair reads an object of two texts.

@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"policy"},
 	{"calendar"},
 	{"rules"},
-	{"internal/groupcommit", "internal/mint"},
+	{"internal/groupcommit", "internal/mint", "accesslog/plainjson"},
 	{"killswitch", "piilog", "client", "internal/judge", "internal/planted"},
 }
 
@@ -62,6 +62,7 @@ var pure = []string{"calendar", "policy", "incident", "org", "detect", "detect/b
 
 // pureToo goes on with the list, one package on a line.
 var pureToo = []string{
+	"accesslog/plainjson",
 	"detect/saved",
 	"detect/sigma",
 	"internal/doctor",
