@@ -444,6 +444,9 @@ func (s *Spool) find(position uint64) (path string, offset int64, next uint64, e
 	return "", 0, 0, ErrReleased
 }
 
+// readers are buffers for reading, which is done often and mostly of little.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 256<<10) }}
+
 func readFrom(path string, at int64, fn func(Record) error) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -455,7 +458,13 @@ func readFrom(path string, at int64, fn func(Record) error) error {
 			return err
 		}
 	}
-	return frames(bufio.NewReaderSize(f, 256<<10), at, func(r Record, _, _ int64) error { return fn(r) })
+	br := readers.Get().(*bufio.Reader)
+	br.Reset(f)
+	defer func() {
+		br.Reset(nil)
+		readers.Put(br)
+	}()
+	return frames(br, at, func(r Record, _, _ int64) error { return fn(r) })
 }
 
 // Release removes the segments that hold nothing after a position. A crash on the way leaves some

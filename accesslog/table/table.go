@@ -27,7 +27,7 @@ const (
 type Options struct {
 	Dir       string        // its folder
 	Origin    string        // name of the event log it is made from
-	FlushRows int           // rows in memory at which a file is written; default 128 Ki
+	FlushRows int           // rows in memory at which a file is written; default 64 Ki
 	FlushAge  time.Duration // protocol time a row stays in memory only; default 5 s
 	ReadOnly  bool          // nothing is written
 	Erased    []Tombstone   // what it leaves out; see Erase
@@ -75,7 +75,7 @@ type Table struct {
 // empty: UpTo says from where on it has to be filled, and Anew why.
 func Open(o Options) (*Table, error) {
 	if o.FlushRows <= 0 {
-		o.FlushRows = 128 << 10
+		o.FlushRows = 64 << 10
 	}
 	if o.FlushAge <= 0 {
 		o.FlushAge = 5 * time.Second

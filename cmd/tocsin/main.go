@@ -8,6 +8,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	_ "time/tzdata" // clocks are zones: the program must not depend on the machine having them
 
@@ -19,7 +20,15 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/doctor"
 )
 
+// softMemory is what the program's memory is kept under by collecting garbage more often as it comes
+// near, in bytes. It is no hard limit: what is needed is taken. GOMEMLIMIT in the environment sets
+// another.
+const softMemory = 512 << 20
+
 func main() {
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(softMemory)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:])
 	stop()
