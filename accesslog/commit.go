@@ -76,6 +76,10 @@ type seenBatch struct {
 // them to table and log; the sender, who was not told, sends again and is answered as duplicates by
 // batch key or event id.
 func (s *Store) commit(group []*batch) ([]answer, error) {
+	if !s.indexing.TryLock() {
+		return nil, ErrIndexing
+	}
+	defer s.indexing.Unlock()
 	s.mu.Lock()
 	next := s.acked + 1
 	s.mu.Unlock()
@@ -253,7 +257,12 @@ func (c *committer) flush() error {
 // compare marks those events of a batch that the index of ids has on its disk. Newer ones are the
 // committer's to know, which holds at least as many as the index does not have there.
 func (s *Store) compare(b *batch) error {
-	if err := s.index.Ready(); err != nil {
+	if s.healing.Load() {
+		return ErrIndexing
+	}
+	if err := s.index.Ready(); errors.Is(err, ids.ErrDamaged) {
+		return s.indexFailed(err)
+	} else if err != nil {
 		return fmt.Errorf("%w: %w", ErrDisk, err)
 	}
 	keys := make([]ids.Key, len(b.arrivals))
@@ -262,7 +271,7 @@ func (s *Store) compare(b *batch) error {
 	}
 	found, upTo, err := s.index.Find(keys, minuteOf(b.received.Add(-keepIDs)))
 	if err != nil {
-		return fmt.Errorf("accesslog: %w", err)
+		return s.indexFailed(err)
 	}
 	b.compared = upTo
 	for i := range b.arrivals {

@@ -165,42 +165,68 @@ func (s *Store) spooledAfter(ctx context.Context, seq int64, limit int, whole bo
 	return out, err
 }
 
-// EventByID returns the newest event with the id.
+// EventByID returns the newest event with the id: at once when it came within a week, and after a look
+// through the columns when it is older.
 func (s *Store) EventByID(ctx context.Context, id string) (Event, error) {
-	if s.index == nil {
-		return s.lookFor(ctx, id)
+	if s.index != nil && !s.healing.Load() {
+		seq, err := s.index.Newest(id)
+		if err != nil {
+			err = s.indexFailed(err)
+			s.log.Warn("an event is looked for without the index of ids", "error", err)
+		}
+		if seq > 0 {
+			list, err := s.EventsAfter(ctx, int64(seq)-1, 1)
+			if err != nil || len(list) == 1 && list[0].Seq == int64(seq) && list[0].ID == id {
+				return first(list), err
+			}
+		}
 	}
-	seq, err := s.index.Newest(id)
-	if err != nil {
-		return Event{}, fmt.Errorf("accesslog: %w", err)
-	}
-	if seq == 0 {
-		return Event{}, ErrNotFound
-	}
-	list, err := s.EventsAfter(ctx, int64(seq)-1, 1)
-	if err != nil {
-		return Event{}, err
-	}
-	if len(list) == 0 || list[0].Seq != int64(seq) || list[0].ID != id {
-		return Event{}, ErrNotFound
-	}
-	return list[0], nil
+	return s.lookFor(ctx, id)
 }
 
-// lookFor finds the newest event with an id by reading all of them: what a store that is opened for
-// reading only has to do.
+func first(list []Event) Event {
+	if len(list) == 0 {
+		return Event{}
+	}
+	return list[0]
+}
+
+// lookFor finds the newest event with an id in the columns, and in the log what they do not have.
 func (s *Store) lookFor(ctx context.Context, id string) (Event, error) {
+	select {
+	case s.questions <- struct{}{}:
+		defer func() { <-s.questions }()
+	case <-ctx.Done():
+		return Event{}, fmt.Errorf("accesslog: wait for earlier questions: %w", ctx.Err())
+	}
+	upTo, from := s.Acked(), int64(0)
 	var found Event
-	err := s.Select(ctx, Filter{}, func(e Event) error {
+	if v := s.view(ctx, upTo); v != nil {
+		defer v.Release()
+		row, ok, err := v.ByID(id)
+		if err != nil {
+			return Event{}, fmt.Errorf("accesslog: %w", err)
+		}
+		if ok {
+			if found, err = ofRow(&row, map[string][]string{}); err != nil {
+				return Event{}, err
+			}
+		}
+		from = v.UpTo
+	}
+	c := &choice{fn: func(e Event) error {
 		if e.ID == id && e.Seq > found.Seq {
 			found = e
 		}
 		return nil
-	})
-	if err == nil && found.Seq == 0 {
-		err = ErrNotFound
+	}}
+	if err := s.selectLog(ctx, c, from, upTo); err != nil {
+		return Event{}, err
 	}
-	return found, err
+	if found.Seq == 0 {
+		return Event{}, ErrNotFound
+	}
+	return found, nil
 }
 
 // Position returns where an event stands in the log: the index of its leaf and its number there,

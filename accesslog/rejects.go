@@ -116,7 +116,37 @@ func (f *rejectFile) begin(dir, day string, now time.Time) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	if err := removeOld(dir, now); err != nil {
+		return err
+	}
+	var err error
+	if f.file, err = os.OpenFile(filepath.Join(dir, day), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
+		return err
+	}
+	info, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	f.day, f.size = day, info.Size()
+	return nil
+}
+
+// sweep removes the files that were kept long enough, also where nothing is refused any more.
+func (f *rejectFile) sweep(dir string, now time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.file != nil && f.day != now.UTC().Format(time.DateOnly) {
+		_ = f.file.Close() // of a day that is over, and it may be old
+		f.file, f.day = nil, ""
+	}
+	return removeOld(dir, now)
+}
+
+func removeOld(dir string, now time.Time) error {
 	old, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -128,14 +158,6 @@ func (f *rejectFile) begin(dir, day string, now time.Time) error {
 			}
 		}
 	}
-	if f.file, err = os.OpenFile(filepath.Join(dir, day), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600); err != nil {
-		return err
-	}
-	info, err := f.file.Stat()
-	if err != nil {
-		return err
-	}
-	f.day, f.size = day, info.Size()
 	return nil
 }
 

@@ -12,6 +12,14 @@ CREATE TABLE IF NOT EXISTS leaf (
 	last  INTEGER NOT NULL,
 	epoch TEXT NOT NULL
 );
+-- Consecutive leaves of one epoch: where each day of the log begins and ends.
+CREATE TABLE IF NOT EXISTS stretch (
+	idx    INTEGER PRIMARY KEY, -- of the first leaf
+	leaves INTEGER NOT NULL,
+	first  INTEGER NOT NULL,    -- position of the first event
+	last   INTEGER NOT NULL,
+	epoch  TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS batch (
 	source   INTEGER NOT NULL,
 	key      TEXT NOT NULL,

@@ -296,6 +296,9 @@ func (s *Store) mark(ctx context.Context, indexes []uint64, headers []leaf.Heade
 		}
 		sealed, leaves = h.Last, leaves+1
 	}
+	if err := stretches(ctx, tx, indexes, headers); err != nil {
+		return fmt.Errorf("accesslog: mark leaves: %w", err)
+	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("accesslog: mark leaves: %w", err)
 	}

@@ -91,8 +91,10 @@ type Store struct {
 	packing  commitRoom // of the committer
 	rejects  rejectFile
 	ids      *recent    // of the newest events; the committer's
-	index    *ids.Index // of all of them; nil when it is read-only
-	batches  *recent    // keys of batches; the committer's
+	index    *ids.Index // of those of a week; nil when it is read-only
+	indexing sync.Mutex // held by the committer at work, and while the index is made again
+	healing  atomic.Bool
+	batches  *recent // keys of batches; the committer's
 
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue
@@ -155,6 +157,11 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	s.cond = sync.NewCond(&s.mu)
 	if err := s.openDB(ctx); err != nil {
 		return nil, errors.Join(err, s.closeDB())
+	}
+	if !o.ReadOnly {
+		if err := s.fillStretches(ctx); err != nil {
+			return nil, errors.Join(err, s.closeDB())
+		}
 	}
 	if err := s.load(ctx); err != nil {
 		return nil, errors.Join(err, s.closeDB())
@@ -277,59 +284,6 @@ func (s *Store) resume(ctx context.Context) error {
 		return nil
 	})
 	return err
-}
-
-// openIndex opens the index of ids and brings into it, and into memory, what came after its newest
-// run: from the spool and the log. Of an index that is whole these are half a million events at most.
-func (s *Store) openIndex(ctx context.Context) error {
-	var why string
-	var err error
-	if s.index, why, err = ids.Open(filepath.Join(s.o.Dir, "ids"), s.o.IDs); err != nil {
-		return fmt.Errorf("accesslog: %w", err)
-	}
-	if why == "" && s.index.UpTo() > s.acked {
-		why = "it is ahead of the log"
-		if err := s.index.Reset(); err != nil {
-			return fmt.Errorf("accesslog: %w", err)
-		}
-	}
-	if why != "" {
-		s.log.Warn("the index of ids begins anew and is filled from the log; events are taken when it is whole", "why", why)
-	}
-	// What is on the disk already is found there; memory does not hold seven days.
-	if s.index.UpTo() > 0 {
-		s.ids.since = s.o.Now()
-	}
-	var list []ids.Entry
-	hashed := map[string][4]byte{}
-	for at := s.index.UpTo(); at < s.acked; {
-		next, err := s.each(ctx, at, s.acked, func(seq uint64, canonical []byte) error {
-			e, err := eventOf(canonical)
-			if err != nil {
-				return err
-			}
-			source, ok := hashed[e.Source]
-			if !ok {
-				source = ids.SourceOf(e.Source)
-				hashed[e.Source] = source
-			}
-			s.ids.add(s.ids.hash(e.Source, e.ID), e.Received)
-			list = append(list, ids.Entry{Key: ids.KeyOf(source, e.ID), Seq: seq, Minute: minuteOf(e.Received)})
-			return nil
-		})
-		if err == nil {
-			s.index.Add(list)
-			err = s.index.Ready()
-		}
-		if err != nil {
-			return fmt.Errorf("accesslog: fill the index of ids: %w", err)
-		}
-		if next == at {
-			return fmt.Errorf("accesslog: fill the index of ids: event %d is not where it should be", at+1)
-		}
-		at, list = next, list[:0]
-	}
-	return nil
 }
 
 // rememberBatches reads the keys of batches that came lately, oldest first.

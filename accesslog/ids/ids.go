@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -77,6 +78,9 @@ type Index struct {
 	db  *pebble.DB
 	how *pebble.Options
 
+	use  sync.RWMutex // held for writing while another database takes the place of db
+	runs sync.Mutex   // held by the one that hands a run to the database
+
 	mu      sync.Mutex
 	cond    *sync.Cond
 	pending []Entry   // of the newest events
@@ -84,6 +88,7 @@ type Index struct {
 	upTo    uint64    // position up to which the disk has everything
 	failed  error     // of writing it; nil when it goes on
 	tried   time.Time // when it was begun last
+	corrupt atomic.Pointer[error]
 	work    sync.WaitGroup
 }
 
@@ -96,13 +101,15 @@ func Open(dir string, o Options) (x *Index, why string, err error) {
 	if o.FS == nil {
 		o.FS = private{vfs.Default}
 	}
+	x = &Index{dir: dir, run: o.Run, fs: o.FS}
+	x.cond = sync.NewCond(&x.mu)
 	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
 		why = "it was found to be damaged"
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, "", fmt.Errorf("ids: %w", err)
 	}
 	if why == "" {
-		if x, err = open(dir, o); err == nil {
+		if err = x.open(); err == nil {
 			return x, "", nil
 		}
 		why = err.Error()
@@ -110,8 +117,10 @@ func Open(dir string, o Options) (x *Index, why string, err error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, "", fmt.Errorf("ids: begin anew: %w", err)
 	}
-	x, err = open(dir, o)
-	return x, why, err
+	if err := x.open(); err != nil {
+		return nil, "", err
+	}
+	return x, why, nil
 }
 
 // quiet keeps Pebble's lines out of the program's output: what goes wrong comes back as an error.
@@ -123,18 +132,24 @@ func (quiet) Fatalf(format string, args ...any) {
 	panic(fmt.Sprintf("ids: "+format, args...))
 }
 
-func open(dir string, o Options) (*Index, error) {
+// open opens the database of the folder; mu is held, or nobody else has the index yet.
+func (x *Index) open() error {
+	dir := x.dir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("ids: %w", err)
+		return fmt.Errorf("ids: %w", err)
 	}
 	cache := pebble.NewCache(cacheSize)
 	defer cache.Unref() // the database holds it
+	x.corrupt.Store(nil)
 	how := &pebble.Options{
 		FS:                 private{vfs.Default},
 		FormatMajorVersion: pebble.FormatNewest, DisableWAL: true, Cache: cache, Logger: quiet{}, MemTableSize: 1 << 20,
 		// Runs overlap whatever one does. Many of them are merged with the rest at once rather than
 		// each of them by itself; a filter says of each run which ids it has not.
 		L0CompactionThreshold: 8, L0StopWritesThreshold: 64, LBaseMaxBytes: 4 << 30,
+		// Of a damaged file Pebble would end the process. Here it is an error like others, also when the
+		// merging of files in the background comes upon it.
+		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { x.corrupt.Store(&i.Details) }},
 	}
 	for i := range how.Levels {
 		how.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -145,19 +160,18 @@ func open(dir string, o Options) (*Index, error) {
 	}
 	db, err := pebble.Open(dir, how)
 	if err != nil {
-		return nil, fmt.Errorf("ids: open: %w", err)
+		return fmt.Errorf("ids: open: %w", err)
 	}
-	x := &Index{dir: dir, run: o.Run, fs: o.FS, db: db, how: how}
-	x.cond = sync.NewCond(&x.mu)
+	x.db, x.how, x.upTo = db, how, 0
 	v, closer, err := db.Get(positionKey)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
-		return x, nil
+		return nil
 	case err != nil:
-		return nil, errors.Join(fmt.Errorf("ids: open: %w", err), db.Close())
+		return errors.Join(fmt.Errorf("ids: open: %w", err), db.Close())
 	}
 	x.upTo, _ = binary.Uvarint(v)
-	return x, errors.Join(closer.Close(), os.RemoveAll(filepath.Join(dir, runName)))
+	return errors.Join(closer.Close(), os.RemoveAll(filepath.Join(dir, runName)))
 }
 
 // UpTo is the position up to which the disk has every event.
@@ -180,6 +194,9 @@ func (x *Index) Add(list []Entry) {
 // Ready is an error while a run could not be written and memory has no room for more. It lets the
 // run be tried again, once a second.
 func (x *Index) Ready() error {
+	if err := x.corrupt.Load(); err != nil {
+		return x.damaged(*err)
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.failed == nil {
@@ -223,6 +240,8 @@ func (x *Index) start() {
 // write makes a run durable. A crash before Ingest has returned: the run is not there, and upTo says
 // so after the next start, because it comes with the run.
 func (x *Index) write(list []Entry) error {
+	x.runs.Lock()
+	defer x.runs.Unlock()
 	sorted := slices.Clone(list)
 	slices.SortFunc(sorted, func(a, b Entry) int {
 		if c := bytes.Compare(a.Key[:], b.Key[:]); c != 0 {
@@ -230,6 +249,25 @@ func (x *Index) write(list []Entry) error {
 		}
 		return int(int64(a.Seq) - int64(b.Seq))
 	})
+	return x.hand(func(w *sstable.Writer) error {
+		err := w.Set(positionKey, binary.AppendUvarint(nil, list[len(list)-1].Seq))
+		var v []byte
+		for i := range sorted {
+			e := &sorted[i]
+			if i+1 < len(sorted) && sorted[i+1].Key == e.Key {
+				continue // the newest of two counts
+			}
+			v = binary.AppendUvarint(binary.AppendUvarint(v[:0], e.Seq), uint64(e.Minute))
+			if err == nil {
+				err = w.Set(e.Key[:], v)
+			}
+		}
+		return err
+	})
+}
+
+// hand gives the database a finished table; runs is held.
+func (x *Index) hand(fill func(*sstable.Writer) error) error {
 	path := filepath.Join(x.dir, runName)
 	if err := os.RemoveAll(path); err != nil {
 		return fmt.Errorf("ids: write a run: %w", err)
@@ -239,18 +277,7 @@ func (x *Index) write(list []Entry) error {
 		return fmt.Errorf("ids: write a run: %w", err)
 	}
 	w := sstable.NewWriter(objstorageprovider.NewFileWritable(f), x.how.MakeWriterOptions(0, x.db.TableFormat()))
-	err = w.Set(positionKey, binary.AppendUvarint(nil, list[len(list)-1].Seq))
-	var v []byte
-	for i := range sorted {
-		e := &sorted[i]
-		if i+1 < len(sorted) && sorted[i+1].Key == e.Key {
-			continue // the newest of two counts
-		}
-		v = binary.AppendUvarint(binary.AppendUvarint(v[:0], e.Seq), uint64(e.Minute))
-		if err == nil {
-			err = w.Set(e.Key[:], v)
-		}
-	}
+	err = fill(w)
 	if err = errors.Join(err, w.Close()); err == nil {
 		err = x.db.Ingest(context.Background(), []string{path})
 	}
@@ -266,6 +293,8 @@ func (x *Index) Find(keys []Key, after uint32) (found map[Key]bool, upTo uint64,
 	if upTo = x.UpTo(); upTo == 0 {
 		return nil, 0, nil
 	}
+	x.use.RLock()
+	defer x.use.RUnlock()
 	sorted := slices.Clone(keys)
 	slices.SortFunc(sorted, func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
 	it, err := x.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
@@ -323,6 +352,8 @@ func (x *Index) Newest(id string) (uint64, error) {
 	if newest > 0 {
 		return newest, nil
 	}
+	x.use.RLock()
+	defer x.use.RUnlock()
 	end := slices.Concat(prefix, []byte{0xff, 0xff, 0xff, 0xff, 0xff})
 	it, err := x.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: end})
 	if err != nil {
@@ -342,10 +373,12 @@ func (x *Index) Newest(id string) (uint64, error) {
 	return newest, nil
 }
 
-// damaged leaves word for the next start, which makes the index again.
+// ErrDamaged says that the index cannot be read: its owner has to make it again from the log.
+var ErrDamaged = errors.New("ids: the index cannot be read")
+
+// damaged leaves word for the next start too, in case this process does not come to make it again.
 func (x *Index) damaged(err error) error {
-	return errors.Join(fmt.Errorf("ids: the index cannot be read; the next start makes it again from the log: %w", err),
-		os.WriteFile(filepath.Join(x.dir, markName), nil, 0o600))
+	return errors.Join(fmt.Errorf("%w: %w", ErrDamaged, err), os.WriteFile(filepath.Join(x.dir, markName), nil, 0o600))
 }
 
 // Close writes what is in memory and ends.
@@ -359,18 +392,17 @@ func (x *Index) Close() error {
 	return errors.Join(x.failed, x.db.Close())
 }
 
-// Reset begins anew with an empty index.
+// Reset begins anew with an empty index. Nothing may be added meanwhile; whoever looks for something
+// waits.
 func (x *Index) Reset() error {
 	x.work.Wait()
+	x.use.Lock()
+	defer x.use.Unlock()
 	if err := errors.Join(x.db.Close(), os.RemoveAll(x.dir)); err != nil {
 		return fmt.Errorf("ids: begin anew: %w", err)
 	}
-	next, err := open(x.dir, Options{Run: x.run, FS: x.fs})
-	if err != nil {
-		return err
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.db, x.how, x.pending, x.writing, x.upTo, x.failed = next.db, next.how, nil, nil, 0, nil
-	return nil
+	x.pending, x.writing, x.failed = nil, nil, nil
+	return x.open()
 }

@@ -159,3 +159,65 @@ func BenchmarkFind(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/id")
 }
+
+func TestWhatCameLongAgoIsForgottenAndLeavesTheDisk(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ids")
+	x := open(t, dir, 1000)
+	for i := range 20 {
+		x.Add(entries(fmt.Sprint(i, "-"), 1+i*1000, 1000, uint32(100+i)))
+	}
+	// One that came again lately is kept by its newest minute.
+	x.Add(entries("3-", 20_001, 1, 500))
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	before := weight(t, dir)
+	x = open(t, dir, 1000)
+	n, err := x.Sweep(t.Context(), 109)
+	if err != nil || n != 9_999 {
+		t.Fatalf("%d were forgotten, %v", n, err)
+	}
+	if err := x.Close(); err != nil {
+		t.Fatal(err)
+	}
+	x = open(t, dir, 1000)
+	defer x.Close()
+	if x.UpTo() != 20_001 {
+		t.Fatalf("it says that it goes to %d", x.UpTo())
+	}
+	for i := range 20 {
+		want := uint64(1 + i*1000 + 7)
+		if i < 10 {
+			want = 0
+		}
+		if seq, err := x.Newest(fmt.Sprint(i, "-7")); err != nil || seq != want {
+			t.Fatalf("%d-7 stands at %d, %v", i, seq, err)
+		}
+	}
+	if seq, err := x.Newest("3-0"); err != nil || seq != 20_001 {
+		t.Fatalf("3-0 stands at %d, %v", seq, err)
+	}
+	if after := weight(t, dir); after > before*2/3 {
+		t.Fatalf("%d bytes before and %d after", before, after)
+	}
+	if n, err := x.Sweep(t.Context(), 109); err != nil || n != 0 {
+		t.Fatalf("again: %d, %v", n, err)
+	}
+}
+
+// weight is what the tables of an index weigh.
+func weight(t *testing.T, dir string) (sum int64) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += info.Size()
+	}
+	return sum
+}

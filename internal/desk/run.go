@@ -34,6 +34,7 @@ func (d *Desk) Start(ctx context.Context) error {
 		d.background(ctx, "anchorer", d.anchor)
 	}
 	if d.o.Events != nil {
+		d.background(ctx, "days", d.keepDays)
 		if err := d.startDetection(ctx); err != nil {
 			d.Stop()
 			return err

@@ -250,6 +250,8 @@ func (d *Desk) Ingest(ctx context.Context, key Key, how Delivery, body io.Reader
 	case errors.Is(err, accesslog.ErrDisk):
 		d.o.Log.ErrorContext(ctx, "the disk refuses access events", "error", err)
 		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case errors.Is(err, accesslog.ErrIndexing):
+		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case errors.Is(err, accesslog.ErrFormat):
 		return Receipt{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	case err != nil:
