@@ -20,11 +20,13 @@ func (v *View) ByID(id string) (found Row, ok bool, err error) {
 		return found, true, nil // newer than all files
 	}
 	for i := range v.Files {
-		err := v.Files[i].byID(v.Dir, id, func(r *Row) {
+		f := &v.Files[i]
+		err := f.byID(v.t.at, id, v.unerased(f, func(r *Row) error {
 			if !ok || r.Seq > found.Seq {
 				found, ok = *r, true
 			}
-		})
+			return nil
+		}))
 		if err != nil {
 			v.t.Report(err)
 			return Row{}, false, err
@@ -34,12 +36,12 @@ func (v *View) ByID(id string) (found Row, ok bool, err error) {
 }
 
 // byID calls fn with each row of a file that has an id.
-func (f *File) byID(dir, id string, fn func(*Row)) error {
-	at, file, err := f.openParquet(dir)
+func (f *File) byID(p place, id string, fn func(*Row) error) error {
+	file, done, err := f.openParquet(p)
 	if err != nil {
 		return err
 	}
-	defer at.Close()
+	defer done()
 	damaged := func(err error) error { return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err) }
 	column, _ := rowSchema.Lookup("event")
 	for _, g := range file.RowGroups() {
@@ -60,7 +62,9 @@ func (f *File) byID(dir, id string, fn func(*Row)) error {
 				err = errors.Join(rerr, io.ErrUnexpectedEOF)
 				break
 			}
-			fn(&rows[0])
+			if err = fn(&rows[0]); err != nil {
+				break
+			}
 		}
 		if err = errors.Join(err, in.Close()); err != nil {
 			return damaged(err)
