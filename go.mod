@@ -16,6 +16,7 @@ require (
 	github.com/go-text/typesetting v0.3.4
 	github.com/google/cel-go v0.28.0
 	github.com/gowebpki/jcs v1.0.1
+	github.com/greatroar/blobloom v0.8.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/klauspost/compress v1.19.2
 	github.com/miekg/dns v1.1.73

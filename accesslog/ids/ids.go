@@ -31,7 +31,7 @@ import (
 const (
 	idLen     = 12 // bytes of the hash of an id
 	sourceLen = 4  // bytes of the hash of its source
-	cacheSize = 96 << 20
+	cacheSize = 48 << 20
 	runName   = "run.new"
 	markName  = "anew" // says that what is here is damaged
 )
@@ -66,17 +66,19 @@ type Entry struct {
 
 // Options tune an index.
 type Options struct {
-	Run int    // entries held in memory at which they are written; default 256 Ki
-	FS  vfs.FS // where runs are written; tests give one that fails
+	Run  int    // entries held in memory at which they are written; default 256 Ki
+	Part int    // entries in one of the four parts of the filter in memory; default 16 Mi
+	FS   vfs.FS // where runs are written; tests give one that fails
 }
 
 // Index is safe for use by several goroutines; one adds at a time.
 type Index struct {
-	dir string
-	run int
-	fs  vfs.FS
-	db  *pebble.DB
-	how *pebble.Options
+	dir  string
+	run  int
+	part int
+	fs   vfs.FS
+	db   *pebble.DB
+	how  *pebble.Options
 
 	use  sync.RWMutex // held for writing while another database takes the place of db
 	runs sync.Mutex   // held by the one that hands a run to the database
@@ -89,6 +91,8 @@ type Index struct {
 	failed  error     // of writing it; nil when it goes on
 	tried   time.Time // when it was begun last
 	corrupt atomic.Pointer[error]
+	filter  atomic.Pointer[filter]
+	unfill  context.CancelFunc // ends the filling of filter
 	work    sync.WaitGroup
 }
 
@@ -98,10 +102,13 @@ func Open(dir string, o Options) (x *Index, why string, err error) {
 	if o.Run <= 0 {
 		o.Run = 256 << 10
 	}
+	if o.Part <= 0 {
+		o.Part = filterPart
+	}
 	if o.FS == nil {
 		o.FS = private{vfs.Default}
 	}
-	x = &Index{dir: dir, run: o.Run, fs: o.FS}
+	x = &Index{dir: dir, run: o.Run, part: o.Part, fs: o.FS, unfill: func() {}}
 	x.cond = sync.NewCond(&x.mu)
 	if _, err := os.Stat(filepath.Join(dir, markName)); err == nil {
 		why = "it was found to be damaged"
@@ -166,11 +173,13 @@ func (x *Index) open() error {
 	v, closer, err := db.Get(positionKey)
 	switch {
 	case errors.Is(err, pebble.ErrNotFound):
+		x.refill()
 		return nil
 	case err != nil:
 		return errors.Join(fmt.Errorf("ids: open: %w", err), db.Close())
 	}
 	x.upTo, _ = binary.Uvarint(v)
+	x.refill()
 	return errors.Join(closer.Close(), os.RemoveAll(filepath.Join(dir, runName)))
 }
 
@@ -186,6 +195,7 @@ func (x *Index) UpTo() uint64 {
 func (x *Index) Add(list []Entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.filter.Load().add(list)
 	if x.pending = append(x.pending, list...); len(x.pending) >= x.run {
 		x.turn()
 	}
@@ -295,7 +305,15 @@ func (x *Index) Find(keys []Key, after uint32) (found map[Key]bool, upTo uint64,
 	}
 	x.use.RLock()
 	defer x.use.RUnlock()
-	sorted := slices.Clone(keys)
+	var sorted []Key // those that the disk may have
+	for f, i := x.filter.Load(), 0; i < len(keys); i++ {
+		if f.has(&keys[i]) {
+			sorted = append(sorted, keys[i])
+		}
+	}
+	if len(sorted) == 0 {
+		return nil, upTo, nil
+	}
 	slices.SortFunc(sorted, func(a, b Key) int { return bytes.Compare(a[:], b[:]) })
 	it, err := x.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 	if err != nil {
@@ -385,6 +403,7 @@ func (x *Index) damaged(err error) error {
 func (x *Index) Close() error {
 	x.mu.Lock()
 	x.turn()
+	x.unfill()
 	x.mu.Unlock()
 	x.work.Wait()
 	x.mu.Lock()
@@ -395,6 +414,9 @@ func (x *Index) Close() error {
 // Reset begins anew with an empty index. Nothing may be added meanwhile; whoever looks for something
 // waits.
 func (x *Index) Reset() error {
+	x.mu.Lock()
+	x.unfill()
+	x.mu.Unlock()
 	x.work.Wait()
 	x.use.Lock()
 	defer x.use.Unlock()

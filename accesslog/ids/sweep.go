@@ -28,6 +28,12 @@ func (x *Index) Sweep(ctx context.Context, minute uint32) (forgotten int, err er
 	if err != nil || forgotten == 0 {
 		return forgotten, err
 	}
+	x.mu.Lock()
+	if f := x.filter.Load(); !f.whole.Load() {
+		x.unfill()
+		x.refill() // less may fit where more did not
+	}
+	x.mu.Unlock()
 	// What is forgotten leaves the disk only when files are merged.
 	x.use.RLock()
 	defer x.use.RUnlock()
