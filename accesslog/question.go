@@ -24,7 +24,8 @@ func (s *Store) Scan(ctx context.Context, q tally.Query, size uint64, fn func(*t
 	return s.candidates(ctx, q, size, func(_ int64, e *tally.Event) error { return fn(e) })
 }
 
-// Matching returns the Seq of every event that a query counts, ascending.
+// Matching returns the Seq of every event of the log that a query counts, ascending: also of those that
+// are erased from the columns, because the log has them, and what was once counted can be shown.
 func (s *Store) Matching(ctx context.Context, q tally.Query, size uint64) ([]int64, error) {
 	q, err := q.Normal()
 	if err != nil {
@@ -41,8 +42,15 @@ func (s *Store) Matching(ctx context.Context, q tally.Query, size uint64) ([]int
 		}
 		return nil
 	})
+	if err == nil {
+		err = s.erasedMatching(ctx, q, size, func(seq int64, e *tally.Event) {
+			if m.Candidate(e) && !m.Excluded(e) && e.Exposes() {
+				out = append(out, seq)
+			}
+		})
+	}
 	slices.Sort(out)
-	return out, err
+	return slices.Compact(out), err
 }
 
 func (s *Store) candidates(ctx context.Context, q tally.Query, size uint64, fn func(int64, *tally.Event) error) (int64, error) {

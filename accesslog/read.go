@@ -177,6 +177,9 @@ func (s *Store) EventByID(ctx context.Context, id string) (Event, error) {
 		if seq > 0 {
 			list, err := s.EventsAfter(ctx, int64(seq)-1, 1)
 			if err != nil || len(list) == 1 && list[0].Seq == int64(seq) && list[0].ID == id {
+				if err == nil && s.erased(&list[0]) {
+					return Event{}, ErrNotFound
+				}
 				return first(list), err
 			}
 		}

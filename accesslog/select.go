@@ -132,7 +132,7 @@ func (s *Store) selectLog(ctx context.Context, c *choice, at, upTo int64) error 
 		}
 		next, err := s.each(ctx, uint64(at), uint64(upTo), func(seq uint64, canonical []byte) error {
 			e, err := eventOf(canonical)
-			if e.Seq = int64(seq); err != nil || repeated[e.Seq] || !c.f.matches(&e) {
+			if e.Seq = int64(seq); err != nil || repeated[e.Seq] || !c.f.matches(&e) || !c.whole && s.erased(&e) {
 				return err
 			}
 			return c.take(e)
@@ -155,6 +155,7 @@ type choice struct {
 	fn    func(Event) error
 	held  []Event
 	given int
+	whole bool // what is erased, too
 }
 
 // maxHeld bounds what is held when only the first events count.

@@ -57,7 +57,7 @@ type Options struct {
 	Spool    spool.Options // how its files are written
 	Engine   *ask.Engine   // counts for scopes; nil: event by event
 	IDs      ids.Options   // how the index of ids is written; its folder is Dir/ids
-	Table    table.Options // when the table of columns writes; its folder is Dir/table
+	Table    table.Options // when the table of columns writes, and what is erased from it; its folder is Dir/table
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
 	ReadOnly bool          // nothing is written: no ingest, no sealing
 	Logger   *slog.Logger  // default: nothing is logged
@@ -76,6 +76,7 @@ type Store struct {
 	read       *sql.DB
 	pseudonyms pseudonyms
 	scrub      *scrubber
+	tombs      atomic.Pointer[table.Tombstones]
 	names      *names
 	sources    sources
 	questions  chan struct{} // a slot for each Select under way
@@ -155,6 +156,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s.cond = sync.NewCond(&s.mu)
+	s.tombs.Store(table.NewTombstones(o.Table.Erased))
 	if err := s.openDB(ctx); err != nil {
 		return nil, errors.Join(err, s.closeDB())
 	}

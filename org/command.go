@@ -109,6 +109,25 @@ type FlipSwitch struct {
 	Incident string `json:"incident,omitempty"` // whose containment it is; it stays off until that is restored
 }
 
+// OrderErasure takes rows out of the table of access events, for good: those of some customers of a
+// merchant, or all of a merchant's. The sealed log keeps its events until their day is forgotten.
+type OrderErasure struct {
+	Merchant  string   `json:"merchant"`
+	All       bool     `json:"all"`       // of the merchant: Customers is empty
+	Customers []string `json:"customers"` // their pseudonyms at the merchant: 32 hexadecimal digits each
+	Basis     string   `json:"basis"`     // in which right, such as "Art. 17 GDPR, request of 2026-11-20"
+	Reason    string   `json:"reason"`
+	UpTo      int64    `json:"up_to"` // newest position of the access log that it is about
+	Held      []Held   `json:"held"`  // standing holds that cover the merchant
+}
+
+// Held is a hold of an incident that covers what should be erased.
+type Held struct {
+	Incident string    `json:"incident"`
+	Hold     string    `json:"hold"`
+	Until    time.Time `json:"until,omitzero"` // zero: until it is released
+}
+
 // Report records what an organ of the installation did or found, outside any incident: that it was
 // restored from a backup, that a baseline was recorded or files were written back, that a probe began
 // to fail or passes again.
@@ -137,6 +156,7 @@ func (PublishPolicy) Name() string   { return "publish-policy" }
 func (PutSecret) Name() string       { return "put-secret" }
 func (FlipSwitch) Name() string      { return "flip-switch" }
 func (Report) Name() string          { return "report" }
+func (OrderErasure) Name() string    { return "order-erasure" }
 
 // Outcome is what came of a command that was accepted.
 type Outcome struct {

@@ -93,6 +93,8 @@ func Decide(s *State, c Command, ctx incident.Context) (incident.Decision, error
 		return d.flip(c)
 	case Report:
 		return d.report(c)
+	case OrderErasure:
+		return d.orderErasure(c)
 	}
 	return incident.Decision{}, refuse(InvalidField, fmt.Sprintf("there is no command %q here", c.Name()))
 }

@@ -129,6 +129,7 @@ var folds = map[incident.Kind]func(*State, incident.Fact) error{
 	BaselineRecorded:     foldReport,
 	BaselineRestored:     foldReport,
 	ProbeTurned:          foldReport,
+	ErasureOrdered:       foldErasure,
 }
 
 // read decodes the header body and the header's own part. A part that was withheld leaves text empty.

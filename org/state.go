@@ -38,6 +38,8 @@ const (
 	BaselineRecorded     incident.Kind = "baseline.recorded"
 	BaselineRestored     incident.Kind = "baseline.restored"
 	ProbeTurned          incident.Kind = "probe.turned"
+
+	ErasureOrdered incident.Kind = "erasure.ordered"
 )
 
 // InviteLife is how long an invitation can be used.
@@ -64,6 +66,7 @@ type State struct {
 	Flips    int64                 `json:"flips"`             // number of flips folded: a version of the switches
 	Reports  map[string]Reported   `json:"reports,omitempty"` // the newest of each kind and subject
 	Unknown  map[incident.Kind]int `json:"unknown_kinds,omitempty"`
+	Erasures []Erasure             `json:"erasures,omitempty"` // oldest first
 
 	Programme *incident.State `json:"programme,omitempty"` // duties without an incident; nil before a policy began them
 }

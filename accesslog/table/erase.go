@@ -56,48 +56,72 @@ func NewTombstones(list []Tombstone) *Tombstones {
 	return t
 }
 
-func (t *Tombstones) len() int {
+// Len is how many there are.
+func (t *Tombstones) Len() int {
 	if t == nil {
 		return 0
 	}
 	return len(t.list)
 }
 
-// Left says what is left of a row of a merchant that names customers: those whom no tombstone names,
-// and whether the row stays. Of a row that names others too their pseudonyms stay, so that what
-// happened to them is still counted; who was read and is not named any more makes its count at least.
-// The customers are never changed in place. from leaves out tombstones that were followed before.
-func (t *Tombstones) Left(merchant string, seq, at int64, customers [][TokenLen]byte, from int) (left [][TokenLen]byte, stays bool) {
+// Since says whether any of them was set after a time, in microseconds.
+func (t *Tombstones) Since(at int64) bool {
+	return t.Len() > 0 && slices.ContainsFunc(t.list, func(x Tombstone) bool { return x.Before > at })
+}
+
+// Gone says what is not left of a row of a merchant that names so many customers: of which of them the
+// pseudonym goes, nil for none, and whether the row stays. Of a row that names others too these stay, so
+// that what happened to them is still counted; who was read and is not named any more makes its count at
+// least. from leaves out tombstones that were followed before.
+func (t *Tombstones) Gone(merchant string, seq, at int64, n int, customer func(i int) [TokenLen]byte, from int) (gone []bool, stays bool) {
 	if t == nil {
-		return customers, true
+		return nil, true
 	}
-	left = customers
-	for _, i := range t.of[merchant] {
-		x := &t.list[i]
-		if i < from || seq > x.UpTo && at >= x.Before {
+	for _, k := range t.of[merchant] {
+		x := &t.list[k]
+		if k < from || seq > x.UpTo && at >= x.Before {
 			continue
 		}
 		if len(x.Customers) == 0 {
 			return nil, false
 		}
-		named := func(c [TokenLen]byte) bool { return t.gone[i][c] }
-		if slices.ContainsFunc(left, named) {
-			if left = slices.DeleteFunc(slices.Clone(left), named); len(left) == 0 {
-				return nil, false
+		for i := range n {
+			if t.gone[k][customer(i)] {
+				if gone == nil {
+					gone = make([]bool, n)
+				}
+				gone[i] = true
 			}
 		}
 	}
-	return left, true
+	return gone, gone == nil || slices.Contains(gone, false)
 }
 
-// row applies tombstones to a row and says whether it stays.
+// row applies tombstones to a row and says whether it stays. What it shares with others is not changed.
 func (t *Tombstones) row(r *Row, from int) bool {
-	if t.len() <= from {
+	if t.Len() <= from {
 		return true
 	}
-	left, stays := t.Left(r.Merchant, r.Seq, r.Time, r.Customers, from)
-	r.Customers = left
-	return stays
+	gone, stays := t.Gone(r.Merchant, r.Seq, r.Time, len(r.Customers), func(i int) [TokenLen]byte { return r.Customers[i] }, from)
+	if !stays || gone == nil {
+		return stays
+	}
+	if each := strings.Split(r.Regions, ","); len(each) == len(r.Customers) && len(each) > 1 {
+		r.Regions = strings.Join(Without(each, gone), ",")
+	}
+	r.Customers = Without(r.Customers, gone)
+	return true
+}
+
+// Without is a list without what is gone, anew.
+func Without[T any](list []T, gone []bool) []T {
+	out := make([]T, 0, len(list))
+	for i, v := range list {
+		if !gone[i] {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // property is how the metadata name the first n tombstones.
@@ -128,12 +152,12 @@ func (t *Table) Erase(list []Tombstone) {
 	defer t.commits.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.tombs.len()
-	if before > next.len() || t.tombs.property(before) != next.property(before) {
+	before := t.tombs.Len()
+	if before > next.Len() || t.tombs.property(before) != next.property(before) {
 		before = 0
 		t.follow(func(File) bool { return true }, 0)
 	}
-	if next.len() == before {
+	if next.Len() == before {
 		return
 	}
 	t.tombs = next
@@ -167,11 +191,11 @@ func (t *Table) Erasing() int {
 	defer t.mu.Unlock()
 	n := 0
 	for _, f := range t.meta.files() {
-		if f.follows < t.tombs.len() {
+		if f.follows < t.tombs.Len() {
 			n++
 		}
 	}
-	if n == 0 && t.meta.Properties[erasedProperty] != t.tombs.property(t.tombs.len()) {
+	if n == 0 && t.meta.Properties[erasedProperty] != t.tombs.property(t.tombs.Len()) {
 		n = 1 // earlier snapshots still name them
 	}
 	return n
@@ -180,12 +204,12 @@ func (t *Table) Erasing() int {
 // Pending says whether a file that may hold rows of a selection holds some that are erased: it must
 // be read row by row.
 func (v *View) Pending(s Selection) bool {
-	return slices.ContainsFunc(v.Files, func(f File) bool { return f.follows < v.tombs.len() && f.may(s) })
+	return slices.ContainsFunc(v.Files, func(f File) bool { return f.follows < v.tombs.Len() && f.may(s) })
 }
 
 // unerased calls fn with what tombstones leave of a file's rows.
 func (v *View) unerased(f *File, fn func(*Row) error) func(*Row) error {
-	if f.follows >= v.tombs.len() {
+	if f.follows >= v.tombs.Len() {
 		return fn
 	}
 	return func(r *Row) error {
@@ -207,7 +231,7 @@ func (t *Table) eraseOnce(ctx context.Context) (bool, error) {
 	t.mu.Lock()
 	epoch, tombs, done := t.epoch, t.tombs, t.meta.Properties[erasedProperty]
 	t.mu.Unlock()
-	n := tombs.len()
+	n := tombs.Len()
 	if n == 0 {
 		return false, nil
 	}
@@ -250,7 +274,7 @@ func (t *Table) mark(name string, tombs *Tombstones) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.tombs == tombs { // else there are more by now: it is looked at again
-		t.follow(func(f File) bool { return f.Name == name }, tombs.len())
+		t.follow(func(f File) bool { return f.Name == name }, tombs.Len())
 	}
 }
 
@@ -294,7 +318,7 @@ func (t *Table) rewrite(ctx context.Context, f *File, tombs *Tombstones) (_ File
 		return File{}, changed, w.abandon()
 	}
 	anew, err := w.finish(t.at, t.nextNumber())
-	anew.follows = tombs.len()
+	anew.follows = tombs.Len()
 	return anew, true, err
 }
 
@@ -364,7 +388,7 @@ func named(chunk parquet.ColumnChunk, values []string) (bool, error) {
 
 // follow notes how many tombstones every file of the commit follows.
 func (m *metadata) follow(tombs *Tombstones) {
-	n := tombs.len()
+	n := tombs.Len()
 	for _, f := range m.files() {
 		n = min(n, f.follows)
 	}
@@ -376,7 +400,7 @@ func (m *metadata) follow(tombs *Tombstones) {
 // expires says which snapshots a commit drops: all before it when it ends an erasure, so that nobody
 // reads there what is erased.
 func (m *metadata) expires(tombs *Tombstones, last string) (keep int, after time.Time) {
-	if property := m.Properties[erasedProperty]; property != last && property == tombs.property(tombs.len()) {
+	if property := m.Properties[erasedProperty]; property != last && property == tombs.property(tombs.Len()) {
 		return 1, time.Now().Add(time.Hour)
 	}
 	return keepSnapshots, time.Now().Add(-keepFor)

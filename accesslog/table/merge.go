@@ -188,7 +188,7 @@ func (t *Table) merge(ctx context.Context, group []File, tombs *Tombstones) (_ F
 		return File{}, w.abandon()
 	}
 	f, err := w.finish(t.at, t.nextNumber())
-	f.follows = tombs.len()
+	f.follows = tombs.Len()
 	return f, err
 }
 

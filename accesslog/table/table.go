@@ -131,7 +131,7 @@ func Open(o Options) (*Table, error) {
 	t.cancel = cancel
 	t.work.Go(func() { t.flushLoop(ctx) })
 	t.work.Go(func() { t.mergeLoop(ctx) })
-	if t.tombs.len() > 0 {
+	if t.tombs.Len() > 0 {
 		nudge(t.tidy)
 	}
 	return t, nil
@@ -264,7 +264,7 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 		t.since = time.Now()
 	}
 	began := len(t.tail)
-	if t.tombs.len() == 0 {
+	if t.tombs.Len() == 0 {
 		t.tail = append(t.tail, rows...)
 	} else {
 		for _, r := range rows {
@@ -452,7 +452,7 @@ func (t *Table) Flush() error {
 			if err != nil {
 				return nil, fmt.Errorf("table: write a file: %w", err)
 			}
-			f.follows = tombs.len()
+			f.follows = tombs.Len()
 			files = append(files, f)
 		}
 		return files, nil

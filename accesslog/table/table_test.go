@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,6 +30,9 @@ func rowAt(seq int64) Row {
 		var c [TokenLen]byte
 		binary.BigEndian.PutUint64(c[:], uint64(r.IntN(40)))
 		row.Customers = append(row.Customers, c)
+	}
+	if len(row.Customers) > 1 && seq%3 == 0 {
+		row.Regions = strings.TrimSuffix(strings.Repeat("DE,", len(row.Customers)-1), ",") + ",US-CA"
 	}
 	return row
 }

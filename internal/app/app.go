@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/contain/vault"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/backup"
@@ -167,9 +168,13 @@ func (a *App) open(ctx context.Context) error {
 	for _, x := range a.cfg.Intake.Scrub {
 		scrub = append(scrub, accesslog.Pattern{Name: x.Name, Regexp: x.Pattern})
 	}
+	erased, err := desk.Tombstones(ctx, store, keys)
+	if err != nil {
+		return err
+	}
 	engine := a.engine()
 	a.onClose(engine.Close)
-	access, err := accesslog.Open(ctx, accesslog.Options{Engine: engine, Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
+	access, err := accesslog.Open(ctx, accesslog.Options{Engine: engine, Table: table.Options{Erased: erased}, Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
 	if err != nil {
 		return err
 	}
@@ -203,6 +208,9 @@ func (a *App) open(ctx context.Context) error {
 		Detection: watch,
 		Signer:    signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Prover: events, FactTiles: facts, EventTiles: events, Digest: email.Digest,
 		Scope: func(ctx context.Context, q scope.Query, so scope.Options) (scope.Result, error) {
+			if whole, erased := access.Whole(); erased && so.Size > 0 {
+				return scope.Compute(ctx, whole, q, so) // an earlier one stays what it was
+			}
 			return scope.Compute(ctx, access, q, so)
 		},
 		Match: func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error)) (scope.Matched, error) {

@@ -98,7 +98,7 @@ func (a *app) accessCommands() *cobra.Command {
 			}
 		})
 	}}
-	return group("access", "The access log: who read what, newest first", list, show)
+	return group("access", "The access log: who read what, newest first; erasure", list, show, a.eraseCommand(), a.erasuresCommand())
 }
 
 func accessesCSV(w io.Writer, list []client.Access) error {

@@ -51,7 +51,7 @@ func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
 var reads = map[string][]string{
 	"clocks": {}, "doctor": {}, "watch": {"--once"}, "whoami": {}, "programme": {}, "rejected": {},
 	"scope":       {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
-	"access list": {}, "access show": {"evt-1"},
+	"access list": {}, "access show": {"evt-1"}, "access erasures": {},
 	"incident list": {}, "incident show": {"INC-1"}, "incident timeline": {"INC-1"}, "incident review": {"INC-1"},
 	"notify preview": {"INC-1", "NTC-1", "shop_1"}, "evidence checkpoint": {}, "merchants list": {}, "people list": {}, "switch list": {},
 }
@@ -62,7 +62,7 @@ var offline = []string{"policy", "law", "detect", "completion", "help", "man", "
 // writes change something; their answer to --json is an outcome, which the scripts look at.
 func isWrite(path string, c *cobra.Command) bool {
 	group, _, ok := strings.Cut(path, " ")
-	return ok && slices.Contains([]string{"incident", "notify", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != ""
+	return ok && slices.Contains([]string{"incident", "notify", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase"
 }
 
 func TestEveryReadingCommandAnswersInJSON(t *testing.T) {

@@ -118,6 +118,9 @@ func askedOf(c org.Command) org.Command {
 	case org.IssueKey:
 		c.KeyID, c.KeyHash = "", ""
 		return c
+	case org.OrderErasure:
+		c.UpTo, c.Held = 0, nil
+		return c
 	}
 	return c
 }
@@ -157,6 +160,12 @@ func (d *Desk) decideOrg(tx ledger.Tx, who Caller, c org.Command, now time.Time)
 	s, head, err := d.readOrg(tx)
 	if err != nil {
 		return org.Outcome{}, err
+	}
+	if e, ok := c.(org.OrderErasure); ok { // in this transaction, so that no hold comes in between
+		if e.Held, err = d.holding(tx, e.Merchant, now); err != nil {
+			return org.Outcome{}, err
+		}
+		c = e
 	}
 	decision, err := org.Decide(s, c, incident.Context{
 		Now:      now,

@@ -36,7 +36,8 @@ type Desk struct {
 	Shut       map[string][]desk.GateRow
 	Lines      map[string][]desk.TimelineLine
 	Known      []ledger.Merchant
-	Log        []desk.Access // newest first
+	Log        []desk.Access     // newest first
+	Erased     []desk.ErasureRow // what was ordered, oldest first
 	Letter     desk.Letter
 	Result     scope.Result
 	Comparison scope.Comparison
@@ -567,4 +568,20 @@ func (d *Desk) Authenticate(_ context.Context, bearer string) (desk.Identity, er
 		return desk.Identity{}, errors.Join(desk.ErrUnauthenticated, err)
 	}
 	return desk.Identity{Person: &desk.Caller{Principal: p.Principal(), Name: p.Name, Access: p.Access, Roles: p.Roles, Token: t.ID}}, nil
+}
+
+// Erase orders what is asked for and erases nothing: the list has it afterwards.
+func (d *Desk) Erase(_ context.Context, _ string, by desk.Caller, e desk.Erasure) (desk.ErasureTaken, error) {
+	row := desk.ErasureRow{ID: fmt.Sprintf("ERS-%d", len(d.Erased)+1), Merchant: e.Merchant, All: e.All, Names: len(e.People), At: d.Now, By: by.Principal, Basis: e.Basis, Reason: e.Reason, Fact: "01J0000000000000000000ERAS"}
+	d.Erased = append(d.Erased, row)
+	return desk.ErasureTaken{Outcome: org.Outcome{Reason: org.ErasureTaken, Fact: row.Fact}, Erasure: row.ID, People: len(e.People)}, nil
+}
+
+// Erasures lists what Erase was given, newest first.
+func (d *Desk) Erasures(context.Context) (desk.Erasures, error) {
+	out := desk.Erasures{Erasures: []desk.ErasureRow{}}
+	for _, row := range slices.Backward(d.Erased) {
+		out.Erasures = append(out.Erasures, row)
+	}
+	return out, nil
 }

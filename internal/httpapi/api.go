@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.16.0"
+const Version = "1.17.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -104,6 +104,8 @@ type Evidence interface {
 type Accesses interface {
 	Accesses(context.Context, desk.AccessQuery) (desk.AccessPage, error)
 	Access(ctx context.Context, id string) (desk.Access, error)
+	Erase(ctx context.Context, id string, by desk.Caller, e desk.Erasure) (desk.ErasureTaken, error)
+	Erasures(context.Context) (desk.Erasures, error)
 }
 
 // Desk is all of it. Each group of handlers takes only the part it uses.
@@ -217,6 +219,7 @@ func New(d Desk, opt Options) *API {
 	a.registerPeople(d)
 	a.registerEvidence(d)
 	a.registerAccesses(d)
+	a.registerErasures(d)
 	a.registerProgramme(d)
 	a.registerDoctor()
 	a.registerAttachments(d)

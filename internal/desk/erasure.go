@@ -1,0 +1,222 @@
+package desk
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/accesslog/table"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/org"
+)
+
+// Erasure asks that access events about people, or about a whole merchant, go out of the table that
+// questions are asked of.
+type Erasure struct {
+	Merchant string   `json:"merchant" minLength:"1" maxLength:"128"`
+	All      bool     `json:"all,omitempty" doc:"everything of the merchant; people are left out then"`
+	People   []Erased `json:"people,omitempty" maxItems:"1000"`
+	Basis    string   `json:"basis" minLength:"1" maxLength:"500" doc:"in which right, such as Art. 17 GDPR, request of 2026-11-20; no name of a customer"`
+	Reason   string   `json:"reason" minLength:"1" maxLength:"2000" doc:"why, in a sentence; no name of a customer"`
+}
+
+// Erased is a customer of the merchant, by everything that the apps may have named them by. What it
+// says becomes pseudonyms at once and is not kept.
+type Erased struct {
+	Account string `json:"account,omitempty" maxLength:"1000"`
+	Email   string `json:"email,omitempty" maxLength:"1000"`
+	Phone   string `json:"phone,omitempty" maxLength:"1000"`
+}
+
+// ErasureTaken is what came of it. Unknown are those of whom the log cannot know anything, because the
+// merchant has no key.
+type ErasureTaken struct {
+	org.Outcome
+	Erasure string `json:"erasure"` // such as ERS-1
+	People  int    `json:"people"`
+	Unknown int    `json:"unknown"`
+}
+
+// ErasureRow is an erasure as it is listed: whose pseudonyms it names stays sealed.
+type ErasureRow struct {
+	ID       string             `json:"id"`
+	Merchant string             `json:"merchant"`
+	All      bool               `json:"all"`
+	Names    int                `json:"names"` // pseudonyms; a person may have several
+	At       time.Time          `json:"at"`
+	By       incident.Principal `json:"by"`
+	Basis    string             `json:"basis"`
+	Reason   string             `json:"reason"`
+	Fact     string             `json:"fact"`
+}
+
+// Erasures is what was erased, newest first, and how many files of the table still hold some of it.
+// Questions find none of it in either case.
+type Erasures struct {
+	Erasures []ErasureRow `json:"erasures" nullable:"false"`
+	Files    int          `json:"files"`
+}
+
+// Erase records an erasure and lets no question find what it names from when it returns. The files
+// are written anew behind that. The sealed log is not touched. A crash after the fact: the next start
+// gives the table what the facts name.
+func (d *Desk) Erase(ctx context.Context, id string, who Caller, e Erasure) (ErasureTaken, error) {
+	if d.o.Events == nil {
+		return ErasureTaken{}, fmt.Errorf("%w: there is no access log", ErrUnavailable)
+	}
+	if d.o.ReadOnly {
+		return ErasureTaken{}, ErrReadOnly
+	}
+	if who.Access != incident.Owner { // before anything is said of who is known
+		_, err := d.SubmitOrg(ctx, "", who, org.OrderErasure{})
+		return ErasureTaken{}, err
+	}
+	c := org.OrderErasure{Merchant: e.Merchant, All: e.All, Basis: e.Basis, Reason: e.Reason, UpTo: d.o.Events.Acked()}
+	var out ErasureTaken
+	for i, p := range e.People {
+		known, named := false, false
+		for _, x := range []struct{ kind, id string }{{"account", p.Account}, {"email", p.Email}, {"phone", p.Phone}} {
+			if strings.TrimSpace(x.id) == "" {
+				continue
+			}
+			named = true
+			token, err := d.o.Events.Pseudonym(e.Merchant, x.kind, x.id)
+			if err != nil {
+				return out, err
+			}
+			if token != "" {
+				known = true
+				c.Customers = append(c.Customers, hex.EncodeToString([]byte(token)))
+			}
+		}
+		if !named {
+			return out, fmt.Errorf("%w: people: number %d has neither account, email nor phone", ErrInvalid, i+1)
+		}
+		if known {
+			out.People++
+		} else {
+			out.Unknown++
+		}
+	}
+	slices.Sort(c.Customers)
+	c.Customers = slices.Compact(c.Customers)
+	if !e.All && len(c.Customers) == 0 && out.Unknown > 0 {
+		out.Reason = org.NothingToDo
+		return out, nil
+	}
+	var err error
+	if out.Outcome, err = d.SubmitOrg(ctx, id, who, c); err != nil {
+		return out, err
+	}
+	s, err := d.Org(ctx)
+	if err != nil {
+		return out, err
+	}
+	for _, x := range s.Erasures {
+		if x.Fact == out.Fact {
+			out.Erasure = x.ID
+		}
+	}
+	return out, d.o.Events.Erase(tombstonesOf(s.Erasures))
+}
+
+// Erasures lists what was erased.
+func (d *Desk) Erasures(ctx context.Context) (Erasures, error) {
+	out := Erasures{Erasures: []ErasureRow{}}
+	s, err := d.Org(ctx)
+	if err != nil || s == nil {
+		return out, err
+	}
+	for _, e := range slices.Backward(s.Erasures) {
+		out.Erasures = append(out.Erasures, ErasureRow{ID: e.ID, Merchant: e.Merchant, All: e.All, Names: e.Number, At: e.At, By: e.By, Basis: e.Basis, Reason: e.Reason, Fact: e.Fact})
+	}
+	if d.o.Events != nil {
+		out.Files = d.o.Events.Erasing()
+	}
+	return out, nil
+}
+
+// holding are the standing holds of incidents that are about a merchant: of those whose newest scope
+// has it, and of those that have no scope yet.
+func (d *Desk) holding(r ledger.Reader, merchant string, now time.Time) ([]org.Held, error) {
+	rows, err := r.Rows(boardProjection, "", "", ledger.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == ledger.MaxRows {
+		return nil, fmt.Errorf("%w: more incidents than can be looked through for holds", ErrUnavailable)
+	}
+	var out []org.Held
+	for _, row := range rows {
+		s, err := d.read(r, row.Key)
+		if err != nil {
+			return nil, err
+		}
+		if len(s.Scopes) > 0 && s.Exposures[merchant] == nil && s.Adjusted[merchant] == nil {
+			continue
+		}
+		for _, h := range s.Holds {
+			if h.Stands(now) {
+				out = append(out, org.Held{Incident: s.ID, Hold: h.ID, Until: h.Until})
+			}
+		}
+	}
+	return out, nil
+}
+
+// tombstonesOf are what the table is told of erasures.
+func tombstonesOf(list []org.Erasure) []table.Tombstone {
+	var out []table.Tombstone
+	for _, e := range list {
+		t := table.Tombstone{ID: e.Fact, Merchant: e.Merchant, UpTo: e.UpTo, Before: e.At.UnixMicro()}
+		if !e.All {
+			for _, c := range e.Customers {
+				var token [table.TokenLen]byte
+				if n, err := hex.Decode(token[:], []byte(c)); err == nil && n == len(token) { // Decide takes no others
+					t.Customers = append(t.Customers, token)
+				}
+			}
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// Tombstones reads from the facts what was erased, for whoever opens the access log before there is a
+// desk.
+func Tombstones(ctx context.Context, store ledger.Store, keys ledger.Keys) ([]table.Tombstone, error) {
+	var s *org.State
+	err := store.View(ctx, func(r ledger.Reader) error {
+		for n := 0; ; {
+			records, err := r.Records(OrgChain, n, 500)
+			if errors.Is(err, ledger.ErrNotFound) || err == nil && len(records) == 0 {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			for _, rec := range records {
+				n = rec.N
+				if rec.Kind != string(org.ErasureOrdered) {
+					continue
+				}
+				f, err := ledger.Open(rec, keys)
+				if err == nil {
+					s, err = org.Fold(s, f)
+				}
+				if err != nil {
+					return fmt.Errorf("desk: fact %s: %w", rec.ID, err)
+				}
+			}
+		}
+	})
+	if err != nil || s == nil {
+		return nil, err
+	}
+	return tombstonesOf(s.Erasures), nil
+}
