@@ -18,12 +18,20 @@ import (
 // maxSet is the largest set that is read, in bytes.
 const maxSet = 8 << 20
 
+// A server that has just gone is mostly back soon, and a switch may be thrown at once then: for so long
+// it is looked for often.
+const (
+	justGone  = 30 * time.Second
+	lookAgain = 250 * time.Millisecond
+)
+
 // follow keeps the set fresh: it holds a stream, and when the stream ends or cannot be opened it
 // asks once and tries again after a pause. Everything is in one goroutine, so sets are put in
 // force in the order in which they were read.
 func (s *Switches) follow(ctx context.Context) {
 	defer s.done.Done()
 	pause := 50 * time.Millisecond
+	answered := time.Now()
 	for ctx.Err() == nil {
 		got, err := s.stream(ctx)
 		s.connected(false)
@@ -33,12 +41,18 @@ func (s *Switches) follow(ctx context.Context) {
 		if err != nil {
 			s.fail(err)
 		}
+		most := s.o.PollEvery
 		if got {
-			pause = 50 * time.Millisecond
-		} else if err := s.poll(ctx); err != nil {
+			pause, answered = 50*time.Millisecond, time.Now()
+		} else if err := s.poll(ctx); err == nil {
+			answered = time.Now()
+		} else {
 			s.fail(err)
+			if time.Since(answered) < justGone {
+				most = min(most, lookAgain)
+			}
 		}
-		pause = min(2*pause, s.o.PollEvery)
+		pause = min(2*pause, most)
 		if !sleep(ctx, pause/2+rand.N(pause/2+1)) {
 			return
 		}

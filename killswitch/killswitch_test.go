@@ -3,6 +3,7 @@ package killswitch_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/killswitch"
@@ -246,6 +249,36 @@ func TestASilentStreamIsOpenedAnew(t *testing.T) {
 	waitFor(t, "the stream broke off for silence", func() bool { return strings.Contains(sw.State().LastError, "broke off") })
 	s.flip(off("m_1"))
 	waitFor(t, "m_1 is off", func() bool { return isOff(sw, "m_1") })
+}
+
+// away is a server that refuses connections. It counts how often it was looked for.
+type away struct{ looked atomic.Int64 }
+
+func (a *away) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Path == "/v1/switches/stream" {
+		a.looked.Add(1)
+	}
+	return nil, errors.New("connection refused")
+}
+
+func TestAServerThatHasJustGoneIsLookedForOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a away
+		s, err := killswitch.Connect(t.Context(), killswitch.Options{URL: "https://tocsin.example", Key: key, App: "app", HTTPTransport: &a, Wait: -1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		time.Sleep(30 * time.Second)
+		if n := a.looked.Load(); n < 110 || n > 260 {
+			t.Fatalf("in the first half minute it was looked for %d times", n)
+		}
+		before := a.looked.Load()
+		time.Sleep(10 * time.Minute)
+		if n := a.looked.Load() - before; n < 290 || n > 620 {
+			t.Fatalf("in the ten minutes after it was looked for %d times", n)
+		}
+	})
 }
 
 func TestKeyNeverPrints(t *testing.T) {
