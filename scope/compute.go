@@ -124,7 +124,14 @@ func count(ctx context.Context, src Source, m *tally.Matcher, res *Result, limit
 	}
 	sums := new(tally.Tally)
 	in, out := pairs{}, pairs{}
+	tell, read := ask.Paced(ctx), int64(0)
 	res.RowsRead, err = src.Scan(ctx, wide, res.Size, func(e *tally.Event) error {
+		if read++; read%1024 == 0 {
+			tell(ask.Progress{What: "reads event by event", Done: read, Unit: "events"})
+			if sums.Held() > MaxMatched {
+				return &InvalidError{Field: "query", Reason: fmt.Sprintf("takes in more than %d customer accounts, which can only be counted by the columns, and these cannot answer now: ask in parts, such as by merchant or by day", MaxMatched)}
+			}
+		}
 		switch {
 		case !e.Exposes() || !w.Candidate(e):
 		case m.Candidate(e) && !m.Excluded(e):

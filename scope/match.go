@@ -49,8 +49,9 @@ type Pseudonyms interface {
 	Pseudonym(merchant, kind, id string) (string, error)
 }
 
-// MaxMatched is how many customer accounts of a scope are compared with a list at a time; 16 bytes
-// each and their share of a table, some 400 MB in all.
+// MaxMatched is how many customer accounts of a scope are compared with a list at a time, and how many
+// are counted one by one in the memory of the server when the columns cannot count them; 16 bytes each
+// and their share of a table, some 400 MB in all. The child that counts has no such bound.
 const MaxMatched = 5_000_000
 
 // Match compares a vendor's own list with those whom a query takes in, over the first size leaves.

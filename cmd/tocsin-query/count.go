@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,8 +34,12 @@ func quotes(list []string) string {
 // nanos is the time of a row.
 const nanos = "(epoch_us(time) * 1000 + time_rest)"
 
-// count answers one question.
-func count(ctx context.Context, conn *sql.Conn, q *ask.Question) (*ask.Answer, error) {
+// batch is how many files are read at a time when what a question narrows down to is kept: so that
+// something can be said of how far it is.
+const batch = 32
+
+// count answers one question and says on the way how far it is.
+func count(ctx context.Context, conn *sql.Conn, q *ask.Question, tell func(ask.Progress)) (*ask.Answer, error) {
 	if err := q.Check(); err != nil {
 		return nil, err
 	}
@@ -42,7 +47,7 @@ func count(ctx context.Context, conn *sql.Conn, q *ask.Question) (*ask.Answer, e
 	if len(q.Files) == 0 {
 		return a, nil
 	}
-	s := statement{ctx: ctx, conn: conn, q: q, from: "read_parquet([" + quotes(q.Files) + "], hive_partitioning = false)"}
+	s := statement{ctx: ctx, conn: conn, q: q, from: read(q.Files)}
 	hit, err := s.hit()
 	if err != nil {
 		return nil, err
@@ -53,26 +58,60 @@ func count(ctx context.Context, conn *sql.Conn, q *ask.Question) (*ask.Answer, e
 	if len(q.Query.Any) > 0 {
 		kind = "TABLE"
 	}
-	if _, err := conn.ExecContext(ctx, "CREATE TEMP "+kind+" hit AS "+hit); err != nil {
-		return nil, err
+	steps := []struct {
+		what string
+		of   func(*ask.Answer) error
+	}{{"accesses by merchant, store and data", s.parts}, {"distinct customers", s.customers}, {"where they live", s.regions}, {"accesses by hour", s.hours}, {"addresses and user agents", s.pairs}}
+	p := ask.Progress{Of: int64(len(steps)) + 1, Unit: "steps"}
+	step := func(what string) {
+		p.What = what
+		tell(p)
+		p.Done++
 	}
-	err = errors.Join(s.parts(a), s.customers(a), s.regions(a), s.hours(a), s.pairs(a))
-	_, dropped := conn.ExecContext(ctx, "DROP "+kind+" hit")
+	if kind == "VIEW" {
+		p.Of--
+		if _, err := conn.ExecContext(ctx, "CREATE TEMP VIEW hit AS "+hit+s.from+s.where); err != nil {
+			return nil, err
+		}
+	} else {
+		p.Of += int64((len(q.Files) - 1) / batch)
+		begin := "CREATE TEMP TABLE hit AS "
+		for files := range slices.Chunk(q.Files, batch) {
+			step("reads the columns")
+			if _, err = conn.ExecContext(ctx, begin+hit+read(files)+s.where); err != nil {
+				break
+			}
+			begin = "INSERT INTO hit "
+		}
+	}
+	for _, one := range steps {
+		if err == nil {
+			step(one.what)
+			err = one.of(a)
+		}
+	}
+	_, dropped := conn.ExecContext(ctx, "DROP "+kind+" IF EXISTS hit")
 	if err = errors.Join(err, dropped); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-type statement struct {
-	ctx  context.Context
-	conn *sql.Conn
-	q    *ask.Question
-	from string
+// read is the table that files are.
+func read(files []string) string {
+	return "read_parquet([" + quotes(files) + "], hive_partitioning = false)"
 }
 
-// hit selects what the wide query matches and showed somebody's data; inside says whether the
-// query itself takes it in.
+type statement struct {
+	ctx   context.Context
+	conn  *sql.Conn
+	q     *ask.Question
+	from  string // all files
+	where string // which rows count, from hit on
+}
+
+// hit begins the statement that selects what the wide query matches and showed somebody's data;
+// inside says whether the query itself takes it in. The files follow, and then where.
 func (s *statement) hit() (string, error) {
 	q := s.q.Query
 	at := func(t time.Time, round time.Duration) string {
@@ -107,8 +146,8 @@ func (s *statement) hit() (string, error) {
 	if not != "" {
 		inside += " AND NOT " + not
 	}
-	return "SELECT merchant, store, data_types, customers, regions, supplied, records, " + nanos + " AS t, ip, agent, (" + inside + ") AS inside FROM " + s.from +
-		" WHERE " + strings.Join(terms, " AND "), nil
+	s.where = " WHERE " + strings.Join(terms, " AND ")
+	return "SELECT merchant, store, data_types, customers, regions, supplied, records, " + nanos + " AS t, ip, agent, (" + inside + ") AS inside FROM ", nil
 }
 
 // anyOf is the condition that any of the clauses matches; "" when there are none.

@@ -26,7 +26,16 @@ const childEnv = "TOCSIN_QUERY_CHILD"
 
 // The test's own binary is the child, so that the engine is asked as it is in production.
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
+	switch os.Getenv(childEnv) {
+	case "":
+	case "greedy": // a question that takes more memory than there is
+		confine(config{memory: 64})
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		var held [][]byte
+		for {
+			held = append(held, make([]byte, 64<<20))
+		}
+	default:
 		main()
 		return
 	}
@@ -39,7 +48,9 @@ func engine(t testing.TB, dir string, o ask.Options) *ask.Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Program, o.Env, o.Dir = self, append(o.Env, childEnv+"=1"), dir
+	if o.Program, o.Dir = self, dir; len(o.Env) == 0 {
+		o.Env = []string{childEnv + "=1"}
+	}
 	e := ask.New(o)
 	t.Cleanup(func() { e.Close() })
 	return e
@@ -304,5 +315,83 @@ func TestAMissingFileIsUnavailableAndNotAnAnswer(t *testing.T) {
 	var none *ask.Engine
 	if _, err := none.Ask(t.Context(), question()); !errors.Is(err, ask.ErrUnavailable) {
 		t.Fatal(err)
+	}
+}
+
+func TestACancelledQuestionLeavesNoChildAndNoFile(t *testing.T) {
+	dir := t.TempDir()
+	tab, err := table.Open(table.Options{Dir: filepath.Join(dir, "table"), Origin: "x", FlushAge: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tab.Close()
+	r := table.Row{Seq: 1, Kind: tally.DefaultKind, DataTypes: "[]", Merchant: "m_1"}
+	r.SetTime(noon)
+	if err := errors.Join(tab.Append(t.Context(), 0, []table.Row{r}, 1), tab.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	v := tab.View()
+	defer v.Release()
+	files, _, _ := v.Paths(table.Selection{To: 1 << 60, UpTo: 9})
+	e := engine(t, dir, ask.Options{})
+	told, steps := []ask.Progress{}, 0
+	if _, err := e.Ask(ask.Report(t.Context(), func(p ask.Progress) { told = append(told, p) }), question(files...)); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range told {
+		if p.Unit == "steps" {
+			if p.Done != int64(steps) || p.Of != 5 {
+				t.Errorf("step %d is told as %+v", steps, p)
+			}
+			steps++
+		}
+	}
+	if steps != 5 {
+		t.Errorf("%d steps were told: %+v", steps, told)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ctx = ask.Report(ctx, func(p ask.Progress) {
+		if p.Unit == "steps" {
+			if err := os.WriteFile(filepath.Join(dir, "spill", "half"), []byte("x"), 0o600); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+	})
+	if _, err := e.Ask(ctx, question(files...)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("cancelled: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "spill")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what it had spilled is still there: %v", err)
+	}
+	if n := e.RSS(); n != 0 {
+		t.Errorf("the child lives, with %d bytes", n)
+	}
+	if a, err := e.Ask(t.Context(), question(files...)); err != nil || len(a.Parts) != 1 {
+		t.Errorf("the next question: %+v, %v", a, err)
+	}
+}
+
+// A question that takes more memory than there is ends its child. The server counts another way.
+func TestAQuestionThatExhaustsMemoryTakesOnlyItsChild(t *testing.T) {
+	dir := t.TempDir()
+	tab, err := table.Open(table.Options{Dir: filepath.Join(dir, "table"), Origin: "org/events", FlushAge: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tab.Close()
+	r := table.Row{Seq: 1, Kind: tally.DefaultKind, DataTypes: "[]", Merchant: "m_1", Customers: make([][table.TokenLen]byte, 1), Records: 1}
+	r.SetTime(noon)
+	if err := tab.Append(t.Context(), 0, []table.Row{r}, 1); err != nil {
+		t.Fatal(err)
+	}
+	e := engine(t, dir, ask.Options{Env: []string{childEnv + "=greedy", "GOTRACEBACK=none"}})
+	if _, err := e.Ask(t.Context(), question()); !errors.Is(err, ask.ErrUnavailable) {
+		t.Fatalf("a child without memory: %v", err)
+	}
+	s := &source{rows: []table.Row{r}, table: tab, engine: e}
+	res, err := scope.Compute(t.Context(), counted{s}, scope.Query{From: noon.Add(-time.Hour), To: noon.Add(time.Hour)}, scope.Options{})
+	if err != nil || res.Customers != 1 {
+		t.Fatalf("the scope: %+v, %v", res, err)
 	}
 }

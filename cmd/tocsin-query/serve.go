@@ -47,7 +47,10 @@ func serve(c config, in io.Reader, out io.Writer) error {
 		a := &ask.Answer{}
 		if err := json.Unmarshal(line, &q); err != nil {
 			a.Error = "the question is not one"
-		} else if a, err = count(ctx, conn, &q); err != nil {
+		} else if a, err = count(ctx, conn, &q, func(p ask.Progress) {
+			// A parent that cannot be told is gone, which the answer will notice.
+			_ = errors.Join(json.NewEncoder(w).Encode(ask.Answer{Progress: &p}), w.Flush())
+		}); err != nil {
 			a = &ask.Answer{Error: oneLine(err)}
 		}
 		if err := json.NewEncoder(w).Encode(a); err != nil {

@@ -23,7 +23,7 @@ var layers = [][]string{
 	{"internal/app", "internal/cli", "internal/drill/*"},
 	{"internal/console", "internal/httpapi"},
 	{"internal/desk", "internal/inert"},
-	{"contain/*", "notify/*", "probe", "review", "policy/paper", "policy/starter", "evidence", "scenarios", "policies", "regimes", "internal/doctor", "internal/backup"},
+	{"contain/*", "notify/*", "probe", "review", "policy/paper", "policy/starter", "evidence", "scope/sheet", "scenarios", "policies", "regimes", "internal/doctor", "internal/backup"},
 	{"contain", "notify", "review/pdf"},
 	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "internal/rulefiles", "scope"},
 	{"internal/runner"},

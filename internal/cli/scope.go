@@ -70,11 +70,13 @@ func (a *app) scopeCommand() *cobra.Command {
 	var flags scopeFlags
 	var incident, reason string
 	var compare bool
+	var files sheetFlags
 	c := &cobra.Command{Use: "scope", Short: "Compute who is affected; recorded only with --incident", Args: exactly()}
 	flags.add(c)
 	c.Flags().StringVar(&incident, "incident", "", "record it on this incident")
 	c.Flags().StringVar(&reason, "reason", "", "why this query, when it is recorded")
 	c.Flags().BoolVar(&compare, "compare", false, "say instead what of it is unusual for its credentials and actors")
+	files.add(c)
 	c.MarkFlagsMutuallyExclusive("compare", "incident")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		q, err := flags.query(c)
@@ -85,17 +87,20 @@ func (a *app) scopeCommand() *cobra.Command {
 			return a.compareScope(c, q)
 		}
 		if incident != "" {
-			return a.recordScope(c, incident, q, reason)
+			return a.recordScope(c, incident, q, reason, files)
 		}
 		server, err := a.connect()
 		if err != nil {
 			return err
 		}
-		result, err := server.Scope(a.context(c), q)
+		run, err := a.computeScope(a.context(c), server, q, "", "")
 		if err != nil {
 			return err
 		}
-		return a.show(result, func(w io.Writer) { a.printScope(w, result) })
+		if err := files.write(a, func(form string, w io.Writer) error { return server.ScopeFile(a.context(c), run.ID, form, w) }); err != nil {
+			return err
+		}
+		return a.show(run.Result, func(w io.Writer) { a.printScope(w, *run.Result) })
 	}
 	return c
 }
@@ -103,26 +108,35 @@ func (a *app) scopeCommand() *cobra.Command {
 func (a *app) recordScopeCommand() *cobra.Command {
 	var flags scopeFlags
 	var reason string
+	var files sheetFlags
 	c := &cobra.Command{Use: "scope INCIDENT", Short: "Compute who is affected and record it", Args: exactly("INCIDENT")}
 	flags.add(c)
 	c.Flags().StringVar(&reason, "reason", "", "why this query")
+	files.add(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		q, err := flags.query(c)
 		if err != nil {
 			return err
 		}
-		return a.recordScope(c, args[0], q, reason)
+		return a.recordScope(c, args[0], q, reason, files)
 	}
 	return c
 }
 
-func (a *app) recordScope(c *cobra.Command, incident string, q client.Query, reason string) error {
+func (a *app) recordScope(c *cobra.Command, incident string, q client.Query, reason string, files sheetFlags) error {
 	server, err := a.connect()
 	if err != nil {
 		return err
 	}
-	out, result, err := server.RecordScope(a.context(c), incident, q, reason)
+	run, err := a.computeScope(a.context(c), server, q, incident, reason)
 	if err != nil {
+		return err
+	}
+	if run.Outcome == nil || run.Result == nil {
+		return &failure{text: "the server says that the scope is done, and not what came of it"}
+	}
+	out, result := *run.Outcome, *run.Result
+	if err := files.write(a, func(form string, w io.Writer) error { return server.ScopeFile(a.context(c), run.ID, form, w) }); err != nil {
 		return err
 	}
 	return a.show(map[string]any{"outcome": out, "result": result}, func(w io.Writer) {

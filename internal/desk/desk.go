@@ -153,6 +153,7 @@ type Desk struct {
 	backtests sync.Mutex      // one at a time
 	matching  chan struct{}   // a slot for the one list or window that is being compared
 	life      context.Context // ends when the desk stops
+	runs      runs            // scopes that are computed in the background
 	stop      context.CancelFunc
 	done      sync.WaitGroup
 }

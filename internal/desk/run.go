@@ -48,6 +48,7 @@ func (d *Desk) Stop() {
 	if d.stop != nil {
 		d.stop()
 	}
+	d.runs.cancel() // of a record that is only read, nothing was started
 	d.done.Wait()
 }
 

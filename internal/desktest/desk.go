@@ -41,6 +41,7 @@ type Desk struct {
 	Letter     desk.Letter
 	Result     scope.Result
 	Comparison scope.Comparison
+	Run        *desk.ScopeRun // the run that was begun last
 	ExportFile string
 	Others     []incident.Line // what other people did meanwhile
 

@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.17.0"
+const Version = "1.18.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -55,6 +55,12 @@ type Scopes interface {
 	Scope(context.Context, scope.Query) (scope.Result, error)
 	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
 	CompareScope(context.Context, scope.Query) (scope.Comparison, error)
+	StartScope(ctx context.Context, id string, by desk.Caller, q scope.Query, incident, reason string) (desk.ScopeRun, error)
+	ScopeRun(ctx context.Context, id string) (desk.ScopeRun, error)
+	FollowScope(ctx context.Context, id string, fn func(desk.ScopeRun) error) error
+	CancelScope(ctx context.Context, by desk.Caller, id string) error
+	ScopeRecord(ctx context.Context, incident string, version int) (desk.ScopeRecord, error)
+	ScopeDiff(ctx context.Context, incident string, from, to int) (desk.ScopeDiff, error)
 	MatchScope(ctx context.Context, incident string, version int, list io.Reader) (scope.Matched, error)
 }
 
@@ -211,6 +217,7 @@ func New(d Desk, opt Options) *API {
 	a.registerIncidents(d)
 	a.registerCommands(d)
 	a.registerScopes(d)
+	a.registerRuns(d)
 	a.registerDetection(d)
 	a.registerNotices(d)
 	a.registerSwitches(d)

@@ -37,8 +37,9 @@ type Question struct {
 	Pairs int         `json:"pairs"` // addresses and agents listed on either side
 }
 
-// Answer is what it counted.
+// Answer is what it counted. Before it come lines that say how far the child is, and nothing else.
 type Answer struct {
+	Progress  *Progress        `json:"progress,omitempty"`
 	Error     string           `json:"error,omitempty"` // why it could not: whoever asked counts in another way
 	Parts     []Part           `json:"parts"`
 	Customers map[string]int64 `json:"customers"` // distinct, by merchant

@@ -96,6 +96,7 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	if line = append(line, '\n'); len(line) > MaxQuestion {
 		return nil, fmt.Errorf("%w: the question has more than %d bytes", ErrUnavailable, MaxQuestion)
 	}
+	Tell(ctx, Progress{What: "waits for its turn"})
 	select {
 	case e.turn <- struct{}{}:
 		defer func() { <-e.turn }()
@@ -110,7 +111,7 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	}
 	// A child whose question nobody waits for any more is ended: it would go on counting.
 	stop := context.AfterFunc(limited, func() { _ = c.cmd.Process.Kill() })
-	answer, err := c.ask(line)
+	answer, err := c.ask(line, func(p Progress) { Tell(ctx, p) })
 	if !stop() || err != nil {
 		e.end(c)
 	}
@@ -126,16 +127,24 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	return answer, nil
 }
 
-func (c *child) ask(line []byte) (*Answer, error) {
+func (c *child) ask(line []byte, tell func(Progress)) (*Answer, error) {
 	if _, err := c.in.Write(line); err != nil {
 		return nil, err
 	}
-	text, err := ReadLine(c.out, MaxAnswer)
-	if err != nil {
-		return nil, err
+	for {
+		text, err := ReadLine(c.out, MaxAnswer)
+		if err != nil {
+			return nil, err
+		}
+		var a Answer
+		if err := json.Unmarshal(text, &a); err != nil {
+			return nil, err
+		}
+		if a.Progress == nil {
+			return &a, nil
+		}
+		tell(*a.Progress)
 	}
-	var a Answer
-	return &a, json.Unmarshal(text, &a)
 }
 
 // ReadLine reads a line of at most so many bytes.
@@ -166,7 +175,7 @@ func (e *Engine) start() (*child, error) {
 	if e.child != nil {
 		return e.child, nil
 	}
-	spill := filepath.Join(e.o.Dir, "spill")
+	spill := e.spill()
 	if err := os.RemoveAll(spill); err != nil {
 		return nil, err
 	}
@@ -195,15 +204,23 @@ func (e *Engine) start() (*child, error) {
 	return c, nil
 }
 
-// end kills a child and waits for its end.
+// spill is the folder that a question of more than its memory is written to.
+func (e *Engine) spill() string { return filepath.Join(e.o.Dir, "spill") }
+
+// end kills a child, waits for its end and takes away what it had written beside its memory.
 func (e *Engine) end(c *child) {
 	_ = c.cmd.Process.Kill()
 	_ = c.in.Close()
 	_ = c.cmd.Wait() // killed: its error says nothing
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.child == c {
-		e.child = nil
+	if e.child != c {
+		return
+	}
+	e.child = nil
+	// After a crash here the next start takes them away.
+	if err := os.RemoveAll(e.spill()); err != nil {
+		e.o.Logger.Warn("what the child that counts had spilled is still there", "error", err)
 	}
 }
 

@@ -118,6 +118,7 @@ type Gap struct {
 type Tally struct {
 	rows  map[string]*sums
 	hours map[int64]*amount // since 1970
+	held  int               // entries of all sets of customers
 	lives map[string]int64  // customers by region that an engine has counted; known is of how many
 	known int64
 }
@@ -146,9 +147,11 @@ func (t *Tally) Add(e *Event) {
 	if e.Time.After(s.row.Last) {
 		s.row.Last = e.Time
 	}
+	before := len(s.customers)
 	for _, c := range e.Customers {
 		s.customers[c] = struct{}{}
 	}
+	t.held += len(s.customers) - before
 	s.live(e.Customers, e.Regions)
 	s.supply(e.Supplied, 1)
 	t.AddHour(hourOf(e.Time), 1, e.Records)
@@ -308,3 +311,6 @@ func Digest(query, rows json.RawMessage, size uint64) (string, error) {
 	sum := sha256.Sum256(canonical)
 	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
+
+// Held is how many distinct customers the sums hold one by one: some hundred bytes each.
+func (t *Tally) Held() int { return t.held }
