@@ -549,6 +549,94 @@ func (c *Client) NewMachineKey(ctx context.Context, purpose, source, app string)
 	return out.ID, Token(out.Key), err
 }
 
+// MachineKey is a machine's key as others see it; the key itself is shown once and not kept.
+type MachineKey struct {
+	ID      string    `json:"id"`
+	Purpose string    `json:"purpose"`
+	Source  string    `json:"source,omitempty"`
+	App     string    `json:"app,omitempty"`
+	Issued  time.Time `json:"issued"`
+	By      string    `json:"by"`
+	Revoked time.Time `json:"revoked,omitzero"`
+	Used    time.Time `json:"used,omitzero"` // zero: not since the server started
+}
+
+// PersonToken is somebody's token as owners see it.
+type PersonToken struct {
+	ID      string    `json:"id"`
+	Person  string    `json:"person"`
+	Label   string    `json:"label,omitempty"`
+	Issued  time.Time `json:"issued"`
+	Expires time.Time `json:"expires,omitzero"` // zero: never
+	Revoked time.Time `json:"revoked,omitzero"`
+	Used    time.Time `json:"used,omitzero"` // zero: not since the server started
+}
+
+// Bearers are the tokens of people and the keys of machines.
+type Bearers struct {
+	Since  time.Time     `json:"since"` // since when uses are noted
+	Tokens []PersonToken `json:"tokens"`
+	Keys   []MachineKey  `json:"keys"`
+}
+
+// Bearers lists every token and key with when it was last used; the secrets are not part of it.
+func (c *Client) Bearers(ctx context.Context) (Bearers, error) {
+	var out Bearers
+	err := c.Do(ctx, http.MethodGet, at("bearers"), nil, &out)
+	return out, err
+}
+
+// RevokeToken ends a token: your own or, as an owner, anybody's.
+func (c *Client) RevokeToken(ctx context.Context, id string) error {
+	return c.Do(ctx, http.MethodPost, at("tokens", id, "revoke"), struct{}{}, nil)
+}
+
+// Finding is one precondition of the policy's promises.
+type Finding struct {
+	ID       string   `json:"id"`
+	Promises []string `json:"promises"`
+	State    string   `json:"state"` // ok, warn or fail
+	Say      string   `json:"say"`
+	Do       string   `json:"do,omitempty"`
+}
+
+// Checkup is what a running server found when it looked at itself.
+type Checkup struct {
+	At       time.Time `json:"at"`
+	Served   bool      `json:"served"`
+	Policy   string    `json:"policy,omitempty"`
+	Findings []Finding `json:"findings"`
+}
+
+// Doctor asks the server to look at what the promises of its policy rest on.
+func (c *Client) Doctor(ctx context.Context) (Checkup, error) {
+	var out Checkup
+	err := c.Do(ctx, http.MethodGet, at("doctor"), nil, &out)
+	return out, err
+}
+
+// SetupStep is one step of the first hour.
+type SetupStep struct {
+	ID    string `json:"id"`
+	State string `json:"state"` // done, skipped or open
+	Say   string `json:"say"`
+	Do    string `json:"do"`
+}
+
+// Setup says how far the first hour is.
+func (c *Client) Setup(ctx context.Context) ([]SetupStep, error) {
+	var out struct {
+		Steps []SetupStep `json:"steps"`
+	}
+	err := c.Do(ctx, http.MethodGet, at("setup"), nil, &out)
+	return out.Steps, err
+}
+
+// SkipStep puts a step of the first hour off, or asks for it again.
+func (c *Client) SkipStep(ctx context.Context, step string, again bool) error {
+	return c.Do(ctx, http.MethodPost, at("setup", step, "skip"), map[string]bool{"again": again}, nil)
+}
+
 // RevokeMachineKey ends a machine's key.
 func (c *Client) RevokeMachineKey(ctx context.Context, id string) error {
 	return c.Do(ctx, http.MethodPost, at("keys", id, "revoke"), struct{}{}, nil)

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net/url"
-	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +17,6 @@ import (
 
 	"github.com/tocsin-ir/tocsin/internal/app"
 	"github.com/tocsin-ir/tocsin/internal/cli"
-	"github.com/tocsin-ir/tocsin/policies"
 )
 
 // refused ends a command with the exit code that fits: 3 when something it needs is not there to
@@ -47,116 +43,31 @@ func refused(err error) error {
 var inner = regexp.MustCompile(`^(accesslog|desk|drill|keyring|ledger|postgres|sqlite|translog): `)
 
 func initCommand() *cobra.Command {
-	var n newFolder
+	var n app.NewFolder
 	cmd := &cobra.Command{
 		Use:   "init",
 		Short: "Make a data folder with a configuration and a policy to start from",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			n.dir, _ = cmd.Flags().GetString("data")
-			if err := n.make(time.Now()); err != nil {
+			n.Dir, _ = cmd.Flags().GetString("data")
+			if err := n.Make(time.Now()); err != nil {
 				return refused(err)
 			}
-			file := filepath.Join(n.dir, "tocsin.yaml")
+			file := filepath.Join(n.Dir, "tocsin.yaml")
 			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"data": n.dir, "config": file})
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"data": n.Dir, "config": file})
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "made %s\n  next: read %s, then tocsin serve --data %s\n", n.dir, file, n.dir)
+			fmt.Fprintf(cmd.OutOrStdout(), "made %s\n  next: read %s, then tocsin serve --data %s\n", n.Dir, file, n.Dir)
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&n.organisation, "organisation", "example", "short `ID` of your company: a-z, 0-9, - and .")
-	f.StringVar(&n.name, "name", "Example", "`NAME` of your company, as merchants know it")
-	f.StringVar(&n.app, "app", "example_app", "`ID` of your first app")
-	f.StringVar(&n.policy, "policy", "shopify-app", "`NAME` of the shipped policy to start from: "+strings.Join(shippedPolicies(), ", "))
-	f.StringVar(&n.from, "from", "", "`ADDRESS` that notices come from; mail stays off without it")
+	f.StringVar(&n.Organisation, "organisation", "example", "short `ID` of your company: a-z, 0-9, - and .")
+	f.StringVar(&n.Name, "name", "Example", "`NAME` of your company, as merchants know it")
+	f.StringVar(&n.App, "app", "example_app", "`ID` of your first app")
+	f.StringVar(&n.Policy, "policy", "shopify-app", "`NAME` of the shipped policy to start from: "+strings.Join(app.ShippedPolicies(), ", "))
+	f.StringVar(&n.From, "from", "", "`ADDRESS` that notices come from; mail stays off without it")
 	return cmd
-}
-
-// newFolder is what init is told.
-type newFolder struct{ dir, organisation, name, app, policy, from string }
-
-// shippedPolicies are the policies that init may start from.
-func shippedPolicies() []string {
-	files, _ := fs.Glob(policies.FS, "*.yaml") // the pattern is valid
-	for i := range files {
-		files[i] = strings.TrimSuffix(files[i], ".yaml")
-	}
-	return files
-}
-
-const starter = `# Configuration of Tocsin. Every field is explained in docs/operator.md.
-organisation: { id: %s, name: %s }
-# public_url: https://security.example.com
-listen: 127.0.0.1:8080
-apps:
-  - { id: %s, name: %s }
-policy: policies/policy.yaml
-%s
-# connectors: how a token is revoked and a secret rotated; see docs/operator.md
-connectors:
-  shop_switch: { type: switch }
-checks: {}
-`
-
-// make reads the configuration back before anything is written, so that a value that does not fit
-// is refused before there is a folder that cannot be served.
-func (n newFolder) make(now time.Time) error {
-	file := filepath.Join(n.dir, "tocsin.yaml")
-	if _, err := os.Stat(file); err == nil {
-		return fmt.Errorf("%s is there already: nothing was changed", file)
-	}
-	mail := "# mail: { relay: smtp.example.com:587, from: \"Example Security <security@example.com>\", username: \"\", password_file: secrets/smtp }"
-	if n.from != "" {
-		mail = "mail: { relay: 127.0.0.1:25, from: " + quoted(n.from) + ", tls: none }"
-	}
-	config := fmt.Appendf(nil, starter, quoted(n.organisation), quoted(n.name), quoted(n.app), quoted(n.name), mail)
-	if err := app.CheckConfig(config); err != nil {
-		return err
-	}
-	if !slices.Contains(shippedPolicies(), n.policy) {
-		return fmt.Errorf("--policy: there is no policy %q; there are %s", n.policy, strings.Join(shippedPolicies(), ", "))
-	}
-	source, err := policies.FS.ReadFile(n.policy + ".yaml")
-	if err != nil {
-		return err
-	}
-	// tocsin.yaml is written last: a crash before it leaves a folder that init finishes, and whatever
-	// is there by then is left as it is.
-	if _, err := app.CreateFolder(n.dir, "production", now); err != nil {
-		if in, rerr := app.ReadFolder(n.dir); rerr != nil || in.Env != "production" {
-			return err
-		}
-	}
-	if err := os.MkdirAll(filepath.Join(n.dir, "policies"), 0o700); err != nil {
-		return err
-	}
-	if err := writeNew(filepath.Join(n.dir, "policies", "policy.yaml"), source); err != nil && !errors.Is(err, os.ErrExist) {
-		return err
-	}
-	return writeNew(file, config)
-}
-
-// writeNew writes a file that must not be there yet.
-func writeNew(name string, body []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// quoted is text as YAML reads it back unchanged: JSON strings are YAML.
-func quoted(text string) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(text) != nil {
-		return `""` // text always encodes
-	}
-	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func serveCommand() *cobra.Command {
@@ -166,7 +77,8 @@ func serveCommand() *cobra.Command {
 		Short: "Run the server: console, API, clocks, workers",
 		Long: "Run the server on a data folder. It listens on loopback unless TLS or a trusted\n" +
 			"proxy is configured, and prints where it listens and, until an owner has\n" +
-			"joined, the one-time link that makes you the owner.",
+			"joined, the one-time link that makes you the owner. On an empty folder it prints\n" +
+			"the link that sets it up.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Dir, _ = cmd.Flags().GetString("data")
@@ -218,21 +130,78 @@ func checkStore(store string) error {
 	return nil
 }
 
+// serve runs the server until it is asked to end. On an empty folder the first visitor makes the
+// installation; what the first hour changes in the configuration is taken up by a new start in the
+// same process, on the same address.
 func serve(cmd *cobra.Command, o app.Options) error {
 	ctx := cmd.Context()
-	a, err := app.New(ctx, o)
-	if err != nil {
-		return err
-	}
-	if err := a.Start(ctx); err != nil {
-		return err
-	}
-	// The drill's server is asked over its pipe; nobody may be left to read its output.
 	asJSON, _ := cmd.Flags().GetBool("json")
-	if err := announce(cmd.OutOrStdout(), a, asJSON); err != nil {
-		o.Log.Warn("where it listens could not be printed", "error", err)
+	var visitor *app.Founding
+	var door *app.Door
+	if empty, err := app.Empty(o); err != nil {
+		return err
+	} else if empty {
+		if visitor, err = app.Found(o); err != nil {
+			return err
+		}
+		if err := invite(cmd.OutOrStdout(), visitor, asJSON); err != nil {
+			o.Log.Warn("the setup link could not be printed", "error", err)
+		}
+		if err := visitor.Wait(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+		door = visitor.Door()
 	}
-	return errors.Join(a.Wait(ctx), a.Stop())
+	for first := true; ; first = false {
+		a, err := app.New(ctx, o)
+		if err == nil {
+			a.Behind(door)
+			err = a.Start(ctx)
+		}
+		if visitor != nil {
+			link := ""
+			if err == nil {
+				link = a.Link()
+			}
+			visitor.Answer(link, err)
+			visitor = nil
+		}
+		if err != nil {
+			return err
+		}
+		if first || a.Link() != "" {
+			// The drill's server is asked over its pipe; nobody may be left to read its output.
+			if err := announce(cmd.OutOrStdout(), a, asJSON); err != nil {
+				o.Log.Warn("where it listens could not be printed", "error", err)
+			}
+		}
+		err = a.Wait(ctx)
+		if again := errors.Is(err, app.ErrAgain); !again || ctx.Err() != nil {
+			if again {
+				err = nil
+			}
+			return errors.Join(err, a.Stop())
+		}
+		door = a.Door()
+		if err := a.Stop(); err != nil {
+			return err
+		}
+	}
+}
+
+// invite prints the link of the first visitor: nobody else can know it, so whoever opens it has seen
+// this terminal.
+func invite(w io.Writer, f *app.Founding, asJSON bool) error {
+	if asJSON {
+		line, err := json.Marshal(map[string]string{"address": f.URL(), "setup": f.Link()})
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(append(line, '\n'))
+		return err
+	}
+	_, err := fmt.Fprintf(w, "tocsin listens on %s\nnothing is set up in this folder yet: set it up in a browser on this machine, within %v, once:\n  %s\nor in the terminal: end this with Ctrl-C, then tocsin setup\n", f.URL(), app.FoundingLife, f.Link())
+	return err
 }
 
 // announce is one write, so that whoever reads the output reads all of it or nothing.

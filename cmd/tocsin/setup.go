@@ -29,6 +29,21 @@ func setupCommand() *cobra.Command {
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _ := cmd.Flags().GetString("data")
+			if elsewhere, _ := cmd.Flags().GetString("server"); elsewhere != "" {
+				server, err := cli.Connect(cmd)
+				if err != nil {
+					return err
+				}
+				asked, err := server.Setup(cmd.Context())
+				if err != nil {
+					return err
+				}
+				steps := make([]doctor.Step, len(asked))
+				for i, s := range asked {
+					steps[i] = doctor.Step(s)
+				}
+				return printSteps(cmd, steps)
+			}
 			report, err := checkup(cmd.Context(), dir)
 			if err != nil {
 				return refused(err)
@@ -43,7 +58,15 @@ func setupCommand() *cobra.Command {
 	var again bool
 	skip := &cobra.Command{Use: "skip STEP", Short: "Put a step off; it is not asked for again", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 		dir, _ := cmd.Flags().GetString("data")
-		if err := app.SkipStep(dir, args[0], again, time.Now()); err != nil {
+		if elsewhere, _ := cmd.Flags().GetString("server"); elsewhere != "" {
+			server, err := cli.Connect(cmd)
+			if err != nil {
+				return err
+			}
+			if err := server.SkipStep(cmd.Context(), args[0], again); err != nil {
+				return err
+			}
+		} else if err := app.SkipStep(dir, args[0], again, time.Now()); err != nil {
 			return refused(err)
 		}
 		return said(cmd, map[string]any{"step": args[0], "skipped": !again}, args[0]+map[bool]string{true: " is asked for again.", false: " is put off."}[again])
@@ -51,6 +74,9 @@ func setupCommand() *cobra.Command {
 	skip.Flags().BoolVar(&again, "again", false, "ask for it again")
 	mail := &cobra.Command{Use: "mail ADDRESS", Short: "Send a test message to yourself by the relay that is configured", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
 		dir, _ := cmd.Flags().GetString("data")
+		if elsewhere, _ := cmd.Flags().GetString("server"); elsewhere != "" {
+			return &cli.ExitError{Code: cli.ExitUsage, Err: errors.New("the test message goes out by the configuration in the data folder: run this where the folder is"), Hint: []string{"or send it from the console, under Settings"}}
+		}
 		if err := app.TestMail(cmd.Context(), app.Options{Dir: dir}, args[0], time.Now()); err != nil {
 			return refused(err)
 		}
@@ -89,7 +115,7 @@ func ofFolder(dir string) (*client.Client, error) {
 	return client.New("unix://"+socket, client.WithTries(1, 0))
 }
 
-func printSteps(cmd *cobra.Command, steps []app.Step) error {
+func printSteps(cmd *cobra.Command, steps []doctor.Step) error {
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"steps": steps})
 	}
@@ -97,7 +123,7 @@ func printSteps(cmd *cobra.Command, steps []app.Step) error {
 	for i, s := range steps {
 		fmt.Fprintf(w, "%s %-7s %d %-9s %s\n", map[string]string{"done": "✓", "skipped": "–", "open": "○"}[s.State], s.State, i+1, s.ID, s.Say)
 	}
-	i := slices.IndexFunc(steps, func(s app.Step) bool { return s.State == "open" })
+	i := slices.IndexFunc(steps, func(s doctor.Step) bool { return s.State == "open" })
 	if i < 0 {
 		fmt.Fprintln(w, "\nThe first hour is over. What is still amiss: tocsin doctor")
 		return nil
@@ -128,6 +154,9 @@ func firstEvent(cmd *cobra.Command, dir string, wait time.Duration) error {
 		"    '{\"time\":\"%s\",\"actor\":{\"type\":\"user\",\"id\":\"me\"},\"action\":\"read\",\"merchant\":\"shop_1\",\"records\":1}'\n\nWaiting for it; Ctrl-C ends, and nothing is lost by it.\n",
 		time.Now().UTC().Format(time.RFC3339))
 	server, err := ofFolder(dir)
+	if elsewhere, _ := cmd.Flags().GetString("server"); elsewhere != "" {
+		server, err = cli.Connect(cmd)
+	}
 	if err != nil {
 		return refused(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/accesslog/table"
@@ -51,19 +52,26 @@ type App struct {
 	policy *policy.Program // the one in force
 	store  ledger.Store
 	facts  *translog.Log
+	out    *egress.Client
 	faces  []*http.Server // on the address and on the socket
 	ending chan struct{}  // closed when streams have to end
 	once   sync.Once      // for ending
 	copier *backup.Copier // nil when no copy is kept
 	addr   net.Addr
+	door   *Door
+	again  atomic.Bool // the server stops to be started again behind the same door
 	link   string
 	socks  string
 
 	closers []func() error // in the order in which things were opened
 	failed  chan error
 	stop    context.CancelFunc
+	life    context.Context // of what runs until Stop
 	running sync.WaitGroup
 
+	beat    heart
+	playing sync.Mutex // held while what is known of the drill in play changes
+	play    play
 	looking sync.Mutex // held while the doctor looks
 	copying sync.WaitGroup
 }
@@ -155,7 +163,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.facts = facts
+	a.facts, a.out = facts, out
 	events, eventsKey, err := a.openLog(ctx, keys, "events", out)
 	if err != nil {
 		return err
@@ -320,6 +328,7 @@ func (a *App) ReadOnly() bool { return a.readOnly() }
 // Start starts the desk and listens. It returns when requests are answered.
 func (a *App) Start(ctx context.Context) error {
 	ctx, a.stop = context.WithCancel(ctx)
+	a.life = ctx
 	if err := a.start(ctx); err != nil {
 		return errors.Join(err, a.Stop())
 	}
@@ -358,6 +367,9 @@ func (a *App) start(ctx context.Context) error {
 	if err := a.listen(); err != nil {
 		return err
 	}
+	if a.cfg.Heartbeat.URL != "" && a.drill == nil && !a.readOnly() {
+		a.copying.Go(func() { a.beats(ctx) })
+	}
 	if code != "" {
 		base := strings.TrimSuffix(a.cfg.PublicURL, "/")
 		if base == "" || a.readOnly() || a.drill != nil {
@@ -386,6 +398,23 @@ func (a *App) Wait(ctx context.Context) error {
 	}
 }
 
+// ErrAgain is what Wait returns when the configuration has changed: Stop this server and start
+// another one with its Door.
+var ErrAgain = errors.New("the configuration has changed")
+
+// restart asks for another server in this one's place.
+func (a *App) restart() {
+	if a.again.CompareAndSwap(false, true) {
+		a.failed <- ErrAgain
+	}
+}
+
+// Behind lets the server that is about to start answer at a door that is open already.
+func (a *App) Behind(d *Door) { a.door = d }
+
+// Door is the open address of this server, for the one that takes its place.
+func (a *App) Door() *Door { return a.door }
+
 // Stop ends streams and then requests, then the desk, then closes what New opened. Requests in
 // flight have five seconds; what the workers had not finished is owed at the next start.
 func (a *App) Stop() error {
@@ -402,6 +431,9 @@ func (a *App) Stop() error {
 		a.copier.Last()
 	}
 	err := a.close()
+	if a.door != nil && !a.again.Load() {
+		err = errors.Join(err, a.door.shut())
+	}
 	if err != nil {
 		a.o.Log.Error("stopped, and not everything closed in order", "error", err)
 	} else {

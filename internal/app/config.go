@@ -61,6 +61,8 @@ type Config struct {
 	} `yaml:"evidence"`
 	// Copy is where facts and both logs are copied to as they come, off this machine.
 	Copy Copy `yaml:"copy"`
+	// Heartbeat is who misses this server when it stops.
+	Heartbeat Heartbeat `yaml:"heartbeat"`
 	// Intake is the door of the access log.
 	Intake struct {
 		// Quota is the events per second of one ingest key; 100,000 when absent.
@@ -90,6 +92,13 @@ type Copy struct {
 	To string `yaml:"to"`
 	// Recipients are the public halves of age identities. The keys are copied too, encrypted to them.
 	Recipients []string `yaml:"recipients"`
+}
+
+// Heartbeat is an address elsewhere that is asked as long as the server can write facts. A service
+// there calls people when it hears nothing.
+type Heartbeat struct {
+	URL   string        `yaml:"url"`
+	Every time.Duration `yaml:"every"` // 1m when absent
 }
 
 // Witness is a C2SP witness of both logs. It has to know their keys, which tocsin evidence checkpoint
@@ -258,6 +267,17 @@ func (c *Config) check() error {
 				field = fmt.Sprintf("network.allow[%d]", i-len(c.TrustedProxies))
 			}
 			add(field, "has to be an address or a prefix such as 10.0.0.0/8")
+		}
+	}
+	if c.Heartbeat.Every == 0 {
+		c.Heartbeat.Every = time.Minute
+	}
+	if c.Heartbeat.Every < 10*time.Second || c.Heartbeat.Every > time.Hour {
+		add("heartbeat.every", "has to be 10s to 1h")
+	}
+	if c.Heartbeat.URL != "" {
+		if u, err := url.Parse(c.Heartbeat.URL); err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(net.JoinHostPort(u.Hostname(), "80"))) || u.User != nil || u.Fragment != "" {
+			add("heartbeat.url", "has to be an address such as https://hc.example.com/ID")
 		}
 	}
 	for i, w := range c.Evidence.Witnesses {

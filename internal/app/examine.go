@@ -107,7 +107,8 @@ func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 			}
 		}
 	}
-	if at, kept, ok := lastDrill(a.policy.ID); ok {
+	seen.Logs.Heartbeat = a.beat.seen(a.cfg.Heartbeat.URL != "")
+	if at, kept, ok := a.lastDrill(); ok {
 		seen.LastDrill = doctor.Drill{At: at, Kept: kept}
 	}
 	return doctor.Examine(seen), nil

@@ -10,16 +10,23 @@ import (
 
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/httpapi"
 )
 
 // handler puts the API, the console and the public pages on one address.
 func (a *App) handler() http.Handler {
-	api := httpapi.New(a.desk, httpapi.Options{Log: a.o.Log, PublicURL: a.publicURL(), Own: a.URL(), Program: desk.EngineVersion, Quota: a.cfg.Intake.Quota, Doctor: a.Checkup})
+	var steps func(doctor.Report) ([]doctor.Step, error)
+	var skip func(string, bool) error
+	if hour := a.hour(); hour != nil {
+		steps, skip = hour.Steps, hour.SkipStep
+	}
+	api := httpapi.New(a.desk, httpapi.Options{Log: a.o.Log, PublicURL: a.publicURL(), Own: a.URL(), Program: desk.EngineVersion, Quota: a.cfg.Intake.Quota, Doctor: a.Checkup, Steps: steps, SkipStep: skip})
 	pages := console.New(a.desk, console.Options{
 		Log: a.o.Log, Now: a.desk.Now, Organisation: a.cfg.Organisation.Name, Env: a.in.Env,
 		PublicURL: a.publicURL(), Ticking: a.in.Env != "drill", ReadOnly: a.readOnly(), Secure: a.secure() || strings.HasPrefix(a.publicURL(), "https://"),
-		LastDrill: func() (time.Time, bool, bool) { return lastDrill(a.policy.ID) },
+		LastDrill: func() (time.Time, bool, bool) { return a.lastDrill() },
+		Hour:      a.hour(),
 	})
 	mux := http.NewServeMux()
 	for _, path := range []string{"/v1/", "/healthz", "/openapi.json", "/openapi.yaml"} {

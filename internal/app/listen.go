@@ -39,11 +39,12 @@ func (a *App) listen() error {
 	if a.drill != nil {
 		addr = a.drill.Listen
 	}
-	l, err := net.Listen("tcp", addr)
+	door, err := openDoor(a.door, addr)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w: choose another address with --listen", addr, cause(err))
+		return err
 	}
-	a.addr = l.Addr()
+	a.door, a.addr = door, door.Addr()
+	var l net.Listener = door
 	if a.secure() {
 		cert, err := tls.LoadX509KeyPair(a.cfg.path(a.cfg.TLS.Cert), a.cfg.path(a.cfg.TLS.Key))
 		if err != nil {

@@ -15,7 +15,6 @@ type progress struct {
 	MailTested time.Time            `json:"mail_tested,omitzero"` // when the relay last took a test message
 	MailFailed string               `json:"mail_failed,omitempty"`
 	Skipped    map[string]time.Time `json:"skipped,omitempty"` // steps that were put off, by name
-	Drilling   time.Time            `json:"drilling,omitzero"` // when a drill was started from the browser
 }
 
 const progressFile = "setup.json"

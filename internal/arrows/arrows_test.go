@@ -38,7 +38,7 @@ var layers = [][]string{
 	{"policy"},
 	{"calendar"},
 	{"rules"},
-	{"internal/groupcommit", "internal/mint", "accesslog/plainjson"},
+	{"internal/groupcommit", "internal/mint", "internal/played", "accesslog/plainjson"},
 	{"killswitch", "piilog", "client", "internal/judge", "internal/planted"},
 }
 

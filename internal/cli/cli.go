@@ -278,6 +278,15 @@ func (a *app) connect(more ...client.Option) (*client.Client, error) {
 	return c, nil
 }
 
+// Connect is the client of a command that stands beside those of this package, by the same flags.
+func Connect(cmd *cobra.Command) (*client.Client, error) {
+	a := &app{}
+	a.data, _ = cmd.Flags().GetString("data")
+	a.server, _ = cmd.Flags().GetString("server")
+	a.tokenFile, _ = cmd.Flags().GetString("token-file")
+	return a.connect(client.WithTries(1, 0))
+}
+
 // tokenPath is where the token is kept.
 func (a *app) tokenPath() string {
 	if a.tokenFile != "" {

@@ -468,7 +468,7 @@ func (a *app) peopleCommands() *cobra.Command {
 		}
 		return a.show(map[string]any{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked.\n", args[0]) })
 	}
-	return group("people", "Accounts: invite, join, address, revoke", list, invite, join, email, revoke)
+	return group("people", "Accounts: invite, join, address, revoke, and their tokens", append([]*cobra.Command{list, invite, join, email, revoke}, a.tokenCommands()...)...)
 }
 
 // codeOf finds the code in what was pasted: a link, with or without words around it, or the code.
@@ -503,6 +503,50 @@ func (a *app) whoamiCommand() *cobra.Command {
 			fmt.Fprintf(w, "%s (%s), %s\n", oneLine(me.Principal), oneLine(me.Name), me.Access)
 		})
 	}}
+}
+
+// usedAt is when a token or key was last used, or that it can be used no more.
+func usedAt(used, revoked time.Time) string {
+	switch {
+	case !revoked.IsZero():
+		return "revoked"
+	case used.IsZero():
+		return "not since then"
+	}
+	return used.UTC().Format("2006-01-02 15:04Z")
+}
+
+// tokenCommands are about the tokens of people; the secrets are nowhere.
+func (a *app) tokenCommands() []*cobra.Command {
+	list := &cobra.Command{Use: "tokens", Short: "Tokens of people, and when each was last used", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		all, err := server.Bearers(a.context(c))
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"since": all.Since, "tokens": all.Tokens}, func(w io.Writer) {
+			rows := make([][]string, 0, len(all.Tokens))
+			for _, t := range all.Tokens {
+				rows = append(rows, []string{t.ID, t.Person, t.Label, t.Issued.Format(time.DateOnly), usedAt(t.Used, t.Revoked)})
+			}
+			a.table(w, 1, []string{"ID", "PERSON", "LABEL", "ISSUED", "LAST USED"}, rows)
+			fmt.Fprintf(w, "Uses are noted since %s.\n", all.Since.UTC().Format("2006-01-02 15:04Z"))
+		})
+	}}
+	revoke := &cobra.Command{Use: "revoke-token ID", Short: "End one token: your own or, as an owner, anybody's", Args: exactly("ID"), RunE: func(c *cobra.Command, args []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		if err := server.RevokeToken(a.context(c), args[0]); err != nil {
+			return err
+		}
+		return a.show(map[string]any{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked.\n", args[0]) })
+	}}
+	return []*cobra.Command{list, revoke}
 }
 
 func (a *app) keyCommands() *cobra.Command {
@@ -552,7 +596,25 @@ func (a *app) keyCommands() *cobra.Command {
 		}
 		return a.show(map[string]any{"revoked": args[0]}, func(w io.Writer) { fmt.Fprintf(w, "%s is revoked.\n", args[0]) })
 	}}
-	return group("key", "Keys for machines: ingest and switches", create, revoke)
+	list := &cobra.Command{Use: "list", Short: "Keys of machines, and when each was last used", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
+		server, err := a.connect()
+		if err != nil {
+			return err
+		}
+		all, err := server.Bearers(a.context(c))
+		if err != nil {
+			return err
+		}
+		return a.show(map[string]any{"since": all.Since, "keys": all.Keys}, func(w io.Writer) {
+			rows := make([][]string, 0, len(all.Keys))
+			for _, k := range all.Keys {
+				rows = append(rows, []string{k.ID, k.Purpose, k.Source, k.App, k.Issued.Format(time.DateOnly), usedAt(k.Used, k.Revoked)})
+			}
+			a.table(w, 2, []string{"ID", "PURPOSE", "SOURCE", "APP", "ISSUED", "LAST USED"}, rows)
+			fmt.Fprintf(w, "Uses are noted since %s.\n", all.Since.UTC().Format("2006-01-02 15:04Z"))
+		})
+	}}
+	return group("key", "Keys for machines: ingest and switches", list, create, revoke)
 }
 
 func (a *app) secretCommands() *cobra.Command {

@@ -76,6 +76,8 @@ type People interface {
 	Authenticate(ctx context.Context, bearer string) (desk.Identity, error)
 	Org(context.Context) (*org.State, error)
 	SubmitOrg(ctx context.Context, id string, by desk.Caller, c org.Command) (org.Outcome, error)
+	Uses() (since time.Time, last map[string]time.Time)
+	ImportMerchants(ctx context.Context, by desk.Caller, file io.Reader) (int, []desk.Reject, error)
 }
 
 // Desk is what the console needs of the desk.
@@ -111,6 +113,9 @@ type Options struct {
 	// LastDrill says when a drill was last played against this policy and how it ended, if that is
 	// known. nil: it is not.
 	LastDrill func() (at time.Time, kept, ok bool)
+
+	// Hour is the first hour and the settings. nil: the data folder cannot be changed from here.
+	Hour Hour
 }
 
 // Console is the handler of the console.
@@ -171,6 +176,8 @@ func New(d Desk, opt Options) *Console {
 	c.page("GET /incidents/{id}/attachments/{attachment}", c.attachment)
 	c.page("GET /incidents/{id}/notices", c.noticesPage)
 	c.acting("POST /incidents/{id}/notices", c.actOnNotice)
+	c.registerHour()
+	c.registerMore()
 	c.public("GET /", func(w http.ResponseWriter, r *http.Request) error {
 		return desk.ErrNotFound
 	})
@@ -277,6 +284,7 @@ type frame struct {
 	Assets       map[string]string
 	Here         string // which entry of the navigation is this page's
 	Self         string // this page's address
+	Bare         bool   // nothing can be gone to yet
 }
 
 func (c *Console) frame(r *http.Request, title string) frame {
@@ -284,6 +292,9 @@ func (c *Console) frame(r *http.Request, title string) frame {
 	f := frame{
 		Title: title, Organisation: c.opt.Organisation, Now: c.opt.Now(), Zone: time.UTC, Drill: c.opt.Env == "drill",
 		ReadOnly: c.opt.ReadOnly, Ticking: c.opt.Ticking, Assets: c.assets, Self: r.URL.RequestURI(),
+	}
+	if c.desk == nil { // the folder is empty
+		return c.bare(title)
 	}
 	if p := c.desk.PolicyProgram(r.Context()); p != nil && p.Zone != nil {
 		f.Zone = p.Zone

@@ -32,8 +32,14 @@ func places(f frame) []place {
 		{"Evidence", "checkpoints, witnesses, proofs, export, verify", "/evidence"},
 		{"Settled incidents", "closed and dismissed", "/settled"},
 		{"All the year round", "programme: drills, training, reviews, audits", "/programme"},
+		{"Settings", "what the promises rest on, doctor, integrations", "/settings"},
+		{"People and tokens", "accounts, roles, keys, last use, revoke, invite", "/people"},
+		{"Drills", "results, margins, play one", "/drills"},
 		{"Policy", "the page as published, with its rules", "/policy"},
 		{"Rules", "which rule keeps which promise", "/policy/rules"},
+	}
+	if f.Who.Access == incident.Owner && f.Acts {
+		list = append(list, place{"The first hour", "setup: policy, mail, key, events, merchants, copy, heartbeat, drill", "/setup"})
 	}
 	if f.Acts {
 		list = append(list, place{"Open an incident", "declare, report", "/open"})

@@ -42,6 +42,9 @@ func (c *Console) cookieName() string {
 // session finds out who is signed in. It asks the desk each time: a token that was revoked is
 // refused on the next request.
 func (c *Console) session(r *http.Request) (session, error) {
+	if c.desk == nil { // the folder is empty: nobody has an account
+		return session{}, desk.ErrUnauthenticated
+	}
 	cookie, err := r.Cookie(c.cookieName())
 	if err != nil || cookie.Value == "" || len(cookie.Value) > 512 {
 		return session{}, desk.ErrUnauthenticated
@@ -144,7 +147,7 @@ func (c *Console) join(w http.ResponseWriter, r *http.Request) error {
 	c.setCookie(w, token.Reveal(), sessionHours*3600)
 	f := c.frame(r, "Welcome")
 	f.Who = *id.Person
-	return c.render(w, r, http.StatusOK, joinedView(f, token.Reveal()))
+	return c.render(w, r, http.StatusOK, joinedView(f, token.Reveal(), c.opt.Hour != nil && id.Person.Access == incident.Owner))
 }
 
 // local keeps a redirect on this site.

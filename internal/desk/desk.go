@@ -139,6 +139,8 @@ type Desk struct {
 
 	mu       sync.Mutex
 	orgState *org.State        // immutable once stored; guarded by mu
+	used     uses              // when tokens and keys were last used
+	born     time.Time         // when this process began, by the clock on the wall
 	guests   map[string]Caller // by hash of the secret; see Admit; guarded by mu
 
 	again     again        // incidents whose work went wrong
@@ -176,12 +178,12 @@ func New(o Options) (*Desk, error) {
 		o.Mailers = 8
 	}
 	d := &Desk{
-		o:         o,
-		programs:  map[string]*policy.Program{},
-		deciding:  newCache[*entry](cacheSize),
-		reading:   newCache[*incident.State](cacheSize),
-		board:     newCache[decodedRow](ledger.MaxRows),
-		guests:    map[string]Caller{},
+		o:        o,
+		programs: map[string]*policy.Program{},
+		deciding: newCache[*entry](cacheSize),
+		reading:  newCache[*incident.State](cacheSize),
+		board:    newCache[decodedRow](ledger.MaxRows),
+		guests:   map[string]Caller{}, born: time.Now().UTC(),
 		life:      context.Background(),
 		matching:  make(chan struct{}, 1),
 		tickerHup: make(chan struct{}, 1),

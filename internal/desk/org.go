@@ -210,6 +210,7 @@ func (d *Desk) Authenticate(ctx context.Context, bearer string) (Identity, error
 	}
 	known, ok, epoch := d.ingestKeys.find(hash, time.Now()) // protocol time: how long ago it was looked up
 	if ok {
+		d.used.note(known.ID, time.Now().UTC())
 		return Identity{Key: &known}, nil
 	}
 	s, err := d.Org(ctx)
@@ -220,6 +221,7 @@ func (d *Desk) Authenticate(ctx context.Context, bearer string) (Identity, error
 		return Identity{}, ErrUnauthenticated
 	}
 	if k, err := s.MachineKey(hash); err == nil {
+		d.used.note(k.ID, time.Now().UTC())
 		if k.Purpose == org.PurposeIngest {
 			d.ingestKeys.keep(hash, Key{ID: k.ID, Purpose: k.Purpose, Source: k.Source, App: k.App}, time.Now(), epoch)
 		}
@@ -229,6 +231,7 @@ func (d *Desk) Authenticate(ctx context.Context, bearer string) (Identity, error
 	if err != nil {
 		return Identity{}, fmt.Errorf("%w: %w", ErrUnauthenticated, err)
 	}
+	d.used.note(t.ID, time.Now().UTC())
 	return Identity{Person: &Caller{Principal: p.Principal(), Name: p.Name, Access: p.Access, Roles: p.Roles, Token: t.ID}}, nil
 }
 

@@ -557,6 +557,17 @@ func (d *Desk) SubmitOrg(_ context.Context, id string, by desk.Caller, c org.Com
 	return out, nil
 }
 
+// Uses says that everything was used an hour ago.
+func (d *Desk) Uses() (since time.Time, last map[string]time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last = map[string]time.Time{}
+	for _, t := range d.org.Tokens {
+		last[t.ID] = d.Now.Add(-time.Hour)
+	}
+	return d.Now.Add(-24 * time.Hour), last
+}
+
 func (d *Desk) Authenticate(_ context.Context, bearer string) (desk.Identity, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

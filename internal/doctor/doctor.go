@@ -48,6 +48,14 @@ type Report struct {
 	Findings []Finding `json:"findings" nullable:"false"`
 }
 
+// Step is one step of the first hour.
+type Step struct {
+	ID    string `json:"id"`
+	State string `json:"state" enum:"done,skipped,open"`
+	Say   string `json:"say" doc:"what it is for, in one sentence"`
+	Do    string `json:"do" doc:"the command that takes it"`
+}
+
 // Worst is the worst state of the report.
 func (r Report) Worst() State {
 	worst := OK
@@ -104,6 +112,7 @@ func Examine(s Seen) Report {
 	}
 	e.machine()
 	e.evidence()
+	e.heartbeat()
 	e.drill()
 	slices.SortStableFunc(e.all, func(a, b Finding) int { return rank(b.State) - rank(a.State) })
 	r.Findings = e.all

@@ -40,7 +40,7 @@ func sound() Seen {
 			Name: "acme.shop", Selector: "s1", SPF: []string{"v=spf1 mx -all"}, DMARC: []string{"v=DMARC1; p=reject"}, DKIM: []string{"v=DKIM1; p=MIIB"}}},
 		Sources: []Source{{"web", now.Add(-time.Minute)}}, Directory: Directory{Merchants: 3},
 		Machine: Machine{Free: 90 << 30, Disk: 100 << 30, Clock: "synchronised"},
-		Logs:    Logs{Looked: true, Facts: 12, Witnesses: 1}, LastDrill: Drill{At: day, Kept: true},
+		Logs:    Logs{Looked: true, Facts: 12, Witnesses: 1, Heartbeat: Heartbeat{Configured: true, Newest: now}}, LastDrill: Drill{At: day, Kept: true},
 	}
 }
 
@@ -104,6 +104,9 @@ func TestEachMissingPreconditionIsNamedWithItsPromises(t *testing.T) {
 		{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Altered = "fact 3 of org" }},
 		{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Unsealed = "no file" }},
 		{"evidence.away", "PRO-8", Warn, func(s *Seen) { s.Logs.Witnesses = 0 }},
+		{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{} }},
+		{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{Configured: true} }},
+		{"machine.heartbeat", "", Fail, func(s *Seen) { s.Logs.Heartbeat.Failing = "timeout" }},
 		{"drill", "", Warn, func(s *Seen) { s.LastDrill = Drill{} }},
 		{"drill", "", Fail, func(s *Seen) { s.LastDrill.Kept = false }},
 		{"drill", "", Warn, func(s *Seen) { s.LastDrill.At = now.AddDate(-1, 0, 0) }},

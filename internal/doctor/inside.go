@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/policy"
@@ -122,6 +123,28 @@ func (e *examination) evidence() {
 			away = count(l.Witnesses, "witness")
 		}
 		e.add("evidence.away", append([]string{"PRO-8"}, kept...), OK, "", "The state of the evidence is kept elsewhere too: %s.", away)
+	}
+}
+
+// heartbeat judges whether somebody elsewhere notices when this machine stops: clocks that nobody
+// watches are missed in silence.
+func (e *examination) heartbeat() {
+	if !e.seen.Logs.Looked {
+		return
+	}
+	h := e.seen.Logs.Heartbeat
+	do := "write heartbeat: { url: https://… } in tocsin.yaml, the address of a service that calls you when it hears nothing"
+	switch {
+	case !h.Configured:
+		e.add("machine.heartbeat", nil, Warn, do, "Nobody elsewhere notices when this machine stops: clocks would be missed in silence.")
+	case h.Failing != "":
+		e.add("machine.heartbeat", nil, Fail, "look at the address under heartbeat: in tocsin.yaml, and at network.allow", "The last heartbeat did not arrive: %s.", strings.TrimSuffix(h.Failing, "."))
+	case h.Newest.IsZero() && e.seen.Served:
+		e.add("machine.heartbeat", nil, Warn, "wait a minute and look again", "No heartbeat was sent yet.")
+	case h.Newest.IsZero():
+		e.add("machine.heartbeat", nil, OK, "", "A heartbeat is configured; it beats while the server runs.")
+	default:
+		e.add("machine.heartbeat", nil, OK, "", "A heartbeat arrived %s ago.", ago(max(e.seen.Now.Sub(h.Newest), 0)))
 	}
 }
 

@@ -82,6 +82,15 @@ type Logs struct {
 	Witnesses int
 	Copy      bool   // a copy away from this machine is configured
 	Away      string // what it is, for the sentence
+
+	Heartbeat Heartbeat
+}
+
+// Heartbeat is the address elsewhere that misses us when this machine stops.
+type Heartbeat struct {
+	Configured bool
+	Newest     time.Time // when it last answered; zero: not yet
+	Failing    string    // why the last beat did not arrive, "" when it did
 }
 
 // Drill is the last drill.

@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.18.0"
+const Version = "1.19.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -97,6 +97,7 @@ type Organisation interface {
 	Org(context.Context) (*org.State, error)
 	SubmitOrg(ctx context.Context, id string, by desk.Caller, c org.Command) (org.Outcome, error)
 	Authenticate(ctx context.Context, bearer string) (desk.Identity, error)
+	Uses() (since time.Time, last map[string]time.Time)
 }
 
 // Evidence shows the state of the two logs.
@@ -143,7 +144,11 @@ type Options struct {
 	Streams   int           // streams of switches one token may hold open, default 500; the next one is answered 429
 	Heartbeat time.Duration // between comments on an idle stream, default 15 s
 	// Doctor says which preconditions of the policy's promises hold; nil: GET /v1/doctor answers 503.
-	Doctor  func(context.Context) (doctor.Report, error)
+	Doctor func(context.Context) (doctor.Report, error)
+	// Steps is how far the first hour is, and SkipStep puts a step of it off; nil: there is none here.
+	Steps    func(doctor.Report) ([]doctor.Step, error)
+	SkipStep func(id string, again bool) error
+
 	Program string // version of the program, for /healthz and the OpenAPI description
 }
 
@@ -229,6 +234,7 @@ func New(d Desk, opt Options) *API {
 	a.registerErasures(d)
 	a.registerProgramme(d)
 	a.registerDoctor()
+	a.registerBearers(d)
 	a.registerAttachments(d)
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")

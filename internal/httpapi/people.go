@@ -232,6 +232,12 @@ func (a *API) registerPeople(d Organisation) {
 		return a.submitOrg(ctx, d, "", org.RevokeToken{TokenID: callerOf(ctx).Token})
 	})
 
+	op = operation("revoke-token", http.MethodPost, "/v1/tokens/{id}/revoke", viewers, "End a token: your own or, as an owner, anybody's")
+	op.Tags, op.Errors = []string{"people"}, append(op.Errors, http.StatusNotFound)
+	huma.Register(a.huma, op, func(ctx context.Context, in *keyPath) (*orgOutput, error) {
+		return a.submitOrg(ctx, d, in.Key, org.RevokeToken{TokenID: in.ID})
+	})
+
 	op = operation("new-key", http.MethodPost, "/v1/keys", owners, "Make a key for a machine")
 	op.Tags, op.DefaultStatus, op.Errors = []string{"people"}, http.StatusCreated, append(op.Errors, http.StatusConflict)
 	huma.Register(a.huma, op, func(ctx context.Context, in *keyInput) (*keyOutput, error) {

@@ -1,0 +1,255 @@
+package console
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/mint"
+	"github.com/tocsin-ir/tocsin/org"
+)
+
+// peopleView is who may do what here, and which secrets open which door. No secret is on the page.
+type peopleView struct {
+	Frame  frame
+	Owner  bool
+	People []org.Person
+	Tokens []bearer // an owner sees all, everybody their own
+	Keys   []bearer
+	Since  time.Time // since when uses are noted
+}
+
+// bearer is a token or a key.
+type bearer struct {
+	ID, Of, What  string
+	Issued, Ended time.Time // Ended zero: it opens its door
+	Expires, Used time.Time
+}
+
+func (c *Console) peoplePage(w http.ResponseWriter, r *http.Request) error {
+	state, err := c.desk.Org(r.Context())
+	if err != nil {
+		return err
+	}
+	who := callerOf(r.Context())
+	v := peopleView{Frame: c.frame(r, "People and tokens"), Owner: who.Access == incident.Owner && !c.opt.ReadOnly}
+	v.Frame.Here = "settings"
+	var last map[string]time.Time
+	v.Since, last = c.desk.Uses()
+	for _, p := range state.People {
+		v.People = append(v.People, *p)
+	}
+	slices.SortFunc(v.People, func(a, b org.Person) int { return cmp.Compare(a.ID, b.ID) })
+	for _, t := range state.Tokens {
+		if who.Access == incident.Owner || who.Principal == incident.Principal("person:"+t.Person) {
+			v.Tokens = append(v.Tokens, bearer{ID: t.ID, Of: t.Person, What: t.Label, Issued: t.Issued, Ended: t.Revoked, Expires: t.Expires, Used: last[t.ID]})
+		}
+	}
+	if who.Access == incident.Owner {
+		for _, k := range state.Keys {
+			what := map[string]string{org.PurposeIngest: "sends access events", org.PurposeSwitch: "reads the kill switches"}[k.Purpose]
+			v.Keys = append(v.Keys, bearer{ID: k.ID, Of: strings.TrimSpace(k.App + " " + k.Source), What: what, Issued: k.Issued, Ended: k.Revoked, Used: last[k.ID]})
+		}
+	}
+	for _, all := range [][]bearer{v.Tokens, v.Keys} {
+		slices.SortFunc(all, func(a, b bearer) int {
+			return cmp.Or(cmp.Compare(a.Of, b.Of), a.Issued.Compare(b.Issued), cmp.Compare(a.ID, b.ID))
+		})
+	}
+	return c.render(w, r, http.StatusOK, peoplePage(v))
+}
+
+// personState is how an account stands.
+func personState(p org.Person) look {
+	switch {
+	case !p.Revoked.IsZero():
+		return look{"revoked", "✕", "waiting"}
+	case p.Joined.IsZero():
+		return look{"invited", "○", "waiting"}
+	}
+	return look{"joined", "✓", "met"}
+}
+
+// lastUse is when something was last used, as far as it is known.
+func lastUse(f frame, b bearer, since time.Time) string {
+	if b.Used.IsZero() {
+		return "not since " + absolute(f, since)
+	}
+	return absolute(f, b.Used)
+}
+
+// orgAct is something that is done to the organisation from a page with its plan.
+type orgAct struct {
+	Frame   frame
+	Act     string
+	Title   string
+	Plan    []string
+	Fields  []input
+	Button  string
+	Danger  bool
+	Link    string // of an invitation, shown this once
+	Key     string
+	Trouble *trouble
+}
+
+func (c *Console) orgActPage(w http.ResponseWriter, r *http.Request) error {
+	return c.showOrgAct(w, r, http.StatusOK, r.URL.Query(), nil, "")
+}
+
+func (c *Console) showOrgAct(w http.ResponseWriter, r *http.Request, status int, in url.Values, t *trouble, link string) error {
+	state, err := c.desk.Org(r.Context())
+	if err != nil {
+		return err
+	}
+	v := orgAct{Frame: c.frame(r, ""), Act: r.PathValue("act"), Key: rand.Text(), Trouble: t, Link: link}
+	v.Frame.Here = "settings"
+	id := in.Get("id")
+	fixed := func(text string) input {
+		return input{Name: "id", Kind: "fixed", Options: []option{{id, text}}}
+	}
+	switch v.Act {
+	case "revoke-person":
+		p := state.People[id]
+		if p == nil {
+			return desk.ErrNotFound
+		}
+		tokens := 0
+		for _, x := range state.Tokens {
+			if x.Person == id && x.Revoked.IsZero() {
+				tokens++
+			}
+		}
+		v.Title, v.Danger = "End the account of "+p.Name, true
+		v.Plan = []string{count(int64(tokens), "token is", "tokens are") + " refused from the next request on", "What they did stays in every record under their name"}
+		if program := c.desk.PolicyProgram(r.Context()); program != nil {
+			for _, role := range program.Roles {
+				if !slices.Contains(p.Roles, role.ID) {
+					continue
+				}
+				others := 0
+				for _, o := range state.People {
+					if o.ID != id && o.Active() && slices.Contains(o.Roles, role.ID) {
+						others++
+					}
+				}
+				if others == 0 {
+					v.Plan = append(v.Plan, "Nobody else has the role "+word(role.ID)+": what it signs cannot be signed until somebody has")
+				} else {
+					v.Plan = append(v.Plan, count(int64(others), "other person has", "other people have")+" the role "+word(role.ID))
+				}
+			}
+		}
+		v.Fields = []input{fixed(p.Name), reasonField()}
+		v.Button = "End the account of " + p.Name + " and " + count(int64(tokens), "token", "tokens")
+	case "revoke-token", "revoke-key":
+		kind, of := "token", ""
+		for _, x := range state.Tokens {
+			if x.ID == id && v.Act == "revoke-token" && x.Revoked.IsZero() {
+				of = x.Person
+			}
+		}
+		for _, x := range state.Keys {
+			if x.ID == id && v.Act == "revoke-key" && x.Revoked.IsZero() {
+				kind, of = "key", strings.TrimSpace(x.App+" "+x.Source)
+			}
+		}
+		if of == "" {
+			return desk.ErrNotFound
+		}
+		v.Title, v.Danger = "Revoke the "+kind+" "+id, true
+		v.Plan = []string{"Whoever uses it is refused from the next request on; it cannot be taken back"}
+		if kind == "key" {
+			v.Plan = append(v.Plan, "What "+of+" sends with it is not taken in any more, and is not seen")
+		} else if id == callerOf(r.Context()).Token {
+			v.Plan = append(v.Plan, "It is the one that you are signed in with: you are signed out")
+		}
+		v.Fields = []input{fixed(id + " of " + of)}
+		v.Button = "Revoke the " + kind + " " + id
+	case "invite":
+		v.Title = "Invite somebody"
+		var roles []input
+		if program := c.desk.PolicyProgram(r.Context()); program != nil {
+			for _, role := range program.Roles {
+				roles = append(roles, input{Name: "role-" + role.ID, Label: "Role " + word(role.ID) + " — " + role.Does, Kind: "check", Value: in.Get("role-" + role.ID)})
+			}
+		}
+		v.Fields = append([]input{
+			{Name: "name", Label: "Name", Kind: "text", Value: in.Get("name")},
+			{Name: "id", Label: "A short id", Help: "a-z, 0-9 and -, such as lena. For an id that is there already this makes a new link.", Kind: "text", Value: id},
+			{Name: "access", Label: "Access", Kind: "select", Value: in.Get("access"), Options: []option{{"responder", "responder — does everything about incidents"}, {"viewer", "viewer — reads everything"}, {"owner", "owner — people, keys and settings too"}}},
+			{Name: "email", Label: "Where calls go", Kind: "text", Value: in.Get("email"), Optional: true, Help: "An e-mail address, for clocks that press and signatures that are missing."},
+		}, roles...)
+		v.Button = "Make the link"
+	default:
+		return desk.ErrNotFound
+	}
+	v.Frame.Title = v.Title
+	return c.render(w, r, status, orgActPage(v))
+}
+
+// orgAct gives one command to the organisation's chain. Who may give it is the chain's own rule.
+func (c *Console) orgAct(w http.ResponseWriter, r *http.Request) error {
+	err := checkForm(r)
+	link := ""
+	if err == nil {
+		link, err = c.doOrgAct(r)
+	}
+	if err != nil {
+		t := troubleOf(err)
+		if t.Status >= http.StatusInternalServerError {
+			c.opt.Log.ErrorContext(r.Context(), "a command to the organisation failed", "act", r.PathValue("act"), "error", err)
+		}
+		return c.showOrgAct(w, r, t.Status, r.PostForm, t, "")
+	}
+	if link != "" {
+		return c.showOrgAct(w, r, http.StatusOK, r.PostForm, nil, link)
+	}
+	http.Redirect(w, r, "/people", http.StatusSeeOther)
+	return nil
+}
+
+func (c *Console) doOrgAct(r *http.Request) (link string, err error) {
+	in := reader{in: r.PostForm}
+	var command org.Command
+	switch r.PathValue("act") {
+	case "revoke-person":
+		command = org.RevokePerson{Person: in.text("id"), Reason: in.text("reason")}
+	case "revoke-token":
+		command = org.RevokeToken{TokenID: in.text("id")}
+	case "revoke-key":
+		command = org.RevokeKey{KeyID: in.text("id")}
+	case "invite":
+		code := mint.New(mint.Code)
+		var roles []string
+		for name := range r.PostForm {
+			if role, ok := strings.CutPrefix(name, "role-"); ok && in.text(name) == "yes" {
+				roles = append(roles, role)
+			}
+		}
+		slices.Sort(roles)
+		command = org.Invite{Person: in.text("id"), FullName: in.text("name"), Access: incident.Access(in.text("access")), Roles: roles, Email: org.Address(in.text("email")), CodeHash: org.Hash(code.Reveal())}
+		base := c.opt.PublicURL
+		if base == "" {
+			base = map[bool]string{true: "https://", false: "http://"}[c.opt.Secure] + r.Host
+		}
+		link = base + "/join?code=" + code.Reveal()
+	default:
+		return "", desk.ErrNotFound
+	}
+	// The key of a form that makes a link is not remembered: the link could not be made again.
+	id := requestID(r)
+	if link != "" {
+		id = ""
+	}
+	if _, err := c.desk.SubmitOrg(r.Context(), id, callerOf(r.Context()), command); err != nil {
+		return "", fmt.Errorf("%w", err)
+	}
+	return link, nil
+}

@@ -1,0 +1,124 @@
+package console
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
+	"github.com/tocsin-ir/tocsin/internal/played"
+)
+
+// registerMore adds the pages about the installation itself.
+func (c *Console) registerMore() {
+	c.page("GET /settings", c.settingsPage)
+	c.page("GET /people", c.peoplePage)
+	c.acting("GET /people/do/{act}", c.orgActPage)
+	c.acting("POST /people/do/{act}", c.orgAct)
+	c.page("GET /drills", c.drillsPage)
+	c.page("GET /drills/{run}", c.drillPage)
+}
+
+// settingsView is what the installation rests on: the doctor's findings, and what it is connected to.
+type settingsView struct {
+	Frame        frame
+	Report       *doctor.Report // nil: nobody looks here
+	Integrations []Integration
+	Owner        bool
+}
+
+func (c *Console) settingsPage(w http.ResponseWriter, r *http.Request) error {
+	v := settingsView{Frame: c.frame(r, "Settings"), Owner: callerOf(r.Context()).Access == incident.Owner && c.opt.Hour != nil && !c.opt.ReadOnly}
+	v.Frame.Here = "settings"
+	if c.opt.Hour != nil {
+		report, err := c.opt.Hour.Checkup(r.Context())
+		if err != nil {
+			return err
+		}
+		v.Report, v.Integrations = &report, c.opt.Hour.Integrations()
+	}
+	return c.render(w, r, http.StatusOK, settingsPage(v))
+}
+
+// drillsView are the drills that were played for this installation.
+type drillsView struct {
+	Frame frame
+	Runs  []played.Run
+	List  listing
+	Can   bool // the reader may play one
+}
+
+const drillRows = 50
+
+func (c *Console) runs() ([]played.Run, error) {
+	if c.opt.Hour == nil {
+		return nil, nil
+	}
+	return c.opt.Hour.Drills()
+}
+
+func (c *Console) drillsPage(w http.ResponseWriter, r *http.Request) error {
+	v := drillsView{Frame: c.frame(r, "Drills"), List: listed(r, drillRows), Can: callerOf(r.Context()).Access == incident.Owner && c.opt.Hour != nil && !c.opt.ReadOnly}
+	v.Frame.Here = "settings"
+	all, err := c.runs()
+	if err != nil {
+		return err
+	}
+	v.Runs = pageOf(&v.List, all)
+	return c.render(w, r, http.StatusOK, drillsPage(v))
+}
+
+// drillView is one drill, promise by promise.
+type drillView struct {
+	Frame frame
+	Run   played.Run
+}
+
+func (c *Console) drillPage(w http.ResponseWriter, r *http.Request) error {
+	all, err := c.runs()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(x played.Run) bool { return x.ID() == r.PathValue("run") })
+	if i < 0 {
+		return desk.ErrNotFound
+	}
+	v := drillView{Frame: c.frame(r, "Drill of "+all[i].At.Format(time.DateOnly)), Run: all[i]}
+	v.Frame.Here = "settings"
+	return c.render(w, r, http.StatusOK, drillPage(v))
+}
+
+// promiseLook is how a promise stood in a drill.
+func promiseLook(got string) look {
+	switch got {
+	case "kept":
+		return look{"kept", "✓", "met"}
+	case "broken":
+		return look{"broken", "✕", "missed"}
+	}
+	return look{strings.ReplaceAll(got, "_", " "), "○", "waiting"}
+}
+
+// margin is how much of the promised time was left.
+func margin(p played.Promise) string {
+	left, ok := p.Margin()
+	switch {
+	case !ok:
+		return ""
+	case left < 0:
+		return roundly(-left) + " late"
+	}
+	return roundly(left) + " left"
+}
+
+// roundly is a length of time in its two largest units, of which a drill has seconds too.
+func roundly(d time.Duration) string {
+	if d < time.Minute {
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	return span(d)
+}
