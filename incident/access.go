@@ -60,6 +60,11 @@ var afterwards = map[string][]Status{
 	"hold":         {StatusDismissed, StatusClosed},
 	"release-hold": {StatusDismissed, StatusClosed},
 
+	"restrict":      {StatusDismissed, StatusClosed},
+	"grant":         {StatusDismissed, StatusClosed},
+	"revoke-access": {StatusDismissed, StatusClosed},
+	"break-glass":   {StatusDismissed, StatusClosed},
+
 	"record-directory": {StatusDismissed},
 	"move-policy":      {StatusDismissed},
 }
@@ -74,14 +79,16 @@ func (w *work) admit(c Command) error {
 	if err := w.admitAccess(name); err != nil {
 		return err
 	}
+	if err := w.admitReader(c); err != nil {
+		return err
+	}
 	if w.base.Programme || name == "begin-programme" || name == "event" {
 		return w.admitProgramme(name)
 	}
 	switch {
 	case !w.base.isOpened():
 		if name != "open" {
-			return refuse(RefusedNoIncident, "there is no such incident",
-				Missing{What: "no incident has this id", Do: "list them: tocsin incident list"})
+			return refuseUnknown()
 		}
 	case w.base.Status != StatusOpen && name != "open":
 		if !slices.Contains(afterwards[name], w.base.Status) && !w.owedAfterwards(c) {

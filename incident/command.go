@@ -14,6 +14,10 @@ type Open struct {
 	Severity string    `json:"severity,omitempty"`
 	Suspect  time.Time `json:"suspected,omitzero"` // when it is thought to have begun; default now
 	Signal   *Signal   `json:"signal,omitempty"`   // what raised it, when a detector did
+
+	Private bool        `json:"private,omitempty"` // known only to the people on its list
+	Readers []Principal `json:"readers,omitempty"` // the list of a private one, besides whoever opens it
+	About   []Principal `json:"about,omitempty"`   // members of staff whom a private one is about: never on the list
 }
 
 // Signal is a detector's finding. Signals are deduplicated by class, subject and window.

@@ -57,6 +57,13 @@ func (w *work) open(c Open) (Reason, error) {
 	}
 	w.fact(KindOpened, OpenedBody{Class: c.Class, Severity: c.Severity, Policy: w.p.Hash}, own(OpenedText{Title: c.Title, Summary: c.Summary}))
 	w.facts[0].Apps = slices.Clone(c.Apps)
+	if c.Private {
+		if _, err := w.restrict(Restrict{Readers: c.Readers, About: c.About, Reason: "private from the beginning"}); err != nil {
+			return "", err
+		}
+	} else if len(c.Readers)+len(c.About) > 0 {
+		return "", invalid("readers", "go with private: everybody may know of an incident that is not private")
+	}
 	if c.Signal != nil {
 		w.linkSignal(*c.Signal, "")
 	}
@@ -388,6 +395,9 @@ func (w *work) assign(c Assign) (Reason, error) {
 		// taken away by whoever would like to decide in its place.
 		if holder := w.base.Roles[c.Role]; holder != "" && holder != w.ctx.Actor.Principal && !w.leads() {
 			return "", w.refuseLead("taking a role from another person")
+		}
+		if err := w.mustRead(c.Person); err != nil {
+			return "", err
 		}
 		w.fact(KindAssigned, AssignedBody{Role: c.Role, Person: c.Person})
 		return ReasonAssigned, nil

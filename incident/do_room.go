@@ -57,6 +57,9 @@ func (w *work) handOver(c HandOver) (Reason, error) {
 		w.fact(KindOffered, OfferedBody{Role: c.Role}, own(PlainText{c.Note}))
 		return ReasonOfferWithdrawn, nil
 	}
+	if err := w.mustRead(c.Person); err != nil {
+		return "", err
+	}
 	w.fact(KindOffered, OfferedBody{Role: c.Role, Person: c.Person}, own(PlainText{c.Note}))
 	// One call for each offer: the number of facts before it tells two offers of one role apart.
 	w.tick(KindPageOwed, w.now, PageBody{Page: fmt.Sprintf("%s%s/%d", handOverPage, c.Role, w.base.Version+1), State: PageOwed, Role: c.Role, For: []Principal{c.Person}, N: 1})

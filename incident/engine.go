@@ -104,7 +104,7 @@ const (
 // reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
 func reachOf(k Kind) reach {
 	switch k {
-	case KindNote, KindSignal, KindSignalOut, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
+	case KindNote, KindSignal, KindSignalOut, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindRestricted, KindGranted, KindAccessRevoked, KindGlass, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
 		KindActionAttempted, KindActionDeferred,
 		KindNoticeDrafted, KindNoticeApproved, KindNoticeSending, KindNoticeWithdrawn, KindNoticeAttempted,
 		KindNoticeDeferred, KindNoticeBounced, KindNoticeUncertain, KindNoticeResent,
@@ -438,6 +438,14 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.releaseHold(c)
 	case Attach:
 		return w.attach(c)
+	case Restrict:
+		return w.restrict(c)
+	case Grant:
+		return w.grant(c)
+	case RevokeAccess:
+		return w.revokeAccess(c)
+	case BreakGlass:
+		return w.breakGlass(c)
 	}
 	return "", fmt.Errorf("incident: no such command: %q", c.Name())
 }

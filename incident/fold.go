@@ -28,6 +28,7 @@ func Fold(s *State, f Fact) (*State, error) {
 	} else if err := fold(s, f); err != nil {
 		return s, err
 	}
+	s.acted(f)
 	s.Version++
 	s.Head = f.ID
 	if f.Recorded.After(s.Updated) {
@@ -80,8 +81,14 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindSignalOut: foldUnlinked,
 	KindOffered:   foldOffered,
 	KindHeld:      foldHeld,
-	KindReleased:  foldReleased,
-	KindAttached:  foldAttached,
+
+	KindRestricted:    foldRestricted,
+	KindGranted:       foldAccess,
+	KindAccessRevoked: foldAccess,
+	KindGlass:         foldAccess,
+
+	KindReleased: foldReleased,
+	KindAttached: foldAttached,
 
 	KindDutyStarted:  foldDuty,
 	KindDutyMoved:    foldDuty,

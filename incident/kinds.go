@@ -45,6 +45,11 @@ const (
 	KindHeld      Kind = "hold.placed"       // HoldBody, HoldText
 	KindReleased  Kind = "hold.released"     // HoldBody, Reasoned
 	KindAttached  Kind = "evidence.attached" // AttachedBody, AttachedText
+
+	KindRestricted    Kind = "access.restricted"   // no body, RestrictedText
+	KindGranted       Kind = "access.granted"      // no body, AccessText
+	KindAccessRevoked Kind = "access.revoked"      // no body, AccessText
+	KindGlass         Kind = "access.glass_broken" // no body, AccessText
 )
 
 // Kinds of facts about duties. All carry DutyBody and, where there is more to say, DutyText; a

@@ -26,6 +26,7 @@ var decoders = commandTable(
 	decode[BeginProgramme], decode[RecordEvent],
 	decode[Waive], decode[Close], decode[Tick], decode[RecordExport], decode[Snapshot],
 	decode[UnlinkSignal], decode[HandOver], decode[AcceptRole], decode[PlaceHold], decode[ReleaseHold], decode[Attach],
+	decode[Restrict], decode[Grant], decode[RevokeAccess], decode[BreakGlass],
 )
 
 func commandTable(list ...func([]byte) (Command, error)) map[string]func([]byte) (Command, error) {

@@ -79,6 +79,10 @@ const (
 	ReasonReleased        Reason = "hold_released"
 	ReasonAttached        Reason = "attached"
 	ReasonAlreadyAttached Reason = "already_attached"
+	ReasonRestricted      Reason = "made_private"
+	ReasonGranted         Reason = "access_granted"
+	ReasonAccessRevoked   Reason = "access_revoked"
+	ReasonGlassBroken     Reason = "glass_broken"
 	ReasonNothingChanged  Reason = "nothing_changed"
 )
 

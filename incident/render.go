@@ -179,6 +179,9 @@ func makeRenderers() map[Kind]func(Fact) string {
 	for kind, words := range roomRenderers() {
 		table[kind] = words
 	}
+	for kind, words := range privateRenderers() {
+		table[kind] = words
+	}
 	for kind := range folds {
 		noun, _, _ := strings.Cut(string(kind), ".")
 		words := map[string]func(Fact) string{

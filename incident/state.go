@@ -71,6 +71,8 @@ type State struct {
 	Holds       []*Hold           `json:"holds,omitempty"`       // oldest first, released ones too
 	Attachments []Attachment      `json:"attachments,omitempty"` // files kept as evidence, oldest first
 
+	Private *Privacy `json:"private,omitempty"` // who may know of it; nil: everybody who is signed in
+
 	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
 	Computed   Versions  `json:"computed"`              // versions of the newest fact: another policy or engine looks at everything again
 

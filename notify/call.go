@@ -25,6 +25,7 @@ type Call struct {
 	Role         string
 	Ask          string    // what is owed, such as "Confirm or dismiss"
 	Gate         string    // the gate whose signature is missing; "" for a clock
+	Glass        bool      // an owner has come on the list of a private incident, because nobody of it acted
 	HandOver     bool      // the role is offered to the person, who does not hold it yet
 	Due          time.Time // zero: the policy sets no limit
 	Now          time.Time // domain time; the letter's date
@@ -75,8 +76,12 @@ func ComposeCall(c Call) (Letter, error) {
 		subject = "You are asked to take over the role " + line(c.Role, maxName)
 		text = []string{"The role " + line(c.Role, maxName) + " in " + what + " is offered to you. Who holds it goes on holding it until you accept."}
 	}
+	if c.Glass {
+		subject = "An owner came on the list of a private incident"
+		text = []string{"Nobody on the list of " + what + " had done anything for a day, and an owner has put themselves on it. Who it was, and why, stands in its timeline."}
+	}
 	switch {
-	case c.HandOver:
+	case c.HandOver, c.Glass:
 	case c.Due.IsZero():
 		text = append(text, "The policy sets no limit for it; it waits now.")
 	default:
@@ -88,7 +93,7 @@ func ComposeCall(c Call) (Letter, error) {
 		}
 		text = append(text, word+by+".")
 	}
-	if !c.HandOver {
+	if !c.HandOver && !c.Glass {
 		text = append(text, "You are called because you hold the role "+line(c.Role, maxName)+" in "+what+".")
 	}
 	if at != "" {

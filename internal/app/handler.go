@@ -36,7 +36,15 @@ func (a *App) handler() http.Handler {
 		mux.Handle(door, api.Paced(pages))
 	}
 	mux.Handle("/", pages)
-	return trust(prefixes(a.cfg.TrustedProxies), a.secure(), a.endable(patient(bodyTime, mux)))
+	return trust(prefixes(a.cfg.TrustedProxies), a.secure(), a.endable(patient(bodyTime, strangers(mux))))
+}
+
+// strangers marks every request as one of nobody, until the API or the console knows whose it is: what
+// forgets to say so is shown no private incident.
+func strangers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(desk.As(r.Context(), desk.Caller{})))
+	})
 }
 
 func (a *App) publicURL() string {

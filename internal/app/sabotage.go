@@ -62,6 +62,8 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		})
 	case "dismiss-silent":
 		o.Decided = unsaid(incident.KindDutyStopped)
+	case "private-leaks":
+		o.Decided = unsaid(incident.KindRestricted)
 	case "miss-swallowed":
 		o.Programs = altered(o.Programs, func(p *policy.Program) { p.Duties = withoutLimits(p.Duties) })
 	case "escalation-stops":

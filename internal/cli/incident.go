@@ -90,6 +90,7 @@ var verbs = []verb{
 	{use: "reopen", command: "reopen", short: "Open a dismissed or closed incident again", flags: []field{why}},
 	{use: "draft DUTY", command: "draft", short: "Write or rewrite the notice of a duty", args: []string{"duty"}, flags: []field{
 		{flag: "notice", name: "notice", help: "an existing draft to change, such as NTC-1; what is not given stays as it is"}, {flag: "subject", name: "subject", help: "subject line"},
+		{flag: "corrects", name: "corrects", help: "a notice that was sent: the new one goes to those it told wrong"},
 		{flag: "content", name: "content", help: "content item as ID=TEXT or ID=@FILE (repeat for more)", kind: "map"},
 		{flag: "open", name: "open", help: "content item that is not known yet and that a follow-up has to say (repeat for more)", kind: "list"}}},
 	{use: "approve-notice NOTICE", command: "approve-notice", short: "Sign a notice", args: []string{"notice"},
@@ -106,6 +107,12 @@ var verbs = []verb{
 		{flag: "basis", name: "basis", help: "the legal basis, such as litigation", required: true},
 		{flag: "until", name: "until", help: "when it ends (RFC 3339); default when it is released", kind: "time"}}},
 	{use: "release-hold HOLD", command: "release-hold", short: "Release a hold before its time, such as HLD-1", args: []string{"hold"}, flags: []field{why}},
+	{use: "restrict", command: "restrict", short: "Make the incident private: only the people on its list may know of it", flags: []field{
+		{flag: "reader", name: "readers", help: "a person on the list, besides you (repeat for more)", kind: "principals"},
+		{flag: "about", name: "about", help: "a member of staff whom it is about: never on the list (repeat)", kind: "principals"}, why}},
+	{use: "grant PERSON", command: "grant", short: "Put a person on the list of a private incident", args: []string{"person:principal"}, flags: []field{why}},
+	{use: "revoke-access PERSON", command: "revoke-access", short: "Take a person off the list of a private incident", args: []string{"person:principal"}, flags: []field{why}},
+	{use: "break-glass", command: "break-glass", short: "As an owner, come on the list when nobody of it has acted for a day", flags: []field{why}},
 	{use: "close", command: "close", short: "Close the incident", flags: []field{why}},
 }
 
@@ -126,7 +133,7 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 	texts, lists, bools := map[string]*string{}, map[string]*[]string{}, map[string]*bool{}
 	for _, f := range v.flags {
 		switch f.kind {
-		case "list", "map":
+		case "list", "map", "principals":
 			lists[f.name] = c.Flags().StringArray(f.flag, nil, f.help)
 		case "bool":
 			bools[f.name] = c.Flags().Bool(f.flag, false, f.help)
@@ -186,6 +193,11 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 			case "list":
 				if l := *lists[f.name]; len(l) > 0 {
 					body[f.name] = l
+				}
+				continue
+			case "principals":
+				if l := *lists[f.name]; len(l) > 0 {
+					body[f.name] = principals(l)
 				}
 				continue
 			case "map":
@@ -265,6 +277,14 @@ func (a *app) value(kind, text string) (any, error) {
 	return text, nil
 }
 
+func principals(ids []string) []string {
+	out := make([]string, len(ids))
+	for i, id := range ids {
+		out[i] = principal(id)
+	}
+	return out
+}
+
 func principal(id string) string {
 	if strings.Contains(id, ":") {
 		return id
@@ -326,7 +346,8 @@ func (a *app) showOutcome(out client.Outcome) error {
 
 func (a *app) openCommand() *cobra.Command {
 	var class, title, summary, severity, suspected string
-	var apps []string
+	var apps, readers, about []string
+	var private bool
 	c := &cobra.Command{Use: "open", Short: "Open an incident", Args: exactly()}
 	f := c.Flags()
 	f.StringVar(&class, "class", "unclassified", "class of the policy")
@@ -335,6 +356,9 @@ func (a *app) openCommand() *cobra.Command {
 	f.StringVar(&severity, "severity", "", "level of the policy")
 	f.StringVar(&suspected, "suspected", "", "when it is thought to have begun (RFC 3339); default now")
 	f.StringArrayVar(&apps, "app", nil, "an app concerned (repeat for more)")
+	f.BoolVar(&private, "private", false, "known only to you and the people on its list")
+	f.StringArrayVar(&readers, "reader", nil, "a person on the list of a private one (repeat for more)")
+	f.StringArrayVar(&about, "about", nil, "a member of staff whom a private one is about (repeat)")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if title == "" {
 			return &usageError{text: "--title is missing: what it is, in a few words", hint: "usage: " + c.UseLine()}
@@ -348,6 +372,15 @@ func (a *app) openCommand() *cobra.Command {
 		}
 		if len(apps) > 0 {
 			body["apps"] = apps
+		}
+		if private || len(readers)+len(about) > 0 {
+			body["private"] = true
+		}
+		if len(readers) > 0 {
+			body["readers"] = principals(readers)
+		}
+		if len(about) > 0 {
+			body["about"] = principals(about)
 		}
 		if suspected != "" {
 			t, err := parseTime(suspected)

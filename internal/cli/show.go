@@ -68,12 +68,28 @@ type shown struct {
 		State    string `json:"state"`
 		Observed string `json:"observed"`
 	} `json:"checks"`
+	Private *struct {
+		Readers []struct {
+			Person string `json:"person"`
+		} `json:"readers"`
+		About []string `json:"about"`
+	} `json:"private"`
 	Gates    []client.Gate       `json:"gates"`
 	Outdated map[string][]string `json:"outdated"`
 }
 
 func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock) {
 	fmt.Fprintf(w, "%s  %s\n%s · %s · %s\n", s.ID, oneLine(s.Title), oneLine(s.Class), oneLine(s.Severity), s.Status)
+	if s.Private != nil {
+		var on []string
+		for _, r := range s.Private.Readers {
+			on = append(on, strings.TrimPrefix(r.Person, "person:"))
+		}
+		fmt.Fprintf(w, "Private. On its list: %s\n", oneLine(strings.Join(on, ", ")))
+		if len(s.Private.About) > 0 {
+			fmt.Fprintf(w, "It is about %s, who may not know of it\n", oneLine(strings.ReplaceAll(strings.Join(s.Private.About, ", "), "person:", "")))
+		}
+	}
 	names := make([]string, 0, len(s.Milestones))
 	for name := range s.Milestones {
 		names = append(names, name)

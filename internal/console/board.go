@@ -139,7 +139,8 @@ func (c *Console) open(w http.ResponseWriter, r *http.Request) error {
 	err := checkForm(r)
 	if err == nil {
 		read := reader{in: r.PostForm, loc: c.frame(r, "").Zone, err: &err}
-		open := incident.Open{Class: read.text("class"), Title: read.text("title"), Summary: read.text("summary"), Severity: read.text("severity"), Suspect: read.time("suspected")}
+		open := incident.Open{Class: read.text("class"), Title: read.text("title"), Summary: read.text("summary"), Severity: read.text("severity"), Suspect: read.time("suspected"),
+			Private: read.in.Get("private") == "yes", Readers: peopleIn(read.text("readers")), About: peopleIn(read.text("about"))}
 		if err == nil {
 			var out desk.Outcome
 			if out, err = c.desk.OpenIncident(r.Context(), requestID(r), callerOf(r.Context()), open); err == nil {

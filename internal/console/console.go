@@ -207,6 +207,7 @@ type handler func(http.ResponseWriter, *http.Request) error
 // public registers a page that needs no session.
 func (c *Console) public(pattern string, h handler) {
 	c.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(desk.As(r.Context(), desk.Caller{})) // a stranger until the session says who it is
 		if err := c.guard.Check(r); err != nil {
 			c.fail(w, r, errForged)
 			return
@@ -242,7 +243,7 @@ func (c *Console) page(pattern string, h handler) {
 			}
 			return desk.ErrUnauthenticated
 		}
-		return h(w, r.WithContext(context.WithValue(r.Context(), sessionKey{}, who)))
+		return h(w, r.WithContext(desk.As(context.WithValue(r.Context(), sessionKey{}, who), who.Caller)))
 	})
 }
 

@@ -357,7 +357,7 @@ func TestNoticeForms(t *testing.T) {
 		}
 	}
 	want := []string{
-		"draft {Duty:tell_merchants Notice: Subject:S Content:map[what_data: what_happened:one\ntwo] Open:[]}",
+		"draft {Duty:tell_merchants Notice: Subject:S Content:map[what_data: what_happened:one\ntwo] Open:[] Corrects:}",
 		"approve-notice {Notice:NTC-1 Attest:true}", "send {Notice:NTC-1}", "resend {Notice:NTC-1 Party:m_3 Reason:asked by phone}"}
 	for i, r := range b.desk.Asked() {
 		if got := r.Command.Name() + " " + plain(r.Command); got != want[i] {

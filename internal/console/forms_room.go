@@ -74,6 +74,32 @@ func roomForms(register func(form)) {
 		Make: func(r reader) incident.Command {
 			return incident.ReleaseHold{Hold: r.text("hold"), Reason: r.text("reason")}
 		}})
+	register(form{Command: "restrict", Title: "Make it private", Danger: true,
+		Explain: "Only the people on its list may know of it: it leaves every page, list, search and answer of everybody else, owners included, and calls go to the list alone. It is not taken back; people can be put on the list.",
+		Fields: func(v view, _ url.Values) []input {
+			return []input{{Name: "readers", Label: "On the list, besides you", Kind: "text", Optional: true, Help: "Ids of people, with blanks between: " + idsOf(v) + "."},
+				{Name: "about", Label: "Members of staff whom it is about", Kind: "text", Optional: true, Help: "They are never on the list and never called."}, reasonField()}
+		},
+		Button: says("Make {id} private"),
+		Make: func(r reader) incident.Command {
+			return incident.Restrict{Readers: peopleIn(r.text("readers")), About: peopleIn(r.text("about")), Reason: r.text("reason")}
+		}})
+	register(form{Command: "grant", Title: "Put somebody on the list", Explain: "The person may know of this private incident from now on, all of it.",
+		Fields: func(v view, _ url.Values) []input {
+			return []input{{Name: "person", Label: "Person", Kind: "select", Options: peopleWho(v, false)}, reasonField()}
+		},
+		Button: says("Put them on the list of {id}"),
+		Make: func(r reader) incident.Command {
+			return incident.Grant{Person: incident.Principal(r.text("person")), Reason: r.text("reason")}
+		}})
+	register(form{Command: "revoke-access", Title: "Take somebody off the list", Explain: "The person does not see this incident any more. What they have seen they have seen.",
+		Fields: func(v view, _ url.Values) []input {
+			return []input{{Name: "person", Label: "Person", Kind: "select", Options: peopleWho(v, true)}, reasonField()}
+		},
+		Button: says("Take them off the list of {id}"),
+		Make: func(r reader) incident.Command {
+			return incident.RevokeAccess{Person: incident.Principal(r.text("person")), Reason: r.text("reason")}
+		}})
 	register(form{Command: "attach", Title: "Attach a file as evidence", File: true, Adds: true,
 		Explain: "The file is kept as it is, under its digest, and never shown or run here: it can only be saved. It goes into every export.",
 		Fields: func(view, url.Values) []input {
@@ -88,6 +114,41 @@ func signalOptions(list []incident.Signal) []option {
 	var out []option
 	for _, g := range list {
 		out = append(out, option{g.ID, word(g.Class) + " — " + g.Sentence})
+	}
+	return out
+}
+
+// peopleIn reads ids of people with blanks or commas between.
+func peopleIn(text string) []incident.Principal {
+	var out []incident.Principal
+	for _, id := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' }) {
+		if !strings.Contains(id, ":") {
+			id = "person:" + id
+		}
+		out = append(out, incident.Principal(id))
+	}
+	return out
+}
+
+func idsOf(v view) string {
+	var out []string
+	for _, p := range v.People {
+		out = append(out, p.ID)
+	}
+	return strings.Join(out, ", ")
+}
+
+// peopleWho are the people who are on the list of a private incident, or are not and may be.
+func peopleWho(v view, on bool) []option {
+	var out []option
+	if v.State.Private == nil {
+		return nil
+	}
+	for _, p := range v.People {
+		who := incident.Principal("person:" + p.ID)
+		if incident.Sees(v.State, who, incident.Viewer) == on && (on || !slices.Contains(v.State.Private.About, who)) {
+			out = append(out, option{string(who), p.Name})
+		}
 	}
 	return out
 }

@@ -26,14 +26,8 @@ func (d *Desk) Board(ctx context.Context) ([]BoardRow, error) {
 		if err != nil {
 			return err
 		}
-		for _, row := range found {
-			b, err := d.decodeBoardRow(row)
-			if err != nil {
-				return err
-			}
-			rows = append(rows, b)
-		}
-		return nil
+		rows, err = d.seen(ctx, found)
+		return err
 	})
 	return rows, err
 }
@@ -79,6 +73,12 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 	}
 	for name, m := range s.Milestones {
 		b.Milestones[name] = m.At
+	}
+	if s.Private != nil {
+		b.Private = true
+		for _, r := range s.Private.Readers {
+			b.Readers = append(b.Readers, r.Person)
+		}
 	}
 	if who, ok := s.Roles["lead"]; ok {
 		b.Lead = strings.TrimPrefix(string(who), "person:")

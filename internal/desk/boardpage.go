@@ -34,12 +34,12 @@ func (d *Desk) OpenBoard(ctx context.Context, skip, limit int) (BoardPage, error
 	if err != nil {
 		return page, err
 	}
-	page.Open = len(found)
-	for i, row := range found {
-		b, err := d.decodeBoardRow(row)
-		if err != nil {
-			return page, err
-		}
+	rows, err := d.seen(ctx, found)
+	if err != nil {
+		return page, err
+	}
+	page.Open = len(rows)
+	for i, b := range rows {
 		if i >= skip && i < skip+limit {
 			page.Rows = append(page.Rows, b)
 		}
@@ -55,20 +55,22 @@ func (d *Desk) OpenBoard(ctx context.Context, skip, limit int) (BoardPage, error
 // SettledBoard returns incidents that are over, the newest end first, after the first skip; more
 // says that there are others after these.
 func (d *Desk) SettledBoard(ctx context.Context, skip, limit int) (rows []BoardRow, more bool, err error) {
-	found, err := d.boardRows(ctx, "1", "", min(skip+limit+1, ledger.MaxRows))
-	if err != nil || skip >= len(found) {
-		return nil, false, err
-	}
-	found = found[skip:]
-	if more = len(found) > limit; more {
-		found = found[:limit]
-	}
-	for _, row := range found {
-		b, err := d.decodeBoardRow(row)
+	// Some may be none of the reader's: more are asked for until the page is full.
+	for ask := min(skip+limit+1, ledger.MaxRows); ; ask = min(2*ask, ledger.MaxRows) {
+		found, err := d.boardRows(ctx, "1", "", ask)
 		if err != nil {
 			return nil, false, err
 		}
-		rows = append(rows, b)
+		if rows, err = d.seen(ctx, found); err != nil {
+			return nil, false, err
+		}
+		if len(rows) > skip+limit || len(found) < ask || ask == ledger.MaxRows {
+			break
+		}
+	}
+	rows = rows[min(skip, len(rows)):]
+	if more = len(rows) > limit; more {
+		rows = rows[:limit]
 	}
 	return rows, more, nil
 }

@@ -31,10 +31,7 @@ func (d *Desk) page(ctx context.Context, s *incident.State, eff incident.Effect)
 	attempt := incident.ReportAttempt{Effect: eff}
 	var letters []notify.Letter
 	var unwritten error // why somebody's letter could not be written; it names no address
-	holders := o.Holders(p.Role, s.Roles[p.Role])
-	if len(p.For) > 0 {
-		holders = o.Named(p.For)
-	}
+	holders := d.holders(s, o, p)
 	for _, person := range holders {
 		if person.Email == "" {
 			continue
@@ -107,6 +104,9 @@ func (d *Desk) callOf(s *incident.State, p *incident.Page, who *org.Person) noti
 	}
 	if p.HandsOver() {
 		c.Ask, c.HandOver = "Take over the role "+c.Role, true
+	}
+	if p.Glass() {
+		c.Ask, c.Glass = "See who came on the list of this incident", true
 	}
 	if gate, ok := strings.CutPrefix(p.ID, "gate/"); ok {
 		gate, _, _ = strings.Cut(gate, "/")

@@ -394,6 +394,9 @@ func (d *Desk) Incident(ctx context.Context, id string) (*incident.State, error)
 		s, err = d.read(r, id)
 		return err
 	})
+	if err == nil && !d.sees(ctx, s) {
+		return nil, notFound(ledger.ErrNotFound)
+	}
 	return s, notFound(err)
 }
 

@@ -56,6 +56,13 @@ func (d *Desk) EveryClock(ctx context.Context) (ClockSheet, error) {
 			return err
 		}
 		for _, row := range found {
+			b, err := d.decodeBoardRow(row)
+			if err != nil {
+				return err
+			}
+			if !d.seesRow(ctx, b) {
+				continue
+			}
 			s, err := d.read(r, row.Key)
 			if errors.Is(err, errUnreadable) {
 				sheet.Unread = append(sheet.Unread, row.Key) // the clocks of the others are shown all the same

@@ -23,6 +23,9 @@ func (d *Desk) Foresee(ctx context.Context, req Request) (Foreseen, error) {
 		if before, err = d.read(r, req.Incident); err != nil {
 			return err
 		}
+		if !incident.Sees(before, req.Caller.Principal, req.Caller.Access) {
+			return ledger.ErrNotFound
+		}
 		head, err = r.Head(req.Incident)
 		return err
 	})
@@ -55,6 +58,9 @@ const maxSince = 50
 // somebody who looked at that version has not seen. Clocks and workers are left out, as they go on
 // all the time and change no mind.
 func (d *Desk) Meanwhile(ctx context.Context, inc string, version int, who Caller) (lines []incident.Line, err error) {
+	if _, err := d.Incident(ctx, inc); err != nil {
+		return nil, notFound(err)
+	}
 	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
 		for f, err := range d.factsAfter(r, inc, version) {
 			if err != nil {

@@ -221,6 +221,7 @@ func readsDirectory(c incident.Command) bool {
 // crash between two of them leaves the others with what they had until the directory is imported
 // again, which is harmless to repeat.
 func (d *Desk) tellIncidents(ctx context.Context, list []ledger.Merchant) error {
+	ctx = asDesk(ctx)
 	changed := make(map[string]incident.Recipient, len(list))
 	for _, m := range list {
 		changed[m.ID] = recipientOf(m)

@@ -69,9 +69,16 @@ func (d *Desk) LinkSignal(ctx context.Context, id string, who Caller, inc, signa
 		if err != nil {
 			return Outcome{}, nil, err
 		}
+		if !incident.Sees(s, who.Principal, who.Access) {
+			return Outcome{}, nil, ledger.ErrNotFound
+		}
+		to := inc
+		if into, err := d.read(tx, inc); err == nil && into.Private != nil {
+			to = "" // the incident it leaves does not name one that its readers may not know of
+		}
 		if i := slices.IndexFunc(s.Signals, func(g incident.Signal) bool { return g.ID == signal }); i >= 0 {
 			found := s.Signals[i]
-			out := Request{Incident: from, Command: incident.UnlinkSignal{Signal: signal, To: inc, Reason: reason}, Caller: who}
+			out := Request{Incident: from, Command: incident.UnlinkSignal{Signal: signal, To: to, Reason: reason}, Caller: who}
 			if _, refused, err := d.decide(tx, out, now, nil); err != nil || refused != nil {
 				return Outcome{}, refused, err
 			}

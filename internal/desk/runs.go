@@ -110,9 +110,27 @@ func (d *Desk) StartScope(ctx context.Context, key string, who Caller, q scope.Q
 	return d.runs.see(r), nil
 }
 
-// ScopeRun is a run as it stands.
-func (d *Desk) ScopeRun(_ context.Context, id string) (ScopeRun, error) {
+// runOf finds a run. One of a private incident is there for the people on its list alone.
+func (d *Desk) runOf(ctx context.Context, id string) (*job, error) {
 	r, err := d.runs.find(id)
+	if err != nil {
+		return nil, err
+	}
+	if inc := d.runs.see(r).Incident; inc != "" {
+		if _, err := d.Incident(ctx, inc); errors.Is(err, ErrNotFound) {
+			return nil, errNoRun
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+var errNoRun = fmt.Errorf("%w: there is no such run, or it is forgotten: ask again", ErrNotFound)
+
+// ScopeRun is a run as it stands.
+func (d *Desk) ScopeRun(ctx context.Context, id string) (ScopeRun, error) {
+	r, err := d.runOf(ctx, id)
 	if err != nil {
 		return ScopeRun{}, err
 	}
@@ -122,7 +140,7 @@ func (d *Desk) ScopeRun(_ context.Context, id string) (ScopeRun, error) {
 // FollowScope calls fn with a run as it stands, and again after every change, until it has ended or ctx
 // has. An error of fn ends it and is returned.
 func (d *Desk) FollowScope(ctx context.Context, id string, fn func(ScopeRun) error) error {
-	r, err := d.runs.find(id)
+	r, err := d.runOf(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -156,8 +174,8 @@ func (d *Desk) AwaitScope(ctx context.Context, id string, most time.Duration) (S
 
 // CancelScope ends a run: the child that counts for it is killed, and what it had written beside its
 // memory goes. Whoever began a run may do that, and every owner. A run that has ended stays as it is.
-func (d *Desk) CancelScope(_ context.Context, who Caller, id string) error {
-	r, err := d.runs.find(id)
+func (d *Desk) CancelScope(ctx context.Context, who Caller, id string) error {
+	r, err := d.runOf(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -202,7 +220,7 @@ func (rs *runs) find(id string) (*job, error) {
 			return r, nil
 		}
 	}
-	return nil, fmt.Errorf("%w: there is no such run, or it is forgotten: ask again", ErrNotFound)
+	return nil, errNoRun
 }
 
 func (rs *runs) see(r *job) ScopeRun {

@@ -35,7 +35,13 @@ func (d *Desk) Switches(ctx context.Context) (int64, []Switch, error) {
 	d.switches.mu.Unlock()
 	var list []Switch
 	for _, key := range slices.Sorted(maps.Keys(s.Switches)) {
-		sw := s.Switches[key]
+		sw := *s.Switches[key]
+		if sw.Incident != "" {
+			// What cannot be read is kept as what may not be known is: the switch itself is obeyed either way.
+			if _, err := d.Incident(ctx, sw.Incident); err != nil {
+				sw.Incident, sw.Reason = "", "for a reason that is kept to those who have to know it"
+			}
+		}
 		list = append(list, Switch{Merchant: sw.Merchant, State: sw.State, Reason: sw.Reason, Since: sw.Since, Incident: sw.Incident, Seen: seen})
 	}
 	return s.Flips, list, nil
@@ -74,7 +80,7 @@ func (d *Desk) FlipSwitch(ctx context.Context, id string, who Caller, merchant, 
 				return err
 			}
 		}
-		if err := d.holdSwitch(tx, merchant, state); err != nil {
+		if err := d.holdSwitch(tx, who, merchant, state); err != nil {
 			return err
 		}
 		out, ref, err := d.flip(tx, req, now)
@@ -109,7 +115,7 @@ func (d *Desk) flip(tx ledger.Tx, req Request, now time.Time) (Outcome, *inciden
 
 // holdSwitch refuses to turn a switch on while the open incident that turned it off has not been
 // restored.
-func (d *Desk) holdSwitch(tx ledger.Tx, merchant, state string) error {
+func (d *Desk) holdSwitch(tx ledger.Tx, who Caller, merchant, state string) error {
 	s, _, err := d.readOrg(tx)
 	if err != nil || s == nil || state != "on" {
 		return err
@@ -127,6 +133,12 @@ func (d *Desk) holdSwitch(tx ledger.Tx, merchant, state string) error {
 	}
 	if _, restored := st.Milestones["restored"]; restored {
 		return nil
+	}
+	if !incident.Sees(st, who.Principal, who.Access) {
+		return &incident.Refusal{
+			Reason: "held_by_incident", Message: "the switch stays off: it was turned off for a reason that is kept to those who have to know it",
+			Missing: []incident.Missing{{What: "the end of what it was turned off for", Do: "wait: it is turned on with that"}},
+		}
 	}
 	return &incident.Refusal{
 		Reason:  "held_by_incident",
@@ -207,7 +219,7 @@ func (d *Desk) WatchSwitches(ctx context.Context) <-chan struct{} {
 
 // WatchIncidents receives whenever any incident has changed, until ctx ends.
 func (d *Desk) WatchIncidents(ctx context.Context) <-chan struct{} {
-	ch, cancel := d.watch.subscribe(func([]string) bool { return true })
+	ch, cancel := d.watch.subscribe(func(chains []string) bool { return d.watches(ctx, chains) })
 	context.AfterFunc(ctx, cancel)
 	return ch
 }

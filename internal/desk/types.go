@@ -87,6 +87,9 @@ type BoardRow struct {
 	Closed     []string             `json:"closed,omitempty"`    // commands whose gate is shut
 	People     int64                `json:"people,omitempty"`    // customer accounts in the newest scope, an upper bound on people
 	Merchants  int64                `json:"merchants,omitempty"` // merchants in the newest scope
+
+	Private bool                 `json:"private,omitempty"` // known to its readers alone
+	Readers []incident.Principal `json:"readers,omitempty"` // the list of a private incident
 }
 
 // ClockRow is one duty as a person reads it. Duties that differ in their recipient alone are one

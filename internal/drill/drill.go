@@ -160,6 +160,7 @@ type run struct {
 	api      *people.Server
 	owner    *people.Person
 	cast     []*people.Person
+	outside  []*people.Person        // who may not know of a private incident
 	ingest   map[string]people.Token // by source
 	client   *http.Client
 	inc      string

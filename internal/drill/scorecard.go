@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/tocsin-ir/tocsin/internal/drill/attacker"
 	"github.com/tocsin-ir/tocsin/internal/judge"
@@ -78,6 +79,9 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 	}
 	for _, p := range r.cast {
 		c.People = append(c.People, judge.Staff{ID: p.ID, Email: r.callsAt(p.ID), Roles: p.Roles})
+	}
+	for _, p := range r.outside {
+		c.Looks, c.Outside = r.looksFile(), append(c.Outside, judge.Staff{ID: p.ID, Email: r.callsAt(strings.TrimPrefix(p.ID, "person:"))})
 	}
 	if err := os.MkdirAll(c.Work, 0o700); err != nil {
 		return Scorecard{}, err

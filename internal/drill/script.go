@@ -33,6 +33,7 @@ var scripts = map[string]script{
 	"nobody-acts":  nobodyActs{},
 	"supplier":     supplier{},
 	"late-scope":   lateScope{},
+	"insider":      insider{},
 }
 
 // scriptOf finds a scenario's script.

@@ -65,6 +65,10 @@ func (a *API) registerCommands(d Incidents) {
 	command[incident.AcceptRole](a, d, "Take a role that was offered to you")
 	command[incident.PlaceHold](a, d, "Place a hold: what must not be deleted, on which legal basis, until when")
 	command[incident.ReleaseHold](a, d, "Release a hold before its time")
+	command[incident.Restrict](a, d, "Make the incident private, or name whom it is about: only the people on its list may know of it")
+	command[incident.Grant](a, d, "Put a person on the list of a private incident")
+	command[incident.RevokeAccess](a, d, "Take a person off the list of a private incident")
+	command[incident.BreakGlass](a, d, "As an owner, come on the list of a private incident on which nobody has acted for a day")
 	a.registerSnapshot(d)
 }
 

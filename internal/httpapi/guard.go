@@ -78,7 +78,8 @@ func (a *API) guardOperation(ctx huma.Context, next func(huma.Context)) {
 		writeProblem(w, problem)
 		return
 	}
-	next(huma.WithValue(ctx, identityKey{}, id))
+	within := context.WithValue(ctx.Context(), identityKey{}, id)
+	next(huma.WithContext(ctx, desk.As(within, callerOf(within))))
 }
 
 // raw registers an operation whose body or answer is a stream, which huma would read into memory.
@@ -91,7 +92,8 @@ func (a *API) raw(op huma.Operation, handle func(http.ResponseWriter, *http.Requ
 			writeProblem(w, problem)
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+		within := context.WithValue(r.Context(), identityKey{}, id)
+		r = r.WithContext(desk.As(within, callerOf(within)))
 		if err := handle(w, r); err != nil {
 			writeProblem(w, a.problemOf(r.Context(), err))
 		}

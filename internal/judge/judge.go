@@ -60,7 +60,9 @@ type Case struct {
 	Kills     int               `json:"kills"`
 	Acked     map[string]string `json:"acked"` // id to hash of every fact the server answered with
 	Secrets   []Secret          `json:"secrets"`
-	People    []Staff           `json:"people"` // whom the vendor invited
+	People    []Staff           `json:"people"`  // whom the vendor invited
+	Outside   []Staff           `json:"outside"` // those of them who may not know of a private incident
+	Looks     string            `json:"looks"`   // what they were answered wherever they looked, NDJSON of Look
 	Events    int               `json:"events"`
 	Replayed  bool              `json:"replayed"`
 	Trials    int               `json:"trials"` // random alterations of the evidence; 0: a hundred
@@ -71,6 +73,14 @@ type Staff struct {
 	ID    string   `json:"id"`
 	Email string   `json:"email"` // where calls go; "" for none
 	Roles []string `json:"roles"`
+}
+
+// Look is one answer to somebody who may not know of a private incident.
+type Look struct {
+	Who    string `json:"who"`
+	Path   string `json:"path"`
+	Status int    `json:"status"`
+	Text   string `json:"text"`
 }
 
 // Truth is what the attacker received.
