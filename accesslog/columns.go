@@ -61,9 +61,13 @@ func (s *Store) resetColumns(why string) error {
 func (s *Store) columnLoop(ctx context.Context) {
 	checked := make(chan error, 1)
 	s.working.Go(func() { checked <- s.columns.Verify(ctx) })
+	away := false
 	for {
 		err := s.fillColumns(ctx)
-		if err != nil && ctx.Err() == nil {
+		was := away
+		if away = table.Away(err); away && was {
+			// It was said; Behind says how far.
+		} else if err != nil && ctx.Err() == nil {
 			s.log.Error("events were not brought into the table of columns", "error", err)
 		}
 		var retry <-chan time.Time
@@ -104,9 +108,15 @@ func (s *Store) healColumns(ctx context.Context, err error) {
 func (s *Store) fillColumns(ctx context.Context) error {
 	for ctx.Err() == nil {
 		s.mu.Lock()
-		fed := int64(s.fed)
+		fed, acked := int64(s.fed), int64(s.acked)
 		s.mu.Unlock()
 		from := s.columns.UpTo()
+		if from > acked { // found only now, because its object store did not answer at the start
+			if err := s.resetColumns("it is ahead of the log"); err != nil {
+				return err
+			}
+			continue
+		}
 		if from >= fed {
 			return nil
 		}

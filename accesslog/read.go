@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/tocsin-ir/tocsin/accesslog/spool"
+	"github.com/tocsin-ir/tocsin/accesslog/table"
 )
 
 // ErrNotFound says that there is no such event, or none that is in the log yet.
@@ -207,7 +208,7 @@ func (s *Store) lookFor(ctx context.Context, id string) (Event, error) {
 	if v := s.view(ctx, upTo); v != nil {
 		defer v.Release()
 		row, ok, err := v.ByID(id)
-		if err != nil {
+		if err != nil && !table.Away(err) {
 			return Event{}, fmt.Errorf("accesslog: %w", err)
 		}
 		if ok {
@@ -215,7 +216,9 @@ func (s *Store) lookFor(ctx context.Context, id string) (Event, error) {
 				return Event{}, err
 			}
 		}
-		from = v.UpTo
+		if err == nil {
+			from = v.UpTo
+		}
 	}
 	c := &choice{fn: func(e Event) error {
 		if e.ID == id && e.Seq > found.Seq {

@@ -89,6 +89,15 @@ func (s *Store) Select(ctx context.Context, f Filter, fn func(Event) error) erro
 		}
 		return fmt.Errorf("accesslog: wait for the columns: %w", err)
 	}
+	if v != nil {
+		// All that is read is at hand before the first event is given: what an object store does not
+		// give, the log has.
+		if _, _, err := v.Paths(f.selection()); err != nil {
+			s.log.Warn("a question is answered from the log, event by event", "why", err)
+			v.Release()
+			v = nil
+		}
+	}
 	if v == nil {
 		err := s.selectLog(ctx, c, f.AfterSeq, upTo)
 		if err == nil {

@@ -386,6 +386,14 @@ func named(chunk parquet.ColumnChunk, values []string) (bool, error) {
 	}
 }
 
+// followed notes how many of the tombstones the files follow, as the metadata say.
+func (m *metadata) followed(tombs *Tombstones) {
+	n := tombs.followed(m.Properties[erasedProperty])
+	for i := range m.files() {
+		m.files()[i].follows = n
+	}
+}
+
 // follow notes how many tombstones every file of the commit follows.
 func (m *metadata) follow(tombs *Tombstones) {
 	n := tombs.Len()

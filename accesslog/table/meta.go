@@ -19,6 +19,7 @@ import (
 // The names of what the table says of itself in its metadata.
 const (
 	indexProperty  = "tocsin.log-index" // position of the newest event in it, in the same commit
+	writerProperty = "tocsin.writer"    // which process has committed
 	originProperty = "tocsin.log-origin"
 	formProperty   = "tocsin.form"
 	form           = "2" // of Row: another one is made again from the log
@@ -116,6 +117,9 @@ func load(p place, origin string) (*metadata, error) {
 	}
 	name := metadataName(newest)
 	bad := func(why string, err error) error {
+		if Away(err) {
+			return err
+		}
 		return fmt.Errorf("table: metadata/%s %w: %s: %w", name, errDamaged, why, err)
 	}
 	data, err := p.read("metadata/" + name)
@@ -281,7 +285,8 @@ func (m *metadata) next(files []File, index int64, at time.Time, operation strin
 	if m.Current > 0 {
 		s.Parent = m.Current
 	}
-	s.List = fmt.Sprintf("%s/metadata/snap-%d.avro", m.Location, id)
+	// A commit that is tried again never writes over what an earlier try, or another writer, may have committed.
+	s.List = fmt.Sprintf("%s/metadata/snap-%d-%s.avro", m.Location, id, uuid.NewString())
 	n.Current, n.Refs = id, map[string]ref{"main": {id, "branch"}}
 	n.Snapshots = append(slices.Clone(m.Snapshots), s)
 	n.SnapshotLog = append(slices.Clone(m.SnapshotLog), logged{s.At, id})
@@ -346,7 +351,7 @@ func (m *metadata) write(p place) error {
 	names := []string{"metadata/" + path.Base(s.List)}
 	var manifests []iceberg.ManifestFile
 	if len(entries) > 0 {
-		name := fmt.Sprintf("metadata/files-%d.avro", id)
+		name := "metadata/files" + strings.TrimPrefix(path.Base(s.List), "snap")
 		names = append(names, name)
 		mf, err := iceberg.WriteManifest(m.Location+"/"+name, &manifest, 2, daySpec, icebergSchema, id, entries)
 		if err != nil {

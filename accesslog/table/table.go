@@ -1,16 +1,11 @@
 package table
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"maps"
-	"os"
-	"path"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -33,7 +28,12 @@ type Options struct {
 	Erased    []Tombstone   // what it leaves out; see Erase
 	Logger    *slog.Logger  // default: nothing is logged
 
-	place place // default: Dir
+	// Bucket is where the files are, when not in Dir: then Dir holds copies of those that were written or
+	// read last, Cache bytes of them (default 10 GiB) and beyond that those which a question reads.
+	Bucket Bucket
+	Cache  int64
+
+	place place // default: Dir, or Bucket
 }
 
 // Table is open in one process at a time for writing. It is safe for use by several goroutines.
@@ -63,150 +63,15 @@ type Table struct {
 	doomed map[string]bool
 	anew   string // why it was begun anew
 	closed bool
+	away   error // while the object store did not answer since the start
+	stuck  bool  // the newest try to write files failed because it does not answer
 
+	writer string // names this process in the metadata
 	wake   chan struct{}
 	tidy   chan struct{}
 	damage chan error
 	cancel context.CancelFunc
 	work   sync.WaitGroup
-}
-
-// Open opens the table in a folder. One that is missing, damaged or of another log is begun anew,
-// empty: UpTo says from where on it has to be filled, and Anew why.
-func Open(o Options) (*Table, error) {
-	if o.FlushRows <= 0 {
-		o.FlushRows = 64 << 10
-	}
-	if o.FlushAge <= 0 {
-		o.FlushAge = 5 * time.Second
-	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
-	t := &Table{o: o, log: o.Logger, pins: map[string]int{}, doomed: map[string]bool{}, wake: make(chan struct{}, 1), tidy: make(chan struct{}, 1), damage: make(chan error, 1), grown: time.Now()}
-	t.cond, t.tombs = sync.NewCond(&t.mu), NewTombstones(o.Erased)
-	if t.at = o.place; t.at == nil {
-		t.at = folder{o.Dir}
-	}
-	m, err := load(t.at, o.Origin)
-	if err == nil {
-		err = m.stands(t.at)
-	}
-	switch {
-	case err == nil:
-	case o.ReadOnly:
-		return nil, err
-	case errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errDamaged):
-		m = nil
-	default:
-		t.anew = err.Error()
-		m = nil
-	}
-	if m != nil {
-		follows := t.tombs.followed(m.Properties[erasedProperty])
-		for i := range m.files() {
-			m.files()[i].follows = follows
-		}
-	}
-	if o.ReadOnly {
-		t.meta, t.upTo = m, m.index()
-		return t, nil
-	}
-	if m == nil {
-		if m, err = begin(o.Dir, t.at, o.Origin); err != nil {
-			return nil, err
-		}
-	} else if err := sweep(o.Dir, t.at, m); err != nil {
-		return nil, err
-	}
-	if here, err := t.at.url(); err != nil {
-		return nil, err
-	} else if m.Location != here {
-		// The data folder was moved. The next commit names every file by its new place.
-		m.Location = here
-		m.Snapshots, m.SnapshotLog, m.filesOf = nil, nil, map[int64][]File{m.Current: m.files()}
-	}
-	t.meta, t.upTo, t.number = m, m.index(), m.number<<20
-	ctx, cancel := context.WithCancel(context.Background())
-	t.cancel = cancel
-	t.work.Go(func() { t.flushLoop(ctx) })
-	t.work.Go(func() { t.mergeLoop(ctx) })
-	if t.tombs.Len() > 0 {
-		nudge(t.tidy)
-	}
-	return t, nil
-}
-
-// stands checks at little cost that the files of the newest snapshot are there.
-func (m *metadata) stands(p place) error {
-	if len(m.files()) == 0 {
-		return nil
-	}
-	have, err := p.list("data")
-	if err != nil {
-		return fmt.Errorf("table: data %w: %w", errDamaged, err)
-	}
-	for _, f := range m.files() {
-		if err := f.stands(p, have); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// begin makes an empty table in the place of whatever is there, metadata first. A crash here: the next
-// Open finds no metadata, or some without its files, and begins again.
-func begin(dir string, p place, origin string) (*metadata, error) {
-	for _, name := range []string{"metadata", "data", "tmp"} {
-		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
-			return nil, fmt.Errorf("table: begin anew: %w", err)
-		}
-	}
-	here, err := p.url()
-	if err != nil {
-		return nil, err
-	}
-	m, err := newMetadata(here, origin)
-	if err != nil {
-		return nil, err
-	}
-	return m, sweep(dir, p, m)
-}
-
-// sweep removes what the current snapshot does not need: files of commits that did not come about,
-// and of snapshots that only readers of the last process could have held. Metadata go oldest first, so
-// that what a crash leaves is never taken for the newest.
-func sweep(dir string, p place, m *metadata) error {
-	keep := map[string]bool{"metadata/" + hintName: m.number > 0, "metadata/" + metadataName(m.number): true}
-	for _, name := range m.manifestOf[m.Current] {
-		keep[name] = true
-	}
-	for _, f := range m.files() {
-		keep[f.Name] = true
-	}
-	if err := errors.Join(os.RemoveAll(filepath.Join(dir, "tmp")), os.MkdirAll(filepath.Join(dir, "tmp"), 0o700)); err != nil {
-		return fmt.Errorf("table: %w", err)
-	}
-	for _, below := range []string{"metadata", "data"} {
-		have, err := p.list(below)
-		if err != nil {
-			return fmt.Errorf("table: clear: %w", err)
-		}
-		names := slices.SortedFunc(maps.Keys(have), func(a, b string) int {
-			x, _ := metadataNumber(path.Base(a))
-			y, _ := metadataNumber(path.Base(b))
-			return cmp.Or(cmp.Compare(x, y), cmp.Compare(a, b))
-		})
-		for _, name := range names {
-			if keep[name] {
-				continue
-			}
-			if err := p.remove(name); err != nil {
-				return fmt.Errorf("table: clear: %w", err)
-			}
-		}
-	}
-	return nil
 }
 
 // Anew says why Open or Reset began with an empty table; "" when there was nothing wrong.
@@ -245,7 +110,7 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	defer stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.tail) >= 2*t.o.FlushRows && ctx.Err() == nil && !t.closed {
+	for len(t.tail) >= 2*t.o.FlushRows && ctx.Err() == nil && !t.closed && !t.stuck {
 		t.cond.Wait()
 	}
 	if t.closed {
@@ -253,6 +118,9 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if t.away != nil || t.stuck && len(t.tail) >= 2*t.o.FlushRows {
+		return fmt.Errorf("table: %w: it falls behind and catches up later", errAway) // nobody waits for it
 	}
 	if after > t.upTo {
 		return nil
@@ -288,67 +156,6 @@ func nudge(ch chan struct{}) {
 	}
 }
 
-// View is the table at one instant. Its files stay until Release.
-type View struct {
-	t     *Table
-	Files []File
-	Tail  []Row // newer than all files; not to be changed
-	UpTo  int64
-	tombs *Tombstones
-	lent  []func() // to be called when its files are not read any more
-}
-
-// View returns the table as it is now.
-func (t *Table) View() *View {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	// Between a commit and the end of Flush rows stand in both.
-	tail, _ := slices.BinarySearchFunc(t.tail, t.meta.index()+1, func(r Row, seq int64) int { return cmp.Compare(r.Seq, seq) })
-	v := &View{t: t, Files: t.meta.files(), Tail: t.tail[tail:len(t.tail):len(t.tail)], UpTo: t.upTo, tombs: t.tombs}
-	for i := range v.Files {
-		t.pins[v.Files[i].Name]++
-	}
-	return v
-}
-
-// Release lets go of the files. The view must not be used after it.
-func (v *View) Release() {
-	for _, done := range v.lent {
-		done()
-	}
-	v.t.mu.Lock()
-	defer v.t.mu.Unlock()
-	for i := range v.Files {
-		name := v.Files[i].Name
-		if v.t.pins[name]--; v.t.pins[name] > 0 {
-			continue
-		}
-		delete(v.t.pins, name)
-		if v.t.doomed[name] {
-			delete(v.t.doomed, name)
-			v.t.remove(name)
-		}
-	}
-}
-
-// Each calls fn with every row, in no order. fn must not keep the row. An error of reading a file
-// is reported to Damage.
-func (v *View) Each(fn func(*Row) error) error {
-	for i := range v.Files {
-		f := &v.Files[i]
-		if err := f.rows(v.t.at, v.unerased(f, fn)); err != nil {
-			v.t.Report(err)
-			return err
-		}
-	}
-	for i := range v.Tail {
-		if err := fn(&v.Tail[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // remove takes a file away that no snapshot needs; mu is held. One that stays is swept at the next
 // start.
 func (t *Table) remove(name string) {
@@ -367,8 +174,11 @@ func (t *Table) commit(epoch, index int64, operation string, change func([]File)
 	t.commits.Lock()
 	defer t.commits.Unlock()
 	t.mu.Lock()
-	m, now, tombs := t.meta, t.epoch, t.tombs
+	m, now, tombs, away := t.meta, t.epoch, t.tombs, t.away
 	t.mu.Unlock()
+	if away != nil {
+		return away // what is there is not known
+	}
 	if now != epoch {
 		return nil // the table was begun anew meanwhile: the files belong to none
 	}
@@ -379,7 +189,9 @@ func (t *Table) commit(epoch, index int64, operation string, change func([]File)
 	next := m.next(files, max(index, m.index()), time.Now(), operation)
 	next.follow(tombs)
 	expired := next.expire(next.expires(tombs, m.Properties[erasedProperty]))
-	if err := next.write(t.at); err != nil {
+	if err := next.write(t.at); errors.Is(err, fs.ErrExist) {
+		return t.adopt(next.number)
+	} else if err != nil {
 		return err
 	}
 	t.mu.Lock()
@@ -391,6 +203,28 @@ func (t *Table) commit(epoch, index int64, operation string, change func([]File)
 	t.remove("metadata/" + metadataName(next.number-keepSnapshots))
 	return nil
 }
+
+// adopt goes on from a commit of this process whose answer was lost: it was made, and what was to be
+// committed now is done again on top of it. commits is held. A commit of anybody else ends here: the
+// table has one writer.
+func (t *Table) adopt(number int64) error {
+	m, err := load(t.at, t.o.Origin)
+	if err != nil {
+		return err
+	}
+	if m.number != number || m.Properties[writerProperty] != t.writer {
+		return errors.New("table: another process writes to it: give each installation its own place")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	m.followed(t.tombs)
+	t.meta = m
+	t.tail = slices.DeleteFunc(slices.Clone(t.tail), func(r Row) bool { return r.Seq <= m.index() })
+	t.erased++
+	return errAdopted
+}
+
+var errAdopted = errors.New("table: a commit whose answer was lost had been made: going on from it")
 
 // flushLoop writes what is in memory to files until ctx is done.
 func (t *Table) flushLoop(ctx context.Context) {
@@ -406,6 +240,10 @@ func (t *Table) flushLoop(ctx context.Context) {
 		}
 		if n >= t.o.FlushRows || n > 0 && wait <= 0 {
 			err := t.Flush()
+			t.mu.Lock()
+			t.stuck = Away(err)
+			t.cond.Broadcast()
+			t.mu.Unlock()
 			if err == nil {
 				continue
 			}
@@ -484,6 +322,9 @@ func (t *Table) nextNumber() int64 {
 
 // Verify reads every file and compares it with the digest in its name.
 func (t *Table) Verify(ctx context.Context) error {
+	if _, ok := t.at.(*remote); ok {
+		return nil // each copy is compared before it is read
+	}
 	v := t.View()
 	defer v.Release()
 	for i := range v.Files {
@@ -511,7 +352,7 @@ func (t *Table) Report(err error) {
 }
 
 // Damaged says whether an error means that the table has to be made again.
-func Damaged(err error) bool { return errors.Is(err, errDamaged) }
+func Damaged(err error) bool { return errors.Is(err, errDamaged) && !Away(err) }
 
 // Reset begins anew with an empty table.
 func (t *Table) Reset(why string) error {
@@ -521,6 +362,7 @@ func (t *Table) Reset(why string) error {
 	if err != nil {
 		return err
 	}
+	m.Properties[writerProperty] = t.writer
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.meta, t.tail, t.upTo, t.anew = m, nil, 0, why

@@ -180,9 +180,13 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	columns := table.Options{Erased: erased, Cache: a.cfg.Table.CacheMB << 20}
+	if columns.Bucket, err = a.cfg.bucket(out.HTTP().Transport); err != nil {
+		return located(a.cfg.file, &a.cfg.root, err)
+	}
 	engine := a.engine()
 	a.onClose(engine.Close)
-	access, err := accesslog.Open(ctx, accesslog.Options{Engine: engine, Table: table.Options{Erased: erased}, Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
+	access, err := accesslog.Open(ctx, accesslog.Options{Engine: engine, Table: columns, Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/mail"
 	"net/netip"
 	"net/url"
@@ -17,6 +18,8 @@ import (
 	cosignature "github.com/transparency-dev/formats/note"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/tocsin-ir/tocsin/accesslog/table"
+	"github.com/tocsin-ir/tocsin/accesslog/table/s3"
 	"github.com/tocsin-ir/tocsin/internal/backup"
 )
 
@@ -74,6 +77,8 @@ type Config struct {
 			Pattern string `yaml:"pattern"`
 		} `yaml:"scrub"`
 	} `yaml:"intake"`
+	// Table is where the table of access events is kept, when not in the data folder.
+	Table Table `yaml:"table"`
 	// Detection says how the access log is watched.
 	Detection Detection `yaml:"detection"`
 	// Connectors do containment. Each kind owns its own settings.
@@ -99,6 +104,18 @@ type Copy struct {
 type Heartbeat struct {
 	URL   string        `yaml:"url"`
 	Every time.Duration `yaml:"every"` // 1m when absent
+}
+
+// Table is an object store that keeps the table of access events. The data folder then holds copies of
+// the files that were written or read last.
+type Table struct {
+	URL      string `yaml:"url"`      // s3://BUCKET/PREFIX; one installation, one prefix
+	Endpoint string `yaml:"endpoint"` // https://HOST; AWS when absent
+	Region   string `yaml:"region"`   // us-east-1 when absent
+	// CredentialsFile is a file in the form of AWS's, relative to the data folder. When absent,
+	// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment count.
+	CredentialsFile string `yaml:"credentials_file"`
+	CacheMB         int64  `yaml:"cache_mb"` // of copies; 10240 when absent
 }
 
 // Witness is a C2SP witness of both logs. It has to know their keys, which tocsin evidence checkpoint
@@ -299,6 +316,18 @@ func (c *Config) check() error {
 	if c.Copy.To == "" && len(c.Copy.Recipients) > 0 {
 		add("copy.to", "is missing: it says where the copy is kept")
 	}
+	if c.Table != (Table{}) {
+		if _, err := c.bucket(nil); err != nil {
+			field, why, _ := strings.Cut(err.Error(), ": ")
+			add("table."+field, "%s", why)
+		}
+		if at, err := url.Parse(c.Table.Endpoint); err == nil && at.Scheme == "http" && !loopback(net.JoinHostPort(at.Hostname(), "80")) {
+			add("table.endpoint", "has to start with https://: pseudonyms of customers do not leave this machine in the clear")
+		}
+		if c.Table.CacheMB < 0 {
+			add("table.cache_mb", "is negative")
+		}
+	}
 	if l := c.Detection.Level; l != "" && !slices.Contains([]string{"informational", "low", "medium", "high", "critical"}, l) {
 		add("detection.level", "has to be informational, low, medium, high or critical")
 	}
@@ -325,6 +354,18 @@ func (c *Config) check() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// bucket is the object store of the table; nil when it is kept in the data folder.
+func (c *Config) bucket(out http.RoundTripper) (table.Bucket, error) {
+	if c.Table == (Table{}) {
+		return nil, nil
+	}
+	file := c.Table.CredentialsFile
+	if file != "" && !filepath.IsAbs(file) {
+		file = filepath.Join(c.dir, file)
+	}
+	return s3.New(s3.Options{URL: c.Table.URL, Endpoint: c.Table.Endpoint, Region: c.Table.Region, File: file, Transport: out})
 }
 
 func validID(id string) bool {

@@ -45,6 +45,11 @@ func TestEveryMistakeNamesFileLineFieldAndWhatToDo(t *testing.T) {
 		{and("mail: { relay: smtp.example.com:587, from: Example }"), "5: mail.from: has to be an address such as"},
 		{and("mail: { relay: smtp.example.com:587, from: a@example.com, tls: maybe }"), "5: mail.tls: has to be starttls, tls or none"},
 		{and("mail: { relay: smtp.example.com:25, from: a@example.com, tls: none }"), "5: mail.tls: none is only for a relay on loopback"},
+		{and("table: { url: 'https://bucket' }"), "5: table.url: has to be s3://BUCKET/PREFIX"},
+		{and("table: { url: 's3://key:secret@bucket/x' }"), "5: table.url: has to be s3://BUCKET/PREFIX"},
+		{and("table: { url: 's3://bucket/x', endpoint: 's3.example.com' }"), "5: table.endpoint: has to be https://HOST"},
+		{and("table: { url: 's3://bucket/x', endpoint: 'http://s3.example.com' }"), "5: table.endpoint: has to start with https://"},
+		{and("table: { url: 's3://bucket/x', cache_mb: -1 }"), "5: table.cache_mb: is negative"},
 		{and("mail: { retry: [ 5m, soon ] }"), "5: mail.retry[1]: has to be a length of time such as 30s"},
 		{and("mail: { password: hunter2 }"), "5: mail.password: there is no such field: there are dkim_selector, from, hello, password_file, relay, retry, tls, username"},
 	} {

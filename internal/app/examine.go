@@ -74,6 +74,7 @@ func (a *App) Checkup(ctx context.Context) (doctor.Report, error) {
 func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 	seen := doctor.Seen{Now: a.desk.Now(), Served: served, Dir: a.o.Dir, Drill: a.in.Env == "drill", Machine: machine(a.o.Dir), Policy: a.policy, Rehearsed: map[string]time.Time{}}
 	a.cfg.settings(&seen)
+	seen.Machine.Behind = a.access.Behind()
 	if a.cfg.Mail.Relay != "" && a.in.Env != "drill" {
 		seen.Mail.Domain = a.cfg.lookUp(ctx)
 	}

@@ -29,7 +29,7 @@ var layers = [][]string{
 	{"internal/runner"},
 	{"accesslog", "org", "ledger"},
 	{"accesslog/mapping"},
-	{"accesslog/format", "accesslog/ids", "accesslog/spool", "accesslog/table", "verify/command"},
+	{"accesslog/format", "accesslog/ids", "accesslog/spool", "accesslog/table", "accesslog/table/s3", "verify/command"},
 	{"detect", "verify", "rehearsal"},
 	{"detect/*"},
 	{"scope/ask"},

@@ -66,6 +66,9 @@ func (e *examination) restoring() {
 	}
 }
 
+// lagging is how many events behind the table is worth a word: more than a burst.
+const lagging = 1_000_000
+
 func (e *examination) machine() {
 	m := e.seen.Machine
 	for _, o := range m.Open {
@@ -88,6 +91,9 @@ func (e *examination) machine() {
 		default:
 			e.add("disk.space", []string{"DET-1"}, OK, "", "%.0f GiB are free on the disk.", free)
 		}
+	}
+	if m.Behind > lagging {
+		e.add("table.behind", []string{"INV-1"}, Warn, "look in the server's log for why; an object store that does not answer is named there", "The table of access events is %d events behind: questions are whole, and answered from the log, slowly.", m.Behind)
 	}
 	timed := []string{}
 	if e.seen.Policy != nil {

@@ -64,6 +64,7 @@ type Machine struct {
 	Open       []Mode // files and folders that others may enter
 	NoKeys     string // why the keys cannot be used, "" when they can
 	Free, Disk uint64 // bytes; 0: unknown
+	Behind     int64  // access events that no file and no memory of the table has yet
 	Clock      string // synchronised, unsynchronised, or "" when the system does not say
 }
 

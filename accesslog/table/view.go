@@ -1,0 +1,67 @@
+package table
+
+import (
+	"cmp"
+	"slices"
+)
+
+// View is the table at one instant. Its files stay until Release.
+type View struct {
+	t     *Table
+	Files []File
+	Tail  []Row // newer than all files; not to be changed
+	UpTo  int64
+	tombs *Tombstones
+	lent  []func() // to be called when its files are not read any more
+}
+
+// View returns the table as it is now.
+func (t *Table) View() *View {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	// Between a commit and the end of Flush rows stand in both.
+	tail, _ := slices.BinarySearchFunc(t.tail, t.meta.index()+1, func(r Row, seq int64) int { return cmp.Compare(r.Seq, seq) })
+	v := &View{t: t, Files: t.meta.files(), Tail: t.tail[tail:len(t.tail):len(t.tail)], UpTo: t.upTo, tombs: t.tombs}
+	for i := range v.Files {
+		t.pins[v.Files[i].Name]++
+	}
+	return v
+}
+
+// Release lets go of the files. The view must not be used after it.
+func (v *View) Release() {
+	for _, done := range v.lent {
+		done()
+	}
+	v.t.mu.Lock()
+	defer v.t.mu.Unlock()
+	for i := range v.Files {
+		name := v.Files[i].Name
+		if v.t.pins[name]--; v.t.pins[name] > 0 {
+			continue
+		}
+		delete(v.t.pins, name)
+		if v.t.doomed[name] {
+			delete(v.t.doomed, name)
+			v.t.remove(name)
+		}
+	}
+}
+
+// Each calls fn with every row, in no order. fn must not keep the row. An error of reading a file
+// is reported to Damage.
+func (v *View) Each(fn func(*Row) error) error {
+	for i := range v.Files {
+		f := &v.Files[i]
+		if err := f.rows(v.t.at, v.unerased(f, fn)); err != nil {
+			v.t.Report(err)
+			return err
+		}
+	}
+	for i := range v.Tail {
+		if err := fn(&v.Tail[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
