@@ -32,7 +32,7 @@ func (a *App) handler() http.Handler {
 	for _, path := range []string{"/v1/", "/healthz", "/openapi.json", "/openapi.yaml"} {
 		mux.Handle(path, api)
 	}
-	for _, door := range []string{"POST /signin", "POST /join"} {
+	for _, door := range []string{"POST /signin", "POST /join", "POST /report"} {
 		mux.Handle(door, api.Paced(pages))
 	}
 	mux.Handle("/", pages)

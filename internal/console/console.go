@@ -40,6 +40,7 @@ var static embed.FS
 type Incidents interface {
 	Submit(context.Context, desk.Request) (desk.Outcome, error)
 	OpenIncident(ctx context.Context, id string, by desk.Caller, open incident.Open) (desk.Outcome, error)
+	Signal(context.Context, incident.Signal) (desk.Outcome, error)
 	OpenBoard(ctx context.Context, skip, limit int) (desk.BoardPage, error)
 	SettledBoard(ctx context.Context, skip, limit int) (rows []desk.BoardRow, more bool, err error)
 	Incident(ctx context.Context, id string) (*incident.State, error)
@@ -126,8 +127,14 @@ type Console struct {
 	opt    Options
 	assets map[string]string // name to path with a digest, so that a file may be kept for ever
 
+	reported reports
+
 	printing sync.Mutex
-	printed  *published // guarded by printing
+	drill    struct { // guarded by printing
+		looked, at time.Time
+		kept, ok   bool
+	}
+	printed *published // guarded by printing
 }
 
 // New makes the console over a desk.
@@ -147,6 +154,9 @@ func New(d Desk, opt Options) *Console {
 	c.public("POST /join", c.join)
 	c.public("POST /signout", c.signout)
 	c.public("GET /.well-known/security.txt", c.securityTxt)
+	c.public("GET /report", c.reportPage)
+	c.public("POST /report", c.report)
+	c.public("GET /status", c.statusPage)
 	c.public("GET /policy", c.policyPage)
 	c.public("GET /policy.md", c.policyMarkdown)
 	c.public("GET /policy.pdf", c.policyPDF)

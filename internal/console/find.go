@@ -35,6 +35,8 @@ func places(f frame) []place {
 		{"Settings", "what the promises rest on, doctor, integrations", "/settings"},
 		{"People and tokens", "accounts, roles, keys, last use, revoke, invite", "/people"},
 		{"Drills", "results, margins, play one", "/drills"},
+		{"Report", "the public form for security issues", "/report"},
+		{"Status", "the public page: probes, last drill", "/status"},
 		{"Policy", "the page as published, with its rules", "/policy"},
 		{"Rules", "which rule keeps which promise", "/policy/rules"},
 	}

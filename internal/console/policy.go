@@ -26,6 +26,7 @@ type policyView struct {
 	Before  string    // the version that was in force before; "" when there was none
 	Since   time.Time // when the present version was published
 	Changes []string  // what has changed since Before, counted by kind
+	Drill   *lastDrill
 }
 
 // ruleTag is how the policy's page prints the rule behind a sentence.
@@ -90,6 +91,9 @@ func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	if points, err := c.desk.Checkpoints(r.Context()); err == nil {
 		v.Points = points
+	}
+	if at, kept, ok := c.drilled(); ok {
+		v.Drill = &lastDrill{at, kept}
 	}
 	return c.render(w, r, http.StatusOK, policyPage(v))
 }

@@ -26,6 +26,9 @@ func (c *Console) securityTxt(w http.ResponseWriter, r *http.Request) error {
 	if strings.HasPrefix(p.Contact.URL, "https://") {
 		b.WriteString("Contact: " + oneWord(p.Contact.URL) + "\n")
 	}
+	if strings.HasPrefix(c.opt.PublicURL, "https://") {
+		b.WriteString("Contact: " + c.opt.PublicURL + "/report\n")
+	}
 	if b.Len() == 0 {
 		return desk.ErrNotFound
 	}

@@ -151,7 +151,7 @@ func TestWhoMayCallWhat(t *testing.T) {
 // Every path of the document that is not public refuses a caller without a token: an operation
 // that forgot its guard would be found here.
 func TestNoOperationIsOpenByMistake(t *testing.T) {
-	f := start(t, httpapi.Options{})
+	f := start(t, httpapi.Options{Rate: 1000, Burst: 1000})
 	var doc struct {
 		Paths map[string]map[string]struct {
 			OperationID string `json:"operationId"`
