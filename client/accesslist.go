@@ -11,6 +11,10 @@ import (
 // AccessQuery chooses accesses of the log. Fields that are set must all match.
 type AccessQuery struct {
 	Kind, Actor, Credential, Merchant, IP, Outcome, Source string
+	Store, DataType, Endpoint                              string
+	Incident                                               string // with Scope: only accesses that this recorded version of its scope counts
+	Scope                                                  int
+	Run                                                    string // only accesses that the query of this run counts
 	From, To                                               time.Time
 	Before                                                 int64 // position: only older ones
 	Limit                                                  int
@@ -56,7 +60,11 @@ type AccessPage struct {
 // Accesses lists accesses, the newest first.
 func (c *Client) Accesses(ctx context.Context, q AccessQuery) (AccessPage, error) {
 	v := url.Values{}
-	for name, value := range map[string]string{"kind": q.Kind, "actor": q.Actor, "credential": q.Credential, "merchant": q.Merchant, "ip": q.IP, "outcome": q.Outcome, "source": q.Source} {
+	if q.Scope > 0 {
+		v.Set("scope", strconv.Itoa(q.Scope))
+	}
+	for name, value := range map[string]string{"kind": q.Kind, "actor": q.Actor, "credential": q.Credential, "merchant": q.Merchant, "ip": q.IP, "outcome": q.Outcome, "source": q.Source,
+		"store": q.Store, "data_type": q.DataType, "endpoint": q.Endpoint, "incident": q.Incident, "run": q.Run} {
 		if value != "" {
 			v.Set(name, value)
 		}

@@ -427,12 +427,17 @@ func (a *app) timelineCommand() *cobra.Command {
 	var limit int
 	c := &cobra.Command{Use: "timeline INCIDENT", Short: "The merged timeline: facts, access events, logs", Args: exactly("INCIDENT")}
 	c.Flags().StringVar(&after, "after", "", "begin after this line")
-	c.Flags().StringVar(&source, "source", "", "only fact, event or log (comma-separated)")
-	c.Flags().IntVar(&limit, "limit", 200, "lines at most (1 to 1000)")
+	c.Flags().StringVar(&source, "source", "", "only fact, event or log (comma-separated; with --each also delivery)")
+	c.Flags().IntVar(&limit, "limit", 200, "lines at most (1 to 1000; with --each 5000)")
+	var each entryFlags
+	each.add(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		server, err := a.connect()
 		if err != nil {
 			return err
+		}
+		if each.asked() {
+			return a.entries(c, server, args[0], each, client.EntryQuery{After: after, Limit: limit, Sources: strings.FieldsFunc(source, func(r rune) bool { return r == ',' })})
 		}
 		rows, err := server.Timeline(a.context(c), args[0], after, limit, source)
 		if err != nil {

@@ -29,17 +29,22 @@ const accessRows = 100
 var accessFields = []input{
 	{Name: "kind", Label: "Kind"}, {Name: "actor", Label: "By actor"}, {Name: "credential", Label: "With credential"}, {Name: "merchant", Label: "Of merchant"},
 	{Name: "ip", Label: "From address"}, {Name: "outcome", Label: "Outcome"}, {Name: "source", Label: "Source"},
+	{Name: "store", Label: "Of store"}, {Name: "data_type", Label: "Of data type"}, {Name: "endpoint", Label: "At endpoint"},
 }
 
 // accessQuery reads the filters of the address.
 func accessQuery(r *http.Request, loc *time.Location, limit int) (desk.AccessQuery, listing, error) {
-	names := []string{"from", "to"}
+	names := []string{"from", "to", "incident", "scope", "run"}
 	for _, f := range accessFields {
 		names = append(names, f.Name)
 	}
 	l := listed(r, accessRows, names...)
 	q := desk.AccessQuery{Kind: l.Values.Get("kind"), Actor: l.Values.Get("actor"), Credential: l.Values.Get("credential"), Merchant: l.Values.Get("merchant"),
-		IP: l.Values.Get("ip"), Outcome: l.Values.Get("outcome"), Source: l.Values.Get("source"), Limit: limit}
+		IP: l.Values.Get("ip"), Outcome: l.Values.Get("outcome"), Source: l.Values.Get("source"), Store: l.Values.Get("store"), DataType: l.Values.Get("data_type"), Endpoint: l.Values.Get("endpoint"),
+		Incident: l.Values.Get("incident"), Run: l.Values.Get("run"), Limit: limit}
+	if n, bad := strconv.Atoi(l.Values.Get("scope")); bad == nil && n > 0 && q.Incident != "" {
+		q.Scope = n
+	}
 	var err error
 	read := reader{in: l.Values, loc: loc, err: &err}
 	q.From, q.To = read.time("from"), read.time("to")
@@ -58,10 +63,16 @@ func (v *accessesView) sentence(q desk.AccessQuery) string {
 	if q.Kind != "" {
 		parts = []string{word(q.Kind) + " events"}
 	}
-	for _, p := range []struct{ word, value string }{{"by", q.Actor}, {"with credential", q.Credential}, {"of merchant", q.Merchant}, {"from", q.IP}, {"that ended as", q.Outcome}, {"of source", q.Source}} {
+	for _, p := range []struct{ word, value string }{{"by", q.Actor}, {"with credential", q.Credential}, {"of merchant", q.Merchant}, {"from", q.IP}, {"that ended as", q.Outcome}, {"of source", q.Source}, {"of store", q.Store}, {"of data type", q.DataType}, {"at", q.Endpoint}} {
 		if p.value != "" {
 			parts = append(parts, p.word+" "+isolated(p.value))
 		}
+	}
+	switch {
+	case q.Scope > 0:
+		parts = append(parts, "that scope "+strconv.Itoa(q.Scope)+" of "+isolated(q.Incident)+" counts,")
+	case q.Run != "":
+		parts = append(parts, "that the computed scope counts,")
 	}
 	switch {
 	case !q.From.IsZero() && !q.To.IsZero():

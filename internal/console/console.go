@@ -56,9 +56,14 @@ type Incidents interface {
 	Attach(ctx context.Context, id string, by desk.Caller, incident, name, note string, body io.Reader) (desk.Outcome, error)
 	Attachment(ctx context.Context, incident, id string) (incident.Attachment, []byte, error)
 	LinkSignal(ctx context.Context, id string, by desk.Caller, incident, signal, from, reason string) (desk.Outcome, error)
-	Scope(context.Context, scope.Query) (scope.Result, error)
+	StartScope(ctx context.Context, id string, by desk.Caller, q scope.Query, incident, reason string) (desk.ScopeRun, error)
+	ScopeRun(ctx context.Context, id string) (desk.ScopeRun, error)
+	AwaitScope(ctx context.Context, id string, most time.Duration) (desk.ScopeRun, error)
+	CancelScope(ctx context.Context, by desk.Caller, id string) error
+	ScopeRecord(ctx context.Context, incident string, version int) (desk.ScopeRecord, error)
+	ScopeDiff(ctx context.Context, incident string, from, to int) (desk.ScopeDiff, error)
+	Entries(ctx context.Context, incident string, q desk.EntryQuery) (desk.EntryPage, error)
 	CompareScope(context.Context, scope.Query) (scope.Comparison, error)
-	RecordScope(ctx context.Context, id string, by desk.Caller, incident string, q scope.Query, reason string) (desk.Outcome, scope.Result, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
 	Switches(context.Context) (version int64, all []desk.Switch, err error)
 	FlipSwitch(ctx context.Context, id string, by desk.Caller, merchant, state, reason, incident string) error
@@ -181,6 +186,9 @@ func New(d Desk, opt Options) *Console {
 	c.page("GET /incidents/{id}", c.roomPage)
 	c.page("GET /incidents/{id}/scope", c.scopePage)
 	c.page("POST /incidents/{id}/scope", c.recordScope)
+	c.page("GET /incidents/{id}/scope/file", c.scopeFile)
+	c.page("GET /incidents/{id}/timeline", c.timelinePage)
+	c.page("GET /incidents/{id}/timeline/file", c.timelineFile)
 	c.acting("GET /incidents/{id}/do/{command}", c.actPage)
 	c.acting("POST /incidents/{id}/do/{command}", c.act)
 	c.page("GET /incidents/{id}/attachments/{attachment}", c.attachment)
@@ -290,6 +298,7 @@ type frame struct {
 	WhyNot       string // why not, when they are signed in
 	Ticking      bool
 	Live         bool // the page refreshes itself
+	Refresh      int  // seconds after which a page without a script loads itself again; 0: it does not
 	Who          desk.Caller
 	CSRF         string
 	Assets       map[string]string

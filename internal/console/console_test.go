@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/desktest"
+	"github.com/tocsin-ir/tocsin/scope/ask"
 )
 
 // browser is somebody with cookies who does not follow redirects.
@@ -106,7 +107,7 @@ func (b *browser) submit(page, action string, form url.Values) shown {
 }
 
 // pages are all pages that a signed-in person can read.
-var pages = []string{"/", "/open", "/incidents/INC-1", "/incidents/INC-1?order=story&source=fact", "/incidents/INC-1/scope",
+var pages = []string{"/", "/open", "/incidents/INC-1", "/incidents/INC-1?order=story&source=fact", "/incidents/INC-1/scope", "/incidents/INC-1/scope?version=1", "/incidents/INC-1/scope?from=1&to=1", "/incidents/INC-1/timeline", "/incidents/INC-1/timeline?source=event&text=x",
 	"/incidents/INC-1/notices", "/incidents/INC-1/notices?duty=tell_merchants", "/incidents/INC-1/notices?notice=NTC-1", "/incidents/INC-1/notices?notice=NTC-1&state=bounced",
 	"/incidents/INC-1/notices?notice=NTC-2&party=m_1", "/incidents/INC-1/notices?notice=NTC-3",
 	"/incidents/INC-1/do/confirm", "/incidents/INC-1/do/dismiss", "/incidents/INC-1/do/plan", "/incidents/INC-1/do/approve?action=ACT-2", "/incidents/INC-1/do/restore",
@@ -389,6 +390,34 @@ func TestScopeForm(t *testing.T) {
 	form.Set("do", "record")
 	if got := b.submit("/incidents/INC-1/scope", "/incidents/INC-1/scope", form); got.status != http.StatusSeeOther {
 		t.Errorf("recording: %d %s", got.status, got.body)
+	}
+	// The page of a run says what the numbers rest on, draws them, and links to the accesses behind each.
+	run := b.get("/incidents/INC-1/scope?run=run-1")
+	for _, want := range []string{"sha256:" + strings.Repeat("ab", 32), "2 of 9", "US-CA", `<svg viewBox="0 0 600 120"`, `fill="url(#silent)"`, "The same as a table",
+		`/accesses?merchant=m_1&amp;run=run-1&amp;store=s_1"`, `/accesses?data_type=customer.email&amp;merchant=m_1&amp;run=run-1"`, "Accesses by 4 hours", `form=parquet"`, `value="tok_9f, tok_a1"`} {
+		if !strings.Contains(run.body, want) {
+			t.Errorf("the page of a run lacks %s", want)
+		}
+	}
+	if got := b.get("/incidents/INC-1/scope/file?run=run-1&form=csv"); got.status != http.StatusOK || !strings.Contains(got.body, "m_1,s_1,") {
+		t.Errorf("as CSV: %d %s", got.status, got.body)
+	}
+	if got := b.get("/incidents/INC-1/scope/file?version=1&form=parquet"); got.status != http.StatusOK || !strings.HasPrefix(got.body, "PAR1") {
+		t.Errorf("as Parquet: %d", got.status)
+	}
+	b.desk.Run.State, b.desk.Run.Result = desk.RunRunning, nil
+	b.desk.Run.Outcome, b.desk.Run.Progress = nil, ask.Progress{What: "distinct customers", Done: 1, Of: 6, Unit: "steps"}
+	if got := b.get("/incidents/INC-1/scope?run=run-1"); !strings.Contains(got.body, "distinct customers: step 2 of 6") || !strings.Contains(got.body, `<noscript><meta http-equiv="refresh" content="3"></noscript>`) || !strings.Contains(got.body, `data-hx-trigger="every 1s"`) {
+		t.Errorf("a count under way: %s", got.body)
+	}
+	if got := b.submit("/incidents/INC-1/scope", "/incidents/INC-1/scope", url.Values{"do": {"cancel"}, "run": {"run-1"}}); got.status != http.StatusSeeOther {
+		t.Errorf("stopping it: %d %s", got.status, got.body)
+	}
+	if got := b.get("/incidents/INC-1/scope?run=run-1"); !strings.Contains(got.body, "The count was stopped") || strings.Contains(got.body, "refresh") {
+		t.Errorf("a count that was stopped: %s", got.body)
+	}
+	if got := b.get("/incidents/INC-1/scope?run=run-2"); got.status != http.StatusNotFound || !strings.Contains(got.body, "Compute it once more") {
+		t.Errorf("a count that is forgotten: %d", got.status)
 	}
 	form.Set("from", "yesterday")
 	if got := b.submit("/incidents/INC-1/scope", "/incidents/INC-1/scope", form); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "tok_9f, tok_a1") {

@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -9,6 +10,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desktest"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/scope"
+	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
 var now = time.Date(2026, 11, 22, 3, 45, 0, 0, time.UTC)
@@ -108,6 +110,10 @@ func fill(d *desktest.Desk) {
 	}
 	d.Log = append(d.Log, desk.Access{Seq: 0, ID: "evt-2", Time: now.AddDate(0, 0, -9), Received: now, Source: "shop", Kind: "auth", Outcome: "denied", Late: true, Skewed: true, Supplied: "sha256:0123456789abcdef"})
 	d.Result = scope.Result{Log: "javabeanai/events", Size: 120, Digest: "sha256:abc", Events: 900, Customers: 18211,
-		Rows:     []incident.Exposure{{Merchant: "m_1", Stores: []string{"s_1"}, DataTypes: []string{"customer.email"}, Customers: 4, Events: 9, First: now, Last: now}},
+		Rows: []incident.Exposure{{Merchant: "m_1", Stores: []string{"s_1"}, DataTypes: []string{"customer.email", hostile}, Customers: 4, Events: 9, First: now, Last: now,
+			Supplied: []incident.Supplied{{File: "sha256:" + strings.Repeat("ab", 32), Events: 2}}}},
+		Regions: []incident.Residents{{Region: "US-CA", Customers: 3}, {Region: "", Customers: 1}}, Supplied: []incident.Supplied{{File: "sha256:" + strings.Repeat("ab", 32), Events: 2}},
+		Step: 3600, Timeline: []tally.Bucket{{From: now.Truncate(time.Hour).Add(-600 * time.Hour), Events: 1, Records: 1}, {From: now.Truncate(time.Hour), Events: 8, Records: 9}},
+		Gaps: []incident.Gap{{Source: hostile, From: now.Add(-300 * time.Hour), To: now.Add(-200 * time.Hour)}}, RowsRead: 900,
 		Included: []scope.Seen{{IP: "203.0.113.9", Agent: hostile, Events: 9, Merchants: 1}}, Excluded: []scope.Seen{{IP: "198.51.100.7", Agent: "PickAndPack/1.0", Events: 7}}}
 }

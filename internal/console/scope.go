@@ -1,15 +1,21 @@
 package console
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/scope"
+	"github.com/tocsin-ir/tocsin/scope/sheet"
 )
 
 // scopeView is the page that computes and records a scope.
@@ -17,7 +23,13 @@ type scopeView struct {
 	Frame   frame
 	State   *incident.State
 	In      url.Values
-	Result  *scope.Result
+	Run     *desk.ScopeRun // that is computed, or was
+	Record  *desk.ScopeRecord
+	Diff    *desk.ScopeDiff
+	Result  *scope.Result // of the run, or the recorded version
+	Chart   *chart
+	Cells   cells
+	Files   string // address of the result as a file, without its form
 	Usual   *scope.Comparison
 	Key     string
 	Trouble *trouble
@@ -28,7 +40,34 @@ func (v scopeView) narrowed() bool {
 	return slices.ContainsFunc([]string{"actor", "ip", "agent", "not_agent", "endpoint", "merchant", "data_type"}, func(name string) bool { return v.In.Get(name) != "" })
 }
 
+// scopePage shows the form and, as the address says, a run, a recorded version or what changed from
+// one version to another.
 func (c *Console) scopePage(w http.ResponseWriter, r *http.Request) error {
+	q, id := r.URL.Query(), r.PathValue("id")
+	version := func(name string) int {
+		n, _ := strconv.Atoi(q.Get(name)) // what is no number is none
+		return max(n, 0)
+	}
+	switch {
+	case q.Get("run") != "":
+		run, err := c.desk.ScopeRun(r.Context(), q.Get("run"))
+		if err != nil {
+			return c.showScope(w, r, http.StatusNotFound, nil, scopeAnswer{}, &trouble{Title: "Forgotten", Text: "This count is kept for half an hour and no longer, or the server was started again. Compute it once more."})
+		}
+		return c.showScope(w, r, http.StatusOK, formOf(run.Query, c.frame(r, "").Zone), scopeAnswer{Run: &run}, nil)
+	case q.Has("from") || q.Has("to"):
+		diff, err := c.desk.ScopeDiff(r.Context(), id, version("from"), version("to"))
+		if err != nil {
+			return err
+		}
+		return c.showScope(w, r, http.StatusOK, nil, scopeAnswer{Diff: &diff}, nil)
+	case version("version") > 0:
+		rec, err := c.desk.ScopeRecord(r.Context(), id, version("version"))
+		if err != nil {
+			return err
+		}
+		return c.showScope(w, r, http.StatusOK, nil, scopeAnswer{Record: &rec}, nil)
+	}
 	return c.showScope(w, r, http.StatusOK, nil, scopeAnswer{}, nil)
 }
 
@@ -37,38 +76,69 @@ func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, 
 	if err != nil {
 		return err
 	}
-	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Result: a.Result, Usual: a.Usual, Key: rand.Text(), Trouble: t}
+	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Run: a.Run, Record: a.Record, Diff: a.Diff, Usual: a.Usual, Key: rand.Text(), Trouble: t}
 	if in == nil {
 		v.In = url.Values{}
-		v.In.Set("from", state.Opened.Add(-24*time.Hour).In(v.Frame.Zone).Format("2006-01-02T15:04"))
+		v.In.Set("from", state.Opened.Add(-24*time.Hour).In(v.Frame.Zone).Format(formTime))
 		if m := state.Milestones["suspected"]; m != nil {
-			v.In.Set("from", m.At.Add(-time.Hour).In(v.Frame.Zone).Format("2006-01-02T15:04"))
+			v.In.Set("from", m.At.Add(-time.Hour).In(v.Frame.Zone).Format(formTime))
 		}
-		v.In.Set("to", v.Frame.Now.Add(time.Minute).In(v.Frame.Zone).Format("2006-01-02T15:04")) // the minute that runs is in it
+		v.In.Set("to", v.Frame.Now.Add(time.Minute).In(v.Frame.Zone).Format(formTime)) // the minute that runs is in it
 		for _, s := range state.Signals {
 			if credential := s.Facets["credential"]; credential != "" {
 				v.In.Set("credential", credential)
 			}
 		}
 	}
+	base := "/incidents/" + url.PathEscape(state.ID) + "/scope/file?"
+	switch {
+	case a.Run != nil:
+		v.Result, v.Files = a.Run.Result, base+url.Values{"run": {a.Run.ID}}.Encode()
+		v.Cells = cells{url.Values{"run": {a.Run.ID}}, v.Frame.Zone}
+		if a.Run.State == desk.RunRunning {
+			v.Frame.Refresh = 3
+		}
+		if a.Run.Err != nil && t == nil {
+			v.Trouble = troubleOf(a.Run.Err)
+			if status = v.Trouble.Status; status >= http.StatusInternalServerError {
+				c.opt.Log.ErrorContext(r.Context(), "scope failed", "error", a.Run.Err)
+			}
+		}
+	case a.Record != nil:
+		n := strconv.Itoa(a.Record.Version.N)
+		result, err := a.Record.Result()
+		if err != nil {
+			return err
+		}
+		v.Result, v.Files = &result, base+url.Values{"version": {n}}.Encode()
+		v.Cells = cells{url.Values{"incident": {state.ID}, "scope": {n}}, v.Frame.Zone}
+	}
+	if v.Result != nil {
+		v.Chart = newChart(v.Frame, v.Result.Step, v.Result.Timeline, v.Result.Gaps)
+	}
 	return c.render(w, r, status, scopePage(v))
 }
+
+// soon is how long the page waits for a count before it shows how far it is.
+const soon = 2 * time.Second
 
 func (c *Console) recordScope(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("id")
 	err := checkForm(r)
 	var a scopeAnswer
-	if err == nil {
+	if err == nil && r.PostFormValue("do") == "cancel" {
+		run := r.PostFormValue("run")
+		if err = c.desk.CancelScope(r.Context(), callerOf(r.Context()), run); err == nil {
+			_, err = c.desk.AwaitScope(r.Context(), run, soon)
+		}
+		if err == nil {
+			http.Redirect(w, r, "/incidents/"+url.PathEscape(id)+"/scope?run="+url.QueryEscape(run), http.StatusSeeOther)
+			return nil
+		}
+	} else if err == nil {
 		var q scope.Query
 		if q, err = queryOf(r.PostForm, c.frame(r, "").Zone); err == nil {
-			if r.PostFormValue("do") == "record" {
-				if _, _, err = c.desk.RecordScope(r.Context(), requestID(r), callerOf(r.Context()), id, q, strings.TrimSpace(r.PostFormValue("reason"))); err == nil {
-					http.Redirect(w, r, "/incidents/"+url.PathEscape(id)+"#scope", http.StatusSeeOther)
-					return nil
-				}
-			} else {
-				a, err = c.answerScope(r, q)
-			}
+			a, err = c.answerScope(r, id, q)
 		}
 	}
 	if err != nil {
@@ -78,22 +148,200 @@ func (c *Console) recordScope(w http.ResponseWriter, r *http.Request) error {
 		}
 		return c.showScope(w, r, t.Status, r.PostForm, scopeAnswer{}, t)
 	}
+	switch {
+	case a.Run == nil || a.Run.Err != nil:
+	case a.Run.State == desk.RunRunning:
+		http.Redirect(w, r, "/incidents/"+url.PathEscape(id)+"/scope?run="+url.QueryEscape(a.Run.ID), http.StatusSeeOther)
+		return nil
+	case a.Run.Outcome != nil:
+		http.Redirect(w, r, "/incidents/"+url.PathEscape(id)+"#scope", http.StatusSeeOther)
+		return nil
+	}
 	return c.showScope(w, r, http.StatusOK, r.PostForm, a, nil)
 }
 
 // scopeAnswer is what was computed for the page.
 type scopeAnswer struct {
-	Result *scope.Result
+	Run    *desk.ScopeRun
+	Record *desk.ScopeRecord
+	Diff   *desk.ScopeDiff
 	Usual  *scope.Comparison
 }
 
-func (c *Console) answerScope(r *http.Request, q scope.Query) (a scopeAnswer, err error) {
-	if r.PostFormValue("do") == "compare" {
+// answerScope has a scope computed, and recorded when that is what was asked for. One that takes long
+// goes on when the answer is given.
+func (c *Console) answerScope(r *http.Request, id string, q scope.Query) (a scopeAnswer, err error) {
+	do, where, reason := r.PostFormValue("do"), "", ""
+	if do == "compare" {
 		usual, err := c.desk.CompareScope(r.Context(), q)
 		return scopeAnswer{Usual: &usual}, err
 	}
-	result, err := c.desk.Scope(r.Context(), q)
-	return scopeAnswer{Result: &result}, err
+	if do == "record" {
+		where, reason = id, strings.TrimSpace(r.PostFormValue("reason"))
+	}
+	run, err := c.desk.StartScope(r.Context(), requestID(r), callerOf(r.Context()), q, where, reason)
+	if err != nil {
+		return a, err
+	}
+	run, err = c.desk.AwaitScope(r.Context(), run.ID, soon)
+	return scopeAnswer{Run: &run}, err
+}
+
+// scopeFile serves a run's result or a recorded version as a file.
+func (c *Console) scopeFile(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	form := q.Get("form")
+	if sheet.Type(form) == "" {
+		return fmt.Errorf("%w: form: is csv or parquet", desk.ErrInvalid)
+	}
+	var result scope.Result
+	name := r.PathValue("id") + "-scope"
+	if q.Get("run") != "" {
+		run, err := c.desk.ScopeRun(r.Context(), q.Get("run"))
+		if err != nil {
+			return err
+		}
+		if run.Result == nil {
+			return fmt.Errorf("%w: the count has no result", desk.ErrInvalid)
+		}
+		result = *run.Result
+	} else {
+		version, err := strconv.Atoi(q.Get("version"))
+		if err != nil || version < 0 {
+			return fmt.Errorf("%w: version: has to be the number of a recorded scope", desk.ErrInvalid)
+		}
+		rec, err := c.desk.ScopeRecord(r.Context(), r.PathValue("id"), version)
+		if err != nil {
+			return err
+		}
+		if result, err = rec.Result(); err != nil {
+			return err
+		}
+		name += "-" + strconv.Itoa(rec.Version.N)
+	}
+	var file bytes.Buffer // whole before the first byte: an error is an error page and not half a file
+	if err := sheet.Write(&file, form, result); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", sheet.Type(form))
+	w.Header().Set("Content-Disposition", `attachment; filename="`+strings.Map(plainName, name)+"."+form+`"`)
+	_, _ = file.WriteTo(w) // a failed write means that the reader is gone
+	return nil
+}
+
+// plainName keeps of a name what needs no quoting anywhere.
+func plainName(r rune) rune {
+	if r == '-' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+		return r
+	}
+	return '_'
+}
+
+const formTime = "2006-01-02T15:04"
+
+// formOf fills the form with a query, as far as the form can ask for it.
+func formOf(q scope.Query, zone *time.Location) url.Values {
+	in := url.Values{}
+	in.Set("from", q.From.In(zone).Format(formTime))
+	to := q.To.In(zone)
+	if to.Truncate(time.Minute) != to {
+		to = to.Add(time.Minute)
+	}
+	in.Set("to", to.Format(formTime))
+	set := func(name, between string, values []string) {
+		if len(values) > 0 {
+			in.Set(name, strings.Join(values, between))
+		}
+	}
+	if len(q.Any) > 0 {
+		some := q.Any[0]
+		set("credential", ", ", some.Credential)
+		set("actor", ", ", some.Actor)
+		set("ip", ", ", some.IP)
+		set("agent", "\n", some.Agent)
+		set("endpoint", ", ", some.Endpoint)
+		set("merchant", ", ", some.Merchant)
+		set("data_type", ", ", some.DataType)
+	}
+	for _, not := range q.Not {
+		set("not_ip", ", ", not.IP)
+		set("not_agent", "\n", not.Agent)
+	}
+	return in
+}
+
+// queryText says a recorded query in one line.
+func queryText(f frame, raw json.RawMessage) string {
+	var q scope.Query
+	if json.Unmarshal(raw, &q) != nil {
+		return ""
+	}
+	return scopeSentence(f, q)
+}
+
+// scopeSentence says a query as people would.
+func scopeSentence(f frame, q scope.Query) string {
+	clause := func(c scope.Clause) string {
+		var parts []string
+		for _, p := range []struct {
+			word   string
+			values []string
+		}{{"by credential", c.Credential}, {"by actor", c.Actor}, {"from", c.IP}, {"with user agent", c.Agent}, {"at", c.Endpoint}, {"of merchant", c.Merchant}, {"doing", c.Action}, {"of", c.DataType}} {
+			if len(p.values) > 3 {
+				parts = append(parts, p.word+" "+names(p.values[:3])+" and "+number(int64(len(p.values)-3))+" more")
+			} else if len(p.values) > 0 {
+				parts = append(parts, p.word+" "+names(p.values))
+			}
+		}
+		return strings.Join(parts, " ")
+	}
+	text := "Accesses between " + absolute(f, q.From) + " and " + absolute(f, q.To)
+	for i, c := range q.Any {
+		text += []string{" ", " or "}[min(i, 1)] + clause(c)
+	}
+	for _, c := range q.Not {
+		text += ", but not " + clause(c)
+	}
+	return text + "."
+}
+
+// progressWord says how far a run is.
+func progressWord(r desk.ScopeRun) string {
+	p := r.Progress
+	text := p.What
+	switch {
+	case p.Of > 0:
+		text += ": " + strings.TrimSuffix(p.Unit, "s") + " " + number(p.Done+1) + " of " + number(p.Of)
+	case p.Done > 0:
+		text += ": " + count(p.Done, strings.TrimSuffix(p.Unit, "s"), p.Unit)
+	}
+	return text + ", for " + number(int64(r.Took)) + " s"
+}
+
+// laterEvents is how many of a merchant's accesses rest on files that were supplied later.
+func laterEvents(list []incident.Supplied) (n int64) {
+	for _, s := range list {
+		n += s.Events
+	}
+	return n
+}
+
+// byHand lists what was included or excluded by hand.
+func byHand(s *incident.State) []string {
+	var out []string
+	for m := range s.Adjusted {
+		out = append(out, m)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// regionName names a region for a table.
+func regionName(r incident.Residents) string {
+	if r.Region == "" {
+		return "unknown"
+	}
+	return r.Region
 }
 
 // queryOf reads the scope form: lists are separated by commas or lines.

@@ -3,17 +3,24 @@ package desk
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/scope"
+	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
 // AccessQuery chooses events of the access log. Fields that are set must all match.
 type AccessQuery struct {
 	Kind, Actor, Credential, Merchant, IP, Outcome, Source string
+	Store, DataType, Endpoint                              string
+	Incident                                               string    // with Scope: only events that this recorded version of its scope counts
+	Scope                                                  int       // 0 is none
+	Run                                                    string    // only events that the query of this run counts
 	From, To                                               time.Time // From <= time < To; zero is open
 	Before                                                 int64     // position: only events that came before it; 0 is the newest
 	Limit                                                  int       // at most MaxAccesses
@@ -73,11 +80,16 @@ func (d *Desk) Accesses(ctx context.Context, q AccessQuery) (AccessPage, error) 
 	defer cancel()
 	f := accesslog.Filter{From: q.From, To: q.To,
 		Kinds: some(q.Kind), Actors: some(q.Actor), Credentials: some(q.Credential), Merchants: some(q.Merchant), IPs: some(q.IP), Outcomes: some(q.Outcome), Sources: some(q.Source)}
+	f.Endpoints = some(q.Endpoint)
 	f.UpToSeq = d.o.Events.Acked()
+	takes, err := d.counted(ctx, q, &f)
+	if err != nil {
+		return page, err
+	}
 	if q.Before > 0 {
 		f.UpToSeq = min(f.UpToSeq, q.Before-1)
 	}
-	found, err := d.newestAccesses(ctx, f, q.Limit+1)
+	found, err := d.newestAccesses(ctx, f, q.Limit+1, takes)
 	if len(found) > q.Limit {
 		found = found[:q.Limit]
 		page.Next = found[q.Limit-1].Seq
@@ -89,9 +101,61 @@ func (d *Desk) Accesses(ctx context.Context, q AccessQuery) (AccessPage, error) 
 	return page, err
 }
 
+// counted says which events a question about a scope counts, and narrows what is read for it.
+func (d *Desk) counted(ctx context.Context, q AccessQuery, f *accesslog.Filter) (func(*accesslog.Event) bool, error) {
+	takes := func(e *accesslog.Event) bool {
+		return (q.Store == "" || e.Store == q.Store) && (q.DataType == "" || slices.Contains(e.DataTypes, q.DataType))
+	}
+	var asked scope.Query
+	switch {
+	case q.Run != "":
+		run, err := d.ScopeRun(ctx, q.Run)
+		if err != nil {
+			return nil, err
+		}
+		asked = run.Query
+	case q.Scope > 0:
+		s, err := d.Incident(ctx, q.Incident)
+		if err != nil {
+			return nil, err
+		}
+		v, err := scopeVersion(s, q.Scope)
+		if err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(v.Query, &asked); err != nil {
+			return nil, fmt.Errorf("desk: query of scope %d of %s: %w", v.N, s.ID, err)
+		}
+		last, err := d.o.Events.LastSeq(ctx, v.Size)
+		if err != nil {
+			return nil, err
+		}
+		f.UpToSeq = min(f.UpToSeq, last)
+	default:
+		return takes, nil
+	}
+	m, err := tally.NewMatcher(asked)
+	if err != nil {
+		return nil, invalidQuery(err)
+	}
+	if f.From.Before(asked.From) {
+		f.From = asked.From
+	}
+	if f.To.IsZero() || asked.To.Before(f.To) {
+		f.To = asked.To
+	}
+	if len(f.Kinds) == 0 {
+		f.Kinds = []string{asked.Kind}
+	}
+	return func(e *accesslog.Event) bool {
+		t := e.Tally()
+		return takes(e) && m.Candidate(&t) && !m.Excluded(&t) && t.Exposes()
+	}, nil
+}
+
 // newestAccesses reads the log backwards by positions, in parts that grow while they hold too little,
 // so that the newest page is not paid for with the whole log.
-func (d *Desk) newestAccesses(ctx context.Context, f accesslog.Filter, most int) ([]Access, error) {
+func (d *Desk) newestAccesses(ctx context.Context, f accesslog.Filter, most int, takes func(*accesslog.Event) bool) ([]Access, error) {
 	var found []Access
 	for part := int64(max(1000, 2*most)); f.UpToSeq > 0 && len(found) < most; part *= 4 {
 		f.AfterSeq = max(0, f.UpToSeq-part)
@@ -101,6 +165,9 @@ func (d *Desk) newestAccesses(ctx context.Context, f accesslog.Filter, most int)
 			held = held[:min(len(held), most-len(found))]
 		}
 		err := d.o.Events.Select(ctx, f, func(e accesslog.Event) error {
+			if !takes(&e) {
+				return nil
+			}
 			if held = append(held, accessOf(e)); len(held) >= 4*most {
 				trim()
 			}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -117,4 +118,18 @@ func (d *Desk) ScopeRecord(ctx context.Context, inc string, version int) (desk.S
 func (d *Desk) ScopeDiff(ctx context.Context, inc string, from, to int) (desk.ScopeDiff, error) {
 	rec, err := d.ScopeRecord(ctx, inc, to)
 	return desk.ScopeDiff{From: rec.Version, To: rec.Version, Same: len(rec.Rows)}, err
+}
+
+// Entries are the canned lines, in one page.
+func (d *Desk) Entries(ctx context.Context, inc string, q desk.EntryQuery) (desk.EntryPage, error) {
+	page := desk.EntryPage{Entries: []desk.Entry{}}
+	if _, err := d.Incident(ctx, inc); err != nil {
+		return page, err
+	}
+	for i, l := range d.Lines[inc] {
+		if len(q.Sources) == 0 || slices.Contains(q.Sources, l.Source) {
+			page.Entries = append(page.Entries, desk.Entry{TimelineLine: l, From: fmt.Sprint(i)})
+		}
+	}
+	return page, nil
 }

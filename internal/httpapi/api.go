@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.19.0"
+const Version = "1.20.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -42,6 +42,7 @@ type Incidents interface {
 	EveryClock(context.Context) (desk.ClockSheet, error)
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
+	Entries(ctx context.Context, incident string, q desk.EntryQuery) (desk.EntryPage, error)
 	Plan(ctx context.Context, id string, by desk.Caller, incident, action string, target map[string]string, secret, reason string) (desk.Outcome, error)
 	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
@@ -220,6 +221,7 @@ func New(d Desk, opt Options) *API {
 	a.huma.UseMiddleware(a.guardOperation)
 
 	a.registerIncidents(d)
+	a.registerEntries(d)
 	a.registerCommands(d)
 	a.registerScopes(d)
 	a.registerRuns(d)

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tocsin-ir/tocsin/client"
+)
+
+// entryFlags choose entries of the timeline in which nothing is folded together.
+type entryFlags struct {
+	each              bool
+	kinds             []string
+	text, from, to    string
+	csvFile, jsonFile string
+}
+
+func (e *entryFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.BoolVar(&e.each, "each", false, "every access and line of a log by itself, as they happened")
+	f.StringSliceVar(&e.kinds, "kind", nil, "only these kinds, such as pii_access,db_query (implies --each)")
+	f.StringVar(&e.text, "text", "", "only entries that hold this (implies --each)")
+	f.StringVar(&e.from, "from", "", "not before, RFC 3339 (implies --each)")
+	f.StringVar(&e.to, "to", "", "before, RFC 3339 (implies --each)")
+	f.StringVar(&e.csvFile, "csv", "", "write all of it to this CSV file, which must not exist")
+	f.StringVar(&e.jsonFile, "ndjson", "", "write all of it to this NDJSON file, which must not exist")
+}
+
+func (e *entryFlags) asked() bool {
+	return e.each || len(e.kinds) > 0 || e.text != "" || e.from != "" || e.to != "" || e.csvFile != "" || e.jsonFile != ""
+}
+
+// entries shows a page of the timeline, or writes all of it to files.
+func (a *app) entries(c *cobra.Command, server *client.Client, incident string, e entryFlags, q client.EntryQuery) (err error) {
+	q.Kinds, q.Text = e.kinds, e.text
+	if e.from != "" {
+		if q.From, err = parseTime(e.from); err != nil {
+			return err
+		}
+	}
+	if e.to != "" {
+		if q.To, err = parseTime(e.to); err != nil {
+			return err
+		}
+	}
+	files := false
+	for _, f := range []struct{ path, form string }{{e.csvFile, "csv"}, {e.jsonFile, "ndjson"}} {
+		if f.path == "" {
+			continue
+		}
+		files = true
+		out, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return &failure{text: err.Error(), hint: "name a file that does not exist in a folder you can write to"}
+		}
+		if err := errors.Join(server.TimelineFile(a.context(c), incident, f.form, client.EntryQuery{Sources: q.Sources, Kinds: q.Kinds, Text: q.Text, From: q.From, To: q.To}, out), out.Close()); err != nil {
+			return errors.Join(err, os.Remove(f.path))
+		}
+		fmt.Fprintf(a.deps.Err, "written to %s\n", f.path)
+	}
+	if files {
+		return nil
+	}
+	page, err := server.Entries(a.context(c), incident, q)
+	if err != nil {
+		return err
+	}
+	return a.show(page, func(w io.Writer) {
+		rows := make([][]string, 0, len(page.Entries))
+		for _, l := range page.Entries {
+			later := ""
+			if l.Supplied != "" {
+				later = "supplied later"
+			}
+			rows = append(rows, []string{l.At.UTC().Format("2006-01-02 15:04:05.000Z"), l.Source, l.Kind, l.Principal, l.Text, later})
+		}
+		a.table(w, 4, []string{"AT", "SOURCE", "KIND", "WHO", "WHAT", ""}, rows)
+		if page.Next != "" {
+			if !page.Until.IsZero() {
+				fmt.Fprintf(w, "looked through until %s\n", a.when(page.Until))
+			}
+			fmt.Fprintf(w, "more: --each --after %s\n", page.Next)
+		}
+	})
+}
