@@ -30,6 +30,7 @@ func places(f frame) []place {
 		{"Clocks", "every clock that runs, laws, deadlines, what is missing to send", "/clocks"},
 		{"Access log", "who read what, by credential, actor, merchant, address", "/accesses"},
 		{"Evidence", "checkpoints, witnesses, proofs, export, verify", "/evidence"},
+		{"All incidents", "filter, order, export as CSV or NDJSON", "/incidents"},
 		{"Settled incidents", "closed and dismissed", "/settled"},
 		{"All the year round", "programme: drills, training, reviews, audits", "/programme"},
 		{"Settings", "what the promises rest on, doctor, integrations", "/settings"},
