@@ -208,6 +208,13 @@ func (s *Store) each(ctx context.Context, from, to uint64, fn func(seq uint64, c
 	if err != nil {
 		return last, fmt.Errorf("accesslog: event %d is neither in the spool nor in the log: %w", last+1, err)
 	}
+	gone, _, err := s.goneAt(ctx, index)
+	if err != nil {
+		return last, err
+	}
+	if gone != nil { // a fact says that its day was removed
+		return max(last, min(gone.Last, to)), nil
+	}
 	s.mu.Lock()
 	leaves := s.leaves
 	s.mu.Unlock()
@@ -231,8 +238,8 @@ func (s *Store) each(ctx context.Context, from, to uint64, fn func(seq uint64, c
 		}
 		return ctx.Err()
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
+	if errors.Is(err, errEnough) || errors.Is(err, fs.ErrNotExist) && last > from {
+		err = nil // where the leaves of a removed day begin the next call finds out why
 	}
 	return last, err
 }

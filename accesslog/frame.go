@@ -78,6 +78,13 @@ func (f *frameKeys) aead(day string, salt []byte) (cipher.AEAD, error) {
 	return a, nil
 }
 
+// forget lets go of the keys that are in memory.
+func (f *frameKeys) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.by)
+}
+
 // room is memory that packing or unpacking one record needs and the next one can use again.
 type room struct {
 	plain   []byte

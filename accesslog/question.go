@@ -152,6 +152,11 @@ func (s *Store) Disclose(ctx context.Context, seqs []int64, fn func(Leaf) error)
 			return fmt.Errorf("accesslog: event %d: %w", seqs[0], err)
 		}
 		first := seqs[0] - int64(n)
+		if gone, why, err := s.goneAt(ctx, index); err != nil {
+			return err
+		} else if gone != nil {
+			return why
+		}
 		l, o, err := s.open(ctx, index)
 		if err != nil {
 			return err

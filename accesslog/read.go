@@ -78,6 +78,12 @@ func (s *Store) sealedAfter(ctx context.Context, seq int64, limit int, whole boo
 	if err != nil {
 		return seq, err
 	}
+	if gone, _, err := s.goneAt(ctx, index); err != nil || gone != nil {
+		if err == nil {
+			seq = int64(gone.Last)
+		}
+		return seq, err
+	}
 	first := seq + 1 - int64(n)
 	l, o, err := s.open(ctx, index)
 	if l.Of > 0 && (errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist)) {

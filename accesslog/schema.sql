@@ -20,6 +20,12 @@ CREATE TABLE IF NOT EXISTS stretch (
 	last   INTEGER NOT NULL,
 	epoch  TEXT NOT NULL
 );
+-- Days whose events were removed, or are being removed: a fact says why.
+CREATE TABLE IF NOT EXISTS pruned (
+	epoch TEXT PRIMARY KEY,
+	fact  TEXT NOT NULL,
+	done  INTEGER NOT NULL -- 1: nothing is left of it
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batch (
 	source   INTEGER NOT NULL,
 	key      TEXT NOT NULL,

@@ -3,6 +3,7 @@ package accesslog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -214,7 +215,7 @@ func (c *choice) flush(before int64) error {
 
 // ended is the error of a question: none when it had enough.
 func (c *choice) ended(err error) error {
-	if err == errEnough {
+	if errors.Is(err, errEnough) {
 		return nil
 	}
 	return err

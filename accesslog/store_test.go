@@ -47,6 +47,8 @@ type site struct {
 	logger *slog.Logger
 	table  table.Options
 	ids    ids.Options
+	keys   accesslog.Keys // testKeys when nil
+	wrap   func(*translog.Log) accesslog.Log
 
 	mu  sync.Mutex
 	now time.Time
@@ -88,8 +90,16 @@ func (s *site) open(t testing.TB) {
 	if s.log, err = translog.Open(context.Background(), filepath.Join(s.dir, "log", "events"), s.signer, translog.Options{}); err != nil {
 		t.Fatal(err)
 	}
+	var keys accesslog.Keys = testKeys{}
+	if s.keys != nil {
+		keys = s.keys
+	}
+	var log accesslog.Log = s.log
+	if s.wrap != nil {
+		log = s.wrap(s.log)
+	}
 	s.Store, err = accesslog.Open(context.Background(), accesslog.Options{
-		Dir: s.dir, Keys: testKeys{}, Log: s.log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger, Table: s.table, IDs: s.ids,
+		Dir: s.dir, Keys: keys, Log: log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger, Table: s.table, IDs: s.ids,
 		Scrub: []accesslog.Pattern{{Name: "iban", Regexp: `\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b`}},
 	})
 	if err != nil {

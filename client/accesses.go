@@ -209,3 +209,39 @@ func (c *Client) Checkpoints(ctx context.Context) (Checkpoints, error) {
 	err := c.Do(ctx, http.MethodGet, at("checkpoints"), nil, &out)
 	return out, err
 }
+
+// LogDays are the days of the access log, newest first.
+type LogDays struct {
+	Keep string   `json:"keep"` // how long a day is kept, such as 13 months
+	Days []LogDay `json:"days"`
+}
+
+// LogDay is a UTC day of the access log.
+type LogDay struct {
+	Day    string    `json:"day"`
+	State  string    `json:"state"` // open, kept, held or removed
+	Leaves uint64    `json:"leaves"`
+	Events int64     `json:"events"`
+	Until  time.Time `json:"until"` // when its time is over
+	Held   []Held    `json:"held,omitempty"`
+	Closed string    `json:"closed,omitempty"` // the fact that says where it stands in the log
+	Fact   string    `json:"fact,omitempty"`   // the fact that says that it was removed
+	At     time.Time `json:"at,omitzero"`
+	Basis  string    `json:"basis,omitempty"`
+	Left   bool      `json:"left,omitempty"` // some of it is still there
+}
+
+// Held is why a day is kept: an incident that is not settled, or a hold.
+type Held struct {
+	Incident string    `json:"incident"`
+	Hold     string    `json:"hold,omitempty"`
+	Basis    string    `json:"basis,omitempty"`
+	Until    time.Time `json:"until,omitzero"`
+}
+
+// LogDays reads which days of the access log are kept, how long and why, and which were removed.
+func (c *Client) LogDays(ctx context.Context) (LogDays, error) {
+	var out LogDays
+	err := c.Do(ctx, http.MethodGet, at("evidence", "days"), nil, &out)
+	return out, err
+}

@@ -95,6 +95,10 @@ func Decide(s *State, c Command, ctx incident.Context) (incident.Decision, error
 		return d.report(c)
 	case OrderErasure:
 		return d.orderErasure(c)
+	case CloseEpoch:
+		return d.closeEpoch(c)
+	case PruneEpoch:
+		return d.pruneEpoch(c)
 	}
 	return incident.Decision{}, refuse(InvalidField, fmt.Sprintf("there is no command %q here", c.Name()))
 }

@@ -130,6 +130,9 @@ var folds = map[incident.Kind]func(*State, incident.Fact) error{
 	BaselineRestored:     foldReport,
 	ProbeTurned:          foldReport,
 	ErasureOrdered:       foldErasure,
+
+	EpochClosed: foldEpochClosed,
+	EpochPruned: foldEpochPruned,
 }
 
 // read decodes the header body and the header's own part. A part that was withheld leaves text empty.

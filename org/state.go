@@ -68,6 +68,8 @@ type State struct {
 	Unknown  map[incident.Kind]int `json:"unknown_kinds,omitempty"`
 	Erasures []Erasure             `json:"erasures,omitempty"` // oldest first
 
+	Epochs map[string]*Epoch `json:"epochs,omitempty"` // days of the access log that are over
+
 	Programme *incident.State `json:"programme,omitempty"` // duties without an incident; nil before a policy began them
 }
 

@@ -489,6 +489,29 @@ func (s *Spool) Release(upTo uint64) error {
 	return errors.Join(errs...)
 }
 
+// Turn removes every file, the newest too, when all of them are past a position; the next append begins
+// one. It does nothing while something is not. A crash leaves some of the files, which are past it still.
+func (s *Spool) Turn(upTo uint64) error {
+	s.write.Lock()
+	defer s.write.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.next-1 > upTo {
+		return nil
+	}
+	if s.file != nil {
+		_ = s.file.Close() // it is complete and synced
+		s.file = nil
+	}
+	for len(s.segments) > 0 {
+		if err := os.Remove(s.segments[0].path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("spool: %w", err)
+		}
+		s.segments = s.segments[1:]
+	}
+	return s.o.SyncDir(s.dir)
+}
+
 // Close ends appending. What was appended is durable already.
 func (s *Spool) Close() error {
 	s.write.Lock()

@@ -188,7 +188,11 @@ func (t *Table) commit(epoch, index int64, operation string, change func([]File)
 	}
 	next := m.next(files, max(index, m.index()), time.Now(), operation)
 	next.follow(tombs)
-	expired := next.expire(next.expires(tombs, m.Properties[erasedProperty]))
+	keep, after := next.expires(tombs, m.Properties[erasedProperty])
+	if operation == dropped {
+		keep, after = 1, time.Now().Add(time.Hour)
+	}
+	expired := next.expire(keep, after)
 	if err := next.write(t.at); errors.Is(err, fs.ErrExist) {
 		return t.adopt(next.number)
 	} else if err != nil {

@@ -51,8 +51,10 @@ type App struct {
 	access *accesslog.Store
 	policy *policy.Program // the one in force
 	store  ledger.Store
+	keys   *keyring.Ring
 	facts  *translog.Log
 	out    *egress.Client
+	events *translog.Log
 	faces  []*http.Server // on the address and on the socket
 	ending chan struct{}  // closed when streams have to end
 	once   sync.Once      // for ending
@@ -149,6 +151,7 @@ func (a *App) open(ctx context.Context) error {
 		return err
 	}
 	a.onClose(keys.Close)
+	a.keys = keys
 	store, err := a.openStore(ctx, lock)
 	if err != nil {
 		return err
@@ -168,6 +171,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	a.events = events
 	var domain desk.Clock = clock.Real{}
 	if a.drill != nil {
 		domain = a.drill.clock
@@ -216,9 +220,13 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
 	}
+	keep, err := parseKeep(a.cfg.Evidence.Keep)
+	if err != nil {
+		return err
+	}
 	o := desk.Options{
-		Detection: watch,
-		Signer:    signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Prover: events, FactTiles: facts, EventTiles: events, Digest: email.Digest,
+		Keep: keep, Detection: watch,
+		Signer: signer, Logs: desk.Logs{Facts: facts, Events: events}, Disclosed: access, Prover: events, FactTiles: facts, EventTiles: events, Digest: email.Digest,
 		Scope: func(ctx context.Context, q scope.Query, so scope.Options) (scope.Result, error) {
 			if whole, erased := access.Whole(); erased && so.Size > 0 {
 				return scope.Compute(ctx, whole, q, so) // an earlier one stays what it was

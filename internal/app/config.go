@@ -61,6 +61,9 @@ type Config struct {
 	// have signed cannot be rewritten, not even with the key that signs it.
 	Evidence struct {
 		Witnesses []Witness `yaml:"witnesses"`
+		// Keep is how long the days of the access log are kept, such as 13 months (when absent) or 400
+		// days. Days that an open incident is about, or a hold covers, are kept until that ends.
+		Keep string `yaml:"keep"`
 	} `yaml:"evidence"`
 	// Copy is where facts and both logs are copied to as they come, off this machine.
 	Copy Copy `yaml:"copy"`
@@ -306,6 +309,9 @@ func (c *Config) check() error {
 		} else if slices.ContainsFunc(c.Evidence.Witnesses[:i], func(o Witness) bool { return o.URL == w.URL || o.Key == w.Key }) {
 			add(fmt.Sprintf("evidence.witnesses[%d]", i), "stands there twice: remove one")
 		}
+	}
+	if _, err := parseKeep(c.Evidence.Keep); err != nil {
+		add("evidence.keep", "%v", err)
 	}
 	if c.Copy.To != "" && !filepath.IsAbs(c.Copy.To) {
 		add("copy.to", "has to be a folder by its whole path, such as /mnt/elsewhere/tocsin")

@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/keyring"
+	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
 
@@ -212,8 +213,50 @@ func (a *App) recompute(ctx context.Context, l *doctor.Logs) (incidents []string
 	}
 	if _, err := a.desk.Checkpoints(ctx); err != nil {
 		l.Unsealed = oneSentence(err)
+		return incidents, nil
 	}
-	return incidents, nil
+	return incidents, a.recomputeEvents(ctx, l)
+}
+
+// recomputeEvents reads the events log: every hash of its tree, and every leaf, and compares them with
+// its signed checkpoint. Leaves that are missing have to be of days that a fact says were removed.
+func (a *App) recomputeEvents(ctx context.Context, l *doctor.Logs) error {
+	if l.Altered != "" {
+		return nil
+	}
+	key, _, err := a.keys.Verifier(a.cfg.Organisation.ID + "/events")
+	if err != nil {
+		return err
+	}
+	for removed := -1; ; {
+		state, err := a.desk.Org(ctx)
+		if err != nil {
+			return err
+		}
+		l.Removed = 0
+		var gone []translog.Range
+		for _, e := range state.Days() {
+			if e.Pruned == nil {
+				continue
+			}
+			l.Removed++
+			for _, x := range e.Pruned.Stretches {
+				gone = append(gone, translog.Range{First: x.Leaf, N: x.Leaves})
+			}
+		}
+		done, err := translog.Verify(ctx, a.events, key, gone...)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if l.Leaves = done.Size; err == nil {
+			return nil
+		}
+		if l.Removed == removed || removed < 0 && !errors.Is(err, fs.ErrNotExist) {
+			l.Altered = oneSentence(err)
+			return nil
+		}
+		removed = l.Removed // a day may have been removed meanwhile: it is looked at once more
+	}
 }
 
 func recomputeChain(r ledger.Reader, h ledger.Head, l *doctor.Logs, leaves map[uint64][]byte) error {

@@ -264,7 +264,11 @@ func (c *Copier) pass(ctx context.Context) (Status, error) {
 	if _, err := translog.Copy(ctx, facts, under{c.o.Place, "log/facts/"}, c.o.FactsKey); err != nil {
 		return Status{}, err
 	}
-	e, err := translog.Copy(ctx, events, under{c.o.Place, "log/events/"}, c.o.EventsKey)
+	gone, err := removed(ctx, c.o.Dir)
+	if err != nil {
+		return Status{}, err
+	}
+	e, err := translog.Copy(ctx, events, under{c.o.Place, "log/events/"}, c.o.EventsKey, gone...)
 	if err != nil {
 		return Status{}, err
 	}

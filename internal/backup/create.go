@@ -164,7 +164,11 @@ func collect(ctx context.Context, o CreateOptions, dir string, m *Manifest, fact
 	if err := copySpool(ctx, o.Dir, dir); err != nil {
 		return err
 	}
-	if copied, err = translog.Copy(ctx, events, Folder(filepath.Join(dir, "log", "events")), eventsKey); err != nil {
+	gone, err := removed(ctx, dir) // as the copied database says
+	if err != nil {
+		return err
+	}
+	if copied, err = translog.Copy(ctx, events, Folder(filepath.Join(dir, "log", "events")), eventsKey, gone...); err != nil {
 		return err
 	}
 	m.EventsLog = copied.Size
@@ -340,7 +344,13 @@ func Check(ctx context.Context, dir string) (Manifest, error) {
 		if err != nil {
 			return m, err
 		}
-		if _, err := translog.Verify(ctx, Folder(filepath.Join(dir, "log", name)), key); err != nil {
+		var gone []translog.Range
+		if name == "events" {
+			if gone, err = removed(ctx, dir); err != nil {
+				return m, err
+			}
+		}
+		if _, err := translog.Verify(ctx, Folder(filepath.Join(dir, "log", name)), key, gone...); err != nil {
 			return m, err
 		}
 	}

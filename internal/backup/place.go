@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 )
 
@@ -89,6 +90,16 @@ func (p pinned) Read(ctx context.Context, name string) ([]byte, error) {
 		return p.checkpoint, nil
 	}
 	return p.Source.Read(ctx, name)
+}
+
+// removed are the leaves of days whose events a folder removed when their time was over.
+func removed(ctx context.Context, dir string) ([]translog.Range, error) {
+	list, err := accesslog.Pruned(ctx, dir)
+	out := make([]translog.Range, len(list))
+	for i, x := range list {
+		out[i] = translog.Range{First: x.Leaf, N: x.Leaves}
+	}
+	return out, err
 }
 
 func missing(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -258,12 +258,18 @@ func log(ctx context.Context, o RestoreOptions, keys *keyring.Ring, origin, name
 		return err
 	}
 	dir := filepath.Join(o.Dir, "log", name)
-	if o.Copy != "" {
-		if err := extend(ctx, filepath.Join(o.Copy, "log", name), dir, key); err != nil {
+	var gone []translog.Range
+	if name == "events" {
+		if gone, err = removed(ctx, o.Dir); err != nil {
 			return err
 		}
 	}
-	done, err := translog.Verify(ctx, Folder(dir), key)
+	if o.Copy != "" {
+		if err := extend(ctx, filepath.Join(o.Copy, "log", name), dir, key, gone); err != nil {
+			return err
+		}
+	}
+	done, err := translog.Verify(ctx, Folder(dir), key, gone...)
 	if err != nil {
 		return err
 	}
@@ -271,19 +277,19 @@ func log(ctx context.Context, o RestoreOptions, keys *keyring.Ring, origin, name
 }
 
 // extend copies what a copy of a log has beyond another. A copy that is behind has nothing to add.
-func extend(ctx context.Context, from, to string, key note.Verifier) error {
-	newer, err := translog.Verify(ctx, Folder(from), key)
+func extend(ctx context.Context, from, to string, key note.Verifier, gone []translog.Range) error {
+	newer, err := translog.Verify(ctx, Folder(from), key, gone...)
 	if err != nil {
 		return fmt.Errorf("the copy: %w", err)
 	}
-	have, err := translog.Verify(ctx, Folder(to), key)
+	have, err := translog.Verify(ctx, Folder(to), key, gone...)
 	if err != nil && !missing(err) {
 		return err
 	}
 	if have.Size > newer.Size {
 		return nil
 	}
-	_, err = translog.Copy(ctx, Folder(from), Folder(to), key)
+	_, err = translog.Copy(ctx, Folder(from), Folder(to), key, gone...)
 	return err
 }
 

@@ -268,7 +268,7 @@ func (a *app) evidenceCommands() *cobra.Command {
 		}
 		return nil
 	}
-	return group("evidence", "Export, prove and check the evidence", export, prove, check, checkpoint)
+	return group("evidence", "Export, prove and check the evidence", export, prove, check, checkpoint, a.daysCommand())
 }
 
 func (a *app) merchantCommands() *cobra.Command {

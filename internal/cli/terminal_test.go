@@ -53,7 +53,7 @@ var reads = map[string][]string{
 	"scope":       {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
 	"access list": {}, "access show": {"evt-1"}, "access erasures": {},
 	"incident list": {}, "incident scopes": {"INC-1"}, "incident show": {"INC-1"}, "incident timeline": {"INC-1"}, "incident review": {"INC-1"},
-	"notify preview": {"INC-1", "NTC-1", "shop_1"}, "evidence checkpoint": {}, "merchants list": {}, "people list": {}, "switch list": {},
+	"notify preview": {"INC-1", "NTC-1", "shop_1"}, "evidence checkpoint": {}, "evidence days": {}, "merchants list": {}, "people list": {}, "switch list": {},
 }
 
 // offline are groups whose commands have scripts of their own, and commands of other programs.

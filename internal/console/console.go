@@ -99,6 +99,7 @@ type Desk interface {
 // Evidence is the access log, and what proves it.
 type Evidence interface {
 	Checkpoints(context.Context) (desk.Checkpoints, error)
+	LogDays(context.Context) (desk.LogDays, error)
 	Accesses(context.Context, desk.AccessQuery) (desk.AccessPage, error)
 	Access(ctx context.Context, id string) (desk.Access, error)
 	ProveEvent(ctx context.Context, id string, since uint64) ([]byte, error)

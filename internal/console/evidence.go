@@ -9,12 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
 // evidenceView is the state of the two logs, and the ways to take evidence elsewhere.
 type evidenceView struct {
 	Frame     frame
 	Logs      []logView
+	Days      desk.LogDays
 	Incidents []option // those that can be exported
 	In        url.Values
 	Key       string
@@ -64,6 +67,9 @@ func (c *Console) showEvidence(w http.ResponseWriter, r *http.Request, status in
 		{"Facts", "what was decided and done, one leaf a fact", p.FactsSize, p.FactsAge, p.Facts, p.FactsKey, witnessesOf(p.Facts)},
 		{"Events", "the access log, each leaf sealed", p.EventsSize, p.EventsAge, p.Events, p.EventsKey, witnessesOf(p.Events)},
 	}
+	if v.Days, err = c.desk.LogDays(r.Context()); err != nil {
+		return err
+	}
 	if v.Frame.Acts {
 		page, err := c.desk.OpenBoard(r.Context(), 0, 200)
 		if err != nil {
@@ -112,3 +118,31 @@ func aged(l logView) string {
 	}
 	return span(time.Duration(l.Age) * time.Second)
 }
+
+// whyKept says why a day of the access log is kept, or that it is not.
+func whyKept(d desk.LogDay) string {
+	if d.State == "removed" {
+		text := "on " + d.At.UTC().Format(time.DateOnly) + ", fact " + d.Fact
+		if d.Left {
+			text += "; some of it is still there"
+		}
+		return text
+	}
+	why := []string{"until " + d.Until.UTC().Format(time.DateOnly)}
+	for _, h := range d.Held {
+		switch {
+		case h.Hold == "":
+			why = append(why, h.Incident+" is not settled")
+		case h.Until.IsZero():
+			why = append(why, h.Hold+" of "+h.Incident+": "+isolated(h.Basis))
+		default:
+			why = append(why, h.Hold+" of "+h.Incident+" until "+h.Until.UTC().Format(time.DateOnly)+": "+isolated(h.Basis))
+		}
+	}
+	return strings.Join(why, "; ")
+}
+
+// shownDays bounds the days on the page; tocsin evidence days has all of them.
+const shownDays = 60
+
+func firstDays(days []desk.LogDay) []desk.LogDay { return days[:min(len(days), shownDays)] }

@@ -187,7 +187,7 @@ func (d *Desk) newestAccesses(ctx context.Context, f accesslog.Filter, most int,
 func (d *Desk) Access(ctx context.Context, id string) (Access, error) {
 	e, err := d.o.Events.EventByID(ctx, id)
 	if errors.Is(err, accesslog.ErrNotFound) {
-		return Access{}, fmt.Errorf("%w: the access log holds no event with this id", ErrNotFound)
+		return Access{}, fmt.Errorf("%w: the access log holds no event with this id%s", ErrNotFound, d.goneBefore(ctx))
 	}
 	if err != nil {
 		return Access{}, err

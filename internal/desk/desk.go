@@ -78,6 +78,7 @@ type Options struct {
 	Keys       ledger.Keys
 	Clock      Clock
 	Events     *accesslog.Store
+	Keep       Keep           // how long the days of the access log are kept; default DefaultKeep
 	Detection  detect.Options // how the access log is watched
 	EventLog   Log
 	FactLog    Log
@@ -173,6 +174,9 @@ func New(o Options) (*Desk, error) {
 	}
 	if o.Compose == nil {
 		o.Compose = notify.Compose
+	}
+	if o.Keep == (Keep{}) {
+		o.Keep = DefaultKeep
 	}
 	if o.Mailers == 0 {
 		o.Mailers = 8

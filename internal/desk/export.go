@@ -118,6 +118,9 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 		if err != nil {
 			return in, fmt.Errorf("desk: scope %d of %s: %w", v.N, inc, err)
 		}
+		if gone := d.goneBefore(ctx); res.Digest != v.Digest && gone != "" {
+			return in, fmt.Errorf("%w: scope %d of %s cannot be computed again%s: what was exported before still proves it", ErrInvalid, v.N, inc, gone)
+		}
 		in.Scopes = append(in.Scopes, res)
 	}
 	for _, e := range s.Exports {

@@ -166,7 +166,7 @@ func age(t Tiles) int64 {
 func (d *Desk) ProveEvent(ctx context.Context, id string, since uint64) ([]byte, error) {
 	e, err := d.o.Events.EventByID(ctx, id)
 	if errors.Is(err, accesslog.ErrNotFound) {
-		return nil, fmt.Errorf("%w: the access log holds no event with this id", ErrNotFound)
+		return nil, fmt.Errorf("%w: the access log holds no event with this id%s", ErrNotFound, d.goneBefore(ctx))
 	}
 	if err != nil {
 		return nil, err

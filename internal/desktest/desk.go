@@ -477,6 +477,16 @@ func (d *Desk) Checkpoints(context.Context) (desk.Checkpoints, error) {
 	return desk.Checkpoints{Facts: "javabeanai/facts\n3\nabc\n", FactsSize: 3, FactsKey: "javabeanai/facts+00+AA", Events: "javabeanai/events\n120\nabc\n\n— javabeanai/events AAAA\n— witness.example.org BBBB\n", EventsSize: 120, EventsKey: "javabeanai/events+00+AA", FactsAge: 40, EventsAge: 4}, nil
 }
 
+// LogDays are a day of each state.
+func (d *Desk) LogDays(context.Context) (desk.LogDays, error) {
+	at := time.Date(2026, 11, 22, 0, 5, 0, 0, time.UTC)
+	return desk.LogDays{Keep: "13 months", Days: []desk.LogDay{
+		{Day: "2026-11-22", State: "open", Leaves: 4, Events: 120, Until: at.AddDate(0, 13, 1)},
+		{Day: "2025-10-20", State: "held", Leaves: 4, Events: 120, Until: at.AddDate(0, 0, -2), Closed: "01F", Held: []desk.Held{{Incident: "INC-1", Hold: "HLD-1", Basis: "litigation"}}},
+		{Day: "2025-10-19", State: "removed", Leaves: 4, Events: 120, Until: at.AddDate(0, 0, -3), Closed: "01E", Fact: "01G", At: at, Basis: "the time is over"},
+	}}, nil
+}
+
 // Accesses chooses by the fields that tests use.
 func (d *Desk) Accesses(_ context.Context, q desk.AccessQuery) (desk.AccessPage, error) {
 	var page desk.AccessPage

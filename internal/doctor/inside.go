@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -119,7 +120,11 @@ func (e *examination) evidence() {
 	case l.Unsealed != "":
 		e.add("evidence.verify", kept, Fail, "look at the server's log", "A log has no signed checkpoint: %s.", l.Unsealed)
 	default:
-		e.add("evidence.verify", kept, OK, "", "%s were recomputed and are as they were written.", count(l.Facts, "fact"))
+		removed := ""
+		if l.Removed > 0 {
+			removed = fmt.Sprintf(" Facts say of %s that their events were removed.", count(l.Removed, "day"))
+		}
+		e.add("evidence.verify", kept, OK, "", "%s and %s of access events were recomputed and are as they were written.%s", count(l.Facts, "fact"), leavesOf(l.Leaves), removed)
 	}
 	if l.Witnesses == 0 && !l.Copy {
 		e.add("evidence.away", append([]string{"PRO-8"}, kept...), Warn, "name a witness under evidence: in tocsin.yaml, and a folder on another machine under copy: (docs/operator.md)", "Nothing leaves this machine by itself: whoever takes it over can rewrite what it holds.")
@@ -152,6 +157,14 @@ func (e *examination) heartbeat() {
 	default:
 		e.add("machine.heartbeat", nil, OK, "", "A heartbeat arrived %s ago.", ago(max(e.seen.Now.Sub(h.Newest), 0)))
 	}
+}
+
+// leavesOf is a number of leaves in words.
+func leavesOf(n uint64) string {
+	if n == 1 {
+		return "1 leaf"
+	}
+	return fmt.Sprintf("%d leaves", n)
 }
 
 func (e *examination) drill() {

@@ -78,6 +78,8 @@ type Mode struct {
 type Logs struct {
 	Looked    bool
 	Facts     int    // facts that were recomputed
+	Leaves    uint64 // of the events log that were recomputed
+	Removed   int    // days whose events were removed, by facts
 	Altered   string // the first fact or leaf that is not as it was written
 	Unsealed  string // why a log has no checkpoint
 	Witnesses int

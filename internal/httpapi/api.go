@@ -106,6 +106,7 @@ type Evidence interface {
 	Checkpoints(context.Context) (desk.Checkpoints, error)
 	ProveEvent(ctx context.Context, id string, since uint64) ([]byte, error)
 	LogFile(log, name string) ([]byte, error)
+	LogDays(context.Context) (desk.LogDays, error)
 }
 
 // Accesses shows the access log.

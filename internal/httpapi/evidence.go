@@ -13,6 +13,8 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
+type daysOutput struct{ Body desk.LogDays }
+
 type checkpointsOutput struct{ Body desk.Checkpoints }
 
 func (a *API) registerEvidence(d Evidence) {
@@ -24,6 +26,16 @@ func (a *API) registerEvidence(d Evidence) {
 			return nil, a.fail(ctx, err)
 		}
 		return &checkpointsOutput{Body: points}, nil
+	})
+
+	op = operation("log-days", http.MethodGet, "/v1/evidence/days", viewers, "The days of the access log: how long each is kept and why, and which were removed")
+	op.Tags = []string{"evidence"}
+	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*daysOutput, error) {
+		days, err := d.LogDays(ctx)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return &daysOutput{Body: days}, nil
 	})
 
 	op = operation("prove-event", http.MethodGet, "/v1/events/{id}/proof", responders, "Prove one access event; what else its leaf holds stays sealed")

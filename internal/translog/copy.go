@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -44,8 +45,9 @@ type Copied struct {
 // Copy brings a copy of a log up to the newest checkpoint of its source, and returns how far it
 // goes. What the copy has already is not read again; what is new is checked against the signed
 // checkpoint before that is written, which is last. So a crash leaves a copy that is whole up to
-// its own checkpoint, and a source that was altered is refused.
-func Copy(ctx context.Context, from Source, to Place, key note.Verifier) (Copied, error) {
+// its own checkpoint, and a source that was altered is refused. Bundles of leaves that are gone are
+// copied where they are there.
+func Copy(ctx context.Context, from Source, to Place, key note.Verifier, gone ...Range) (Copied, error) {
 	note, want, err := signed(ctx, from, key)
 	if err != nil {
 		return Copied{}, err
@@ -60,10 +62,10 @@ func Copy(ctx context.Context, from Source, to Place, key note.Verifier) (Copied
 	case have.Size == want.Size && have.Root != nil && !bytes.Equal(have.Root, want.Root):
 		return have, fmt.Errorf("translog: the copy of %s is of another log", key.Name())
 	}
-	if err := copyFiles(ctx, from, to, have.Size, want.Size); err != nil {
+	if err := copyFiles(ctx, from, to, have.Size, want.Size, gone); err != nil {
 		return have, err
 	}
-	if err := checkNew(ctx, to, have, want); err != nil {
+	if err := checkNew(ctx, to, have, want, gone); err != nil {
 		return have, fmt.Errorf("translog: copy %s: %w", key.Name(), err)
 	}
 	return want, to.Write(ctx, layout.CheckpointPath, note)
@@ -96,10 +98,13 @@ func signed(ctx context.Context, at Source, key note.Verifier) ([]byte, Copied, 
 }
 
 // copyFiles copies the bundles and tiles of a tree of size want that a tree of size have has not.
-func copyFiles(ctx context.Context, from Source, to Place, have, want uint64) error {
+func copyFiles(ctx context.Context, from Source, to Place, have, want uint64, gone Ranges) error {
 	for i := have / layout.EntryBundleWidth; i*layout.EntryBundleWidth < want; i++ {
 		p := layout.PartialTileSize(0, i, want)
 		raw, err := part(ctx, from, layout.EntriesPath(i, p), layout.EntriesPath(i, 0), p, firstEntries)
+		if errors.Is(err, fs.ErrNotExist) && gone.covers(i) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -167,11 +172,14 @@ func firstEntries(raw []byte, n int) ([]byte, error) {
 
 // checkNew checks what was added to a copy: that the leaves are those of the tiles, and that the
 // tiles make the tree of the checkpoint, of which the older tree is the beginning.
-func checkNew(ctx context.Context, at Source, have, want Copied) error {
+func checkNew(ctx context.Context, at Source, have, want Copied, gone Ranges) error {
 	tile := tiles(at)
 	for i := have.Size / layout.EntryBundleWidth; i*layout.EntryBundleWidth < want.Size; i++ {
 		p := layout.PartialTileSize(0, i, want.Size)
 		hashes, err := leafHashes(ctx, at, i, p)
+		if errors.Is(err, fs.ErrNotExist) && gone.covers(i) {
+			continue // its hashes are those of the tree, which is checked below
+		}
 		if err != nil {
 			return err
 		}
@@ -232,24 +240,46 @@ func leafHashes(ctx context.Context, at Source, index uint64, p uint8) ([][]byte
 	return hashes, nil
 }
 
+// tileHashes are the hashes of the leaves of a bundle, as the tile over it has them.
+func tileHashes(ctx context.Context, at Source, index uint64, p uint8) ([][]byte, error) {
+	raw, err := tiles(at)(ctx, 0, index, p)
+	if err != nil {
+		return nil, err
+	}
+	var hashes [][]byte
+	for h := range slices.Chunk(raw, rfc6962.DefaultHasher.Size()) {
+		hashes = append(hashes, h)
+	}
+	return hashes, nil
+}
+
 // Verify reads every leaf and every tile of a copy, and checks that they make the tree of its
-// signed checkpoint.
-func Verify(ctx context.Context, at Source, key note.Verifier) (Copied, error) {
+// signed checkpoint. Of leaves that are gone the hashes are read; leaves that are missing and are not
+// among those that are gone are an error that says so.
+func Verify(ctx context.Context, at Source, key note.Verifier, gone ...Range) (Copied, error) {
 	_, want, err := signed(ctx, at, key)
 	if err != nil {
 		return want, err
 	}
 	tree := (&compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}).NewEmptyRange(0)
-	nodes := map[string][]byte{} // of the tiles, as the leaves make them
+	type address struct{ level, tile uint64 }
+	nodes := map[address][]byte{} // of the tiles, as the leaves make them
 	visit := func(id compact.NodeID, hash []byte) {
 		if id.Level%8 == 0 {
-			level, tile := uint64(id.Level/8), id.Index/layout.TileWidth
-			name := layout.TilePath(level, tile, layout.PartialTileSize(level, tile, want.Size))
-			nodes[name] = append(nodes[name], hash...)
+			at := address{uint64(id.Level / 8), id.Index / layout.TileWidth}
+			nodes[at] = append(nodes[at], hash...)
 		}
 	}
+	stored := tiles(at)
 	for i := uint64(0); i*layout.EntryBundleWidth < want.Size; i++ {
-		hashes, err := leafHashes(ctx, at, i, layout.PartialTileSize(0, i, want.Size))
+		p := layout.PartialTileSize(0, i, want.Size)
+		hashes, err := leafHashes(ctx, at, i, p)
+		if errors.Is(err, fs.ErrNotExist) {
+			if !Ranges(gone).covers(i) {
+				return want, fmt.Errorf("translog: verify %s: the leaves from %d on are missing, and nothing says that they were removed: %w", key.Name(), i*layout.EntryBundleWidth, err)
+			}
+			hashes, err = tileHashes(ctx, at, i, p)
+		}
 		if err != nil {
 			return want, fmt.Errorf("translog: verify %s: %w", key.Name(), err)
 		}
@@ -259,15 +289,16 @@ func Verify(ctx context.Context, at Source, key note.Verifier) (Copied, error) {
 			}
 		}
 		// Full tiles are compared as soon as they are: what is kept is a tile a level.
-		for name, made := range nodes {
+		for a, made := range nodes {
 			if len(made) < layout.TileWidth*rfc6962.DefaultHasher.Size() && (i+1)*layout.EntryBundleWidth < want.Size {
 				continue
 			}
-			stored, err := at.Read(ctx, name)
-			if err != nil || !bytes.Equal(stored, made) {
-				return want, fmt.Errorf("translog: verify %s: %s is not what the leaves make", key.Name(), name)
+			p := layout.PartialTileSize(a.level, a.tile, want.Size)
+			raw, err := stored(ctx, a.level, a.tile, p)
+			if err != nil || !bytes.Equal(raw, made) {
+				return want, fmt.Errorf("translog: verify %s: %s is not what the leaves make", key.Name(), layout.TilePath(a.level, a.tile, p))
 			}
-			delete(nodes, name)
+			delete(nodes, a)
 		}
 	}
 	root := rfc6962.DefaultHasher.EmptyRoot()

@@ -103,6 +103,7 @@ func (o Options) withDefaults() Options {
 type Log struct {
 	origin string
 	files  client.FileFetcher
+	leaves bundles
 	size   func(context.Context) (uint64, error)
 
 	// mu serialises callers of add, so that the leaves of one AppendMany stand next to each other.
@@ -150,7 +151,7 @@ func Open(ctx context.Context, dir string, signer note.Signer, opts Options) (*L
 		return nil, fmt.Errorf("translog: open %s: %w", dir, err)
 	}
 	return &Log{
-		origin: signer.Name(), files: client.FileFetcher{Root: dir}, size: reader.IntegratedSize,
+		origin: signer.Name(), files: client.FileFetcher{Root: dir}, leaves: bundleFiles(dir), size: reader.IntegratedSize,
 		add: appender.Add, shutdown: shutdown, cancel: cancel,
 	}, nil
 }

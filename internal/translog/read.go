@@ -189,6 +189,10 @@ func (l *Log) Published() (time.Time, error) {
 	return info.ModTime(), nil
 }
 
+// Read is File for whoever verifies the log; of a tile or bundle that is not there the error is
+// fs.ErrNotExist.
+func (l *Log) Read(_ context.Context, name string) ([]byte, error) { return l.File(name) }
+
 // File returns a file of the log by its name in C2SP tlog-tiles: checkpoint, or tile/…. Anything
 // else is ErrNotFound. What a tile holds never changes; the checkpoint does.
 func (l *Log) File(name string) ([]byte, error) {

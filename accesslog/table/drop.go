@@ -1,0 +1,105 @@
+package table
+
+import (
+	"context"
+	"errors"
+	"slices"
+)
+
+// Positions are consecutive positions in the log, both ends inclusive.
+type Positions struct{ First, Last int64 }
+
+// dropped is the operation of a commit after which no earlier snapshot is kept.
+const dropped = "delete"
+
+// Drop takes the rows of positions out of the files, for good: when it returns no snapshot of the table
+// names a file that holds one. Rows in memory are written first. A crash leaves some of the files as
+// they were, and the next call does the rest.
+func (t *Table) Drop(ctx context.Context, gone []Positions) error {
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	t.merges.Lock()
+	defer t.merges.Unlock()
+	within := func(f File) bool {
+		return slices.ContainsFunc(gone, func(p Positions) bool { return f.First <= p.Last && f.Last >= p.First })
+	}
+	v := t.View()
+	defer v.Release()
+	t.mu.Lock()
+	epoch := t.epoch
+	t.mu.Unlock()
+	anew := map[string]File{}
+	for i := range v.Files {
+		if f := &v.Files[i]; within(*f) {
+			left, err := t.without(ctx, f, gone)
+			if err != nil {
+				t.Report(err)
+				return err
+			}
+			anew[f.Name] = left
+		}
+	}
+	if len(anew) == 0 {
+		return nil
+	}
+	return t.commit(epoch, 0, dropped, func(files []File) ([]File, error) {
+		out := files[:0]
+		found := 0
+		for _, f := range files {
+			left, ok := anew[f.Name]
+			if !ok {
+				out = append(out, f)
+				continue
+			}
+			if found++; left.Rows > 0 {
+				out = append(out, left)
+			}
+		}
+		if found != len(anew) {
+			return nil, errors.New("table: files of a day that goes are not in the table any more")
+		}
+		return out, nil
+	})
+}
+
+// without writes the rows of a file that stay: the file itself when that is all of them, one without
+// rows when it is none.
+func (t *Table) without(ctx context.Context, f *File, gone []Positions) (File, error) {
+	r, err := f.open(t.at)
+	if err != nil {
+		return File{}, err
+	}
+	defer r.close()
+	w, err := newWriter(t.o.Dir, smallCodec)
+	if err != nil {
+		return File{}, err
+	}
+	for n := 0; ; n++ {
+		if n%10_000 == 0 && ctx.Err() != nil {
+			return File{}, errors.Join(ctx.Err(), w.abandon())
+		}
+		row, err := r.next()
+		if err != nil {
+			return File{}, errors.Join(err, w.abandon())
+		}
+		if row == nil {
+			break
+		}
+		if slices.ContainsFunc(gone, func(p Positions) bool { return p.First <= row.Seq && row.Seq <= p.Last }) {
+			continue
+		}
+		if err := w.add(row); err != nil {
+			return File{}, errors.Join(err, w.abandon())
+		}
+	}
+	if w.file.Rows == f.Rows {
+		return *f, w.abandon()
+	}
+	if w.file.Rows == 0 {
+		return File{}, w.abandon()
+	}
+	left, err := w.finish(t.at, t.nextNumber())
+	left.follows = f.follows
+	return left, err
+}
