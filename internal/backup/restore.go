@@ -45,13 +45,13 @@ type Restored struct {
 	Store    string    `json:"store,omitempty"`
 }
 
-// markName is the file that tells the first start that the folder was restored.
-const markName = "restored.json"
+// MarkName is the file by which a restored folder says that it was, until the server has taken it up.
+const MarkName = "restored.json"
 
 // ReadMark returns what a restore left in a data folder, and whether it did.
 func ReadMark(dir string) (Restored, bool, error) {
 	var r Restored
-	raw, err := os.ReadFile(filepath.Join(dir, markName))
+	raw, err := os.ReadFile(filepath.Join(dir, MarkName))
 	if missing(err) {
 		return r, false, nil
 	}
@@ -59,13 +59,13 @@ func ReadMark(dir string) (Restored, bool, error) {
 		err = json.Unmarshal(raw, &r)
 	}
 	if err != nil {
-		return r, false, fmt.Errorf("read %s: %w", filepath.Join(dir, markName), err)
+		return r, false, fmt.Errorf("read %s: %w", filepath.Join(dir, MarkName), err)
 	}
 	return r, true, nil
 }
 
 // Unmark removes the mark once the restore is recorded. A crash before: it is recorded again.
-func Unmark(dir string) error { return os.Remove(filepath.Join(dir, markName)) }
+func Unmark(dir string) error { return os.Remove(filepath.Join(dir, MarkName)) }
 
 // Restore makes a data folder from a backup, a copy, or both. It refuses a folder that holds
 // something, and a backup that was altered. What the copy has and the backup has not is added.
@@ -114,7 +114,7 @@ func Restore(ctx context.Context, o RestoreOptions) (_ Restored, err error) {
 	if err != nil {
 		return r, err
 	}
-	if err := Folder(o.Dir).Write(ctx, markName, mark); err != nil {
+	if err := Folder(o.Dir).Write(ctx, MarkName, mark); err != nil {
 		return r, err
 	}
 	return r, Folder(o.Dir).Write(ctx, "installation.json", identity)

@@ -157,19 +157,22 @@ type run struct {
 	secrets []string
 	envFile string
 
-	api      *people.Server
-	owner    *people.Person
-	cast     []*people.Person
-	outside  []*people.Person        // who may not know of a private incident
-	ingest   map[string]people.Token // by source
-	client   *http.Client
-	inc      string
-	ids      map[string]string // of actions and notices, by what they are for
-	exported string
-	truth    json.RawMessage // what is true, in a scenario in which no attacker knows it
-	kept     string          // the checkpoint of the facts log that anybody could fetch right before the export
-	logKeys  string          // verifier keys of both logs, read before anything happened
-	events   int             // accesses of the month and the attack
+	api       *people.Server
+	owner     *people.Person
+	cast      []*people.Person
+	moved     time.Time // when the server went to another machine; zero: it did not
+	recipient string    // whom the keys of backups and copies are encrypted to
+	switchKey people.Token
+	outside   []*people.Person        // who may not know of a private incident
+	ingest    map[string]people.Token // by source
+	client    *http.Client
+	inc       string
+	ids       map[string]string // of actions and notices, by what they are for
+	exported  string
+	truth     json.RawMessage // what is true, in a scenario in which no attacker knows it
+	kept      string          // the checkpoint of the facts log that anybody could fetch right before the export
+	logKeys   string          // verifier keys of both logs, read before anything happened
+	events    int             // accesses of the month and the attack
 
 	ackMu   sync.Mutex
 	acked   map[string]people.FactRef
@@ -251,7 +254,7 @@ func (r *run) play(ctx context.Context) (Scorecard, error) {
 
 // command is the one command that opens this incident in the console.
 func (r *run) command() string {
-	dir := r.o.Dir
+	dir := r.data()
 	if wd, err := os.Getwd(); err == nil {
 		if rel, err := filepath.Rel(wd, dir); err == nil && !strings.HasPrefix(rel, "..") {
 			dir = rel

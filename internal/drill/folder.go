@@ -47,6 +47,7 @@ func prepareFolder(dir string, now time.Time) error {
 // places is what the configuration has to know of the other processes.
 type places struct {
 	mail, app, envFile, policy, owner string
+	copy, recipient                   string // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
 }
 
 // writeConfig writes tocsin.yaml as an operator would, with the connectors of the victim app.
@@ -88,6 +89,9 @@ func writeConfig(dir string, p places) error {
 		"checks": m{
 			"orders_api": m{"type": "http", "method": "GET", "url": p.app + "/healthz", "expect": []int{200}, "contains": "ok"},
 		},
+	}
+	if p.copy != "" {
+		config["copy"] = m{"to": p.copy, "recipients": []string{p.recipient}}
 	}
 	if p.app == "" { // a replayed log: there is no application to contain or to check
 		delete(config, "connectors")

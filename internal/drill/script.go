@@ -23,6 +23,7 @@ type setting struct {
 	days   int  // of ordinary traffic before the night
 	people int  // merchants in the directory
 	calls  bool // people have addresses at which they are called
+	copies bool // facts and logs are copied off the machine
 	stands bool // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
 }
 
@@ -34,6 +35,7 @@ var scripts = map[string]script{
 	"supplier":     supplier{},
 	"late-scope":   lateScope{},
 	"insider":      insider{},
+	"tocsin-down":  tocsinDown{},
 }
 
 // scriptOf finds a scenario's script.

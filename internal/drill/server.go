@@ -212,6 +212,23 @@ func (s *server) kill(ctx context.Context) error {
 	return s.start(ctx)
 }
 
+// relocate ends the server as the loss of its machine would, has what is left of it put elsewhere, and starts
+// it there on another port.
+func (s *server) relocate(ctx context.Context, elsewhere func() (dir string, err error)) error {
+	s.killOnly()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	<-s.gone
+	s.in.Close()
+	s.outEnd.Close()
+	dir, err := elsewhere()
+	if err != nil {
+		return err
+	}
+	s.dir, s.addr = dir, "127.0.0.1:0"
+	return s.start(ctx)
+}
+
 // killOnly sends the signal without taking the lock: the conductor may be waiting for an answer
 // while it strikes.
 func (s *server) killOnly() {

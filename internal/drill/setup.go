@@ -45,10 +45,17 @@ func (r *run) setUp(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(r.o.Dir, policyFile), r.source, 0o600); err != nil {
 		return err
 	}
-	if err := writeConfig(r.o.Dir, places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner}); err != nil {
+	where := places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner}
+	var err error
+	if s, _ := scriptOf(r.o.Scenario); s != nil && s.setting().copies {
+		if r.recipient, err = prepareCopies(r.o.Dir); err != nil {
+			return fmt.Errorf("drill: the other place: %w", err)
+		}
+		where.copy, where.recipient = copyOf(r.o.Dir), r.recipient
+	}
+	if err := writeConfig(r.o.Dir, where); err != nil {
 		return err
 	}
-	var err error
 	if r.server, err = startServer(ctx, r.o.Binary, r.o.Dir, r.o.Store, r.o.Sabotage, r.start); err != nil {
 		return err
 	}
@@ -223,6 +230,7 @@ func (r *run) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.switchKey = switchKey
 	if err := r.owner.Call(ctx, http.MethodPut, "/v1/secrets/app_admin", []byte(r.admin), nil); err != nil {
 		return fmt.Errorf("drill: put secret: %w", err)
 	}

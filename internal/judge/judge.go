@@ -60,9 +60,10 @@ type Case struct {
 	Kills     int               `json:"kills"`
 	Acked     map[string]string `json:"acked"` // id to hash of every fact the server answered with
 	Secrets   []Secret          `json:"secrets"`
-	People    []Staff           `json:"people"`  // whom the vendor invited
-	Outside   []Staff           `json:"outside"` // those of them who may not know of a private incident
-	Looks     string            `json:"looks"`   // what they were answered wherever they looked, NDJSON of Look
+	People    []Staff           `json:"people"`         // whom the vendor invited
+	Moved     time.Time         `json:"moved,omitzero"` // domain time at which the server went to another machine
+	Outside   []Staff           `json:"outside"`        // those of them who may not know of a private incident
+	Looks     string            `json:"looks"`          // what they were answered wherever they looked, NDJSON of Look
 	Events    int               `json:"events"`
 	Replayed  bool              `json:"replayed"`
 	Trials    int               `json:"trials"` // random alterations of the evidence; 0: a hundred

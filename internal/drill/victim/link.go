@@ -33,7 +33,8 @@ type Connection struct {
 	App       string `json:"app"`
 }
 
-// postConnect gives the application its responder. It is asked for once, before any traffic.
+// postConnect gives the application its responder: before any traffic, and again when the responder has
+// moved to another machine.
 func (v *Victim) postConnect(w http.ResponseWriter, r *http.Request) {
 	var c Connection
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4<<10)).Decode(&c); err != nil {
@@ -51,8 +52,11 @@ func (v *Victim) postConnect(w http.ResponseWriter, r *http.Request) {
 func (v *Victim) Connect(ctx context.Context, c Connection) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.link != nil {
-		return errors.New("victim: it is connected already")
+	if old := v.link; old != nil {
+		// What could not be delivered any more lies in the folder of its spill, from which the next one
+		// sends it: that the old responder does not answer is why there is a new one.
+		v.link = nil
+		_ = old.close()
 	}
 	h, err := piilog.New(piilog.Options{
 		Endpoint: strings.TrimRight(c.URL, "/") + "/v1/events", Key: piilog.Key(c.IngestKey), App: v.c.App, Env: "drill",
