@@ -43,9 +43,14 @@ func (f *File) byID(p place, id string, fn func(*Row) error) error {
 	}
 	defer done()
 	damaged := func(err error) error { return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err) }
-	column, _ := rowSchema.Lookup("event")
+	name, value := "event", id
+	var raw [16]byte
+	if formOf(id, &raw) != asText {
+		name, value = "event_rest", string(raw[16-restLen:])
+	}
+	column, _ := rowSchema.Lookup(name)
 	for _, g := range file.RowGroups() {
-		numbers, err := holding(g.ColumnChunks()[column.ColumnIndex], id)
+		numbers, err := holding(g.ColumnChunks()[column.ColumnIndex], value)
 		if err != nil {
 			return damaged(err)
 		}
@@ -62,6 +67,9 @@ func (f *File) byID(p place, id string, fn func(*Row) error) error {
 				err = errors.Join(rerr, io.ErrUnexpectedEOF)
 				break
 			}
+			if rows[0].unpack(); rows[0].ID != id {
+				continue
+			}
 			if err = fn(&rows[0]); err != nil {
 				break
 			}
@@ -73,7 +81,7 @@ func (f *File) byID(p place, id string, fn func(*Row) error) error {
 	return nil
 }
 
-// holding are the numbers of the rows whose value in a column of text is a given one.
+// holding are the numbers of the rows whose value in a column of bytes is a given one.
 func holding(c parquet.ColumnChunk, value string) (numbers []int64, err error) {
 	pages := c.Pages()
 	defer func() { err = errors.Join(err, pages.Close()) }()

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -46,47 +45,6 @@ func (p *sickPlace) hint(name string, data []byte) error {
 }
 func (p *sickPlace) remove(name string) error {
 	return p.call(func() error { return p.place.remove(name) })
-}
-
-// left is what a row of a model table has after tombstones, in plain words.
-func leftOf(r Row, list []Tombstone) (Row, bool) {
-	for _, x := range list {
-		if r.Merchant != x.Merchant || r.Seq > x.UpTo && r.Time >= x.Before {
-			continue
-		}
-		if x.Customers == nil {
-			return r, false
-		}
-		var kept [][TokenLen]byte
-		var places []string
-		each := strings.Split(r.Regions, ",")
-		for i, c := range r.Customers {
-			if !slices.Contains(x.Customers, c) {
-				kept = append(kept, c)
-				if len(each) > 1 {
-					places = append(places, each[i])
-				}
-			}
-		}
-		if len(each) > 1 {
-			r.Regions = strings.Join(places, ",")
-		}
-		if len(r.Customers) > 0 && kept == nil {
-			return r, false
-		}
-		r.Customers = kept
-	}
-	return r, true
-}
-
-func wantOf(n int64, list []Tombstone) []Row {
-	var want []Row
-	for _, r := range rowsFrom(1, int(n)) {
-		if r, ok := leftOf(r, list); ok {
-			want = append(want, r)
-		}
-	}
-	return want
 }
 
 // found is what a question finds, in order of position.
@@ -147,14 +105,6 @@ func onDisk(t testing.TB, dir string, list []Tombstone) {
 			t.Fatal(err)
 		}
 	}
-}
-
-func customer(n byte) [TokenLen]byte { return [TokenLen]byte{7: n} }
-
-var someTombstones = []Tombstone{
-	{ID: "F1", Merchant: "m_3", Customers: [][TokenLen]byte{customer(1), customer(2), customer(3), customer(4), customer(5), customer(6)}, UpTo: 350},
-	{ID: "F2", Merchant: "m_5", UpTo: 400},
-	{ID: "F3", Merchant: "m_3", Customers: [][TokenLen]byte{customer(7), customer(1)}, UpTo: 420, Before: noon.UnixMicro()},
 }
 
 // promise: PRO-6

@@ -103,6 +103,9 @@ func (w *writer) add(r *Row) error {
 }
 
 func (w *writer) pass() error {
+	for i := range w.rows {
+		w.rows[i].pack()
+	}
 	_, err := w.parquet.Write(w.rows)
 	clear(w.rows)
 	w.rows = w.rows[:0]
@@ -283,6 +286,9 @@ func (r *reader) next() (*Row, error) {
 		}
 		clear(r.rows)
 		n, err := r.parquet.Read(r.rows)
+		for i := range n {
+			r.rows[i].unpack()
+		}
 		if r.have, r.used = n, 0; errors.Is(err, io.EOF) {
 			r.ended = true
 		} else if err != nil {

@@ -22,7 +22,7 @@ const (
 	writerProperty = "tocsin.writer"    // which process has committed
 	originProperty = "tocsin.log-origin"
 	formProperty   = "tocsin.form"
-	form           = "2" // of Row: another one is made again from the log
+	form           = "3" // of Row: another one is made again from the log
 	hintName       = "version-hint.text"
 )
 

@@ -24,7 +24,7 @@ const TokenLen = 16
 // that an answer computed here is the one that the sealed events give.
 type Row struct {
 	Seq        int64            `parquet:"seq,delta,id(1)"`
-	ID         string           `parquet:"event,delta,id(2)"`
+	ID         string           `parquet:"event,delta,id(2)"`                           // "" in a file when the last three columns have it
 	Time       int64            `parquet:"time,timestamp(microsecond:utc),delta,id(3)"` // microseconds
 	TimeRest   int32            `parquet:"time_rest,dict,id(4)"`                        // nanoseconds beyond them
 	Received   int64            `parquet:"received,timestamp(microsecond:utc),delta,id(5)"`
@@ -52,6 +52,12 @@ type Row struct {
 	Skewed     bool             `parquet:"skewed,id(28)"`
 	Supplied   string           `parquet:"supplied,dict,id(29)"`
 	Regions    string           `parquet:"regions,dict,id(30)"` // where the customers live: a code for all, or one for each with commas between
+
+	// How files have an id of 128 bits: 1 a ULID, 2 a UUID; milliseconds of its first six bytes beyond
+	// those of the event; its last ten bytes. The table fills them in when it writes.
+	IDForm  int32         `parquet:"event_form,dict,id(31)"`
+	IDAfter int64         `parquet:"event_after,delta,id(32)"`
+	IDRest  [restLen]byte `parquet:"event_rest,id(33)"`
 }
 
 // At is the time of the event.
@@ -96,7 +102,7 @@ const (
 	timeColumn       = 3
 	actorColumn      = 11
 	credentialColumn = 12
-	lastColumn       = 30
+	lastColumn       = 33
 )
 
 // icebergSchema describes Row's columns to other engines.
@@ -114,6 +120,7 @@ var icebergSchema = func() *iceberg.Schema {
 		{17, "merchant", text}, {18, "store", text}, {19, "customers", customers}, {21, "data_types", text}, {22, "records", whole},
 		{23, "bytes", whole}, {24, "outcome", text}, {25, "ip", text}, {26, "agent", text}, {27, "late", yes}, {28, "skewed", yes}, {29, "supplied", text},
 		{30, "regions", text},
+		{31, "event_form", iceberg.PrimitiveTypes.Int32}, {32, "event_after", whole}, {33, "event_rest", iceberg.FixedTypeOf(restLen)},
 	}
 	var fields []iceberg.NestedField
 	for _, c := range columns {

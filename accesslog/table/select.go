@@ -137,6 +137,7 @@ func (f *File) scan(p place, s Selection, fn func(*Row) error) error {
 			n, err = in.Read(rows[:min(int64(len(rows)), to-from)])
 			from += int64(n)
 			for i := range n {
+				rows[i].unpack()
 				if err := fn(&rows[i]); err != nil {
 					return errors.Join(err, in.Close())
 				}

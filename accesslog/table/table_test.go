@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -10,6 +11,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/uuid"
+	"github.com/oklog/ulid/v2"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -23,6 +27,16 @@ func rowAt(seq int64) Row {
 		Action: "read", Endpoint: "GET /orders", Merchant: fmt.Sprintf("m_%d", r.IntN(9)), Store: fmt.Sprintf("s_%d", r.IntN(9)),
 		DataTypes: `["customer.email"]`, Records: r.Int64N(3), Bytes: r.Int64N(5000), Outcome: []string{"ok", "denied", "error", ""}[r.IntN(4)],
 		IP: fmt.Sprintf("192.0.2.%d", r.IntN(20)), Agent: "curl", Late: r.IntN(9) == 0, Skewed: r.IntN(9) == 0,
+	}
+	switch seq % 4 { // ids of every form, and some that only look like one
+	case 1:
+		row.ID = ulid.MustNew(uint64(noon.UnixMilli()+seq), bytes.NewReader(binary.BigEndian.AppendUint64([]byte("xy"), uint64(seq)))).String()
+	case 2:
+		row.ID = uuid.NewSHA1(uuid.NameSpaceURL, binary.BigEndian.AppendUint64(nil, uint64(seq))).String()
+	case 3:
+		if seq%8 == 3 {
+			row.ID = strings.ToLower(ulid.MustNew(1, bytes.NewReader(binary.BigEndian.AppendUint64([]byte("ab"), uint64(seq)))).String())
+		}
 	}
 	row.SetTime(noon.Add(time.Duration(r.Int64N(int64(72*time.Hour))) - 36*time.Hour))
 	row.Received = row.Time + 5
@@ -143,4 +157,53 @@ func TestMergesAtTheSameTimeDoNotDoubleAnything(t *testing.T) {
 		wg.Wait()
 		same(t, tab, n)
 	}
+}
+
+// leftOf is what a row of a model table has after tombstones, in plain words.
+func leftOf(r Row, list []Tombstone) (Row, bool) {
+	for _, x := range list {
+		if r.Merchant != x.Merchant || r.Seq > x.UpTo && r.Time >= x.Before {
+			continue
+		}
+		if x.Customers == nil {
+			return r, false
+		}
+		var kept [][TokenLen]byte
+		var places []string
+		each := strings.Split(r.Regions, ",")
+		for i, c := range r.Customers {
+			if !slices.Contains(x.Customers, c) {
+				kept = append(kept, c)
+				if len(each) > 1 {
+					places = append(places, each[i])
+				}
+			}
+		}
+		if len(each) > 1 {
+			r.Regions = strings.Join(places, ",")
+		}
+		if len(r.Customers) > 0 && kept == nil {
+			return r, false
+		}
+		r.Customers = kept
+	}
+	return r, true
+}
+
+func wantOf(n int64, list []Tombstone) []Row {
+	var want []Row
+	for _, r := range rowsFrom(1, int(n)) {
+		if r, ok := leftOf(r, list); ok {
+			want = append(want, r)
+		}
+	}
+	return want
+}
+
+func customer(n byte) [TokenLen]byte { return [TokenLen]byte{7: n} }
+
+var someTombstones = []Tombstone{
+	{ID: "F1", Merchant: "m_3", Customers: [][TokenLen]byte{customer(1), customer(2), customer(3), customer(4), customer(5), customer(6)}, UpTo: 350},
+	{ID: "F2", Merchant: "m_5", UpTo: 400},
+	{ID: "F3", Merchant: "m_3", Customers: [][TokenLen]byte{customer(7), customer(1)}, UpTo: 420, Before: noon.UnixMicro()},
 }
