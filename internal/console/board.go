@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -112,6 +113,7 @@ type openView struct {
 	Frame   frame
 	Classes []option
 	Levels  []option
+	Apps    []option // empty: there is one, or it is not known which there are
 	In      url.Values
 	Key     string
 	Trouble *trouble
@@ -128,6 +130,13 @@ func (c *Console) showOpen(w http.ResponseWriter, r *http.Request, status int, i
 		}
 	}
 	v.Classes = append(v.Classes, option{"unclassified", "not sure yet"})
+	if c.opt.Hour != nil {
+		if apps := c.opt.Hour.Apps(); len(apps) > 1 {
+			for _, a := range apps {
+				v.Apps = append(v.Apps, option{a.ID, a.Name})
+			}
+		}
+	}
 	return c.render(w, r, status, openPage(v))
 }
 
@@ -141,10 +150,17 @@ func (c *Console) open(w http.ResponseWriter, r *http.Request) error {
 		read := reader{in: r.PostForm, loc: c.frame(r, "").Zone, err: &err}
 		open := incident.Open{Class: read.text("class"), Title: read.text("title"), Summary: read.text("summary"), Severity: read.text("severity"), Suspect: read.time("suspected"),
 			Private: read.in.Get("private") == "yes", Readers: peopleIn(read.text("readers")), About: peopleIn(read.text("about"))}
+		if app := read.text("app"); app != "" {
+			open.Apps = []string{app}
+		}
+		source, detected := read.text("source"), read.time("detected")
+		if source != "" {
+			open.Summary = strings.TrimSpace("It came to light by: " + source + "\n" + open.Summary)
+		}
 		if err == nil {
 			var out desk.Outcome
 			if out, err = c.desk.OpenIncident(r.Context(), requestID(r), callerOf(r.Context()), open); err == nil {
-				http.Redirect(w, r, "/incidents/"+url.PathEscape(out.Incident), http.StatusSeeOther)
+				http.Redirect(w, r, c.detectedAt(r, out.Incident, detected, source), http.StatusSeeOther)
 				return nil
 			}
 		}
@@ -154,4 +170,27 @@ func (c *Console) open(w http.ResponseWriter, r *http.Request) error {
 		c.opt.Log.ErrorContext(r.Context(), "opening failed", "error", err)
 	}
 	return c.showOpen(w, r, t.Status, r.PostForm, t)
+}
+
+// detectedAt puts the time at which somebody noticed in the place of the time of opening; both stay
+// visible. It gives the page to go on with: when that is refused, or after a crash in between, the
+// incident is open all the same, and the form that corrects a milestone is where to go.
+func (c *Console) detectedAt(r *http.Request, id string, at time.Time, source string) string {
+	room := "/incidents/" + url.PathEscape(id)
+	if at.IsZero() {
+		return room
+	}
+	reason := "noticed before the incident was opened"
+	if source != "" {
+		reason += ", by: " + source
+	}
+	key := requestID(r)
+	if key != "" {
+		key += "/detected"
+	}
+	_, err := c.desk.Submit(r.Context(), desk.Request{ID: key, Incident: id, Command: incident.Correct{Milestone: "detected", At: at, Reason: reason}, Caller: callerOf(r.Context())})
+	if err != nil {
+		return room + "/do/correct?milestone=detected&reason=" + url.QueryEscape(reason)
+	}
+	return room
 }

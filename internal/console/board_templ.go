@@ -1208,6 +1208,20 @@ func openPage(v openView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
+			if len(v.Apps) > 0 {
+				templ_7745c5c3_Err = fieldOf(input{Name: "app", Label: "Which app", Kind: "select", Options: v.Apps, Value: v.In.Get("app"), Optional: true, Help: "Left open, it is about all of them."}).Render(ctx, templ_7745c5c3_Buffer)
+				if templ_7745c5c3_Err != nil {
+					return templ_7745c5c3_Err
+				}
+			}
+			templ_7745c5c3_Err = fieldOf(input{Name: "source", Label: "How it came to light", Kind: "text", Value: v.In.Get("source"), Optional: true, Help: "Such as a merchant's mail, an alert of the cloud, a colleague."}).Render(ctx, templ_7745c5c3_Buffer)
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
+			templ_7745c5c3_Err = fieldOf(input{Name: "detected", Label: "When it was noticed", Kind: "time", Value: v.In.Get("detected"), Optional: true, Help: "In " + zoneName(v.Frame.Zone) + ". Empty means now; both times are kept."}).Render(ctx, templ_7745c5c3_Buffer)
+			if templ_7745c5c3_Err != nil {
+				return templ_7745c5c3_Err
+			}
 			templ_7745c5c3_Err = fieldOf(input{Name: "suspected", Label: "When it is thought to have begun", Kind: "time", Value: v.In.Get("suspected"), Optional: true, Help: "In " + zoneName(v.Frame.Zone) + ". Empty means now."}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

@@ -4,10 +4,12 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
@@ -68,5 +70,33 @@ func TestIncidentsAreFilteredOrderedPagedAndExported(t *testing.T) {
 	}
 	if got := b.get("/programme.csv"); got.status != http.StatusOK || !strings.HasPrefix(got.body, "what,duty") {
 		t.Errorf("the programme: %d %s", got.status, got.body)
+	}
+}
+
+// Who opens an incident by hand says how it came to light and when it was noticed; the time of opening
+// is corrected by the command that keeps both.
+func TestOpeningByHandTellsHowAndWhenItCameToLight(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	b.desk.States["INC-9"] = b.desk.States["INC-1"]
+	form := url.Values{"class": {"unauthorised_access"}, "title": {"orders of another shop"}, "source": {"a merchant's mail"}, "detected": {"2026-11-22T03:10"}, "key": {"key-1"}}
+	got := b.submit("/open", "/open", form)
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/incidents/INC-9" {
+		t.Fatalf("%d %s", got.status, got.header.Get("Location"))
+	}
+	asked := b.desk.Asked()
+	opened, _ := asked[len(asked)-2].Command.(incident.Open)
+	if opened.Summary != "It came to light by: a merchant's mail" {
+		t.Errorf("%+v", opened)
+	}
+	want := incident.Correct{Milestone: "detected", At: time.Date(2026, 11, 22, 2, 10, 0, 0, time.UTC), Reason: "noticed before the incident was opened, by: a merchant's mail"}
+	if last := asked[len(asked)-1]; last.Command != incident.Command(want) || last.Incident != "INC-9" {
+		t.Errorf("asked %+v", last)
+	}
+	b.desk.Answer = func(desk.Request) (desk.Outcome, error) {
+		return desk.Outcome{}, &incident.Refusal{Reason: "x", Message: "no"}
+	}
+	form.Set("key", "key-2")
+	if got := b.submit("/open", "/open", form); !strings.HasPrefix(got.header.Get("Location"), "/incidents/INC-9/do/correct?milestone=detected") {
+		t.Errorf("a refusal leads to %s", got.header.Get("Location"))
 	}
 }
