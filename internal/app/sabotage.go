@@ -25,6 +25,7 @@ import (
 	"github.com/tocsin-ir/tocsin/notify"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/scope"
+	"github.com/tocsin-ir/tocsin/scope/ask"
 	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
@@ -192,6 +193,11 @@ func (s *skipsDay) compute(ctx context.Context, q scope.Query, o scope.Options) 
 	}
 	s.mu.Unlock()
 	return scope.Compute(ctx, s, q, o)
+}
+
+// Count has the columns answer nothing: they have lost no day.
+func (s *skipsDay) Count(context.Context, scope.Query, scope.Query, uint64, int) (*ask.Answer, int64, error) {
+	return nil, 0, ask.ErrUnavailable
 }
 
 func (s *skipsDay) Scan(ctx context.Context, q scope.Query, size uint64, fn func(*tally.Event) error) (int64, error) {

@@ -192,7 +192,7 @@ func TestTheMergedTimelineHasEveryEntryOnceInOrder(t *testing.T) {
 func TestSoakAPageOfATimelineOfMillions(t *testing.T) {
 	soaktest.Start(t)
 	s, events, inc := sightseer(t)
-	const total, batch = 2_000_000, 20_000
+	const total, batch = 2_000_000, 10_000
 	var b strings.Builder
 	for from := 0; from < total; from += batch {
 		b.Reset()
