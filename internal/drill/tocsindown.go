@@ -117,7 +117,7 @@ func (r *run) data() string {
 	if r.moved.IsZero() {
 		return r.o.Dir
 	}
-	return filepath.Join(r.o.Dir, "elsewhere")
+	return filepath.Join(r.o.Dir, "new") // short: the path of a socket has little room
 }
 
 // loseTheMachine waits until the copy has everything that was acknowledged, kills the server, deletes
