@@ -58,7 +58,7 @@ func ComposeCall(c Call) (Letter, error) {
 	what, at := "the programme of "+line(c.Org, maxName), strings.TrimSuffix(line(c.PublicURL, 300), "/")
 	where := "tocsin programme"
 	if c.Incident != "" {
-		what, where = "incident "+c.Incident, "tocsin show "+c.Incident
+		what, where = "incident "+c.Incident, "tocsin incident show "+c.Incident
 		if at != "" {
 			at += "/incidents/" + url.PathEscape(c.Incident)
 		}
