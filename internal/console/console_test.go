@@ -224,7 +224,7 @@ func TestStrangersSeeOnlyPublicPages(t *testing.T) {
 	b, _ := open(t, console.Options{})
 	for _, path := range pages {
 		got := b.get(path)
-		public := strings.HasPrefix(path, "/policy") || strings.HasPrefix(path, "/join") || path == "/signin"
+		public := strings.HasPrefix(path, "/policy") || strings.HasPrefix(path, "/join") || path == "/signin" || path == "/report" || path == "/status"
 		if public && got.status != http.StatusOK {
 			t.Errorf("%s: %d", path, got.status)
 		}
@@ -484,7 +484,8 @@ func TestErrorsArePagesThatShowNothingInternal(t *testing.T) {
 
 // Every command a person may give has its page.
 func TestEveryCommandOfPeopleHasAPage(t *testing.T) {
-	elsewhere := map[string]bool{"open": true, "draft": true, "approve-notice": true, "send": true, "resend": true}
+	// Who breaks the glass of a private incident is not on its list, and to them no page of it exists.
+	elsewhere := map[string]bool{"break-glass": true, "open": true, "draft": true, "approve-notice": true, "send": true, "resend": true}
 	workers := map[string]bool{"record-scope": true, "record-export": true, "record-switch": true, "report-attempt": true, "report-result": true, "signal": true, "tick": true,
 		"record-directory": true, "begin-programme": true, "event": true}
 	b := signedIn(t, console.Options{})

@@ -82,6 +82,8 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request) error {
 		return c.showReport(w, r, status, r.PostForm, &trouble{Status: status, Title: "Not recorded", Text: fmt.Sprintf(format, args...)}, "")
 	}
 	switch {
+	case c.opt.ReadOnly:
+		return desk.ErrReadOnly
 	case in.text("website") != "":
 		return refuse(http.StatusUnprocessableEntity, "The last field has to stay empty: programs that send unwanted messages fill it in. Empty it and send again.")
 	case len(what) < 10:
