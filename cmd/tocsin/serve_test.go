@@ -298,7 +298,7 @@ func TestTheServerStopsWithinTenSecondsWithWorkInFlight(t *testing.T) {
 
 // Arguments are seen by every account of the machine: no command takes a secret as one.
 func TestNoCommandTakesASecretAsAnArgument(t *testing.T) { // promise: PRO-12
-	names := map[string]bool{"token-file": true, "secret": true} // a file, and the name of a stored secret
+	names := map[string]bool{"token-file": true, "secret": true, "private": true} // a file, the name of a stored secret, and that an incident is private
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) {

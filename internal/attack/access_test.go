@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Guessing codes or tokens is slow at every door, not only at the API's.
@@ -68,6 +69,10 @@ func TestNoTokenOpensAnotherKindOfDoor(t *testing.T) {
 				continue
 			}
 			status, body := s.raw(as, method, fill.Replace(path), "application/json", []byte("{}"))
+			for status == http.StatusTooManyRequests { // there are more operations than one may ask for in a second
+				time.Sleep(50 * time.Millisecond)
+				status, body = s.raw(as, method, fill.Replace(path), "application/json", []byte("{}"))
+			}
 			if status != http.StatusUnauthorized && status != http.StatusForbidden {
 				t.Errorf("%s, which is for a %s, answers %d to %q: %s", op, needs, status, as, body)
 			}
