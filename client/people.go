@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 )
+
 // People lists the people with an account.
 func (c *Client) People(ctx context.Context) ([]Person, error) {
 	var out struct {

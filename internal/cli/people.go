@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 )
+
 func (a *app) peopleCommands() *cobra.Command {
 	list := &cobra.Command{Use: "list", Short: "Who has an account", Args: exactly(), RunE: func(c *cobra.Command, _ []string) error {
 		server, err := a.connect()

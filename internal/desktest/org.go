@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-ir/tocsin/org"
 	"github.com/tocsin-ir/tocsin/policy"
 )
+
 func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.Program }
 
 func (d *Desk) PolicyBefore(context.Context) (*policy.Program, time.Time, error) {
