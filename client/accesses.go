@@ -229,6 +229,7 @@ type LogDay struct {
 	At     time.Time `json:"at,omitzero"`
 	Basis  string    `json:"basis,omitempty"`
 	Left   bool      `json:"left,omitempty"` // some of it is still there
+	Why    string    `json:"why"`            // all of that in words
 }
 
 // Held is why a day is kept: an incident that is not settled, or a hold.

@@ -32,11 +32,18 @@ func (t *Table) Drop(ctx context.Context, gone []Positions) error {
 	anew := map[string]File{}
 	for i := range v.Files {
 		if f := &v.Files[i]; within(*f) {
-			left, err := t.without(ctx, f, gone)
+			left, changed, err := t.rewritten(ctx, f, func(r *Row) (bool, bool) {
+				goes := slices.ContainsFunc(gone, func(p Positions) bool { return p.First <= r.Seq && r.Seq <= p.Last })
+				return !goes, goes
+			})
 			if err != nil {
 				t.Report(err)
 				return err
 			}
+			if !changed {
+				continue
+			}
+			left.follows = f.follows
 			anew[f.Name] = left
 		}
 	}
@@ -63,43 +70,42 @@ func (t *Table) Drop(ctx context.Context, gone []Positions) error {
 	})
 }
 
-// without writes the rows of a file that stay: the file itself when that is all of them, one without
-// rows when it is none.
-func (t *Table) without(ctx context.Context, f *File, gone []Positions) (File, error) {
+// rewritten writes what is left of a file's rows; changed is false when that is all of them as they are, and then
+// nothing is written. The new file has no rows when nothing is left. left may alter a row, says whether it
+// stays and whether it is another one than before.
+func (t *Table) rewritten(ctx context.Context, f *File, left func(*Row) (stays, changed bool)) (_ File, changed bool, err error) {
 	r, err := f.open(t.at)
 	if err != nil {
-		return File{}, err
+		return File{}, false, err
 	}
 	defer r.close()
 	w, err := newWriter(t.o.Dir, smallCodec)
 	if err != nil {
-		return File{}, err
+		return File{}, false, err
 	}
 	for n := 0; ; n++ {
 		if n%10_000 == 0 && ctx.Err() != nil {
-			return File{}, errors.Join(ctx.Err(), w.abandon())
+			return File{}, false, errors.Join(ctx.Err(), w.abandon())
 		}
 		row, err := r.next()
 		if err != nil {
-			return File{}, errors.Join(err, w.abandon())
+			return File{}, false, errors.Join(err, w.abandon())
 		}
 		if row == nil {
 			break
 		}
-		if slices.ContainsFunc(gone, func(p Positions) bool { return p.First <= row.Seq && row.Seq <= p.Last }) {
+		stays, other := left(row)
+		changed = changed || other
+		if !stays {
 			continue
 		}
 		if err := w.add(row); err != nil {
-			return File{}, errors.Join(err, w.abandon())
+			return File{}, false, errors.Join(err, w.abandon())
 		}
 	}
-	if w.file.Rows == f.Rows {
-		return *f, w.abandon()
+	if !changed || w.file.Rows == 0 {
+		return File{}, changed, w.abandon()
 	}
-	if w.file.Rows == 0 {
-		return File{}, w.abandon()
-	}
-	left, err := w.finish(t.at, t.nextNumber())
-	left.follows = f.follows
-	return left, err
+	file, err := w.finish(t.at, t.nextNumber())
+	return file, true, err
 }

@@ -285,41 +285,13 @@ func (t *Table) rewrite(ctx context.Context, f *File, tombs *Tombstones) (_ File
 	if err != nil || !may {
 		return File{}, false, err
 	}
-	r, err := f.open(t.at)
-	if err != nil {
-		return File{}, false, err
-	}
-	defer r.close()
-	w, err := newWriter(t.o.Dir, smallCodec)
-	if err != nil {
-		return File{}, false, err
-	}
-	for n := 0; ; n++ {
-		if n%10_000 == 0 && ctx.Err() != nil {
-			return File{}, false, errors.Join(ctx.Err(), w.abandon())
-		}
-		row, err := r.next()
-		if err != nil {
-			return File{}, false, errors.Join(err, w.abandon())
-		}
-		if row == nil {
-			break
-		}
-		named := len(row.Customers)
-		stays := tombs.row(row, f.follows)
-		changed = changed || !stays || len(row.Customers) != named
-		if stays {
-			if err := w.add(row); err != nil {
-				return File{}, false, errors.Join(err, w.abandon())
-			}
-		}
-	}
-	if !changed || w.file.Rows == 0 {
-		return File{}, changed, w.abandon()
-	}
-	anew, err := w.finish(t.at, t.nextNumber())
+	anew, changed, err := t.rewritten(ctx, f, func(r *Row) (stays, changed bool) {
+		named := len(r.Customers)
+		stays = tombs.row(r, f.follows)
+		return stays, !stays || len(r.Customers) != named
+	})
 	anew.follows = tombs.Len()
-	return anew, true, err
+	return anew, changed, err
 }
 
 // since are the merchants that tombstones after the first n name.

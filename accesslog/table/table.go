@@ -156,15 +156,26 @@ func nudge(ch chan struct{}) {
 	}
 }
 
-// remove takes a file away that no snapshot needs; mu is held. One that stays is swept at the next
-// start.
-func (t *Table) remove(name string) {
-	if t.pins[name] > 0 {
-		t.doomed[name] = true
-		return
+// unneeded are those of files that no snapshot needs which no view reads either; the others go when the
+// last view lets go of them. mu is held.
+func (t *Table) unneeded(names []string) (now []string) {
+	for _, name := range names {
+		if t.pins[name] > 0 {
+			t.doomed[name] = true
+		} else {
+			now = append(now, name)
+		}
 	}
-	if err := t.at.remove(name); err != nil {
-		t.log.Warn("an expired file of the table was not removed", "error", err)
+	return now
+}
+
+// discard takes files away. mu is not held: an object store may take its time. One that stays is swept at
+// the next start.
+func (t *Table) discard(names []string) {
+	for _, name := range names {
+		if err := t.at.remove(name); err != nil {
+			t.log.Warn("an expired file of the table was not removed", "error", err)
+		}
 	}
 }
 
@@ -199,12 +210,10 @@ func (t *Table) commit(epoch, index int64, operation string, change func([]File)
 		return err
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.meta = next
-	for _, name := range expired {
-		t.remove(name)
-	}
-	t.remove("metadata/" + metadataName(next.number-keepSnapshots))
+	gone := t.unneeded(append(expired, "metadata/"+metadataName(next.number-keepSnapshots)))
+	t.mu.Unlock()
+	t.discard(gone)
 	return nil
 }
 

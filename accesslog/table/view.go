@@ -33,8 +33,8 @@ func (v *View) Release() {
 	for _, done := range v.lent {
 		done()
 	}
+	var gone []string
 	v.t.mu.Lock()
-	defer v.t.mu.Unlock()
 	for i := range v.Files {
 		name := v.Files[i].Name
 		if v.t.pins[name]--; v.t.pins[name] > 0 {
@@ -43,9 +43,11 @@ func (v *View) Release() {
 		delete(v.t.pins, name)
 		if v.t.doomed[name] {
 			delete(v.t.doomed, name)
-			v.t.remove(name)
+			gone = append(gone, name)
 		}
 	}
+	v.t.mu.Unlock()
+	v.t.discard(gone)
 }
 
 // Each calls fn with every row, in no order. fn must not keep the row. An error of reading a file

@@ -22,6 +22,7 @@ var layers = [][]string{
 	{"internal/drill", "internal/bench"},
 	{"internal/app", "internal/cli", "internal/drill/*"},
 	{"internal/console", "internal/httpapi"},
+	{"internal/handout"},
 	{"internal/desk", "internal/inert"},
 	{"contain/*", "notify/*", "probe", "review", "policy/paper", "policy/starter", "evidence", "scope/sheet", "scenarios", "policies", "regimes", "internal/doctor", "internal/backup"},
 	{"contain", "notify", "review/pdf"},

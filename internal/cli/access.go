@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/scope/sheet"
 )
 
 // accessCommands read the access log.
@@ -112,10 +113,8 @@ func accessesCSV(w io.Writer, list []client.Access) error {
 	for _, e := range list {
 		row := []string{strconv.FormatInt(e.Seq, 10), e.ID, e.Time.UTC().Format("2006-01-02T15:04:05Z"), e.Received.UTC().Format("2006-01-02T15:04:05Z"), e.Source, e.Kind, e.ActorType, e.Actor, e.Credential,
 			e.Action, e.Endpoint, e.Merchant, e.Store, strconv.Itoa(e.Customers), strings.Join(e.DataTypes, " "), strconv.FormatInt(e.Records, 10), strconv.FormatInt(e.Bytes, 10), e.Outcome, e.IP, e.Supplied}
-		for i, s := range row {
-			if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-				row[i] = "'" + s // a spreadsheet takes it for text and not for a formula
-			}
+		for i := range row {
+			row[i] = sheet.Inert(row[i])
 		}
 		_ = out.Write(row)
 	}

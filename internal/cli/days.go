@@ -4,12 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/tocsin-ir/tocsin/client"
 )
 
 func (a *app) daysCommand() *cobra.Command {
@@ -29,33 +25,10 @@ func (a *app) daysCommand() *cobra.Command {
 				fmt.Fprintf(w, "Days are kept for %s.\n", days.Keep)
 				rows := [][]string{}
 				for _, d := range days.Days {
-					rows = append(rows, []string{d.Day, strconv.FormatInt(d.Events, 10), strconv.FormatUint(d.Leaves, 10), d.State, whyKept(d)})
+					rows = append(rows, []string{d.Day, strconv.FormatInt(d.Events, 10), strconv.FormatUint(d.Leaves, 10), d.State, d.Why})
 				}
 				a.table(w, 4, []string{"DAY", "EVENTS", "LEAVES", "STATE", "WHY"}, rows)
 			})
 		},
 	}
-}
-
-// whyKept says why a day is kept, or that it is not.
-func whyKept(d client.LogDay) string {
-	if d.State == "removed" {
-		text := "on " + d.At.UTC().Format(time.DateOnly) + ", fact " + d.Fact
-		if d.Left {
-			text += "; some of it is still there"
-		}
-		return text
-	}
-	why := []string{"until " + d.Until.UTC().Format(time.DateOnly)}
-	for _, h := range d.Held {
-		switch {
-		case h.Hold == "":
-			why = append(why, h.Incident+" is not settled")
-		case h.Until.IsZero():
-			why = append(why, fmt.Sprintf("%s of %s: %s", h.Hold, h.Incident, h.Basis))
-		default:
-			why = append(why, fmt.Sprintf("%s of %s until %s: %s", h.Hold, h.Incident, h.Until.UTC().Format(time.DateOnly), h.Basis))
-		}
-	}
-	return strings.Join(why, "; ")
 }

@@ -1,10 +1,8 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -53,14 +51,11 @@ func (a *app) entries(c *cobra.Command, server *client.Client, incident string, 
 			continue
 		}
 		files = true
-		out, err := os.OpenFile(f.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return &failure{text: err.Error(), hint: "name a file that does not exist in a folder you can write to"}
+		all := q
+		all.After, all.Limit = "", 0
+		if err := a.toNewFile(f.path, func(w io.Writer) error { return server.TimelineFile(a.context(c), incident, f.form, all, w) }); err != nil {
+			return err
 		}
-		if err := errors.Join(server.TimelineFile(a.context(c), incident, f.form, client.EntryQuery{Sources: q.Sources, Kinds: q.Kinds, Text: q.Text, From: q.From, To: q.To}, out), out.Close()); err != nil {
-			return errors.Join(err, os.Remove(f.path))
-		}
-		fmt.Fprintf(a.deps.Err, "written to %s\n", f.path)
 	}
 	if files {
 		return nil

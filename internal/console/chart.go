@@ -12,8 +12,8 @@ import (
 // chart is what happened when, as bars: its numbers without their words, which stand around it in HTML
 // so that they keep their size on a phone. The same numbers stand in a table beneath it.
 type chart struct {
-	Bars     []bar0
-	Silent   []bar0 // times in which a source said nothing, hatched
+	Bars     []rectangle
+	Silent   []rectangle // times in which a source said nothing, hatched
 	Step     time.Duration
 	From, To time.Time
 	Most     int64
@@ -23,8 +23,8 @@ type chart struct {
 	Label    string
 }
 
-// bar0 is a rectangle in a drawing of chartWidth by chartHeight.
-type bar0 struct{ X, Y, W, H float64 }
+// rectangle stands in a drawing of chartWidth by chartHeight.
+type rectangle struct{ X, Y, W, H float64 }
 
 const (
 	chartWidth  = 600.0
@@ -59,14 +59,14 @@ func newChart(f frame, step int64, list []tally.Bucket, gaps []incident.Gap) *ch
 	for i, events := range sums {
 		if events > 0 {
 			h := max(1.5, chartHeight*float64(events)/float64(c.Most)) // one access is seen beside a million
-			c.Bars = append(c.Bars, bar0{X: float64(i) * width, Y: chartHeight - h, W: max(width*0.85, 0.5), H: h})
+			c.Bars = append(c.Bars, rectangle{X: float64(i) * width, Y: chartHeight - h, W: max(width*0.85, 0.5), H: h})
 		}
 	}
 	whole := float64(c.To.Sub(c.From))
 	for _, g := range gaps {
 		from, to := max(0, float64(g.From.Sub(c.From))), min(whole, float64(g.To.Sub(c.From)))
 		if from < to {
-			c.Silent = append(c.Silent, bar0{X: chartWidth * from / whole, W: chartWidth * (to - from) / whole, H: chartHeight})
+			c.Silent = append(c.Silent, rectangle{X: chartWidth * from / whole, W: chartWidth * (to - from) / whole, H: chartHeight})
 		}
 	}
 	c.Label = fmt.Sprintf("Accesses by %s, from %s to %s. At most %s, in the one that begins %s.", stepWord(c.Step), absolute(f, c.From), absolute(f, c.To), number(c.Most), absolute(f, c.MostAt))

@@ -119,29 +119,6 @@ func aged(l logView) string {
 	return span(time.Duration(l.Age) * time.Second)
 }
 
-// whyKept says why a day of the access log is kept, or that it is not.
-func whyKept(d desk.LogDay) string {
-	if d.State == "removed" {
-		text := "on " + d.At.UTC().Format(time.DateOnly) + ", fact " + d.Fact
-		if d.Left {
-			text += "; some of it is still there"
-		}
-		return text
-	}
-	why := []string{"until " + d.Until.UTC().Format(time.DateOnly)}
-	for _, h := range d.Held {
-		switch {
-		case h.Hold == "":
-			why = append(why, h.Incident+" is not settled")
-		case h.Until.IsZero():
-			why = append(why, h.Hold+" of "+h.Incident+": "+isolated(h.Basis))
-		default:
-			why = append(why, h.Hold+" of "+h.Incident+" until "+h.Until.UTC().Format(time.DateOnly)+": "+isolated(h.Basis))
-		}
-	}
-	return strings.Join(why, "; ")
-}
-
 // shownDays bounds the days on the page; tocsin evidence days has all of them.
 const shownDays = 60
 

@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"strings"
 	"time"
-
-	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
 // Founding is what the page of an empty data folder needs. There is no desk yet, and nobody who
@@ -89,6 +87,3 @@ func foundingFields(f Founding, in url.Values) []input {
 		{Name: "policy", Label: "Which shipped policy to begin with", Help: "A step of the first hour writes your own from a dozen answers.", Kind: "select", Options: policies, Value: in.Get("policy")},
 	}
 }
-
-// errNoHour is what asks for the first hour where there is none.
-var errNoHour = desk.ErrNotFound

@@ -3,7 +3,6 @@ package console
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -69,7 +68,7 @@ func (c *Console) owning(pattern string, h handler) {
 		case callerOf(r.Context()).Access != incident.Owner:
 			return fmt.Errorf("only an owner sees this page: %w", desk.ErrForbidden)
 		case c.opt.Hour == nil:
-			return errNoHour
+			return desk.ErrNotFound
 		}
 		return h(w, r)
 	})
@@ -387,5 +386,5 @@ func (c *Console) doStep(r *http.Request, id string, up inert.Upload) (more func
 	case "drill":
 		return nil, false, c.opt.Hour.StartDrill(in.text("scenario"), string(callerOf(ctx).Principal))
 	}
-	return nil, false, errors.Join(desk.ErrNotFound)
+	return nil, false, desk.ErrNotFound
 }

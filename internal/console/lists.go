@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/tocsin-ir/tocsin/scope/sheet"
 )
 
 // listing is a list that is shown by pages: which page, of how many, and what it was filtered by.
@@ -68,18 +70,10 @@ func serveCSV(w http.ResponseWriter, name string, header []string, rows [][]stri
 	_ = out.Write(header) // a failed write means that the reader is gone
 	for _, row := range rows {
 		for i := range row {
-			row[i] = cell(row[i])
+			row[i] = sheet.Inert(row[i])
 		}
 		_ = out.Write(row)
 	}
 	out.Flush()
 	return nil
-}
-
-// cell keeps a spreadsheet from taking text for a formula.
-func cell(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

@@ -3,7 +3,6 @@ package console
 import (
 	"cmp"
 	"crypto/rand"
-	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -248,8 +247,6 @@ func (c *Console) doOrgAct(r *http.Request) (link string, err error) {
 	if link != "" {
 		id = ""
 	}
-	if _, err := c.desk.SubmitOrg(r.Context(), id, callerOf(r.Context()), command); err != nil {
-		return "", fmt.Errorf("%w", err)
-	}
-	return link, nil
+	_, err = c.desk.SubmitOrg(r.Context(), id, callerOf(r.Context()), command)
+	return link, err
 }

@@ -148,10 +148,8 @@ func (c *Console) statusPage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	sortReports(v.Probes)
-	if c.opt.LastDrill != nil {
-		if at, kept, ok := c.drilled(); ok {
-			v.Drill = &lastDrill{at, kept}
-		}
+	if at, kept, ok := c.drilled(); ok {
+		v.Drill = &lastDrill{at, kept}
 	}
 	if points, err := c.desk.Checkpoints(r.Context()); err == nil {
 		v.Sealed = points.Facts

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
@@ -14,8 +13,8 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/handout"
 	"github.com/tocsin-ir/tocsin/scope"
-	"github.com/tocsin-ir/tocsin/scope/sheet"
 )
 
 // scopeView is the page that computes and records a scope.
@@ -190,10 +189,6 @@ func (c *Console) answerScope(r *http.Request, id string, q scope.Query) (a scop
 // scopeFile serves a run's result or a recorded version as a file.
 func (c *Console) scopeFile(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	form := q.Get("form")
-	if sheet.Type(form) == "" {
-		return fmt.Errorf("%w: form: is csv or parquet", desk.ErrInvalid)
-	}
 	var result scope.Result
 	name := r.PathValue("id") + "-scope"
 	if q.Get("run") != "" {
@@ -219,14 +214,7 @@ func (c *Console) scopeFile(w http.ResponseWriter, r *http.Request) error {
 		}
 		name += "-" + strconv.Itoa(rec.Version.N)
 	}
-	var file bytes.Buffer // whole before the first byte: an error is an error page and not half a file
-	if err := sheet.Write(&file, form, result); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", sheet.Type(form))
-	w.Header().Set("Content-Disposition", `attachment; filename="`+strings.Map(plainName, name)+"."+form+`"`)
-	_, _ = file.WriteTo(w) // a failed write means that the reader is gone
-	return nil
+	return handout.Scope(w, q.Get("form"), strings.Map(plainName, name), result)
 }
 
 // plainName keeps of a name what needs no quoting anywhere.

@@ -2,15 +2,14 @@ package console
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/handout"
 )
 
 // timelineView is the merged timeline of an incident, one entry for each fact and each event.
@@ -79,14 +78,10 @@ func (c *Console) timelineFile(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	id, form := r.PathValue("id"), r.URL.Query().Get("form")
-	return desk.WriteEntries(r.Context(), func(ctx context.Context, q desk.EntryQuery) (desk.EntryPage, error) {
+	id := r.PathValue("id")
+	return handout.Timeline(w, r, func(ctx context.Context, q desk.EntryQuery) (desk.EntryPage, error) {
 		return c.desk.Entries(ctx, id, q)
-	}, form, q, func() io.Writer {
-		w.Header().Set("Content-Type", desk.EntryForms[form])
-		w.Header().Set("Content-Disposition", `attachment; filename="timeline.`+form+`"`)
-		return patient{w}
-	})
+	}, r.URL.Query().Get("form"), q)
 }
 
 func (v timelineView) base() string {
@@ -105,12 +100,4 @@ func (v timelineView) from(after string) string {
 // shows reports whether a source is shown.
 func (v timelineView) shows(source string) bool {
 	return len(v.Sources) == 0 || slices.Contains(v.Sources, source)
-}
-
-// patient gives each piece of a long file a minute to be read: a reader that does not read is cut off.
-type patient struct{ w http.ResponseWriter }
-
-func (p patient) Write(b []byte) (int, error) {
-	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(time.Minute)) // where it cannot be set, the server's own counts
-	return p.w.Write(b)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
@@ -269,6 +270,30 @@ type LogDay struct {
 	At     time.Time `json:"at,omitzero" doc:"when that was decided"`
 	Basis  string    `json:"basis,omitempty" doc:"why"`
 	Left   bool      `json:"left,omitempty" doc:"some of it is still there; the next start removes it"`
+	Why    string    `json:"why" doc:"all of that in words"`
+}
+
+// why says in words why a day is kept, or that it is not.
+func (l LogDay) why() string {
+	if l.State == "removed" {
+		text := "on " + l.At.UTC().Format(time.DateOnly) + ", fact " + l.Fact
+		if l.Left {
+			text += "; some of it is still there"
+		}
+		return text
+	}
+	words := []string{"until " + l.Until.UTC().Format(time.DateOnly)}
+	for _, h := range l.Held {
+		switch {
+		case h.Hold == "":
+			words = append(words, h.Incident+" is not settled")
+		case h.Until.IsZero():
+			words = append(words, fmt.Sprintf("%s of %s: %s", h.Hold, h.Incident, h.Basis))
+		default:
+			words = append(words, fmt.Sprintf("%s of %s until %s: %s", h.Hold, h.Incident, h.Until.UTC().Format(time.DateOnly), h.Basis))
+		}
+	}
+	return strings.Join(words, "; ")
 }
 
 // LogDays are the days of the access log.
@@ -325,6 +350,7 @@ func (d *Desk) LogDays(ctx context.Context) (LogDays, error) {
 				l.State = "held"
 			}
 		}
+		l.Why = l.why()
 		out.Days = append(out.Days, l)
 	}
 	slices.Reverse(out.Days)

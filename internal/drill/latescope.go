@@ -157,8 +157,11 @@ func (r *run) tellTheRest(ctx context.Context) error {
 	return r.server.quiet(ctx)
 }
 
-// sentOf is the notice of a duty that went out first.
+// sentOf is the notice of a duty that went out first; nil when none did, or there is no such duty.
 func sentOf(s *incident.State, d *policy.Duty) *incident.Notice {
+	if d == nil {
+		return nil
+	}
 	i := slices.IndexFunc(s.Notices, func(n *incident.Notice) bool { return n.Duty == d.ID && len(n.Deliveries) > 0 })
 	if i < 0 {
 		return nil

@@ -206,8 +206,7 @@ func (r *run) goOn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d := r.duty(true)
-	if n := sentOf(s, d); n != nil {
+	if n := sentOf(s, r.duty(true)); n != nil {
 		if _, err := r.do(ctx, r.writer(), "send", map[string]string{"notice": n.ID}, "sends %s once more, to whoever has not had it", n.ID); err != nil {
 			return err
 		}

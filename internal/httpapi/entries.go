@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/handout"
 )
 
 type entriesInput struct {
@@ -69,14 +69,9 @@ func (a *API) registerEntries(d Incidents) {
 				}
 			}
 		}
-		form := in.Get("form")
-		return desk.WriteEntries(r.Context(), func(ctx context.Context, q desk.EntryQuery) (desk.EntryPage, error) {
+		return handout.Timeline(w, r, func(ctx context.Context, q desk.EntryQuery) (desk.EntryPage, error) {
 			return d.Entries(ctx, r.PathValue("id"), q)
-		}, form, q, func() io.Writer {
-			w.Header().Set("Content-Type", desk.EntryForms[form])
-			w.Header().Set("Content-Disposition", `attachment; filename="timeline.`+form+`"`)
-			return patient{w}
-		})
+		}, in.Get("form"), q)
 	})
 }
 
@@ -92,12 +87,4 @@ func entryQuery(sources, kinds string) (q desk.EntryQuery, err error) {
 
 func words(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-// patient gives each piece of a long answer a minute to be read: a reader that does not read is cut off.
-type patient struct{ w http.ResponseWriter }
-
-func (p patient) Write(b []byte) (int, error) {
-	_ = http.NewResponseController(p.w).SetWriteDeadline(time.Now().Add(time.Minute)) // where it cannot be set, the server's own counts
-	return p.w.Write(b)
 }

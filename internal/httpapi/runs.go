@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/handout"
 	"github.com/tocsin-ir/tocsin/scope"
 	"github.com/tocsin-ir/tocsin/scope/sheet"
 )
@@ -95,7 +95,7 @@ func (a *API) registerRuns(d Scopes) {
 		case run.Result == nil:
 			return fmt.Errorf("%w: run: it has no result: it is %s", desk.ErrInvalid, run.State)
 		}
-		return serveSheet(w, r, *run.Result)
+		return handout.Scope(w, r.URL.Query().Get("form"), "scope", *run.Result)
 	})
 
 	op = operation("scope-version", http.MethodGet, "/v1/incidents/{id}/scopes/{version}", viewers, "A recorded version of the scope with its merchants")
@@ -138,7 +138,7 @@ func (a *API) registerRuns(d Scopes) {
 		if err != nil {
 			return err
 		}
-		return serveSheet(w, r, result)
+		return handout.Scope(w, r.URL.Query().Get("form"), "scope", result)
 	})
 }
 
@@ -183,26 +183,4 @@ func (a *API) followScope(w http.ResponseWriter, r *http.Request, d Scopes) erro
 		return nil // the answer has begun: an error can only end it
 	}
 	return err
-}
-
-// serveSheet serves a scope as a file. It is made whole before the first byte, so that one that cannot be
-// made is an error and not half a file.
-func serveSheet(w http.ResponseWriter, r *http.Request, result scope.Result) error {
-	form := r.URL.Query().Get("form")
-	if form == "" {
-		form = sheet.CSV
-	}
-	kind := sheet.Type(form)
-	if kind == "" {
-		return fmt.Errorf("%w: form: is csv or parquet", desk.ErrInvalid)
-	}
-	var file bytes.Buffer
-	if err := sheet.Write(&file, form, result); err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Disposition", `attachment; filename="scope.`+form+`"`)
-	w.Header().Set("Content-Length", strconv.Itoa(file.Len()))
-	_, _ = file.WriteTo(w) // a failed write means that the reader is gone
-	return nil
 }
