@@ -57,6 +57,8 @@ leaves/            the sealed batches these accesses were logged in, as stored
 *.checkpoint       the signed state of the two logs; *.leaves is every leaf hash, to recompute it
 checkpoints.ndjson every checkpoint that was published before
 scopes/            who was affected, as computed; recompute it from events.ndjson
+days.ndjson        only where accesses that a scope counts were removed because their time was over: the
+                   facts that say so. What is left is proven as ever; the scope is as it was recorded
 policy/            the policy the incident ran under
 review.*           the review
 attachments/       files that people attached, as they were given; their names and digests are in the
@@ -70,6 +72,9 @@ The exact form is described in docs/design/export.md of Tocsin's source.
 func build(ctx context.Context, in *Input) ([]file, error) {
 	needFacts, needEvents := uint64(0), uint64(0)
 	for _, f := range in.Facts {
+		needFacts = max(needFacts, uint64(f.Anchor+1))
+	}
+	for _, f := range in.Removed.Facts {
 		needFacts = max(needFacts, uint64(f.Anchor+1))
 	}
 	for _, s := range in.Scopes {
@@ -86,7 +91,7 @@ func build(ctx context.Context, in *Input) ([]file, error) {
 	b := &builder{}
 	b.add("README.txt", []byte(readme))
 	b.add("keys.txt", []byte(in.Keys[0]+"\n"+in.Keys[1]+"\n"))
-	if err := b.facts(in.Facts); err != nil {
+	if err := b.facts("facts.ndjson", in.Facts); err != nil {
 		return nil, err
 	}
 	if err := b.log(ctx, "facts", in.FactsLog, needFacts); err != nil {
@@ -100,6 +105,11 @@ func build(ctx context.Context, in *Input) ([]file, error) {
 	}
 	if err := b.events(ctx, in); err != nil {
 		return nil, err
+	}
+	if len(in.Removed.Facts) > 0 {
+		if err := b.facts("days.ndjson", in.Removed.Facts); err != nil {
+			return nil, err
+		}
 	}
 	for i, s := range in.Scopes {
 		raw, err := marshal(s)
@@ -172,7 +182,7 @@ type partLine struct {
 	Salt     []byte          `json:"salt,omitempty"`
 }
 
-func (b *builder) facts(facts []Fact) error {
+func (b *builder) facts(name string, facts []Fact) error {
 	var out bytes.Buffer
 	for _, f := range facts {
 		line := factLine{Anchor: f.Anchor, Hash: hashText(f.Hash), Header: f.Header}
@@ -188,7 +198,7 @@ func (b *builder) facts(facts []Fact) error {
 		}
 		out.Write(append(raw, '\n'))
 	}
-	b.add("facts.ndjson", out.Bytes())
+	b.add(name, out.Bytes())
 	return nil
 }
 
@@ -246,7 +256,8 @@ type eventLine struct {
 	Event json.RawMessage `json:"event"`
 }
 
-// events discloses the events that any scope counts, and adds the leaves that hold them.
+// events discloses the events that any scope counts and that were not removed, and adds the leaves that
+// hold them.
 func (b *builder) events(ctx context.Context, in *Input) error {
 	var seqs []int64
 	for _, s := range in.Scopes {
@@ -257,7 +268,7 @@ func (b *builder) events(ctx context.Context, in *Input) error {
 		seqs = append(seqs, list...)
 	}
 	slices.Sort(seqs)
-	seqs = slices.Compact(seqs)
+	seqs = slices.DeleteFunc(slices.Compact(seqs), in.Removed.has)
 	var lines bytes.Buffer
 	total := 0
 	err := disclose(ctx, in.Events, seqs, func(l accesslog.Leaf) error {

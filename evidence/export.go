@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sort"
 	"strings"
 	"time"
 
@@ -93,13 +94,27 @@ type Input struct {
 	FactsLog     Log
 	EventsLog    Log
 	Events       Events
-	Scopes       []scope.Result // versions, oldest first
+	Scopes       []scope.Result // versions, oldest first; as their facts have them where events of theirs were removed
+	Removed      Removed
 	Policy       Policy
 	Review       []byte // Markdown; nil while there is none
 	ReviewPDF    []byte // nil while there is none
 	Published    []Published
 	Custody      []Custody
 	Attachments  []Attachment // in the order in which they were attached
+}
+
+// Removed is what was removed of the days of the access log on which events that a scope counts may
+// have come.
+type Removed struct {
+	Facts     []Fact     // that closed and that removed these days, by their place in the facts log, where each of them is
+	Positions [][2]int64 // first and last position of the events that went; ascending
+}
+
+// has says whether the event at a position was removed.
+func (r *Removed) has(seq int64) bool {
+	i := sort.Search(len(r.Positions), func(i int) bool { return r.Positions[i][1] >= seq })
+	return i < len(r.Positions) && r.Positions[i][0] <= seq
 }
 
 // Attachment is a file that somebody attached to the incident. The fact that records it carries its

@@ -75,6 +75,8 @@ const policyText = "policy: test\n"
 type house struct {
 	in          Input
 	facts       *translog.Log
+	store       *accesslog.Store
+	ring        ring
 	since       []byte // a checkpoint of the facts log, taken early
 	sinceEvents []byte
 }
@@ -82,9 +84,16 @@ type house struct {
 // newHouse logs accesses, records two scopes and exports nothing yet. rewrite may change the
 // facts before they are encoded: that is what a forger does.
 func newHouse(t testing.TB, s signers, rewrite func([]incident.Fact) []incident.Fact) *house {
+	return newHouseOver(t, s, 0, rewrite)
+}
+
+// newHouseOver is newHouse with accesses that came on consecutive days when apart is a day, and at once
+// when it is nothing.
+func newHouseOver(t testing.TB, s signers, apart time.Duration, rewrite func([]incident.Fact) []incident.Fact) *house {
 	t.Helper()
 	ctx, dir := t.Context(), t.TempDir()
 	h := &house{}
+	var now time.Time
 	open := func(name string, signer note.Signer) *translog.Log {
 		l, err := translog.Open(context.Background(), filepath.Join(dir, name), signer, translog.Options{})
 		if err != nil {
@@ -95,20 +104,22 @@ func newHouse(t testing.TB, s signers, rewrite func([]incident.Fact) []incident.
 	}
 	h.facts = open("facts", s.facts)
 	events := open("events", s.events)
-	store, err := accesslog.Open(ctx, accesslog.Options{Dir: dir, Keys: testKeys{}, Log: events, Now: func() time.Time { return noon }, Env: "production", FlushAge: 10 * time.Millisecond})
+	store, err := accesslog.Open(ctx, accesslog.Options{Dir: dir, Keys: &h.ring, Log: events, Now: func() time.Time { return now }, Env: "production", FlushAge: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
+	h.store = store
 	for round := range 3 {
 		var b strings.Builder
+		now = noon.Add(time.Duration(round) * apart)
 		for i := range 60 {
 			agent := "curl/8"
 			if i%3 == 0 {
 				agent = "Mozilla/5.0"
 			}
 			fmt.Fprintf(&b, `{"id":"e%d-%d","time":%q,"actor":{"type":"staff","id":"w%d"},"action":"list","credential":"tok","merchant":"m_%d","store":"s_%d","subjects":[{"kind":"account","id":"%d","region":%q}],"data_types":["customer.email"],"records":1,"outcome":"ok","source":{"ip":"203.0.113.9","user_agent":%q}}`+"\n",
-				round, i, noon.Add(-time.Duration(i)*time.Minute).Format(time.RFC3339), i%3, i%7, i%7, i%11, []string{"", "DE", "US-CA"}[i%3], agent)
+				round, i, now.Add(-time.Duration(i)*time.Minute).Format(time.RFC3339), i%3, i%7, i%7, i%11, []string{"", "DE", "US-CA"}[i%3], agent)
 		}
 		if r, err := store.Ingest(ctx, accesslog.Source{Name: "app", Supplied: []string{"", "sha256:" + strings.Repeat("cd", 32)}[round%2]}, "", "native", strings.NewReader(b.String())); err != nil || r.Accepted != 60 {
 			t.Fatalf("receipt %+v, %v", r, err)
@@ -127,8 +138,8 @@ func newHouse(t testing.TB, s signers, rewrite func([]incident.Fact) []incident.
 	}
 	list := []incident.Fact{fact(in, "incident.opened", `{"class":"stolen_token","policy":"x"}`, incident.Part{Body: json.RawMessage(`{"title":"A <b>token</b> & more"}`)})}
 	for i, q := range []scope.Query{
-		{From: noon.Add(-time.Hour), To: noon.Add(time.Minute), Any: []scope.Clause{{Credential: []string{"tok"}}}, Not: []scope.Clause{{Agent: []string{"Mozilla/5.0"}}}},
-		{From: noon.Add(-30 * time.Minute), To: noon.Add(time.Minute), Any: []scope.Clause{{IP: []string{"203.0.113.0/24"}}}},
+		{From: noon.Add(-time.Hour), To: now.Add(time.Minute), Any: []scope.Clause{{Credential: []string{"tok"}}}, Not: []scope.Clause{{Agent: []string{"Mozilla/5.0"}}}},
+		{From: now.Add(-30 * time.Minute), To: now.Add(time.Minute), Any: []scope.Clause{{IP: []string{"203.0.113.0/24"}}}},
 	} {
 		res, err := scope.Compute(ctx, store, q, scope.Options{})
 		if err != nil {
@@ -139,7 +150,8 @@ func newHouse(t testing.TB, s signers, rewrite func([]incident.Fact) []incident.
 		}
 		in.Scopes = append(in.Scopes, res)
 		body, err := json.Marshal(incident.ScopeBody{N: i + 1, Log: res.Log, Size: res.Size, Checkpoint: res.Checkpoint, Digest: res.Digest,
-			Customers: res.Customers, Events: res.Events, Records: res.Records})
+			Customers: res.Customers, Events: res.Events, Records: res.Records, AtLeast: res.AtLeast, DataTypes: res.DataTypes, First: res.First, Last: res.Last,
+			Regions: res.Regions, Supplied: res.Supplied})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -175,10 +175,10 @@ var scopeName = regexp.MustCompile(`^scopes/([1-9][0-9]{0,8})\.json$`)
 var attachmentName = regexp.MustCompile(`^attachments/ATT-([1-9][0-9]{0,8})$`)
 
 // fixedFiles is the order of an export; leaves, scopes and attachments stand for the files in these folders,
-// and the review may be absent.
+// and the removed days and the review may be absent.
 var fixedFiles = []string{
 	"README.txt", "manifest.json", "keys.txt", "facts.ndjson", "facts.checkpoint", "facts.leaves", "events.checkpoint",
-	"events.leaves", "checkpoints.ndjson", "leaves", "events.ndjson", "scopes", "policy/policy.yaml", "policy/page.md",
+	"events.leaves", "checkpoints.ndjson", "leaves", "events.ndjson", daysFile, "scopes", "policy/policy.yaml", "policy/page.md",
 	"policy/page.html", "review.md", "review.pdf", "attachments", "custody.ndjson",
 }
 
@@ -196,6 +196,9 @@ func place(name string) int {
 	}
 	return slices.Index(fixedFiles, name)
 }
+
+// optional says whether a file may be absent.
+func optional(name string) bool { return name == daysFile || strings.HasPrefix(name, "review.") }
 
 // number is the number in a name of leaves, scopes or attachments.
 func number(name string) uint64 {
@@ -223,7 +226,7 @@ func (c *checker) contents() error {
 		last, lastNumber = at, n
 	}
 	for _, name := range fixedFiles {
-		if name != "leaves" && name != "scopes" && name != "attachments" && !strings.HasPrefix(name, "review.") && c.archive.files[name] == nil {
+		if name != "leaves" && name != "scopes" && name != "attachments" && !optional(name) && c.archive.files[name] == nil {
 			c.find(CodeContents, name, "it is missing")
 		}
 	}

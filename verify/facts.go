@@ -50,6 +50,7 @@ type factHeader struct {
 	Prev     string          `json:"prev"`
 	Hash     *string         `json:"hash"`
 	Body     json.RawMessage `json:"body"`
+	Recorded time.Time       `json:"recorded"`
 	Versions struct {
 		Policy string `json:"policy"`
 	} `json:"versions"`
@@ -69,9 +70,8 @@ func (c *checker) checkFacts() error {
 			prev = ""
 			return
 		}
-		var h factHeader
-		canonical, err := jcs.Transform(f.Header)
-		if err != nil || !bytes.Equal(canonical, f.Header) || json.Unmarshal(f.Header, &h) != nil || h.Hash != nil || h.ID == "" {
+		h, ok := headerOf(&f)
+		if !ok {
 			c.find(CodeFactForm, factsFile, "line %d: the header is not a fact's header in canonical form", n)
 			prev = ""
 			return
@@ -101,6 +101,17 @@ func (c *checker) checkFacts() error {
 		c.find(CodeFactChain, factsFile, "there are no facts")
 	}
 	return nil
+}
+
+// headerOf reads the header of a fact; ok is false when it is not one in canonical form.
+func headerOf(f *factLine) (h factHeader, ok bool) {
+	canonical, err := jcs.Transform(f.Header)
+	return h, err == nil && bytes.Equal(canonical, f.Header) && json.Unmarshal(f.Header, &h) == nil && h.Hash == nil && h.ID != ""
+}
+
+// factLeaf is the hash of the leaf that stands for a fact in the facts log.
+func factLeaf(id, hash string) []byte {
+	return rfc6962.DefaultHasher.HashLeaf([]byte("tocsin-fact/v1\n" + id + "\n" + hash + "\n"))
 }
 
 // factHash is the RFC 6962 tree over header and parts' commitments.
@@ -159,7 +170,7 @@ func (c *checker) checkAnchor(f *factLine, id, what string, pending bool) bool {
 		c.report.Pending++
 		return true
 	}
-	switch want := rfc6962.DefaultHasher.HashLeaf([]byte("tocsin-fact/v1\n" + id + "\n" + f.Hash + "\n")); {
+	switch want := factLeaf(id, f.Hash); {
 	case f.Pending != "" || pending:
 		c.find(CodeFactAnchor, factsFile, "%s: it is in the log although an earlier fact is pending", what)
 	case *f.Anchor >= int64(len(c.facts.leaves)):

@@ -39,6 +39,7 @@ const (
 	CodeScope       Code = "scope"       // a scope's form, digest or checkpoint
 	CodeScopeRows   Code = "scope_rows"  // recomputing from the events gives other rows
 	CodeScopeFact   Code = "scope_fact"  // scopes and the facts that record them disagree
+	CodeRemoved     Code = "removed"     // what is said of days that were removed does not hold
 	CodePolicy      Code = "policy"      // the policy is not the one the facts name
 	CodeConsistency Code = "consistency" // an earlier checkpoint is not a state of this log
 	CodeCustody     Code = "custody"     // custody.ndjson
@@ -82,6 +83,8 @@ type Report struct {
 	Events       int       `json:"events"`
 	Leaves       int       `json:"leaves"`
 	Scopes       int       `json:"scopes"`
+	Removed      []Removed `json:"removed,omitempty"`     // days whose events were removed, as facts in the log say
+	Short        []Short   `json:"short,omitempty"`       // scopes that counted events of such days
 	Attachments  int       `json:"attachments,omitempty"` // attached files that were checked
 	Checkpoints  int       `json:"checkpoints"`           // earlier ones that are consistent, Since not counted
 	KeyGiven     bool      `json:"key_given"`
@@ -169,7 +172,7 @@ var errStop = errors.New("verify: stop")
 
 func (c *checker) run() error {
 	for _, step := range []func() error{
-		c.envelope, c.contents, c.readManifest, c.readKeys, c.checkEnvelopeKey, c.readTrees, c.checkFacts, c.checkEvents, c.checkScopes,
+		c.envelope, c.contents, c.readManifest, c.readKeys, c.checkEnvelopeKey, c.readTrees, c.checkFacts, c.checkEvents, c.checkDays, c.checkScopes,
 		c.checkPolicy, c.checkAttachments, c.checkCustody, c.checkPublished, c.checkSince, c.checkWitnesses,
 	} {
 		if err := step(); errors.Is(err, errStop) {
@@ -184,9 +187,16 @@ func (c *checker) run() error {
 // verdict is the first thing to read.
 func (c *checker) verdict() string {
 	r := &c.report
-	switch {
-	case len(r.Findings) > 0:
+	if len(r.Findings) > 0 {
 		return refused(len(r.Findings))
+	}
+	return c.held() + r.short()
+}
+
+// held says against what everything that is there was checked.
+func (c *checker) held() string {
+	r := &c.report
+	switch {
 	case len(r.Against)+len(r.Witnessed) > 0:
 		verdict := "verified"
 		if len(r.Against) > 0 {

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
-	"github.com/tocsin-ir/tocsin/scope"
 )
 
 // Export writes the evidence of an incident into one file that anyone can verify, and records that
@@ -30,18 +30,10 @@ func (d *Desk) Export(ctx context.Context, id string, who Caller, inc, recipient
 	} else if found {
 		return d.exported(ctx, inc, out)
 	}
-	gather := func() (evidence.Input, error) { return d.exportInput(ctx, inc) }
-	var in evidence.Input
-	var err error
-	if d.o.Gathered != nil {
-		in, err = d.o.Gathered(ctx, inc, gather)
-	} else {
-		in, err = gather()
+	written, err := d.writeExport(ctx, inc)
+	if gone := (*accesslog.PrunedError)(nil); errors.As(err, &gone) {
+		written, err = d.writeExport(ctx, inc) // a day was removed after its facts were looked for: now they are there
 	}
-	if err != nil {
-		return "", notFound(err)
-	}
-	written, err := evidence.Export(ctx, d.o.Exports, in)
 	if err != nil {
 		return "", err
 	}
@@ -51,6 +43,21 @@ func (d *Desk) Export(ctx context.Context, id string, who Caller, inc, recipient
 		return "", err
 	}
 	return written.Path, nil
+}
+
+func (d *Desk) writeExport(ctx context.Context, inc string) (evidence.Written, error) {
+	gather := func() (evidence.Input, error) { return d.exportInput(ctx, inc) }
+	var in evidence.Input
+	var err error
+	if d.o.Gathered != nil {
+		in, err = d.o.Gathered(ctx, inc, gather)
+	} else {
+		in, err = gather()
+	}
+	if err != nil {
+		return evidence.Written{}, notFound(err)
+	}
+	return evidence.Export(ctx, d.o.Exports, in)
 }
 
 // exported finds the file of an export that was recorded before.
@@ -108,20 +115,8 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 	if in.Facts, in.Published, err = d.exportFacts(ctx, inc); err != nil {
 		return in, err
 	}
-	for _, v := range s.Scopes {
-		var q scope.Query
-		if err := json.Unmarshal(v.Query, &q); err != nil {
-			return in, fmt.Errorf("desk: scope %d of %s: %w", v.N, inc, err)
-		}
-		// The result is computed again on the same leaves; its digest is what the fact recorded.
-		res, err := d.o.Scope(ctx, q, scope.Options{Size: v.Size, Checkpoint: v.Checkpoint})
-		if err != nil {
-			return in, fmt.Errorf("desk: scope %d of %s: %w", v.N, inc, err)
-		}
-		if gone := d.goneBefore(ctx); res.Digest != v.Digest && gone != "" {
-			return in, fmt.Errorf("%w: scope %d of %s cannot be computed again%s: what was exported before still proves it", ErrInvalid, v.N, inc, gone)
-		}
-		in.Scopes = append(in.Scopes, res)
+	if in.Scopes, in.Removed, err = d.exportScopes(ctx, s); err != nil {
+		return in, err
 	}
 	for _, e := range s.Exports {
 		in.Custody = append(in.Custody, evidence.Custody{At: e.At, By: string(e.By), Recipient: e.Recipient, Digest: e.Digest, Bytes: e.Bytes})

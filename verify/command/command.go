@@ -16,6 +16,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/tocsin-ir/tocsin/verify"
@@ -281,9 +282,27 @@ func (r exportReport) show(w io.Writer) {
 		fmt.Fprintf(w, "%s of %s: %d facts (%d pending, %d parts withheld), %d events in %d leaves, %d scopes, %d earlier checkpoints\n",
 			printable(r.Incident), printable(r.Organisation), r.Facts, r.Pending, r.Withheld, r.Events, r.Leaves, r.Scopes, r.Checkpoints)
 	}
+	r.removed(w)
 	fmt.Fprintln(w, printable(r.Verdict))
 	if r.OK {
 		advise(w, "export", len(r.Against)+len(r.Witnessed) > 0, r.KeyGiven)
+	}
+}
+
+// removed names the days whose events a scope may have counted and that were removed, each with the
+// fact that says so, and what of each such scope is left.
+func (r exportReport) removed(w io.Writer) {
+	for _, d := range r.Removed {
+		fmt.Fprintln(w, printable(fmt.Sprintf("removed: %s: %d events in %d leaves, on %s by the fact %s; kept for %s; %s",
+			d.Day, d.Events, d.Leaves, d.At.UTC().Format(time.DateOnly), d.Fact, d.Keep, d.Basis)))
+	}
+	for _, s := range r.Short {
+		days := strings.Join(s.Days[:min(len(s.Days), 5)], ", ")
+		if n := len(s.Days) - 5; n > 0 {
+			days += fmt.Sprintf(" and %d more days", n)
+		}
+		fmt.Fprintln(w, printable(fmt.Sprintf("scope %d: %d of its %d events are there and were counted again; its numbers are those of its fact; the others were removed with days among %s",
+			s.Scope, s.Shown, s.Events, days)))
 	}
 }
 
