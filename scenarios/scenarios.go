@@ -25,6 +25,7 @@ var files embed.FS
 type Manifest struct {
 	Scenario string                            `yaml:"scenario"`
 	Title    string                            `yaml:"title"`
+	Class    string                            `yaml:"class,omitempty"` // the class that it opens, where only some policies have it
 	Policies map[string]map[string]Expectation `yaml:"policies"`
 	Sabotage map[string][]string               `yaml:"sabotage"` // name to the promises it must break
 }
@@ -33,6 +34,7 @@ type Manifest struct {
 type Expectation struct {
 	Expect string `yaml:"expect"`           // kept, missed, not_applicable or not_reached
 	Within string `yaml:"within,omitempty"` // limit that the judge measures by, such as 72h; "" for none
+	Duty   string `yaml:"duty,omitempty"`   // whose clock gives the limit; only where it was derived from a policy of one's own
 	Reason string `yaml:"reason"`
 }
 
@@ -56,6 +58,7 @@ const Default = "stolen-token"
 type short struct {
 	Scenario  string                            `yaml:"scenario"`
 	Title     string                            `yaml:"title"`
+	Class     string                            `yaml:"class"`
 	Otherwise string                            `yaml:"otherwise"`
 	Promises  map[string]Expectation            `yaml:"promises"`
 	Policies  map[string]map[string]Expectation `yaml:"policies"`
@@ -119,7 +122,7 @@ func parse(b []byte) (Manifest, error) {
 	if err := d.Decode(&s); err != nil {
 		return Manifest{}, err
 	}
-	m := Manifest{Scenario: s.Scenario, Title: s.Title, Policies: s.Policies, Sabotage: s.Sabotage}
+	m := Manifest{Scenario: s.Scenario, Title: s.Title, Class: s.Class, Policies: s.Policies, Sabotage: s.Sabotage}
 	if s.Otherwise != "" {
 		var err error
 		if m.Policies, err = expand(s); err != nil {

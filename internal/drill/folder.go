@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/app"
+	"github.com/tocsin-ir/tocsin/policy"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -47,6 +48,7 @@ func prepareFolder(dir string, now time.Time) error {
 // places is what the configuration has to know of the other processes.
 type places struct {
 	mail, app, envFile, policy, owner string
+	checks                            []policy.CheckDecl
 	copy, recipient                   string // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
 }
 
@@ -86,10 +88,14 @@ func writeConfig(dir string, p places) error {
 			},
 			"shop_switch": m{"type": "switch"},
 		},
-		"checks": m{
-			"orders_api": m{"type": "http", "method": "GET", "url": p.app + "/healthz", "expect": []int{200}, "contains": "ok"},
-		},
 	}
+	checks := m{}
+	for _, c := range p.checks {
+		if c.Probe == "http" {
+			checks[c.ID] = m{"type": "http", "method": "GET", "url": p.app + "/healthz", "expect": []int{200}, "contains": "ok"}
+		}
+	}
+	config["checks"] = checks
 	if p.copy != "" {
 		config["copy"] = m{"to": p.copy, "recipients": []string{p.recipient}}
 	}

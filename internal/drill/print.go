@@ -19,14 +19,15 @@ type teller struct {
 	card     io.Writer // the scorecard
 	terminal bool
 	json     bool
-	blind    bool // a replay without truth: there is nothing to compare a scope with
+	blind    bool   // a replay without truth: there is nothing to compare a scope with
+	from     string // where the expectations come from
 	clock    time.Time
 	open     bool // a progress line stands unfinished
 	last     time.Time
 }
 
 func newTeller(o Options) *teller {
-	return &teller{out: o.Err, card: o.Out, terminal: o.Terminal, json: o.JSON, blind: o.Events != "" && o.Truth == ""}
+	return &teller{out: o.Err, card: o.Out, terminal: o.Terminal, json: o.JSON, blind: o.Events != "" && o.Truth == "", from: "of the manifest"}
 }
 
 func (t *teller) now(at time.Time) {
@@ -96,12 +97,15 @@ func (t *teller) scorecard(c Scorecard, command string) {
 	if c.Sabotage != "" {
 		fmt.Fprintf(w, ", sabotage %s", c.Sabotage)
 	}
-	fmt.Fprintf(w, "\n\n%-8s %-14s %-14s %-22s %-10s %-8s %s\n", "promise", "expected", "got", "time / limit", "clock", "trigger", "proof or reason")
-	hidden := 0
+	fmt.Fprintf(w, "\n\n%-18s %-14s %-14s %-22s %-10s %-8s %s\n", "promise", "expected", "got", "time / limit", "clock", "trigger", "proof or reason")
+	hidden, unjudged := 0, 0
 	for _, p := range c.Promises {
 		if p.Expected == "not_applicable" && p.Got == "not_applicable" {
 			hidden++
 			continue
+		}
+		if p.Got == "not_reached" {
+			unjudged++
 		}
 		mark := " "
 		if p.Expected != p.Got {
@@ -111,9 +115,9 @@ func (t *teller) scorecard(c Scorecard, command string) {
 		if proof == "" || p.Got != "kept" {
 			proof = p.Reason
 		}
-		fmt.Fprintf(w, "%s%-7s %-14s %-14s %-22s %-10s %-8s %s\n", mark, p.ID, p.Expected, p.Got, span(p), p.Clock, p.Trigger, printable(proof))
+		fmt.Fprintf(w, "%s%-17s %-14s %-14s %-22s %-10s %-8s %s\n", mark, p.ID, p.Expected, p.Got, span(p), p.Clock, p.Trigger, printable(proof))
 	}
-	fmt.Fprintf(w, "\n%d further promises are not made by this policy. A star marks what was not as expected.\n", hidden)
+	fmt.Fprintf(w, "\n%d further promises are not made by this policy, and %d of its own were not judged. A star marks what was not as expected.\n", hidden, unjudged)
 	judged := fmt.Sprintf("precision %.3f, recall %.3f", c.Scope.Precision, c.Scope.Recall)
 	if t.blind {
 		judged = "not judged, because no truth was given"
@@ -124,7 +128,7 @@ func (t *teller) scorecard(c Scorecard, command string) {
 	fmt.Fprintf(w, "drill     %d accesses, %.1f s\n", c.Events, c.Elapsed)
 	switch {
 	case c.OK && c.Sabotage == "":
-		fmt.Fprintln(w, "result    every expectation of the manifest held")
+		fmt.Fprintf(w, "result    every expectation %s held\n", t.from)
 	case c.Sabotage != "":
 		fmt.Fprintf(w, "result    broken by %s: %s (its manifest names %s)\n", c.Sabotage, list(c.Broken), list(c.SabotageExpected))
 	default:

@@ -72,6 +72,9 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 		FactsKey: filepath.Join(r.data(), "keys", "sign-"+url.PathEscape(organisation+"/facts")+".key"),
 	}
 	c.Moved = r.moved
+	if r.own {
+		c.Source = r.source
+	}
 	for _, s := range r.secrets {
 		c.Secrets = append(c.Secrets, judge.Secret(s))
 	}

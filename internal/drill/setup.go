@@ -41,11 +41,14 @@ func (r *run) setUp(ctx context.Context) error {
 	if err := r.startWorld(ctx); err != nil {
 		return err
 	}
+	if err := r.saveExpected(); err != nil {
+		return err
+	}
 	policyFile := filepath.Join("policies", r.program.ID+".yaml")
 	if err := os.WriteFile(filepath.Join(r.o.Dir, policyFile), r.source, 0o600); err != nil {
 		return err
 	}
-	where := places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner}
+	where := places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner, checks: r.program.Checks}
 	var err error
 	if s, _ := scriptOf(r.o.Scenario); s != nil && s.setting().copies {
 		if r.recipient, err = prepareCopies(r.o.Dir); err != nil {

@@ -16,7 +16,7 @@ type deadline struct {
 	from  time.Time // the anchor
 	limit time.Time // zero: a target alone
 	calls []called  // the escalation, in order
-	law   bool      // a law may ask for it earlier
+	law   bool      // a law or a contract may ask for it earlier
 }
 
 // called is one rung of an escalation.
@@ -35,7 +35,7 @@ func (b *bench) deadlines() ([]deadline, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the policy's zone: %w", err)
 	}
-	cells := b.cellsOfItsLevel()
+	cells, tabled := b.cellsOfItsLevel()
 	var out []deadline
 	for _, id := range slices.Sorted(maps.Keys(b.policy.Duties)) {
 		d := b.policy.Duties[id]
@@ -48,6 +48,9 @@ func (b *bench) deadlines() ([]deadline, error) {
 			continue
 		}
 		span := m[1]
+		if len(cells) == 0 && tabled[id] {
+			continue // it depends on a level that nobody has recorded
+		}
 		if cell, ok := cells[id]; ok && d.Every.IsZero() {
 			if span = cell; span == "none" {
 				continue
@@ -57,7 +60,7 @@ func (b *bench) deadlines() ([]deadline, error) {
 		if !ok {
 			continue
 		}
-		x := deadline{duty: id, from: at, law: slices.Contains(due, "as law")}
+		x := deadline{duty: id, from: at, law: slices.Contains(due, "as law") || slices.Contains(due, "as contract")}
 		target, limit, err := b.span(span)
 		if err != nil {
 			return nil, fmt.Errorf("duty %s: %w", id, err)
@@ -107,8 +110,9 @@ func (b *bench) anchor(name string) (time.Time, bool) {
 	return at, ok
 }
 
-// cellsOfItsLevel is the row of the policy's tables for the severity that the incident has.
-func (b *bench) cellsOfItsLevel() map[string]string {
+// cellsOfItsLevel is the row of the policy's tables for the severity that the incident has, and which
+// duties stand in any table.
+func (b *bench) cellsOfItsLevel() (cells map[string]string, tabled map[string]bool) {
 	level := ""
 	for _, f := range b.export.of("severity.set", "incident.opened") {
 		var body struct{ Severity string }
@@ -116,14 +120,22 @@ func (b *bench) cellsOfItsLevel() map[string]string {
 			level = body.Severity
 		}
 	}
-	out := map[string]string{}
+	cells, tabled = map[string]string{}, map[string]bool{}
 	for _, table := range b.policy.Tables {
-		var row map[string]string
-		if node, ok := table[level]; ok && node.Decode(&row) == nil {
-			maps.Copy(out, row)
+		for name, node := range table {
+			var row map[string]string
+			if node.Decode(&row) != nil {
+				continue // the column that says what the table goes by
+			}
+			for duty := range row {
+				tabled[duty] = true
+			}
+			if name == level {
+				maps.Copy(cells, row)
+			}
 		}
 	}
-	return out
+	return cells, tabled
 }
 
 // span splits "1h..2h business" into target and limit; "promptly" is the policy's own target.

@@ -48,6 +48,7 @@ type Case struct {
 	Truth     json.RawMessage   `json:"truth"`
 	Manifest  string            `json:"manifest"` // YAML, as written before the run
 	Policy    string            `json:"policy"`
+	Source    []byte            `json:"source,omitempty"` // a policy of one's own, as it was given: what is expected of it was derived from this text
 	Scenario  string            `json:"scenario"`
 	Seed      uint64            `json:"seed"`
 	Now       time.Time         `json:"now"` // domain time, as the conductor's clock says

@@ -62,18 +62,7 @@ func (b *bench) clocksOfItsLevel(p *row) error {
 // refused, in the policy's own opening hours.
 func (b *bench) containmentBegan(p *row) error {
 	detected := b.export.facts[0].Recorded
-	var began time.Time
-	earlier := func(t time.Time) {
-		if !t.IsZero() && !t.Before(detected) && (began.IsZero() || t.Before(began)) {
-			began = t
-		}
-	}
-	earlier(b.seen.Token.FirstRefusal)
-	for _, r := range b.requests {
-		if r.Status == http.StatusServiceUnavailable {
-			earlier(r.Time)
-		}
-	}
+	began := b.firstRefusal(detected)
 	if began.IsZero() {
 		return errors.New("the application never refused anything, so containment never began")
 	}
@@ -83,6 +72,22 @@ func (b *bench) containmentBegan(p *row) error {
 	}
 	p.Proof = "first refusal at " + began.UTC().Format(time.RFC3339)
 	return p.took(open, "simulated", "person")
+}
+
+// firstRefusal is when the application itself first refused something after an instant; zero: never.
+func (b *bench) firstRefusal(after time.Time) (began time.Time) {
+	earlier := func(t time.Time) {
+		if !t.IsZero() && !t.Before(after) && (began.IsZero() || t.Before(began)) {
+			began = t
+		}
+	}
+	earlier(b.seen.Token.FirstRefusal)
+	for _, r := range b.requests {
+		if r.Status == http.StatusServiceUnavailable {
+			earlier(r.Time)
+		}
+	}
+	return began
 }
 
 var weekday = map[string]time.Weekday{"Mon": 1, "Tue": 2, "Wed": 3, "Thu": 4, "Fri": 5, "Sat": 6, "Sun": 0}

@@ -57,7 +57,7 @@ func (b *bench) merchantsTold(p *row) error {
 	if sent := b.export.of("notice.sending"); len(sent) > 0 {
 		p.prove(sent[len(sent)-1])
 	}
-	return p.took(last.Sub(confirmed), "simulated", "person")
+	return p.took(p.since(confirmed, last), "simulated", "person")
 }
 
 // promised is the id of the duty or action of a section that makes a promise, the first by name.
@@ -72,7 +72,10 @@ func promised[R any](section map[string]R, of func(R) yaml.Node, promise string)
 
 // dutyFor is the notice that makes a promise, from the policy's text: its id and content items.
 func (b *bench) dutyFor(promise string) (duty string, items []string, found bool) {
-	duty, found = promised(b.policy.Duties, func(d dutyText) yaml.Node { return d.Promise }, promise)
+	if duty = b.manifest.Policies[b.c.Policy][promise].Duty; duty == "" {
+		duty, _ = promised(b.policy.Duties, func(d dutyText) yaml.Node { return d.Promise }, promise)
+	}
+	_, found = b.policy.Duties[duty]
 	return duty, words(b.policy.Duties[duty].Content), found && b.policy.Duties[duty].Do == "notify"
 }
 
@@ -232,7 +235,12 @@ func (b *bench) partyTold(p *row, promise string, from time.Time) error {
 	if !ok || len(items) == 0 {
 		return errors.New("the policy has no notice that promises it, or one without content")
 	}
-	to := b.policy.Duties[duty].To
+	return b.noticeOf(p, duty, from)
+}
+
+// noticeOf looks for the mail to the first address of whoever a duty's notice goes to.
+func (b *bench) noticeOf(p *row, duty string, from time.Time) error {
+	to, items := b.policy.Duties[duty].To, words(b.policy.Duties[duty].Content)
 	addresses := words(b.policy.Parties[to].Address)
 	if len(addresses) == 0 {
 		return fmt.Errorf("the policy has no address of %s", to)
@@ -254,7 +262,7 @@ func (b *bench) partyTold(p *row, promise string, from time.Time) error {
 				p.prove(f)
 			}
 		}
-		return p.took(l.At.Sub(from), "simulated", "person")
+		return p.took(p.since(from, l.At), "simulated", "person")
 	}
 	return fmt.Errorf("%s has no mail", addresses[0])
 }

@@ -40,7 +40,7 @@ func (b *bench) confirmed(p *row) error {
 		return errors.New("it was confirmed without a person or without a reason")
 	}
 	p.prove(f)
-	return p.took(at.Sub(b.export.facts[0].Recorded), "simulated", "person")
+	return p.took(p.since(b.export.facts[0].Recorded, at), "simulated", "person")
 }
 
 // stolen is the id of the stolen credential: the one the truth's events carry in the
@@ -308,7 +308,7 @@ func (b *bench) scoped(p *row) error {
 	if !ok {
 		return errors.New("it was never confirmed")
 	}
-	return p.took(newest.Recorded.Sub(at), "simulated", "person")
+	return p.took(p.since(at, newest.Recorded), "simulated", "person")
 }
 
 func (b *bench) oneTimeline(p *row) error {
@@ -422,7 +422,7 @@ func (b *bench) assessed(p *row) error {
 	}
 	p.prove(f)
 	at, _, _ := b.export.milestone("confirmed")
-	return p.took(f.Recorded.Sub(at), "simulated", "person")
+	return p.took(p.since(at, f.Recorded), "simulated", "person")
 }
 
 func (b *bench) restoredWhenProven(p *row) error {
@@ -528,7 +528,7 @@ func (b *bench) reviewed(p *row) error {
 	}
 	p.prove(published[0])
 	at, _, _ := b.export.milestone("confirmed")
-	return p.took(published[0].Recorded.Sub(at), "simulated", "person")
+	return p.took(p.since(at, published[0].Recorded), "simulated", "person")
 }
 
 func (b *bench) secretsUnseen(p *row) error {

@@ -21,16 +21,18 @@ const (
 	unseen     = "unseen" // missed, and nothing says so: no manifest expects it
 )
 
-type expectation struct {
+// Expectation is what is expected of one promise, or of one duty of a policy of one's own.
+type Expectation struct {
 	Expect string `yaml:"expect"`
-	Within string `yaml:"within"`
+	Within string `yaml:"within,omitempty"`
+	Duty   string `yaml:"duty,omitempty"` // whose clock it is, where it was derived from the policy's text
 	Reason string `yaml:"reason"`
 }
 
 type manifest struct {
 	Scenario string                            `yaml:"scenario"`
 	Title    string                            `yaml:"title"`
-	Policies map[string]map[string]expectation `yaml:"policies"`
+	Policies map[string]map[string]Expectation `yaml:"policies"`
 	Sabotage map[string][]string               `yaml:"sabotage"`
 }
 
@@ -73,12 +75,15 @@ type policyText struct {
 	} `yaml:"classes"`
 	Parties map[string]struct {
 		Address yaml.Node `yaml:"address"`
+		Kind    string    `yaml:"kind"`
+		Via     yaml.Node `yaml:"via"`
 	} `yaml:"parties"`
 	Time    struct{ Zone, Business, Promptly string } `yaml:"time"`
 	Tables  []map[string]yaml.Node                    `yaml:"tables"`
 	Duties  map[string]dutyText                       `yaml:"duties"`
 	Actions map[string]actionText                     `yaml:"actions"`
 	Checks  map[string]yaml.Node                      `yaml:"checks"`
+	Gates   []gateText                                `yaml:"gates"`
 	Review  []string                                  `yaml:"review"`
 	Contact struct {
 		Email string `yaml:"email"`
@@ -88,6 +93,7 @@ type policyText struct {
 // dutyText and actionText are what the judge reads of a duty and of an action.
 type dutyText struct {
 	Do      string    `yaml:"do"`
+	Of      yaml.Node `yaml:"of"`
 	To      string    `yaml:"to"`
 	For     string    `yaml:"for"`
 	Due     yaml.Node `yaml:"due"`
@@ -95,6 +101,12 @@ type dutyText struct {
 	When    yaml.Node `yaml:"when"`
 	Late    yaml.Node `yaml:"late"`
 	Content yaml.Node `yaml:"content"`
+	Promise yaml.Node `yaml:"promise"`
+}
+
+type gateText struct {
+	Guards  yaml.Node `yaml:"guards"`
+	Need    yaml.Node `yaml:"need"`
 	Promise yaml.Node `yaml:"promise"`
 }
 
@@ -120,6 +132,16 @@ func words(n yaml.Node) []string {
 type row struct {
 	Promise
 	within time.Duration
+	from   time.Time // where the clock of its duty began, of a policy of one's own
+}
+
+// since is how long something took until then: from where the policy's clock begins, or from where
+// the promise is measured otherwise.
+func (p *row) since(otherwise, until time.Time) time.Duration {
+	if !p.from.IsZero() {
+		otherwise = p.from
+	}
+	return until.Sub(otherwise)
 }
 
 // check decides one promise. It sets Got and what proves it; an error text is the reason it was
@@ -178,7 +200,11 @@ func Judge(ctx context.Context, c Case, seen Sightings) (Scorecard, error) {
 		}
 		card.Promises = append(card.Promises, p)
 	}
-	for _, look := range b.table.also {
+	also := b.table.also
+	if len(c.Source) > 0 {
+		also = append(slices.Clone(also), (*bench).ranAsWritten, (*bench).clocksAsWritten)
+	}
+	for _, look := range also {
 		if err := look(b); err != nil {
 			b.findings = append(b.findings, err.Error())
 		}
@@ -202,7 +228,7 @@ func byNumber(a, b string) int {
 	return strings.Compare(na, nb)
 }
 
-func (b *bench) decide(id string, e expectation) (Promise, error) {
+func (b *bench) decide(id string, e Expectation) (Promise, error) {
 	p := row{Promise: Promise{ID: id, Expected: e.Expect, Got: e.Expect, Reason: e.Reason}}
 	if e.Within != "" {
 		d, err := time.ParseDuration(e.Within)
@@ -227,6 +253,14 @@ func (b *bench) decide(id string, e expectation) (Promise, error) {
 		return p.Promise, nil
 	}
 	decide, ok := b.table.checks[id]
+	if e.Duty != "" {
+		if err := b.byItsClock(&p, e.Duty); err != nil {
+			return Promise{}, err
+		}
+		if id == e.Duty {
+			decide, ok = (*bench).dutyInTime, true
+		}
+	}
 	if !ok {
 		p.Got, p.Reason = notReached, "the judge cannot prove it"
 		return p.Promise, nil
@@ -234,8 +268,11 @@ func (b *bench) decide(id string, e expectation) (Promise, error) {
 	p.Got, p.Reason = kept, ""
 	if err := decide(b, &p); err != nil {
 		p.Got, p.Reason = missed, err.Error()
-		if errors.Is(err, errUnseen) {
+		switch {
+		case errors.Is(err, errUnseen):
 			p.Got = unseen
+		case errors.Is(err, errNotBegun): // of a duty alone: nobody said before the run that its clock would begin
+			p.Expected, p.Got, p.DueSeconds = notReached, notReached, nil
 		}
 	}
 	return p.Promise, nil
