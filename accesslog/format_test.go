@@ -164,7 +164,7 @@ func TestBatchesThatDoNotPackStillFit(t *testing.T) {
 	for i := range 30 {
 		r.members = append(r.members, member{seq: uint64(i + 1), time: day, canonical: big})
 	}
-	data, headers, err := w.leavesOf(r)
+	data, headers, err := w.leavesOf(r, false)
 	if err != nil {
 		t.Fatal(err)
 	}

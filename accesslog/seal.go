@@ -83,18 +83,23 @@ func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members 
 		Epoch: epoch, Nonce: nonce, First: members[0].seq, Last: members[len(members)-1].seq,
 		From: members[0].time, To: members[0].time,
 	}
+	r := leafRooms.Get().(*leafRoom)
+	defer leafRooms.Put(r)
+	r.plain = slices.Grow(r.plain[:0], plainSize(members))
+	for _, m := range members {
+		r.plain = append(append(r.plain, m.canonical...), '\n')
+	}
+	if r.packed = encoder.EncodeAll(r.plain, r.packed[:0]); len(r.packed) > leaf.MaxSize {
+		return nil, h, errLeafFull // known before the costly half of the work
+	}
 	salts, err := derive(epochKey, nonce[:], "tocsin-leaf/v1 salts", leaf.SaltLen)
 	if err != nil {
 		return nil, h, err
 	}
 	salt := newSalter(salts)
-	r := leafRooms.Get().(*leafRoom)
-	defer leafRooms.Put(r)
-	hashes := slices.Grow(r.hashes[:0], len(members))[:len(members)]
-	plain := slices.Grow(r.plain[:0], plainSize(members))
+	r.hashes = slices.Grow(r.hashes[:0], len(members))[:len(members)]
 	for i, m := range members {
-		hashes[i] = leaf.EventHash(salt.of(i), m.canonical)
-		plain = append(append(plain, m.canonical...), '\n')
+		r.hashes[i] = leaf.EventHash(salt.of(i), m.canonical)
 		if m.time.Before(h.From) {
 			h.From = m.time
 		}
@@ -102,18 +107,16 @@ func sealLeaf(epoch string, epochKey []byte, nonce [leaf.NonceLen]byte, members 
 			h.To = m.time
 		}
 	}
-	h.Root = leaf.NewTree(hashes).Root()
+	h.Root = leaf.NewTree(r.hashes).Root()
 	header := h.Marshal()
 	aead, iv, err := leafCipher(epochKey, nonce[:])
 	if err != nil {
 		return nil, h, err
 	}
-	packed := encoder.EncodeAll(plain, r.packed[:0])
-	r.hashes, r.plain, r.packed = hashes, plain, packed
-	if len(header)+len(packed)+aead.Overhead() > leaf.MaxSize {
+	if len(header)+len(r.packed)+aead.Overhead() > leaf.MaxSize {
 		return nil, h, errLeafFull
 	}
-	return aead.Seal(header, iv, packed, header), h, nil
+	return aead.Seal(header, iv, r.packed, header), h, nil
 }
 
 // leafRoom is memory that sealing one leaf needs and the next one can use again.

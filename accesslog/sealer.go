@@ -137,8 +137,9 @@ func (w *sealer) pass(ctx context.Context) error {
 			if len(runs) == 0 {
 				return fmt.Errorf("accesslog: events from %d on are acknowledged and not in the spool", at)
 			}
-			for _, r := range runs {
-				d, h, err := w.leavesOf(r)
+			for i, r := range runs {
+				last := r.members[len(r.members)-1].seq
+				d, h, err := w.leavesOf(r, i == len(runs)-1 && last < acked)
 				if err != nil {
 					return err
 				}
@@ -203,8 +204,9 @@ func (w *sealer) spooled(from uint64) ([]run, error) {
 	return out, nil
 }
 
-// leavesOf packs a run into as few leaves as it needs.
-func (w *sealer) leavesOf(r run) ([][]byte, []leaf.Header, error) {
+// leavesOf packs a run into as few leaves as it needs. When more events follow, what would not fill a
+// leaf at the end is left to them, unless it is all there is.
+func (w *sealer) leavesOf(r run, more bool) ([][]byte, []leaf.Header, error) {
 	key, err := w.s.o.Keys.Key("epoch", r.epoch)
 	if err != nil {
 		return nil, nil, fmt.Errorf("accesslog: epoch key: %w", err)
@@ -218,12 +220,16 @@ func (w *sealer) leavesOf(r run) ([][]byte, []leaf.Header, error) {
 			plain += len(rest[n].canonical) + 1
 			n++
 		}
+		if n == len(rest) && more && len(data) > 0 {
+			break // it becomes part of a leaf that is full, with what follows
+		}
 		for {
 			var nonce [leaf.NonceLen]byte
 			rand.Read(nonce[:])
 			stored, h, err := sealLeaf(r.epoch, key, nonce, rest[:n])
 			if errors.Is(err, errLeafFull) && n > 1 {
 				n = n * 3 / 4
+				plain = plainSize(rest[:n])
 				w.ratio = max(minRatio, w.ratio*0.8)
 				continue
 			}
@@ -231,7 +237,14 @@ func (w *sealer) leavesOf(r run) ([][]byte, []leaf.Header, error) {
 				return nil, nil, err
 			}
 			if len(stored) > leaf.MaxSize/2 && n < len(rest) {
-				w.ratio, w.perLeaf = min(maxRatio, float64(plain)/float64(len(stored))), n
+				// Down at once and up slowly: a leaf that is not quite full costs little, one that was too
+				// full is packed again.
+				if is := float64(plain) / float64(len(stored)); is < w.ratio {
+					w.ratio = is
+				} else {
+					w.ratio = min(maxRatio, w.ratio+(is-w.ratio)/8)
+				}
+				w.perLeaf = n
 			} else if n < len(rest) {
 				w.ratio = min(maxRatio, w.ratio*1.3)
 			}
