@@ -23,6 +23,7 @@ var admitted = map[string]who{
 	"record-switch":  anybody,
 	"snapshot":       anybody,
 	"record-export":  anybody,
+	"end-signal":     services,
 	"report-attempt": services,
 	"report-result":  services,
 	"tick":           services,
@@ -38,6 +39,7 @@ var programmeCommands = []string{"begin-programme", "event", "done", "waive", "r
 // workers report is always taken: it happened.
 var afterwards = map[string][]Status{
 	"signal":         {StatusDismissed, StatusClosed},
+	"end-signal":     {StatusDismissed, StatusClosed},
 	"note":           {StatusDismissed, StatusClosed},
 	"reopen":         {StatusDismissed, StatusClosed},
 	"record-export":  {StatusDismissed, StatusClosed},

@@ -2,6 +2,12 @@ package incident
 
 import "time"
 
+// EndedBody is the body of signal.ended.
+type EndedBody struct {
+	Signal string    `json:"signal"`
+	At     time.Time `json:"at"`
+}
+
 // UnlinkedBody is the body of signal.unlinked.
 type UnlinkedBody struct {
 	Signal string `json:"signal"`

@@ -32,6 +32,18 @@ type Signal struct {
 	Sentence string            `json:"sentence"` // why, in one sentence with numbers and units
 	Events   []string          `json:"events,omitempty"`
 	Facets   map[string]string `json:"facets,omitempty"` // credential, ip, user_agent, …
+	Ended    time.Time         `json:"ended,omitzero"`   // what it saw was over then; zero: it goes on, or nobody looks
+}
+
+// Probed is the facet of a signal that names the probe that raised it. The probe is then a check of
+// the incident, beside those of its policy: what was seen to fail has to be seen to work.
+const Probed = "probe"
+
+// EndSignal says that what a signal saw is over: its probe passes again.
+type EndSignal struct {
+	Signal string    `json:"signal"` // the signal's id
+	At     time.Time `json:"at"`
+	Says   string    `json:"says"` // what was observed, in one sentence
 }
 
 // AddSignal links a further signal to the incident.
@@ -345,6 +357,7 @@ type Snapshot struct {
 
 func (Open) Name() string           { return "open" }
 func (AddSignal) Name() string      { return "signal" }
+func (EndSignal) Name() string      { return "end-signal" }
 func (Acknowledge) Name() string    { return "acknowledge" }
 func (Confirm) Name() string        { return "confirm" }
 func (Dismiss) Name() string        { return "dismiss" }

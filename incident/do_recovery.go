@@ -4,14 +4,29 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tocsin-ir/tocsin/policy"
 )
+
+// checksOf are the checks of an incident: those of its policy, and the probes that raised it.
+func checksOf(p *policy.Program, s *State) []string {
+	var ids []string
+	for _, c := range p.Checks {
+		ids = append(ids, c.ID)
+	}
+	for i := range s.Signals {
+		if id := s.Signals[i].Facets[Probed]; id != "" && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 func (w *work) runChecks(c RunChecks) (Reason, error) {
 	ids := c.Checks
+	declared := checksOf(w.p, w.base)
 	if len(ids) == 0 {
-		for _, d := range w.p.Checks {
-			ids = append(ids, d.ID)
-		}
+		ids = declared
 	}
 	if len(ids) == 0 {
 		return "", invalid("checks", "the policy declares no checks")
@@ -19,12 +34,8 @@ func (w *work) runChecks(c RunChecks) (Reason, error) {
 	asked := 0
 	seen := map[string]bool{}
 	for _, id := range ids {
-		known := false
-		for _, d := range w.p.Checks {
-			known = known || d.ID == id
-		}
-		if !known {
-			return "", invalid("checks", "the policy declares no check of one of these names")
+		if !slices.Contains(declared, id) {
+			return "", invalid("checks", "the policy declares no check of one of these names, and no probe of that name raised the incident")
 		}
 		run := 1
 		if old := w.base.Checks[id]; old != nil {

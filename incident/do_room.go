@@ -30,6 +30,25 @@ func (w *work) unlinkSignal(c UnlinkSignal) (Reason, error) {
 	return ReasonSignalUnlinked, nil
 }
 
+// endSignal is told once: a probe that fails again raises a signal of its own.
+func (w *work) endSignal(c EndSignal) (Reason, error) {
+	if err := needID("signal", c.Signal); err != nil {
+		return "", err
+	}
+	if err := needText("says", c.Says, maxReason); err != nil {
+		return "", err
+	}
+	if err := notLater("at", c.At, w.now); err != nil {
+		return "", err
+	}
+	i := slices.IndexFunc(w.base.Signals, func(g Signal) bool { return g.ID == c.Signal })
+	if i < 0 || !w.base.Signals[i].Ended.IsZero() {
+		return ReasonNothingChanged, nil
+	}
+	w.fact(KindSignalEnd, EndedBody{Signal: c.Signal, At: c.At.UTC()}, own(PlainText{c.Says}))
+	return ReasonSignalEnded, nil
+}
+
 // handOver offers a role. A role that nobody holds is assigned; only one that is held is handed over.
 func (w *work) handOver(c HandOver) (Reason, error) {
 	if err := needID("person", string(c.Person)); err != nil {

@@ -104,7 +104,7 @@ const (
 // reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
 func reachOf(k Kind) reach {
 	switch k {
-	case KindNote, KindSignal, KindSignalOut, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindRestricted, KindGranted, KindAccessRevoked, KindGlass, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
+	case KindNote, KindSignal, KindSignalOut, KindSignalEnd, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindRestricted, KindGranted, KindAccessRevoked, KindGlass, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
 		KindActionAttempted, KindActionDeferred,
 		KindNoticeDrafted, KindNoticeApproved, KindNoticeSending, KindNoticeWithdrawn, KindNoticeAttempted,
 		KindNoticeDeferred, KindNoticeBounced, KindNoticeUncertain, KindNoticeResent,
@@ -128,6 +128,10 @@ func (w *work) reachOf(k Kind) reach {
 		}
 	case KindActionPlanned, KindGateSigned, KindAttested:
 		return byAll
+	case KindSignal, KindSignalOut: // a probe's signal is a further check
+		if anyCondition(w.p, func(c *policy.Condition) bool { return strings.Contains(c.Source, "checks") }) {
+			return byAll
+		}
 	case KindDutyAtRisk:
 		if readsLate(w.p) {
 			return byAll
@@ -426,6 +430,8 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.recordExport(c)
 	case Snapshot:
 		return w.snapshot(c)
+	case EndSignal:
+		return w.endSignal(c)
 	case UnlinkSignal:
 		return w.unlinkSignal(c)
 	case HandOver:

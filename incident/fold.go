@@ -78,9 +78,9 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindProgramme:   foldProgramme,
 	KindEvent:       foldEvent,
 
-	KindSignalOut: foldUnlinked,
-	KindOffered:   foldOffered,
-	KindHeld:      foldHeld,
+	KindSignalOut: foldUnlinked, KindSignalEnd: foldEnded,
+	KindOffered: foldOffered,
+	KindHeld:    foldHeld,
 
 	KindRestricted:    foldRestricted,
 	KindGranted:       foldAccess,

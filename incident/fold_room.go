@@ -23,6 +23,20 @@ func foldUnlinked(s *State, f Fact) error {
 	return nil
 }
 
+func foldEnded(s *State, f Fact) error {
+	var b EndedBody
+	if err := header(f, &b); err != nil {
+		return err
+	}
+	i := slices.IndexFunc(s.Signals, func(g Signal) bool { return g.ID == b.Signal })
+	if i < 0 {
+		return fmt.Errorf("incident: fact %s ends a signal that is not linked", f.ID)
+	}
+	s.Signals = slices.Clone(s.Signals) // readers have the old one
+	s.Signals[i].Ended = b.At
+	return nil
+}
+
 func foldOffered(s *State, f Fact) error {
 	var b OfferedBody
 	var t PlainText

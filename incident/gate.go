@@ -264,9 +264,9 @@ func knowHow(s *State, name string) string {
 
 func checksMissing(p *policy.Program, s *State, rule string) []Missing {
 	var missing []Missing
-	for _, c := range p.Checks {
+	for _, id := range checksOf(p, s) {
 		state := "has not run"
-		if got := s.Checks[c.ID]; got != nil {
+		if got := s.Checks[id]; got != nil {
 			switch got.State {
 			case CheckPassed:
 				continue
@@ -278,7 +278,7 @@ func checksMissing(p *policy.Program, s *State, rule string) []Missing {
 				state = "is under way"
 			}
 		}
-		missing = append(missing, Missing{What: "check " + c.ID + " " + state, Do: doLine(s, "run it", "check", c.ID), Rule: rule})
+		missing = append(missing, Missing{What: "check " + id + " " + state, Do: doLine(s, "run it", "check", id), Rule: rule})
 	}
 	return missing
 }

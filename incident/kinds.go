@@ -41,6 +41,7 @@ const (
 	KindEvent       Kind = "event.recorded"       // EventBody, PlainText
 
 	KindSignalOut Kind = "signal.unlinked"   // UnlinkedBody, Reasoned
+	KindSignalEnd Kind = "signal.ended"      // EndedBody, PlainText
 	KindOffered   Kind = "role.offered"      // OfferedBody, PlainText
 	KindHeld      Kind = "hold.placed"       // HoldBody, HoldText
 	KindReleased  Kind = "hold.released"     // HoldBody, Reasoned

@@ -25,7 +25,7 @@ var decoders = commandTable(
 	decode[SetScale], decode[RecordDirectory], decode[Complete], decode[Told], decode[Attest], decode[Override], decode[MovePolicy],
 	decode[BeginProgramme], decode[RecordEvent],
 	decode[Waive], decode[Close], decode[Tick], decode[RecordExport], decode[Snapshot],
-	decode[UnlinkSignal], decode[HandOver], decode[AcceptRole], decode[PlaceHold], decode[ReleaseHold], decode[Attach],
+	decode[EndSignal], decode[UnlinkSignal], decode[HandOver], decode[AcceptRole], decode[PlaceHold], decode[ReleaseHold], decode[Attach],
 	decode[Restrict], decode[Grant], decode[RevokeAccess], decode[BreakGlass],
 )
 

@@ -73,6 +73,7 @@ const (
 	ReasonEventRecorded   Reason = "event_recorded"
 	ReasonClockDue        Reason = "clock_due"
 	ReasonSignalUnlinked  Reason = "signal_unlinked"
+	ReasonSignalEnded     Reason = "signal_ended"
 	ReasonOffered         Reason = "role_offered"
 	ReasonOfferWithdrawn  Reason = "offer_withdrawn"
 	ReasonHeld            Reason = "hold_placed"

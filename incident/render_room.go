@@ -5,6 +5,10 @@ import "fmt"
 // roomRenderers puts in words what people do with an incident as a whole.
 func roomRenderers() map[Kind]func(Fact) string {
 	return map[Kind]func(Fact) string{
+		KindSignalEnd: func(f Fact) string {
+			b, t := read[EndedBody, PlainText](f)
+			return because("What signal "+b.Signal+" saw is over", t.Text)
+		},
 		KindSignalOut: func(f Fact) string {
 			b, t := read[UnlinkedBody, Reasoned](f)
 			s := "Signal " + b.Signal + " taken out"

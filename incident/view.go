@@ -51,9 +51,9 @@ func viewAt(p *policy.Program, s *State, t *timer, now time.Time) policy.View {
 		sc := s.Scopes[n-1]
 		v.Scope = &policy.ScopeView{Merchants: int64(countAffected(s)), Customers: sc.Customers, DataTypes: sc.DataTypes}
 	}
-	for _, c := range p.Checks {
-		got := s.Checks[c.ID]
-		v.Checks = append(v.Checks, policy.CheckView{ID: c.ID, Passed: got != nil && got.State == CheckPassed})
+	for _, id := range checksOf(p, s) {
+		got := s.Checks[id]
+		v.Checks = append(v.Checks, policy.CheckView{ID: id, Passed: got != nil && got.State == CheckPassed})
 	}
 	for _, a := range s.Actions {
 		v.Actions = append(v.Actions, policy.ActionView{ID: a.Decl, Uses: a.Uses, State: string(a.State)})

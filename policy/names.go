@@ -135,11 +135,16 @@ func conditionNames(p *Program) names {
 	}
 	add("checks", cel.ListType(checkType), "the checks", func(v *View) (any, bool) {
 		// Every declared check is in the list, run or not: a gate that asks for all of them must
-		// not open because nobody has run one.
-		list := make([]ref.Val, len(declared))
+		// not open because nobody has run one. So is the probe that raised the incident.
+		list := make([]ref.Val, len(declared), len(v.Checks)+len(declared))
 		for i, id := range declared {
 			at := slices.IndexFunc(v.Checks, func(c CheckView) bool { return c.ID == id })
 			list[i] = object{checkType, CheckView{ID: id, Passed: at >= 0 && v.Checks[at].Passed}}
+		}
+		for _, c := range v.Checks {
+			if !slices.Contains(declared, c.ID) {
+				list = append(list, object{checkType, c})
+			}
 		}
 		return types.NewRefValList(strs, list), true
 	})

@@ -208,6 +208,13 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
 	}
+	probes, err := a.cfg.probes(out, secrets)
+	if err != nil {
+		return located(a.cfg.file, &a.cfg.root, err)
+	}
+	for _, p := range probes {
+		checks[p.Name] = p.Check
+	}
 	sender, err := a.cfg.sender()
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
@@ -240,7 +247,7 @@ func (a *App) open(ctx context.Context) error {
 			return scope.Compare(ctx, access, q)
 		},
 		Store: store, Keys: keys, Clock: domain, Events: access, EventLog: events, FactLog: facts,
-		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks,
+		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks, Probes: probes,
 		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,
 		PublicURL: strings.TrimSuffix(a.cfg.PublicURL, "/"), Org: a.cfg.Organisation.ID, OrgName: a.cfg.Organisation.Name,
 		Env: a.in.Env, Installation: a.in.ID, Verifiers: []string{factsKey, eventsKey}, ReadOnly: a.readOnly(),

@@ -88,6 +88,9 @@ type Config struct {
 	Connectors map[string]yaml.Node `yaml:"connectors"`
 	// Checks are the recovery checks that the restore gate asks for.
 	Checks map[string]yaml.Node `yaml:"checks"`
+	// Probes are checks that run by themselves. One that fails often enough raises an incident, and
+	// has to pass before service returns.
+	Probes map[string]yaml.Node `yaml:"probes"`
 
 	dir  string    // the data folder, which relative names start from
 	file string    // where this was read
@@ -357,6 +360,9 @@ func (c *Config) check() error {
 	}
 	// Nothing is run here: the way out and the secrets are asked for only when a check runs.
 	if _, err := c.checks(nil, nil); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.probes(nil, nil); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

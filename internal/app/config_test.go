@@ -96,6 +96,12 @@ func TestEveryMistakeOfAConnectorNamesFileLineFieldAndWhatToDo(t *testing.T) {
 		{"checks:\n  a:\n    type: dns\n    name: shop.test\n    recrd: MX", "9: checks.a.recrd: there is no such field: there are all_of, any_of, name, record, resolver, timeout, type"},
 		{"checks:\n  a:\n    type: dns\n    name: shop.test\n    any_of: [x]", "9: checks.a.any_of[0]: it is not a value of a record of type A"},
 		{"checks:\n  a:\n    type: http\n    method: GET\n    url: 'https://app.example.com/'\n    expect: [1000]", "10: checks.a.expect: "},
+		{"checks:\n  a:\n    type: dns\n    name: shop.test\n    every: 1m", "9: checks.a.every: there is no such field"},
+		{"probes:\n  a:\n    type: dns\n    name: shop.test\n    every: 1s", "9: probes.a.every: 1s is not between 10s and 24h"},
+		{"probes:\n  a:\n    type: dns\n    name: shop.test\n    oft: 1m", "9: probes.a.oft: there is no such field: there are after, all_of, any_of, every, name, record, resolver, service, signal, timeout, type"},
+		{"probes:\n  a-b: { type: dns, name: shop.test }", "6: probes.a-b: a probe's name has small letters"},
+		{"probes:\n  a: { type: ping }", "6: probes.a.type: there is no such check"},
+		{"checks:\n  a: { type: dns, name: shop.test }\nprobes:\n  a: { type: dns, name: shop.test }", "8: probes.a: there is a check of this name"},
 		{"mail: { relay: 'smtp.example.com:587', from: a@example.com, username: u, password_file: absent }", "5: mail.password_file: "},
 	} {
 		dir := folder(t, "production", configuration+c.config)

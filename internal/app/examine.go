@@ -90,6 +90,16 @@ func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 	for _, h := range heard {
 		seen.Sources = append(seen.Sources, doctor.Source(h))
 	}
+	if served {
+		stand, err := a.desk.Probes(ctx)
+		if err != nil {
+			return doctor.Report{}, err
+		}
+		for i, p := range stand { // both are in the order of their names
+			x := &seen.Probes[i]
+			x.Ran, x.Failing, x.Code, x.Saw = p.Ran, p.Failures > 0, p.Code, p.Saw
+		}
+	}
 	if err := a.countMerchants(ctx, &seen.Directory); err != nil {
 		return doctor.Report{}, err
 	}
@@ -129,6 +139,11 @@ func (c *Config) settings(seen *doctor.Seen) {
 	}
 	for name := range c.Checks {
 		seen.Checks[name] = true
+	}
+	probes, _ := c.probes(nil, nil) // the configuration was checked, and nothing is run here
+	for _, p := range probes {
+		seen.Checks[p.Name] = true
+		seen.Probes = append(seen.Probes, doctor.Probe{Name: p.Name, Signal: p.Schedule.Signal, Every: p.Schedule.Every})
 	}
 	if p, err := readProgress(c.dir); err == nil {
 		seen.Mail.Tested, seen.Mail.TestFailed = p.MailTested, p.MailFailed

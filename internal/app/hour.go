@@ -74,6 +74,10 @@ func (h firstHour) Integrations() (all []console.Integration) {
 		kind, _ := kindOf(&node, name) // the configuration was checked
 		add("recovery check", name, kind)
 	}
+	probes, _ := c.probes(nil, nil)
+	for _, p := range probes {
+		add("probe", p.Name, p.Kind+", every "+p.Schedule.Every.String())
+	}
 	for _, w := range c.Evidence.Witnesses {
 		name, _, _ := strings.Cut(w.Key, "+")
 		add("witness", name, "signs the checkpoints of both logs")

@@ -70,49 +70,74 @@ func (c *Config) connectors(out *egress.Client, vault contain.Vault) (made map[s
 	return made, switches, nil
 }
 
-// checks makes the recovery checks that the configuration names.
+// checks makes the recovery checks that the configuration names. A probe is one too, under its name.
 func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]desk.Check, error) {
 	made := map[string]desk.Check{}
 	for _, name := range slices.Sorted(maps.Keys(c.Checks)) {
 		node := c.Checks[name]
-		field := "checks." + name
-		kind, err := kindOf(&node, field)
+		one, _, _, err := c.check1(&node, "checks."+name, false, out, vault)
 		if err != nil {
 			return nil, err
 		}
-		switch kind {
-		case "http":
-			p, err := settings[probe.HTTP](&node, field)
-			if err != nil {
-				return nil, err
-			}
-			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, egress.Values{Named: vault.Get}) })
-		case "http-journey":
-			p, err := settings[probe.Journey](&node, field)
-			if err != nil {
-				return nil, err
-			}
-			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, egress.Values{Named: vault.Get}) })
-		case "dns":
-			p, err := settings[probe.DNS](&node, field)
-			if err != nil {
-				return nil, err
-			}
-			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, c.Network.DNS) })
-		case "tls":
-			p, err := settings[probe.TLS](&node, field)
-			if err != nil {
-				return nil, err
-			}
-			if p.Roots != "" {
-				p.Roots = c.path(p.Roots)
-			}
-			made[name] = check(func(ctx context.Context) probe.Result { return p.Run(ctx, out) })
-		default:
-			return nil, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns, http, http-journey and tls"}
-		}
+		made[name] = one
 	}
 	return made, nil
+}
+
+// maxProbes bounds how many probes run by themselves.
+const maxProbes = 200
+
+// probes makes the checks that run by themselves.
+func (c *Config) probes(out *egress.Client, vault contain.Vault) ([]desk.Probe, error) {
+	var made []desk.Probe
+	if len(c.Probes) > maxProbes {
+		return nil, &mistake{Field: "probes", Say: fmt.Sprintf("has more than %d entries", maxProbes)}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Probes)) {
+		node := c.Probes[name]
+		field := "probes." + name
+		if !probe.IsName(name) {
+			return nil, &mistake{Line: node.Line, Field: field, Say: "a probe's name has small letters, digits and _, and begins with a letter, such as shop_checkout"}
+		}
+		if _, twice := c.Checks[name]; twice {
+			return nil, &mistake{Line: node.Line, Field: field, Say: "there is a check of this name: a probe is a check by itself, so remove that one"}
+		}
+		one, kind, how, err := c.check1(&node, field, true, out, vault)
+		if err != nil {
+			return nil, err
+		}
+		how = how.With(name, kind)
+		if err := how.Validate(field); err != nil {
+			return nil, err
+		}
+		made = append(made, desk.Probe{Name: name, Kind: kind, Schedule: how, Check: one})
+	}
+	return made, nil
+}
+
+// check1 makes one check of any kind, and reads when it runs by itself where that may be said.
+func (c *Config) check1(node *yaml.Node, field string, scheduled bool, out *egress.Client, vault contain.Vault) (made desk.Check, kind string, how probe.Schedule, err error) {
+	if kind, err = kindOf(node, field); err != nil {
+		return nil, "", how, err
+	}
+	switch kind {
+	case "http":
+		p, s, err := settings[probe.HTTP](node, field, scheduled)
+		return check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, egress.Values{Named: vault.Get}) }), kind, s, err
+	case "http-journey":
+		p, s, err := settings[probe.Journey](node, field, scheduled)
+		return check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, egress.Values{Named: vault.Get}) }), kind, s, err
+	case "dns":
+		p, s, err := settings[probe.DNS](node, field, scheduled)
+		return check(func(ctx context.Context) probe.Result { return p.Run(ctx, out, c.Network.DNS) }), kind, s, err
+	case "tls":
+		p, s, err := settings[probe.TLS](node, field, scheduled)
+		if p.Roots != "" {
+			p.Roots = c.path(p.Roots)
+		}
+		return check(func(ctx context.Context) probe.Result { return p.Run(ctx, out) }), kind, s, err
+	}
+	return nil, "", how, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns, http, http-journey and tls"}
 }
 
 func kindOf(node *yaml.Node, field string) (string, error) {
@@ -132,15 +157,27 @@ func kindOf(node *yaml.Node, field string) (string, error) {
 }
 
 // settings reads the settings of one kind of check and refuses what they do not know.
-func settings[T interface{ Validate(field string) error }](node *yaml.Node, field string) (T, error) {
+func settings[T interface{ Validate(field string) error }](node *yaml.Node, field string, scheduled bool) (T, probe.Schedule, error) {
 	var cfg struct {
+		Type           string `yaml:"type"`
+		Of             T      `yaml:",inline"`
+		probe.Schedule `yaml:",inline"`
+	}
+	var once struct {
 		Type string `yaml:"type"`
 		Of   T      `yaml:",inline"`
 	}
-	if err := decode(node, field, &cfg); err != nil {
-		return cfg.Of, err
+	into := any(&once)
+	if scheduled {
+		into = &cfg
 	}
-	return cfg.Of, cfg.Of.Validate(field)
+	if err := decode(node, field, into); err != nil {
+		return once.Of, cfg.Schedule, err
+	}
+	if !scheduled {
+		cfg.Of = once.Of
+	}
+	return cfg.Of, cfg.Schedule, cfg.Of.Validate(field)
 }
 
 // check is a recovery check with the way out and the secrets it may use.

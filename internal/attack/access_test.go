@@ -84,7 +84,7 @@ func TestNoTokenOpensAnotherKindOfDoor(t *testing.T) {
 func TestWorkersCommandsHaveNoDoor(t *testing.T) {
 	s := serve(t, "")
 	incident := s.open()
-	for _, name := range []string{"report-attempt", "report-result", "record-scope", "record-switch", "record-export", "tick", "signal", "found"} {
+	for _, name := range []string{"report-attempt", "report-result", "record-scope", "record-switch", "record-export", "tick", "signal", "end-signal", "found"} {
 		for _, as := range []string{"owner", "responder"} {
 			if status, body := s.raw(as, "POST", "/v1/incidents/"+incident+"/"+name, "application/json", []byte("{}")); status != http.StatusNotFound {
 				t.Errorf("%s as %s: %d %s", name, as, status, body)

@@ -147,7 +147,7 @@ func TestNoFlagTakesASecret(t *testing.T) {
 
 // Every command a person may give stands under its own name, which is the name refusals use.
 func TestEveryCommandOfPeopleIsACommand(t *testing.T) {
-	alone := map[string]bool{"record-scope": true, "record-export": true, "record-switch": true, "report-attempt": true, "report-result": true, "signal": true, "tick": true,
+	alone := map[string]bool{"record-scope": true, "record-export": true, "record-switch": true, "report-attempt": true, "report-result": true, "signal": true, "end-signal": true, "tick": true,
 		"adjust-scope":     true,                                         // include and exclude
 		"record-directory": true, "begin-programme": true, "event": true} // the desk; tocsin programme
 	root := cli.New(cli.Deps{})

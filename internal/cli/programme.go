@@ -9,7 +9,7 @@ import (
 
 // programmeCommands show and settle what the policy owes without an incident.
 func (a *app) programmeCommands() *cobra.Command {
-	root := &cobra.Command{Use: "programme", Short: "What the policy owes without an incident: drills, training, reviews", Args: exactly()}
+	root := &cobra.Command{Use: "programme", Short: "What the policy owes without an incident: drills, training, reviews", Args: exactly(), Annotations: map[string]string{"alone": "shows it"}}
 	root.RunE = func(c *cobra.Command, _ []string) error {
 		server, err := a.connect()
 		if err != nil {

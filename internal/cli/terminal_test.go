@@ -49,7 +49,7 @@ func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
 // reads are the commands that read from a server, with arguments that they can be given. A command
 // of the tree stands here or in writes, or it needs no server.
 var reads = map[string][]string{
-	"clocks": {}, "doctor": {}, "key list": {}, "people tokens": {}, "watch": {"--once"}, "whoami": {}, "programme": {}, "rejected": {},
+	"clocks": {}, "doctor": {}, "key list": {}, "people tokens": {}, "watch": {"--once"}, "whoami": {}, "probes": {}, "programme": {}, "rejected": {},
 	"scope":       {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
 	"access list": {}, "access show": {"evt-1"}, "access erasures": {},
 	"incident list": {}, "incident scopes": {"INC-1"}, "incident show": {"INC-1"}, "incident timeline": {"INC-1"}, "incident review": {"INC-1"},
@@ -62,7 +62,7 @@ var offline = []string{"policy", "law", "detect", "completion", "help", "man", "
 // writes change something; their answer to --json is an outcome, which the scripts look at.
 func isWrite(path string, c *cobra.Command) bool {
 	group, _, ok := strings.Cut(path, " ")
-	return ok && slices.Contains([]string{"incident", "notify", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase"
+	return ok && slices.Contains([]string{"incident", "notify", "probes", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase"
 }
 
 func TestEveryReadingCommandAnswersInJSON(t *testing.T) {

@@ -27,6 +27,7 @@ type boardView struct {
 	Done    []desk.BoardRow
 	More    bool // there are more settled ones
 	Off     []desk.Switch
+	Out     []desk.ProbeRow
 	Drilled *lastDrill
 
 	Programme []desk.ClockRow // what is owed without an incident
@@ -58,6 +59,11 @@ func (c *Console) boardPage(w http.ResponseWriter, r *http.Request) error {
 			v.Off = append(v.Off, s)
 		}
 	}
+	probes, err := c.desk.Probes(ctx)
+	if err != nil {
+		return err
+	}
+	v.Out = outOf(probes)
 	clocks, err := c.desk.ProgrammeClocks(ctx)
 	if err != nil {
 		return err

@@ -90,6 +90,7 @@ type People interface {
 type Desk interface {
 	Incidents
 	Programme
+	Probes
 	People
 	PolicyProgram(context.Context) *policy.Program
 	PolicyBefore(context.Context) (before *policy.Program, since time.Time, err error)

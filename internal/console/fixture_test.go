@@ -100,6 +100,12 @@ func fill(d *desktest.Desk) {
 		d.Lines["INC-1"] = append(d.Lines["INC-1"], desk.TimelineLine{ID: fmt.Sprintf("01J%05d", i), At: now.Add(time.Duration(i-40) * time.Minute), Recorded: now,
 			Source: []string{"fact", "event", "log"}[i%3], Kind: "note.added", Principal: "person:lena", Text: fmt.Sprintf("line %d %s", i, hostile), Fact: fmt.Sprintf("01J%05d", i)})
 	}
+	d.Watched = []desk.ProbeRow{
+		{Name: "shop_checkout", Kind: "http-journey", Service: hostile, Signal: "checkout_failure", Every: "1m0s", After: 3, State: "out", Since: now.Add(-43 * time.Minute), Failures: 40, Ran: now,
+			Saw: "step pay as phone: " + hostile, Incident: "INC-1", Began: now.Add(-43 * time.Minute)},
+		{Name: "shop_dns", Kind: "dns", Service: "shop", Signal: "dns_failure", Every: "1m0s", After: 1, State: "passing", Since: now.Add(-time.Hour), Ran: now, Saw: "A record of shop.example", Incident: "INC-1", Began: now.Add(-2 * time.Hour), Ended: now.Add(-time.Hour)},
+		{Name: "shop_tls", Kind: "tls", Service: "shop", Signal: "tls_failure", Every: "1h0m0s", After: 3, State: "unknown"},
+	}
 	d.Letter = desk.Letter{From: "PickAndPack Security <security@example.com>", To: "anna@example.com", Subject: "An incident concerns your customers", Text: "Dear " + hostile + "\n\n4 of your customers are concerned.\n"}
 	d.Comparison = scope.Comparison{Since: now.Add(-400 * time.Hour), Every: 86400, Windows: 16, Now: scope.Amounts{Events: 900, Merchants: 214, Customers: 4210},
 		Usual: scope.Amounts{Events: 12, Merchants: 3, Customers: 12}, Most: scope.Amounts{Events: 41, Merchants: 4, Customers: 40},

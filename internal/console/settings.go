@@ -16,6 +16,8 @@ import (
 // registerMore adds the pages about the installation itself.
 func (c *Console) registerMore() {
 	c.page("GET /settings", c.settingsPage)
+	c.page("GET /probes", c.probesPage)
+	c.acting("POST /probes", c.runProbe)
 	c.page("GET /people", c.peoplePage)
 	c.acting("GET /people/do/{act}", c.orgActPage)
 	c.acting("POST /people/do/{act}", c.orgAct)

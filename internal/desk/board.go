@@ -336,9 +336,14 @@ func (d *Desk) Gates(ctx context.Context, id string) ([]GateRow, error) {
 }
 
 // Rebuild makes every projection again from the facts. What the detector has learned follows from
-// the events, and is kept when it can be read: learning it again would raise old alarms anew.
+// the events, and is kept when it can be read: learning it again would raise old alarms anew. So is
+// how the probes stand, which follows from nothing that is kept.
 func (d *Desk) Rebuild(ctx context.Context) error {
 	learned, err := d.learned(ctx)
+	if err != nil {
+		return err
+	}
+	seen, err := d.probeRows(ctx)
 	if err != nil {
 		return err
 	}
@@ -348,6 +353,11 @@ func (d *Desk) Rebuild(ctx context.Context) error {
 			clear(states)
 			if learned.Body != nil {
 				if err := tx.PutRow(detectorProjection, learned); err != nil {
+					return err
+				}
+			}
+			for _, row := range seen {
+				if err := tx.PutRow(probeProjection, row); err != nil {
 					return err
 				}
 			}

@@ -105,6 +105,7 @@ type Options struct {
 	Connectors map[string]contain.Connector
 	Switches   map[string]bool // names of connectors that flip a switch
 	Checks     map[string]Check
+	Probes     []Probe // checks that run by themselves, on a schedule
 	Mail       notify.Sender
 	Compose    func(notify.Input) (notify.Letter, error) // default notify.Compose
 	Digest     func(notify.Letter) (string, error)       // of the bytes that will be sent
@@ -153,10 +154,11 @@ type Desk struct {
 	switches  switchBoard
 	watch     watcher
 	detection detection
-	backtests sync.Mutex      // one at a time
-	matching  chan struct{}   // a slot for the one list or window that is being compared
-	life      context.Context // ends when the desk stops
-	runs      runs            // scopes that are computed in the background
+	probes    map[string]*probing // by name; the map itself never changes
+	backtests sync.Mutex          // one at a time
+	matching  chan struct{}       // a slot for the one list or window that is being compared
+	life      context.Context     // ends when the desk stops
+	runs      runs                // scopes that are computed in the background
 	stop      context.CancelFunc
 	done      sync.WaitGroup
 }
@@ -194,6 +196,7 @@ func New(o Options) (*Desk, error) {
 		wakeHup:   make(chan struct{}, 1),
 		anchorHup: make(chan struct{}, 1),
 	}
+	d.probes = probingOf(o.Probes)
 	for _, p := range o.Programs {
 		d.programs[p.Hash] = p
 		d.current = p

@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-ir/tocsin/detect"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // OpenIncident starts an incident under the next free id.
@@ -105,12 +106,15 @@ const signalWindow = 7 * 24 * time.Hour
 // joins it, whatever it is that was found, for one credential in wrong hands is one matter; any
 // other opens one. The signal's id makes taking it in twice harmless.
 func (d *Desk) Signal(ctx context.Context, sig incident.Signal) (Outcome, error) {
+	return d.signal(ctx, worker("detect"), sig)
+}
+
+func (d *Desk) signal(ctx context.Context, who Caller, sig incident.Signal) (Outcome, error) {
 	if d.o.ReadOnly {
 		return Outcome{}, ErrReadOnly
 	}
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
-	who := worker("detect")
 	var out Outcome
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		now := d.o.Clock.Now()
@@ -191,8 +195,8 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (strin
 	return "", nil
 }
 
-// classOf is the class of the policy that lists this signal, else the one that its rule opens, or
-// unclassified.
+// classOf is the class of the policy that lists this signal, else the one that its rule opens or that a
+// probe's signal is named after, or unclassified.
 func (d *Desk) classOf(sig incident.Signal) string {
 	for _, c := range d.current.Classes {
 		if slices.Contains(c.Signals, sig.Class) {
@@ -204,6 +208,9 @@ func (d *Desk) classOf(sig incident.Signal) string {
 			return c.ID
 		}
 	}
+	if sig.Facets[incident.Probed] != "" && slices.ContainsFunc(d.current.Classes, func(c policy.Class) bool { return c.ID == sig.Class }) {
+		return sig.Class
+	}
 	return "unclassified"
 }
 
@@ -211,6 +218,9 @@ func (d *Desk) titleOf(sig incident.Signal) string {
 	kind, name, ok := strings.Cut(sig.Subject, ":")
 	if !ok {
 		return strings.ReplaceAll(sig.Class, "_", " ")
+	}
+	if kind == serviceSubject {
+		return fmt.Sprintf("%s of %s", strings.ReplaceAll(sig.Class, "_", " "), name)
 	}
 	return fmt.Sprintf("%s by %s %s", strings.ReplaceAll(sig.Class, "_", " "), kind, name)
 }

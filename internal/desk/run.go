@@ -33,6 +33,10 @@ func (d *Desk) Start(ctx context.Context) error {
 	if d.o.Anchor != nil {
 		d.background(ctx, "anchorer", d.anchor)
 	}
+	if err := d.startProbes(ctx); err != nil {
+		d.Stop()
+		return err
+	}
 	if d.o.Events != nil {
 		d.background(ctx, "days", d.keepDays)
 		if err := d.startDetection(ctx); err != nil {
@@ -429,12 +433,19 @@ func (d *Desk) busy(ctx context.Context) (bool, error) {
 	if err != nil || (ok && !next.After(d.o.Clock.Now())) {
 		return true, err
 	}
+	if d.probesDue(d.o.Clock.Now()) {
+		return true, nil
+	}
 	return d.detecting(ctx)
 }
 
 // NextDomainWake is the next instant at which domain time changes anything.
 func (d *Desk) NextDomainWake(ctx context.Context) (time.Time, bool, error) {
-	return d.nextWake(ctx, ledger.Domain)
+	at, ok, err := d.nextWake(ctx, ledger.Domain)
+	if next, some := d.nextProbe(); err == nil && some && (!ok || next.Before(at)) {
+		return next, true, nil
+	}
+	return at, ok, err
 }
 
 // notFound turns the store's error into the desk's.

@@ -132,7 +132,7 @@ func check(root *cobra.Command, l line, outside func(words []string) error) erro
 			}
 		}
 	}
-	if cmd.HasSubCommands() && l.whole && len(args) == 0 {
+	if cmd.HasSubCommands() && l.whole && len(args) == 0 && cmd.Annotations["alone"] == "" {
 		return errors.New(cmd.CommandPath() + " needs one of its commands")
 	}
 	if len(args) > 0 && !slices.ContainsFunc(args, placeholder.MatchString) || l.whole {

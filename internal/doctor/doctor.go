@@ -109,6 +109,7 @@ func Examine(s Seen) Report {
 		e.directory()
 		e.containment()
 		e.restoring()
+		e.probes()
 	}
 	e.machine()
 	e.evidence()

@@ -27,6 +27,7 @@ func sound() Seen {
 			Duties:  []policy.Duty{{ID: "tell", Who: "lead", Do: policy.Notify, Due: []policy.Clock{{Kind: "after"}}, To: "merchants.affected", Promise: []string{"NOT-1", "NOT-2"}}},
 			Actions: []policy.ActionDecl{{ID: "revoke", Uses: "app_tokens", Promise: []string{"CON-1"}}},
 			Checks:  []policy.CheckDecl{{ID: "checkout"}},
+			Classes: []policy.Class{{ID: "outage", Signals: []string{"checkout_failure"}, Promise: []string{"DET-6"}}},
 			Gates:   []policy.Gate{{Guards: "restore", Promise: []string{"REC-1"}}},
 		},
 		Org: &org.State{
@@ -36,6 +37,7 @@ func sound() Seen {
 		},
 		Connectors: map[string]string{"app_tokens": "http.revoke"}, Checks: map[string]bool{"checkout": true},
 		Rehearsed: map[string]time.Time{"app_tokens": day},
+		Probes:    []Probe{{Name: "shop", Signal: "checkout_failure", Every: time.Minute, Ran: now.Add(-time.Minute), Code: "http 200"}},
 		Mail: Mail{Relay: "smtp.acme.shop:587", From: "security@acme.shop", Tested: day, Domain: &Domain{
 			Name: "acme.shop", Selector: "s1", SPF: []string{"v=spf1 mx -all"}, DMARC: []string{"v=DMARC1; p=reject"}, DKIM: []string{"v=DKIM1; p=MIIB"}}},
 		Sources: []Source{{"web", now.Add(-time.Minute)}}, Directory: Directory{Merchants: 3},
@@ -96,6 +98,12 @@ func TestEachMissingPreconditionIsNamedWithItsPromises(t *testing.T) {
 		{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed = nil }},
 		{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed["app_tokens"] = now.AddDate(-1, 0, 0) }},
 		{"check.checkout", "REC-1", Fail, func(s *Seen) { s.Checks = nil }},
+		{"watch.outage", "DET-6", Fail, func(s *Seen) { s.Probes = nil }},
+		{"probe.shop", "", Warn, func(s *Seen) { s.Probes[0].Signal = "another" }},
+		{"probe.shop", "DET-6", Warn, func(s *Seen) { s.Probes[0].Ran = time.Time{} }},
+		{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Ran = now.Add(-time.Hour) }},
+		{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "refused_address" }},
+		{"probe.shop", "DET-6", Warn, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "http 502" }},
 		{"folder.keys", "INV-3", Fail, func(s *Seen) { s.Machine.NoKeys = "none" }},
 		{"folder.data", "INV-3", Fail, func(s *Seen) { s.Machine.Open = []Mode{{"data", "0755"}} }},
 		{"disk.space", "DET-1", Fail, func(s *Seen) { s.Machine.Free = 1 << 20 }},

@@ -22,6 +22,7 @@ type Seen struct {
 	PublicURL   string
 	Connectors  map[string]string // kind by name
 	Checks      map[string]bool
+	Probes      []Probe
 	SecretNames []string
 	Rehearsed   map[string]time.Time // when a connector last proved an action, by its name
 	Mail        Mail
@@ -30,6 +31,15 @@ type Seen struct {
 	Machine     Machine
 	Logs        Logs
 	LastDrill   Drill
+}
+
+// Probe is a check that runs by itself, with what its newest run saw.
+type Probe struct {
+	Name, Signal string
+	Every        time.Duration
+	Ran          time.Time // zero: not yet, or nobody can say
+	Failing      bool
+	Code, Saw    string
 }
 
 // Mail is what is configured to send with, and what the domain of the sender publishes.

@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.21.0"
+const Version = "1.22.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -130,6 +130,7 @@ type Desk interface {
 	Accesses
 	Programme
 	Attachments
+	Probes
 }
 
 // Options are what the API is told about its surroundings. The zero value is usable.
@@ -236,6 +237,7 @@ func New(d Desk, opt Options) *API {
 	a.registerAccesses(d)
 	a.registerErasures(d)
 	a.registerProgramme(d)
+	a.registerProbes(d)
 	a.registerDoctor()
 	a.registerBearers(d)
 	a.registerAttachments(d)

@@ -200,7 +200,7 @@ func TestCommandReachesTheDesk(t *testing.T) {
 
 func TestWorkersCommandsAreNotReachable(t *testing.T) {
 	f := start(t, httpapi.Options{})
-	for _, name := range []string{"report-attempt", "report-result", "record-scope", "record-export", "record-switch", "signal", "tick", "open", ""} {
+	for _, name := range []string{"report-attempt", "report-result", "record-scope", "record-export", "record-switch", "signal", "end-signal", "tick", "open", ""} {
 		got := f.do(t, "POST", "/v1/incidents/INC-1/"+name, f.owner, `{}`)
 		if got.status != http.StatusNotFound || len(f.desk.Asked()) != 0 {
 			t.Errorf("%s: status %d, asked %d", name, got.status, len(f.desk.Asked()))
@@ -209,7 +209,7 @@ func TestWorkersCommandsAreNotReachable(t *testing.T) {
 }
 
 // workers are the commands only the system itself gives.
-var workers = map[string]bool{"report-attempt": true, "report-result": true, "record-scope": true, "record-export": true, "record-switch": true, "signal": true, "tick": true, "open": true,
+var workers = map[string]bool{"report-attempt": true, "report-result": true, "record-scope": true, "record-export": true, "record-switch": true, "signal": true, "end-signal": true, "tick": true, "open": true,
 	"attach":           true, // it takes a file, by another path
 	"record-directory": true, "begin-programme": true, "event": true}
 
