@@ -30,6 +30,18 @@ type Connector interface {
 	Undo(ctx context.Context, t Target, effectID string) Result
 }
 
+// Destroyer is a connector whose Apply overwrites or removes what may be evidence. What it is about to
+// destroy is kept with the incident first, and without that nothing is applied.
+type Destroyer interface {
+	Traces(ctx context.Context, t Target) ([]Trace, error)
+}
+
+// Trace is a file as it was found.
+type Trace struct {
+	Name, Note string
+	Bytes      []byte
+}
+
 // Target says what an action is aimed at, such as credential: tok_9f.
 type Target map[string]string
 

@@ -30,6 +30,7 @@ type Keys interface {
 type Files struct {
 	Dir  string
 	Keys Keys
+	Key  string // id of the one key that seals all files; "": a key for each, which can be destroyed alone
 }
 
 // Put keeps a file and returns its digest and size once it is durable. A crash leaves a whole file
@@ -78,7 +79,11 @@ func (f Files) path(digest string) string {
 }
 
 func (f Files) box(digest string) (cipher.AEAD, error) {
-	key, err := f.Keys.Key("attachment", digest)
+	id := digest
+	if f.Key != "" {
+		id = f.Key
+	}
+	key, err := f.Keys.Key("attachment", id)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ var admitted = map[string]who{
 	"open":           anybody,
 	"signal":         anybody,
 	"note":           anybody,
+	"attach":         anybody, // the server keeps files that it found changed
 	"record-scope":   anybody,
 	"record-switch":  anybody,
 	"snapshot":       anybody,

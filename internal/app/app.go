@@ -200,11 +200,15 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	connectors, switches, err := a.cfg.connectors(out, secrets)
+	files, err := a.cfg.files(a.o.Dir, keys, secrets)
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
 	}
-	checks, err := a.cfg.checks(out, secrets)
+	connectors, switches, err := a.cfg.connectors(out, secrets, files)
+	if err != nil {
+		return located(a.cfg.file, &a.cfg.root, err)
+	}
+	checks, err := a.cfg.checks(out, secrets, files.Keeper)
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
 	}
@@ -247,7 +251,7 @@ func (a *App) open(ctx context.Context) error {
 			return scope.Compare(ctx, access, q)
 		},
 		Store: store, Keys: keys, Clock: domain, Events: access, EventLog: events, FactLog: facts,
-		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks, Probes: probes,
+		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks, Probes: probes, Integrity: files,
 		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,
 		PublicURL: strings.TrimSuffix(a.cfg.PublicURL, "/"), Org: a.cfg.Organisation.ID, OrgName: a.cfg.Organisation.Name,
 		Env: a.in.Env, Installation: a.in.ID, Verifiers: []string{factsKey, eventsKey}, ReadOnly: a.readOnly(),

@@ -84,6 +84,9 @@ type Config struct {
 	Table Table `yaml:"table"`
 	// Detection says how the access log is watched.
 	Detection Detection `yaml:"detection"`
+	// Integrity are the files that are compared with what somebody approved, by name: folders of this
+	// machine, and themes of Shopify stores.
+	Integrity map[string]yaml.Node `yaml:"integrity"`
 	// Connectors do containment. Each kind owns its own settings.
 	Connectors map[string]yaml.Node `yaml:"connectors"`
 	// Checks are the recovery checks that the restore gate asks for.
@@ -359,7 +362,10 @@ func (c *Config) check() error {
 		add("tls", "needs both cert and key")
 	}
 	// Nothing is run here: the way out and the secrets are asked for only when a check runs.
-	if _, err := c.checks(nil, nil); err != nil {
+	if _, _, err := c.sources(nil, nil); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.checks(nil, nil, nil); err != nil {
 		errs = append(errs, err)
 	}
 	if _, err := c.probes(nil, nil); err != nil {

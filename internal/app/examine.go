@@ -100,6 +100,13 @@ func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 			x.Ran, x.Failing, x.Code, x.Saw = p.Ran, p.Failures > 0, p.Code, p.Saw
 		}
 	}
+	files, err := a.desk.Sources(ctx)
+	if err != nil {
+		return doctor.Report{}, err
+	}
+	for _, f := range files {
+		seen.Files = append(seen.Files, fileSource(f))
+	}
 	if err := a.countMerchants(ctx, &seen.Directory); err != nil {
 		return doctor.Report{}, err
 	}

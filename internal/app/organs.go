@@ -13,6 +13,8 @@ import (
 	"github.com/tocsin-ir/tocsin/contain"
 	"github.com/tocsin-ir/tocsin/contain/envfile"
 	"github.com/tocsin-ir/tocsin/contain/httprevoke"
+	"github.com/tocsin-ir/tocsin/contain/knowngood"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/egress"
 	"github.com/tocsin-ir/tocsin/notify/email"
@@ -21,7 +23,7 @@ import (
 
 // connectors makes the connectors that the configuration names. Each kind reads its own settings
 // and refuses those it does not know.
-func (c *Config) connectors(out *egress.Client, vault contain.Vault) (made map[string]contain.Connector, switches map[string]bool, err error) {
+func (c *Config) connectors(out *egress.Client, vault contain.Vault, files *desk.Integrity) (made map[string]contain.Connector, switches map[string]bool, err error) {
 	made, switches = map[string]contain.Connector{}, map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(c.Connectors)) {
 		node := c.Connectors[name]
@@ -63,23 +65,51 @@ func (c *Config) connectors(out *egress.Client, vault contain.Vault) (made map[s
 				return nil, nil, err
 			}
 			switches[name] = true
+		case "integrity.restore":
+			var cfg struct {
+				Type string `yaml:"type"`
+			}
+			if err := decode(&node, field, &cfg); err != nil {
+				return nil, nil, err
+			}
+			if len(files.Keeper.Sources) == 0 {
+				return nil, nil, &mistake{Field: field, Say: "there are no files to put back: name them under integrity"}
+			}
+			made[name] = knowngood.New(files.Keeper)
+			files.Restores[name] = true
 		default:
-			return nil, nil, &mistake{Field: join(field, "type"), Say: "there is no such connector: there are http.revoke, envfile.rotate and switch"}
+			return nil, nil, &mistake{Field: join(field, "type"), Say: "there is no such connector: there are envfile.rotate, http.revoke, integrity.restore and switch"}
 		}
 	}
 	return made, switches, nil
 }
 
 // checks makes the recovery checks that the configuration names. A probe is one too, under its name.
-func (c *Config) checks(out *egress.Client, vault contain.Vault) (map[string]desk.Check, error) {
+func (c *Config) checks(out *egress.Client, vault contain.Vault, files *integrity.Keeper) (map[string]desk.Check, error) {
 	made := map[string]desk.Check{}
 	for _, name := range slices.Sorted(maps.Keys(c.Checks)) {
 		node := c.Checks[name]
+		if kind, _ := kindOf(&node, ""); kind == "integrity" {
+			one, err := c.filesCheck(&node, "checks."+name, files)
+			if err != nil {
+				return nil, err
+			}
+			made[name] = one
+			continue
+		}
 		one, _, _, err := c.check1(&node, "checks."+name, false, out, vault)
 		if err != nil {
 			return nil, err
 		}
 		made[name] = one
+	}
+	// What raised an incident has to be in order before service returns, whatever the policy lists.
+	for source := range c.Integrity {
+		name := desk.SourceCheck(source)
+		if made[name] != nil {
+			return nil, &mistake{Field: "checks." + name, Say: "is the name of the check that integrity." + source + " is by itself: remove it, or name it otherwise"}
+		}
+		made[name] = check(func(ctx context.Context) probe.Result { return filesCheck{}.run(ctx, files, []string{source}) })
 	}
 	return made, nil
 }
@@ -137,7 +167,7 @@ func (c *Config) check1(node *yaml.Node, field string, scheduled bool, out *egre
 		}
 		return check(func(ctx context.Context) probe.Result { return p.Run(ctx, out) }), kind, s, err
 	}
-	return nil, "", how, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns, http, http-journey and tls"}
+	return nil, "", how, &mistake{Field: join(field, "type"), Say: "there is no such check: there are dns, http, http-journey, integrity and tls"}
 }
 
 func kindOf(node *yaml.Node, field string) (string, error) {

@@ -10,7 +10,7 @@ import (
 // promise: PRO-8
 func TestFilesKeptAsEvidenceAreInABackup(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"tocsin.yaml", "attachments/ab12.sealed", "exports/INC-1.tocsin.zip"} {
+	for _, name := range []string{"tocsin.yaml", "attachments/ab12.sealed", "baselines/cd34.sealed", "exports/INC-1.tocsin.zip"} {
 		path := filepath.Join(dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			t.Fatal(err)
@@ -20,7 +20,7 @@ func TestFilesKeptAsEvidenceAreInABackup(t *testing.T) {
 		}
 	}
 	names, err := small(dir)
-	if want := []string{"tocsin.yaml", "attachments/ab12.sealed"}; err != nil || !slices.Equal(names, want) {
+	if want := []string{"tocsin.yaml", "attachments/ab12.sealed", "baselines/cd34.sealed"}; err != nil || !slices.Equal(names, want) {
 		t.Fatalf("%v, want %v: %v", names, want, err)
 	}
 }

@@ -432,7 +432,7 @@ func (c *Copier) copyKeys(ctx context.Context) error {
 // small are the files of a data folder that people write or attach as evidence, and what says which
 // folder it is. An attached file is there before the fact that names it.
 func small(dir string) (names []string, err error) {
-	for _, root := range []string{"tocsin.yaml", "installation.json", "policies", attached} {
+	for _, root := range []string{"tocsin.yaml", "installation.json", "policies", attached, baselines} {
 		err = errors.Join(err, filepath.WalkDir(filepath.Join(dir, root), func(path string, d fs.DirEntry, err error) error {
 			if missing(err) {
 				return nil
@@ -451,13 +451,16 @@ func small(dir string) (names []string, err error) {
 // attached is the folder of files kept as evidence: sealed, each under its digest, and never changed.
 const attached = "attachments"
 
+// baselines is the folder of files as they were approved: kept in the same way.
+const baselines = "baselines"
+
 func (c *Copier) copyFolder(ctx context.Context) error {
 	names, err := small(c.o.Dir)
 	if err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
 	for _, name := range names {
-		if _, copied := c.seen[name]; copied && strings.HasPrefix(name, attached+"/") {
+		if _, copied := c.seen[name]; copied && (strings.HasPrefix(name, attached+"/") || strings.HasPrefix(name, baselines+"/")) {
 			continue
 		}
 		body, err := os.ReadFile(filepath.Join(c.o.Dir, filepath.FromSlash(name)))

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) incidentCommands() *cobra.Command {
-	commands := []*cobra.Command{a.openCommand(), a.listCommand(), a.showCommand(), a.timelineCommand(), a.containCommand(), a.recordScopeCommand(), a.scopesCommand(), a.matchCommand(), a.reviewCommand(), a.attachCommand(), a.attachmentCommand()}
+	commands := []*cobra.Command{a.openCommand(), a.listCommand(), a.showCommand(), a.timelineCommand(), a.containCommand(), a.recordScopeCommand(), a.scopesCommand(), a.matchCommand(), a.reviewCommand(), a.attachCommand(), a.attachmentCommand(), a.filesCommand()}
 	for _, v := range verbs {
 		commands = append(commands, a.verbCommand(v))
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/cli"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/desktest"
@@ -29,6 +30,8 @@ func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
 	d, owner := desktest.New(now)
 	fill(d)
 	d.Yearly = incident.NewState(desk.OrgChain)
+	d.Guarded = []desk.SourceState{{Name: "theme", Kind: "shopify-theme", Place: "example.myshopify.com, the published theme", State: desk.SourceChanged, Looked: now, Approval: &integrity.Approval{Digest: "sha256:aa", By: "person:lena", At: now, Files: 2}, Found: "sha256:bb"}}
+	d.Shown = []integrity.Shown{{Change: integrity.Change{Path: "layout/theme.liquid", Kind: integrity.Changed}, Diff: "-a\n+\x1b[31mb\n"}}
 	server := httptest.NewServer(httpapi.New(d, httpapi.Options{Doctor: func(context.Context) (doctor.Report, error) {
 		return doctor.Report{At: now, Served: true, Findings: []doctor.Finding{{ID: "mail", State: doctor.OK, Say: "It is.", Promises: []string{}}}}, nil
 	}}))
@@ -49,7 +52,7 @@ func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
 // reads are the commands that read from a server, with arguments that they can be given. A command
 // of the tree stands here or in writes, or it needs no server.
 var reads = map[string][]string{
-	"clocks": {}, "doctor": {}, "key list": {}, "people tokens": {}, "watch": {"--once"}, "whoami": {}, "probes": {}, "programme": {}, "rejected": {},
+	"clocks": {}, "doctor": {}, "key list": {}, "people tokens": {}, "watch": {"--once"}, "whoami": {}, "probes": {}, "programme": {}, "rejected": {}, "integrity list": {}, "integrity diff": {"theme"}, "incident files": {"INC-1"},
 	"scope":       {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
 	"access list": {}, "access show": {"evt-1"}, "access erasures": {},
 	"incident list": {}, "incident scopes": {"INC-1"}, "incident show": {"INC-1"}, "incident timeline": {"INC-1"}, "incident review": {"INC-1"},
@@ -62,7 +65,7 @@ var offline = []string{"policy", "law", "detect", "completion", "help", "man", "
 // writes change something; their answer to --json is an outcome, which the scripts look at.
 func isWrite(path string, c *cobra.Command) bool {
 	group, _, ok := strings.Cut(path, " ")
-	return ok && slices.Contains([]string{"incident", "notify", "probes", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase"
+	return ok && slices.Contains([]string{"incident", "notify", "probes", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase" || slices.Contains([]string{"integrity check", "integrity baseline", "integrity restore"}, path)
 }
 
 func TestEveryReadingCommandAnswersInJSON(t *testing.T) {
@@ -98,7 +101,7 @@ func TestEveryReadingCommandAnswersInJSON(t *testing.T) {
 
 func TestTablesFitTheTerminalAndHaveNoColourElsewhere(t *testing.T) {
 	run := terminal(t)
-	for _, args := range [][]string{{"clocks"}, {"incident", "list"}, {"watch", "--once"}, {"merchants", "list"}, {"people", "list"}, {"doctor", "--all"}} {
+	for _, args := range [][]string{{"clocks"}, {"incident", "list"}, {"watch", "--once"}, {"merchants", "list"}, {"people", "list"}, {"doctor", "--all"}, {"integrity", "list"}, {"integrity", "diff", "theme"}, {"incident", "files", "INC-1"}} {
 		code, out, errs := run(args...)
 		if code != 0 {
 			t.Errorf("%v: %s", args, errs)

@@ -105,7 +105,8 @@ type Options struct {
 	Connectors map[string]contain.Connector
 	Switches   map[string]bool // names of connectors that flip a switch
 	Checks     map[string]Check
-	Probes     []Probe // checks that run by themselves, on a schedule
+	Probes     []Probe    // checks that run by themselves, on a schedule
+	Integrity  *Integrity // files that are compared with what was approved; nil: none
 	Mail       notify.Sender
 	Compose    func(notify.Input) (notify.Letter, error) // default notify.Compose
 	Digest     func(notify.Letter) (string, error)       // of the bytes that will be sent
@@ -153,6 +154,7 @@ type Desk struct {
 	anchorHup chan struct{}
 	switches  switchBoard
 	watch     watcher
+	looks     looking // at files that were approved
 	detection detection
 	probes    map[string]*probing // by name; the map itself never changes
 	backtests sync.Mutex          // one at a time
@@ -197,6 +199,9 @@ func New(o Options) (*Desk, error) {
 		anchorHup: make(chan struct{}, 1),
 	}
 	d.probes = probingOf(o.Probes)
+	if o.Integrity != nil {
+		o.Integrity.Keeper.Approved = d.Approved
+	}
 	for _, p := range o.Programs {
 		d.programs[p.Hash] = p
 		d.current = p

@@ -37,6 +37,7 @@ func (d *Desk) Start(ctx context.Context) error {
 		d.Stop()
 		return err
 	}
+	d.startLooking(ctx)
 	if d.o.Events != nil {
 		d.background(ctx, "days", d.keepDays)
 		if err := d.startDetection(ctx); err != nil {
@@ -429,7 +430,7 @@ func (d *Desk) busy(ctx context.Context) (bool, error) {
 	if at, failed := d.again.next(); failed && time.Until(at) < soon {
 		return true, nil
 	}
-	next, ok, err := d.nextWake(ctx, ledger.Domain)
+	next, ok, err := d.NextDomainWake(ctx)
 	if err != nil || (ok && !next.After(d.o.Clock.Now())) {
 		return true, err
 	}
@@ -443,7 +444,10 @@ func (d *Desk) busy(ctx context.Context) (bool, error) {
 func (d *Desk) NextDomainWake(ctx context.Context) (time.Time, bool, error) {
 	at, ok, err := d.nextWake(ctx, ledger.Domain)
 	if next, some := d.nextProbe(); err == nil && some && (!ok || next.Before(at)) {
-		return next, true, nil
+		at, ok = next, true
+	}
+	if _, next, some := d.nextLook(); err == nil && some && (!ok || next.Before(at)) {
+		at, ok = next, true
 	}
 	return at, ok, err
 }

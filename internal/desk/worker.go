@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/contain"
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/probe"
@@ -241,6 +243,11 @@ func (d *Desk) act(ctx context.Context, s *incident.State, eff incident.Effect) 
 		secret = value
 	}
 	target := targetOf(a)
+	if destroyer, ok := connector.(contain.Destroyer); ok && eff.Kind == incident.EffectApply {
+		if why := d.keepTraces(ctx, eff.Incident, destroyer, target); why != nil {
+			return d.report(ctx, who, incident.ReportResult{Effect: eff, Outcome: incident.Failed, Code: "evidence not kept", Detail: tidy(why.Error())})
+		}
+	}
 	res := guarded(d, eff, contain.Result{Outcome: incident.Uncertain, Code: "panic"}, func() contain.Result {
 		switch eff.Kind {
 		case incident.EffectApply:
@@ -255,6 +262,29 @@ func (d *Desk) act(ctx context.Context, s *incident.State, eff incident.Effect) 
 		r.Retry = time.Now().UTC().Add(backoff(res.Retry, eff.Attempt))
 	}
 	return d.report(ctx, who, r)
+}
+
+// keepTraces keeps what an action is about to destroy. It comes after the attempt and before the deed: a
+// crash in between leaves files that are kept twice under one digest, which is once.
+func (d *Desk) keepTraces(ctx context.Context, inc string, destroyer contain.Destroyer, target contain.Target) error {
+	traces, err := destroyer.Traces(ctx, target)
+	if err != nil {
+		return err
+	}
+	ctx = asDesk(ctx)
+	s, err := d.Incident(ctx, inc)
+	if err != nil {
+		return err
+	}
+	for _, t := range traces {
+		if slices.ContainsFunc(s.Attachments, func(a incident.Attachment) bool { return a.Digest == integrity.Digest(t.Bytes) }) {
+			continue
+		}
+		if _, err := d.Attach(ctx, "", worker("contain"), inc, clipped(t.Name, 290), t.Note, bytes.NewReader(t.Bytes)); err != nil {
+			return fmt.Errorf("%s was not kept as evidence, so nothing was written: %w", clipped(t.Name, 200), err)
+		}
+	}
+	return nil
 }
 
 // backoff doubles the wait with each attempt, up to five minutes: the other side may be down for

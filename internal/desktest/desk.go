@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/mint"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -38,6 +39,8 @@ type Desk struct {
 	Known      []ledger.Merchant
 	Log        []desk.Access     // newest first
 	Erased     []desk.ErasureRow // what was ordered, oldest first
+	Guarded    []desk.SourceState
+	Shown      []integrity.Shown // of a source that has changed
 	Letter     desk.Letter
 	Result     scope.Result
 	Comparison scope.Comparison

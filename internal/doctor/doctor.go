@@ -110,6 +110,7 @@ func Examine(s Seen) Report {
 		e.containment()
 		e.restoring()
 		e.probes()
+		e.files()
 	}
 	e.machine()
 	e.evidence()

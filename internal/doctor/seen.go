@@ -27,6 +27,7 @@ type Seen struct {
 	Rehearsed   map[string]time.Time // when a connector last proved an action, by its name
 	Mail        Mail
 	Sources     []Source
+	Files       []FileSource
 	Directory   Directory
 	Machine     Machine
 	Logs        Logs

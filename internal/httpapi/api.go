@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.22.0"
+const Version = "1.23.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -131,6 +131,7 @@ type Desk interface {
 	Programme
 	Attachments
 	Probes
+	Files
 }
 
 // Options are what the API is told about its surroundings. The zero value is usable.
@@ -241,6 +242,7 @@ func New(d Desk, opt Options) *API {
 	a.registerDoctor()
 	a.registerBearers(d)
 	a.registerAttachments(d)
+	a.registerIntegrity(d)
 	a.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		io.WriteString(w, "ok\n")
@@ -295,6 +297,8 @@ func schemaName(t reflect.Type, hint string) string {
 		return "Scope" + name
 	case "doctor":
 		return "Doctor" + name
+	case "integrity":
+		return "Integrity" + name
 	}
 	return name
 }
