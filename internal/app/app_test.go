@@ -316,14 +316,14 @@ func TestWhatThePolicyPromisesAndTheConfigurationLacksIsSaidAtTheStart(t *testin
 	}
 	defer a.Stop()
 	for _, say := range []string{
-		"action revoke_token needs a connector named app_tokens: add it under connectors", "action rotate_secret needs a connector named app_secret",
+		"action revoke_token needs a connector named app_tokens: add it under connectors", "action rotate_secret needs a connector named app_secret", "action restore_files needs a connector named known_good",
 		"check orders_api is not configured: add it under checks", "duty tell_merchants needs mail", "duty tell_platform needs mail",
 	} {
 		if !strings.Contains(log.String(), say) {
 			t.Errorf("the log does not say %q:\n%s", say, log.String())
 		}
 	}
-	if got := strings.Count(log.String(), "the policy promises what"); got != 5 {
+	if got := strings.Count(log.String(), "the policy promises what"); got != 6 {
 		t.Errorf("%d are lacking:\n%s", got, log.String())
 	}
 }
