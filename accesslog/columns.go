@@ -26,6 +26,9 @@ const (
 func (s *Store) openColumns() error {
 	o := s.o.Table
 	o.Dir, o.Origin, o.ReadOnly, o.Logger = filepath.Join(s.o.Dir, columnDir), s.Origin(), s.o.ReadOnly, s.log
+	o.Pause = func(ctx context.Context, worked time.Duration) {
+		s.giveWay(ctx, worked, time.Now().Add(time.Second), nil)
+	}
 	t, err := table.Open(o)
 	if err != nil && s.o.ReadOnly {
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -287,6 +290,8 @@ func (s *Store) view(ctx context.Context, upTo int64) *table.View {
 		wait, cancel := context.WithTimeout(ctx, tablePatience)
 		defer cancel()
 		defer s.wokenBy(wait)()
+		s.asked.Add(1)
+		defer s.asked.Add(-1)
 		s.mu.Lock()
 		for (!s.verified || s.columns.UpTo() < upTo) && wait.Err() == nil && !s.closed {
 			nudge(s.urgent)

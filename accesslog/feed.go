@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	feedGroup = 20_000 // events in one step
-	feedLag   = 50_000 // events behind the door up to which it goes first
+	feedGroup = 20_000          // events in one step
+	feedDefer = 2 * time.Second // that a busy door goes first
 	feedRetry = time.Second
 	doorBusy  = 20 * time.Millisecond // since the last group was made durable
 	consumer  = "table"               // its row in consumer says how far the table has come
@@ -61,6 +61,7 @@ func (s *Store) setBehind(err error) {
 
 // feedAll works through the spool until its end.
 func (s *Store) feedAll(ctx context.Context) error {
+	since := time.Now()
 	for {
 		s.mu.Lock()
 		from, acked := s.fed, s.acked
@@ -73,14 +74,16 @@ func (s *Store) feedAll(ctx context.Context) error {
 		if err := s.feedOnce(ctx, from); err != nil {
 			return err
 		}
-		s.giveWay(ctx, time.Since(began), s.Behind() > feedLag, s.urgent)
+		s.giveWay(ctx, time.Since(began), since.Add(feedDefer), s.urgent)
 	}
 }
 
-// giveWay lets the door go first while it is busy and whoever worked is not far behind it: a short
-// burst is acknowledged at the speed of the door, and what lasts is taken at the speed of all.
-func (s *Store) giveWay(ctx context.Context, worked time.Duration, far bool, hurry <-chan struct{}) {
-	if far || time.Since(time.Unix(0, s.lastAck.Load())) > doorBusy {
+// giveWay lets the door go first while it is busy, until whoever worked has been behind it for as long
+// as that may last, or somebody waits for what it does: a short burst is acknowledged at the speed of
+// the door, and what lasts is taken at the speed of all.
+func (s *Store) giveWay(ctx context.Context, worked time.Duration, until time.Time, hurry <-chan struct{}) {
+	now := time.Now()
+	if now.After(until) || s.asked.Load() > 0 || now.Sub(time.Unix(0, s.lastAck.Load())) > doorBusy {
 		return
 	}
 	t := time.NewTimer(min(3*worked, time.Second))

@@ -18,9 +18,9 @@ const (
 	bundle    = 256         // leaves of a full bundle of the log, which is written once
 	// Under load, sealing waits for a full bundle, because a partial one is written again: until
 	// there are this many events to seal, or for so long.
-	sealLoad = 5_000
-	sealWait = 2 * time.Second
-	sealLag  = 250_000 // events behind the door up to which it goes first
+	sealLoad  = 5_000
+	sealWait  = 2 * time.Second
+	sealDefer = 5 * time.Second // that a busy door goes first
 	// minRatio is how well a batch must at least be expected to pack: events of one app are alike.
 	minRatio = 2
 	maxRatio = 40
@@ -116,8 +116,13 @@ func (w *sealer) pass(ctx context.Context) error {
 	if err := w.s.catchUp(ctx); err != nil {
 		return err
 	}
+	began := time.Now()
+	until := began.Add(sealDefer)
+	giveWay := func() {
+		w.s.giveWay(ctx, time.Since(began), until, w.s.hurry)
+		began = time.Now()
+	}
 	for {
-		began := time.Now()
 		w.s.mu.Lock()
 		from, acked, leaves := w.s.sealed+1, w.s.acked, w.s.leaves
 		w.s.mu.Unlock()
@@ -145,6 +150,7 @@ func (w *sealer) pass(ctx context.Context) error {
 				}
 				data, headers = append(data, d...), append(headers, h...)
 			}
+			giveWay()
 		}
 		if len(data) > room { // what is over is sealed again, in the next bundle
 			data, headers = data[:room], headers[:room]
@@ -158,7 +164,7 @@ func (w *sealer) pass(ctx context.Context) error {
 		if err := w.s.mark(ctx, indexes, headers); err != nil {
 			return err
 		}
-		w.s.giveWay(ctx, time.Since(began), w.s.pending() > sealLag, w.s.hurry)
+		giveWay()
 	}
 }
 
@@ -327,6 +333,8 @@ func (s *Store) mark(ctx context.Context, indexes []uint64, headers []leaf.Heade
 // of the log are what a scope is then defined on.
 func (s *Store) Sealed(ctx context.Context) (note []byte, size uint64, err error) {
 	defer s.wokenBy(ctx)()
+	s.asked.Add(1)
+	defer s.asked.Add(-1)
 	s.mu.Lock()
 	want := s.acked
 	for (s.sealed < want || s.fed < want) && !s.o.ReadOnly {

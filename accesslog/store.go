@@ -100,6 +100,7 @@ type Store struct {
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue
 	lastAck atomic.Int64 // when the newest group became durable, in nanoseconds of protocol time
+	asked   atomic.Int32 // those who wait for table, columns or log
 	hooks   []func(acked int64)
 	hooksMu sync.Mutex
 
@@ -422,6 +423,8 @@ func (s *Store) caughtUp(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, tablePatience)
 	defer cancel()
 	defer s.wokenBy(ctx)()
+	s.asked.Add(1)
+	defer s.asked.Add(-1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for want := s.acked; s.fed < want && ctx.Err() == nil && s.behind == nil && !s.closed; {

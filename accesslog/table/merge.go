@@ -12,6 +12,7 @@ import (
 const (
 	fanIn    = 8       // files of one size that are merged to one
 	maxMerge = 8 << 20 // rows of the largest file that is still merged with others
+	maxFiles = 64      // beyond which merging goes first
 )
 
 // mergeLoop merges files of a day until ctx is done: eight of one size to one of the next, and all
@@ -32,7 +33,7 @@ func (t *Table) mergeLoop(ctx context.Context) {
 		for ctx.Err() == nil {
 			did, err := t.eraseOnce(ctx)
 			if err == nil && !did {
-				did, err = t.mergeOnce(ctx, quiet)
+				did, err = t.mergeOnce(ctx, quiet, t.o.Pause)
 			}
 			if err != nil && ctx.Err() == nil {
 				t.log.Error("files of the table were not merged", "error", err)
@@ -51,7 +52,7 @@ func (t *Table) Merge(ctx context.Context) error {
 	for {
 		did, err := t.eraseOnce(ctx)
 		if err == nil && !did {
-			did, err = t.mergeOnce(ctx, true)
+			did, err = t.mergeOnce(ctx, true, nil)
 		}
 		if !did || err != nil {
 			return err
@@ -100,9 +101,9 @@ func choose(files []File, quiet bool) []File {
 	return best
 }
 
-// mergeOnce puts one file in the place of several. A crash before its commit leaves both the files
+// mergeOnce puts one file in the place of several, and pauses on the way when there is a pause. A crash before its commit leaves both the files
 // and what names them as they were.
-func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
+func (t *Table) mergeOnce(ctx context.Context, quiet bool, pause func(context.Context, time.Duration)) (bool, error) {
 	t.merges.Lock()
 	defer t.merges.Unlock()
 	v := t.View()
@@ -114,7 +115,10 @@ func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
 	if len(group) == 0 {
 		return false, nil
 	}
-	merged, err := t.merge(ctx, group, tombs)
+	if len(v.Files) > maxFiles || pause == nil {
+		pause = func(context.Context, time.Duration) {}
+	}
+	merged, err := t.merge(ctx, group, tombs, pause)
 	if err != nil {
 		return false, err
 	}
@@ -136,7 +140,7 @@ func (t *Table) mergeOnce(ctx context.Context, quiet bool) (bool, error) {
 	return err == nil, err
 }
 
-func (t *Table) merge(ctx context.Context, group []File, tombs *Tombstones) (_ File, err error) {
+func (t *Table) merge(ctx context.Context, group []File, tombs *Tombstones, pause func(context.Context, time.Duration)) (_ File, err error) {
 	var m merging
 	defer func() {
 		for _, r := range m {
@@ -162,9 +166,14 @@ func (t *Table) merge(ctx context.Context, group []File, tombs *Tombstones) (_ F
 	if err != nil {
 		return File{}, err
 	}
+	began := time.Now()
 	for n := 0; len(m) > 0; n++ {
-		if n%10_000 == 0 && ctx.Err() != nil {
-			return File{}, errors.Join(ctx.Err(), w.abandon())
+		if n%10_000 == 0 {
+			if ctx.Err() != nil {
+				return File{}, errors.Join(ctx.Err(), w.abandon())
+			}
+			pause(ctx, time.Since(began))
+			began = time.Now()
 		}
 		if !tombs.row(m[0].row, m[0].follows) {
 			want--

@@ -28,6 +28,10 @@ type Options struct {
 	Erased    []Tombstone   // what it leaves out; see Erase
 	Logger    *slog.Logger  // default: nothing is logged
 
+	// Pause is called now and then while files are merged in the background, with how long that worked since
+	// it was called last. It may wait a while, for others to go first. Default: nothing waits.
+	Pause func(ctx context.Context, worked time.Duration)
+
 	// Bucket is where the files are, when not in Dir: then Dir holds copies of those that were written or
 	// read last, Cache bytes of them (default 10 GiB) and beyond that those which a question reads.
 	Bucket Bucket
