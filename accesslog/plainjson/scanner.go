@@ -4,7 +4,11 @@
 // does.
 package plainjson
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
 
 // Scanner walks one JSON text from front to end.
 //
@@ -100,20 +104,34 @@ func (s *Scanner) Text() []byte {
 	if s.lost {
 		return nil
 	}
-	n := bytes.IndexByte(s.b[s.at:], '"')
-	if n < 0 {
-		s.lost = true
-		return nil
+	b := s.b[s.at:]
+	n := 0
+	for ; n+8 <= len(b); n += 8 {
+		if m := special(binary.LittleEndian.Uint64(b[n:])); m != 0 {
+			n += bits.TrailingZeros64(m) / 8
+			break
+		}
 	}
-	t := s.b[s.at : s.at+n]
-	for _, c := range t {
-		if c == '\\' || c < ' ' {
+	for ; n < len(b); n++ {
+		switch c := b[n]; {
+		case c == '"':
+			s.at += n + 1
+			return b[:n:n]
+		case c == '\\' || c < ' ':
 			s.lost = true
 			return nil
 		}
 	}
-	s.at += n + 1
-	return t
+	s.lost = true
+	return nil
+}
+
+// special marks the first of eight bytes that is a quote, a backslash or a control character by the high
+// bit of its place; 0 when none is. What it marks behind the first may be wrong.
+func special(x uint64) uint64 {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	quote, slash := x^ones*'"', x^ones*'\\'
+	return ((x-ones*' ')&^x | (quote-ones)&^quote | (slash-ones)&^slash) & high
 }
 
 // Count reads a whole number of up to 18 digits that is not negative.

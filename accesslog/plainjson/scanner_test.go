@@ -1,6 +1,7 @@
 package plainjson
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 )
@@ -67,4 +68,25 @@ func FuzzWhatIsUnderstoodIsJSON(f *testing.F) {
 			t.Fatalf("%q: the value was taken to be %q", raw, value)
 		}
 	})
+}
+
+// Whatever stands where in a text, it ends at the first quote and holds no escape and no control character.
+func TestATextEndsWhereItEnds(t *testing.T) {
+	for length := range 20 {
+		for at := range length + 1 {
+			for c := range 256 {
+				for _, filler := range []byte{'a', ' ', '!', '#', '[', ']', 0x7f, 0x80, 0xa2, 0xdc, 0xff} {
+					raw := append(bytes.Repeat([]byte{filler}, length), '"', ':', '"')
+					raw[at] = byte(c)
+					end := bytes.IndexByte(raw, '"')
+					want := !bytes.ContainsFunc(raw[:max(end, 0)], func(r rune) bool { return r == '\\' || r < ' ' })
+					s := Of(append([]byte{'"'}, raw...))
+					got := s.Text()
+					if understood := !s.lost; understood != want || want && string(got) != string(raw[:end]) {
+						t.Fatalf("%q: understood %v as %q", raw, understood, got)
+					}
+				}
+			}
+		}
+	}
 }
