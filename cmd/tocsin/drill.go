@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -17,8 +18,8 @@ import (
 
 func drillCommand() *cobra.Command {
 	var o drill.Options
-	var all bool
-	var table string
+	var all, leash bool
+	var table, against string
 	cmd := &cobra.Command{
 		Use:   "drill",
 		Short: "Play a breach on real processes and judge which promises were kept",
@@ -30,6 +31,18 @@ func drillCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkStore(o.Store); err != nil {
 				return err
+			}
+			if against != "" {
+				return drillAgainst(cmd, against, o.Scenario)
+			}
+			if leash {
+				ctx, cancel := context.WithCancel(cmd.Context())
+				defer cancel()
+				go func() {
+					_, _ = io.Copy(io.Discard, cmd.InOrStdin()) // it says nothing: its end is what counts
+					cancel()
+				}()
+				cmd.SetContext(ctx)
 			}
 			o.JSON, _ = cmd.Flags().GetBool("json")
 			o.In, o.Out, o.Err, o.Policies = cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr(), policies.FS
@@ -68,6 +81,9 @@ func drillCommand() *cobra.Command {
 	f.BoolVar(&o.Hints, "hints", false, "with --interactive: say what comes next")
 	f.BoolVar(&all, "all", false, "every scenario under every shipped policy, and a table of what they show")
 	f.StringVar(&table, "table", "", "with --all: put the table between its marks in this page (`FILE`)")
+	f.StringVar(&against, "against", "", "have the installation at `URL` play it with its own policy; needs an owner's token")
+	f.BoolVar(&leash, "leash", false, "end when standard input ends")
+	_ = f.MarkHidden("leash") // a server holds it
 	f.StringVar(&o.Dir, "keep", "", "`DIR` to leave the drill in (default .drill/last)")
 	return cmd
 }

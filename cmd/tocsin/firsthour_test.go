@@ -255,7 +255,7 @@ func TestTheFirstHourInTheBrowser(t *testing.T) {
 	if _, text := v.press("form.form button"); !strings.Contains(text, "A drill is being played") {
 		t.Errorf("the drill: %s", text)
 	}
-	if text := v.until("/setup/drill", "promises were kept"); !strings.Contains(text, "✓ kept") || !strings.Contains(text, "scenario false-alarm") {
+	if text := v.until("/setup/drill", "promises were kept"); !strings.Contains(text, "✓ as expected") || !strings.Contains(text, "scenario false-alarm") {
 		t.Errorf("its result: %s", text)
 	}
 	v.do(chromedp.Click("#result a"), chromedp.WaitReady("table"), chromedp.Text("main", &text))

@@ -368,7 +368,7 @@ func (a *App) start(ctx context.Context) error {
 		a.desk.Admit(code, desk.Caller{Principal: "person:reader", Name: "Reader", Access: incident.Viewer, Token: "reader"})
 	} else {
 		// Before the policy is published: no fact names a policy that is not kept.
-		if err := a.cfg.keep(a.policy); err != nil {
+		if err := errors.Join(a.cfg.keep(a.policy), a.resumeDrill()); err != nil {
 			return err
 		}
 		if code, err = a.desk.Found(ctx); err != nil {

@@ -127,8 +127,8 @@ func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 		}
 	}
 	seen.Logs.Heartbeat = a.beat.seen(a.cfg.Heartbeat.URL != "")
-	if at, kept, ok := a.lastDrill(); ok {
-		seen.LastDrill = doctor.Drill{At: at, Kept: kept}
+	if run, ok := a.lastDrill(); ok {
+		seen.LastDrill = doctor.Drill{At: run.At, Kept: run.Card.OK}
 	}
 	return doctor.Examine(seen), nil
 }

@@ -18,14 +18,15 @@ import (
 func (a *App) handler() http.Handler {
 	var steps func(doctor.Report) ([]doctor.Step, error)
 	var skip func(string, bool) error
+	var drills httpapi.Drills
 	if hour := a.hour(); hour != nil {
-		steps, skip = hour.Steps, hour.SkipStep
+		steps, skip, drills = hour.Steps, hour.SkipStep, drillsOf{a}
 	}
-	api := httpapi.New(a.desk, httpapi.Options{Log: a.o.Log, PublicURL: a.publicURL(), Own: a.URL(), Program: desk.EngineVersion, Quota: a.cfg.Intake.Quota, Doctor: a.Checkup, Steps: steps, SkipStep: skip})
+	api := httpapi.New(a.desk, httpapi.Options{Log: a.o.Log, PublicURL: a.publicURL(), Own: a.URL(), Program: desk.EngineVersion, Quota: a.cfg.Intake.Quota, Doctor: a.Checkup, Steps: steps, SkipStep: skip, Drills: drills})
 	pages := console.New(a.desk, console.Options{
 		Log: a.o.Log, Now: a.desk.Now, Organisation: a.cfg.Organisation.Name, Env: a.in.Env,
 		PublicURL: a.publicURL(), Ticking: a.in.Env != "drill", ReadOnly: a.readOnly(), Secure: a.secure() || strings.HasPrefix(a.publicURL(), "https://"),
-		LastDrill: func() (time.Time, bool, bool) { return a.lastDrill() },
+		LastDrill: a.lastDrill,
 		Hour:      a.hour(),
 	})
 	mux := http.NewServeMux()

@@ -3,13 +3,11 @@ package app
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -19,8 +17,6 @@ import (
 
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/doctor"
-	"github.com/tocsin-ir/tocsin/internal/played"
-	"github.com/tocsin-ir/tocsin/scenarios"
 )
 
 // hour is the first hour of this server as the console takes it. A server that is read-only or
@@ -226,90 +222,4 @@ func (a *App) configure(set map[string]any, try func(*Config) error) error {
 		return err
 	}
 	return replaceFile(a.cfg.file, out.Bytes())
-}
-
-// play is the drill that runs now, if one does.
-type play struct {
-	since  time.Time
-	failed string // why the last one could not be played
-}
-
-// maxPlay is how long a drill may take.
-const maxPlay = 20 * time.Minute
-
-// Drills gives the drills that were kept, newest first.
-func Drills(dir string) ([]played.Run, error) { return played.Read(dir) }
-
-func (h firstHour) Drills() ([]played.Run, error) { return Drills(h.a.o.Dir) }
-
-func (h firstHour) Scenarios() []string { return scenarios.Names() }
-
-func (h firstHour) Drilling() (since time.Time, failed string) {
-	h.a.playing.Lock()
-	defer h.a.playing.Unlock()
-	return h.a.play.since, h.a.play.failed
-}
-
-// StartDrill plays a drill with a shipped policy, in processes and a folder of its own, while this
-// server goes on. A server that stops takes its drill with it, and nothing is kept of it.
-func (h firstHour) StartDrill(scenario, by string) error {
-	a := h.a
-	if !slices.Contains(scenarios.Names(), scenario) {
-		return fmt.Errorf("there is no scenario %q; there are %s", scenario, strings.Join(scenarios.Names(), ", "))
-	}
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	a.playing.Lock()
-	defer a.playing.Unlock()
-	if !a.play.since.IsZero() {
-		return errors.New("a drill is being played: wait for its result")
-	}
-	a.play = play{since: time.Now()}
-	a.copying.Go(func() {
-		failed := a.playDrill(program, scenario, by)
-		a.playing.Lock()
-		defer a.playing.Unlock()
-		a.play = play{failed: failed}
-	})
-	return nil
-}
-
-// playDrill plays one drill and keeps its result; it says why there is none.
-func (a *App) playDrill(program, scenario, by string) string {
-	ctx, cancel := context.WithTimeout(a.life, maxPlay)
-	defer cancel()
-	dir, err := os.MkdirTemp("", "tocsin-drill-")
-	if err != nil {
-		return err.Error()
-	}
-	defer os.RemoveAll(dir)
-	policy := strings.ReplaceAll(a.policy.ID, "_", "-")
-	if !slices.Contains(ShippedPolicies(), policy) {
-		policy = "shopify-app" // a policy of one's own has no expectations yet: docs/drill.md
-	}
-	cmd := exec.CommandContext(ctx, program, "drill", "--policy", policy, "--scenario", scenario, "--keep", filepath.Join(dir, "data"), "--json")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 5 * time.Second
-	var out, said bytes.Buffer
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &said
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TOCSIN_") })
-	err = cmd.Run()
-	run := played.Run{At: time.Now(), By: by}
-	if jerr := json.Unmarshal(out.Bytes(), &run.Card); jerr != nil || run.Card.Scenario == "" {
-		if err == nil {
-			err = jerr
-		}
-		text := firstLine(fmt.Errorf("%s", strings.TrimSpace(said.String())))
-		if text == "" {
-			text = fmt.Sprint(err)
-		}
-		a.o.Log.Warn("a drill could not be played", "error", text)
-		return text
-	}
-	if err := played.Keep(a.o.Dir, run); err != nil {
-		return err.Error()
-	}
-	return ""
 }

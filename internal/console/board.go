@@ -10,6 +10,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/played"
 )
 
 // boardRows is how many incidents one page of the board shows; settledRows how many settled ones
@@ -28,15 +29,9 @@ type boardView struct {
 	More    bool // there are more settled ones
 	Off     []desk.Switch
 	Out     []desk.ProbeRow
-	Drilled *lastDrill
+	Drilled *played.Run
 
 	Programme []desk.ClockRow // what is owed without an incident
-}
-
-// lastDrill is when a drill was last played, and whether every promise was kept.
-type lastDrill struct {
-	At   time.Time
-	Kept bool
 }
 
 func (c *Console) boardPage(w http.ResponseWriter, r *http.Request) error {
@@ -70,8 +65,8 @@ func (c *Console) boardPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	v.Programme = owedNow(clocks)
 	if v.Page.Open == 0 && c.opt.LastDrill != nil {
-		if at, kept, ok := c.opt.LastDrill(); ok {
-			v.Drilled = &lastDrill{at, kept}
+		if run, ok := c.opt.LastDrill(); ok {
+			v.Drilled = &run
 		}
 	}
 	return c.render(w, r, http.StatusOK, boardPage(v))

@@ -24,6 +24,7 @@ import (
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/inert"
+	"github.com/tocsin-ir/tocsin/internal/played"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
 	"github.com/tocsin-ir/tocsin/policy"
@@ -120,7 +121,7 @@ type Options struct {
 
 	// LastDrill says when a drill was last played against this policy and how it ended, if that is
 	// known. nil: it is not.
-	LastDrill func() (at time.Time, kept, ok bool)
+	LastDrill func() (run played.Run, ok bool)
 
 	// Hour is the first hour and the settings. nil: the data folder cannot be changed from here.
 	Hour Hour
@@ -138,8 +139,9 @@ type Console struct {
 
 	printing sync.Mutex
 	drill    struct { // guarded by printing
-		looked, at time.Time
-		kept, ok   bool
+		looked time.Time
+		run    played.Run
+		ok     bool
 	}
 	printed *published // guarded by printing
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/played"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
 
@@ -222,7 +223,9 @@ func TestBoardByPages(t *testing.T) {
 }
 
 func TestEmptyBoardNamesTheLastDrill(t *testing.T) {
-	opt := console.Options{LastDrill: func() (time.Time, bool, bool) { return now.Add(-50 * time.Minute), true, true }}
+	opt := console.Options{LastDrill: func() (played.Run, bool) {
+		return played.Run{At: now.Add(-50 * time.Minute), Card: played.Card{OK: true, Promises: []played.Promise{{ID: "NOT-1", Got: "kept"}, {ID: "PRO-1", Got: "not_reached"}}}}, true
+	}}
 	for _, known := range []bool{true, false} {
 		if !known {
 			opt.LastDrill = nil
@@ -230,7 +233,7 @@ func TestEmptyBoardNamesTheLastDrill(t *testing.T) {
 		b := signedIn(t, opt)
 		b.desk.Rows = nil
 		page := b.get("/").body
-		if strings.Contains(page, "50 min ago") != known || strings.Contains(page, "every promise was kept") != known || !strings.Contains(page, "tocsin drill") {
+		if strings.Contains(page, "50 min ago") != known || strings.Contains(page, "1 promise was kept, 1 not judged") != known || !strings.Contains(page, "tocsin drill") {
 			t.Errorf("known %v: the empty board says otherwise", known)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/played"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/policy/paper"
 )
@@ -26,7 +27,7 @@ type policyView struct {
 	Before  string    // the version that was in force before; "" when there was none
 	Since   time.Time // when the present version was published
 	Changes []string  // what has changed since Before, counted by kind
-	Drill   *lastDrill
+	Drill   *played.Run
 }
 
 // ruleTag is how the policy's page prints the rule behind a sentence.
@@ -92,8 +93,8 @@ func (c *Console) policyPage(w http.ResponseWriter, r *http.Request) error {
 	if points, err := c.desk.Checkpoints(r.Context()); err == nil {
 		v.Points = points
 	}
-	if at, kept, ok := c.drilled(); ok {
-		v.Drill = &lastDrill{at, kept}
+	if run, ok := c.drilled(); ok {
+		v.Drill = &run
 	}
 	return c.render(w, r, http.StatusOK, policyPage(v))
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/played"
 	"github.com/tocsin-ir/tocsin/org"
 )
 
@@ -123,7 +124,7 @@ type statusView struct {
 	Frame   frame
 	Probes  []org.Reported
 	Version string
-	Drill   *lastDrill
+	Drill   *played.Run
 	Sealed  string // the newest checkpoint's first lines
 }
 
@@ -148,8 +149,8 @@ func (c *Console) statusPage(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	sortReports(v.Probes)
-	if at, kept, ok := c.drilled(); ok {
-		v.Drill = &lastDrill{at, kept}
+	if run, ok := c.drilled(); ok {
+		v.Drill = &run
 	}
 	if points, err := c.desk.Checkpoints(r.Context()); err == nil {
 		v.Sealed = points.Facts
@@ -160,15 +161,15 @@ func (c *Console) statusPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // drilled is the newest drill, looked up at most twice a minute: public pages ask for it.
-func (c *Console) drilled() (at time.Time, kept, ok bool) {
+func (c *Console) drilled() (run played.Run, ok bool) {
 	if c.opt.LastDrill == nil {
-		return at, false, false
+		return run, false
 	}
 	c.printing.Lock()
 	defer c.printing.Unlock()
 	if time.Since(c.drill.looked) > 30*time.Second {
-		c.drill.at, c.drill.kept, c.drill.ok = c.opt.LastDrill()
+		c.drill.run, c.drill.ok = c.opt.LastDrill()
 		c.drill.looked = time.Now()
 	}
-	return c.drill.at, c.drill.kept, c.drill.ok
+	return c.drill.run, c.drill.ok
 }

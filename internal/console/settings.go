@@ -99,10 +99,70 @@ func promiseLook(got string) look {
 	switch got {
 	case "kept":
 		return look{"kept", "✓", "met"}
-	case "broken":
-		return look{"broken", "✕", "missed"}
+	case "missed":
+		return look{"missed", "✕", "missed"}
+	case "unseen":
+		return look{"missed, and nothing said so", "✕", "missed"}
+	case "not_reached":
+		return look{"not judged", "○", "waiting"}
 	}
 	return look{strings.ReplaceAll(got, "_", " "), "○", "waiting"}
+}
+
+// drilledPromises are the promises of a drill that its policy makes, without the rows of single duties.
+func drilledPromises(r played.Run) (all []played.Promise) {
+	for _, p := range r.Card.Promises {
+		if strings.Contains(p.ID, "-") && p.Got != "not_applicable" {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// drillSum is what came of a drill: what was kept and missed, and what could not be judged, which is
+// never counted as kept.
+func drillSum(r played.Run) look {
+	n := map[string]int64{}
+	for _, p := range drilledPromises(r) {
+		n[promiseLook(p.Got).Class]++
+	}
+	rest := ""
+	if n["waiting"] > 0 {
+		rest = fmt.Sprintf(", %d not judged", n["waiting"])
+	}
+	kept := count(n["met"], "promise was kept", "promises were kept")
+	switch {
+	case !r.Card.OK:
+		return look{fmt.Sprintf("not as expected: %s, %d missed%s", kept, n["missed"], rest), "✕", "missed"}
+	case n["missed"] > 0: // in a story in which nobody acts, for one
+		return look{fmt.Sprintf("as its story expects: %s, %d missed in the open%s", kept, n["missed"], rest), "○", "waiting"}
+	}
+	return look{kept + rest, "✓", "met"}
+}
+
+// keptOf is how many promises of the policy were kept, of those that were judged.
+func keptOf(r played.Run) string {
+	if r.Failed != "" {
+		return ""
+	}
+	kept, judged := 0, 0
+	for _, p := range drilledPromises(r) {
+		if p.Got == "kept" {
+			kept++
+		}
+		if p.Got != "not_reached" {
+			judged++
+		}
+	}
+	return fmt.Sprintf("%d of %d", kept, judged)
+}
+
+// lasting is a length that was measured or promised; "" for none.
+func lasting(seconds *float64) string {
+	if seconds == nil {
+		return ""
+	}
+	return roundly(time.Duration(*seconds * float64(time.Second)))
 }
 
 // margin is how much of the promised time was left.

@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.23.0"
+const Version = "1.24.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -152,6 +152,8 @@ type Options struct {
 	// Steps is how far the first hour is, and SkipStep puts a step of it off; nil: there is none here.
 	Steps    func(doctor.Report) ([]doctor.Step, error)
 	SkipStep func(id string, again bool) error
+	// Drills are played beside the server; nil: none can be.
+	Drills Drills
 
 	Program string // version of the program, for /healthz and the OpenAPI description
 }
@@ -240,6 +242,7 @@ func New(d Desk, opt Options) *API {
 	a.registerProgramme(d)
 	a.registerProbes(d)
 	a.registerDoctor()
+	a.registerDrills()
 	a.registerBearers(d)
 	a.registerAttachments(d)
 	a.registerIntegrity(d)

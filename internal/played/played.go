@@ -18,11 +18,16 @@ import (
 
 // Run is one drill and its result.
 type Run struct {
-	At     time.Time `json:"at"` // when it ended, UTC
+	At     time.Time `json:"at"`             // when it ended, UTC; of one that was interrupted, when it began
+	Began  time.Time `json:"began,omitzero"` // UTC
 	By     string    `json:"by,omitempty"`
-	Failed string    `json:"failed,omitempty"` // why it ended without a result
+	Hash   string    `json:"policy_hash,omitempty"` // digest of the policy it was played with
+	Failed string    `json:"failed,omitempty"`      // why it ended without a result
 	Card   Card      `json:"card"`
 }
+
+// Interrupted is why a drill ended without a result when the server that played it stopped.
+const Interrupted = "interrupted: the server stopped while it was being played"
 
 // Card is the part of the judge's scorecard that people read.
 type Card struct {
@@ -75,15 +80,72 @@ const (
 	maxBytes = 4 << 20 // of one file
 )
 
-// Keep adds a run. A crash before the rename leaves a file that nobody reads, and the drill is lost.
-func Keep(dir string, r Run) error {
-	folder := filepath.Join(dir, "drills")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+// Play is a drill that is being played.
+type Play struct {
+	Run
+	Folder string `json:"folder"` // where its processes work, to be removed
+}
+
+const underWay = "under-way.json"
+
+// Begin writes down that a drill is being played, before anything of it runs, so that a server which
+// dies meanwhile leaves word of it.
+func Begin(dir string, p Play) error {
+	body, err := json.Marshal(p)
+	if err != nil {
 		return err
 	}
-	r.At = r.At.UTC()
-	body, err := json.MarshalIndent(r, "", "  ")
+	return write(filepath.Join(dir, "drills"), underWay, body)
+}
+
+// End keeps what came of the drill that was begun. A crash between the two steps leaves the result and
+// the note of the beginning; Resume then keeps the drill as interrupted beside its result, unless that
+// names the same beginning.
+func End(dir string, r Run) error {
+	if err := Keep(dir, r); err != nil {
+		return err
+	}
+	return forget(dir)
+}
+
+// Resume keeps the drill that was being played when a server died as interrupted, and gives its folder;
+// "" when there was none.
+func Resume(dir string) (folder string, err error) {
+	body, err := os.ReadFile(filepath.Join(dir, "drills", underWay))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
 	if err != nil {
+		return "", err
+	}
+	var p Play
+	if err := json.Unmarshal(body, &p); err != nil {
+		return "", fmt.Errorf("%s: %w", filepath.Join(dir, "drills", underWay), err)
+	}
+	runs, err := Read(dir)
+	if err != nil {
+		return "", err
+	}
+	if !slices.ContainsFunc(runs, func(r Run) bool { return r.Began.Equal(p.Began) }) {
+		p.At, p.Failed = p.Began, Interrupted
+		if err := Keep(dir, p.Run); err != nil {
+			return "", err
+		}
+	}
+	return p.Folder, forget(dir)
+}
+
+func forget(dir string) error {
+	err := os.Remove(filepath.Join(dir, "drills", underWay))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// write puts a whole file in the place of another, durable before it is seen.
+func write(folder, name string, body []byte) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(folder, ".new-*") // mode 0600
@@ -92,10 +154,21 @@ func Keep(dir string, r Run) error {
 	}
 	defer os.Remove(f.Name()) // the temporary name, when the rename did not happen
 	_, err = f.Write(append(body, '\n'))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), filepath.Join(folder, r.ID()+".json"))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
 	}
+	return os.Rename(f.Name(), filepath.Join(folder, name))
+}
+
+// Keep adds a run. A crash before the rename leaves a file that nobody reads, and the drill is lost.
+func Keep(dir string, r Run) error {
+	folder := filepath.Join(dir, "drills")
+	r.At = r.At.UTC()
+	body, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
+		return err
+	}
+	if err := write(folder, r.ID()+".json", body); err != nil {
 		return err
 	}
 	names, err := list(folder)

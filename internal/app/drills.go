@@ -1,0 +1,157 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/played"
+	"github.com/tocsin-ir/tocsin/scenarios"
+)
+
+// play is the drill that runs now, if one does.
+type play struct {
+	since  time.Time
+	failed string // why the last one could not be played
+}
+
+// maxPlay is how long a drill may take.
+const maxPlay = 20 * time.Minute
+
+// playFolder is how the folders of drills that a server plays are called.
+const playFolder = "tocsin-drill-"
+
+// Drills gives the drills that were kept, newest first.
+func Drills(dir string) ([]played.Run, error) { return played.Read(dir) }
+
+func (h firstHour) Drills() ([]played.Run, error) { return Drills(h.a.o.Dir) }
+
+func (h firstHour) Scenarios() []string { return scenarios.Names() }
+
+func (h firstHour) Drilling() (since time.Time, failed string) {
+	h.a.playing.Lock()
+	defer h.a.playing.Unlock()
+	return h.a.play.since, h.a.play.failed
+}
+
+func (h firstHour) StartDrill(scenario, by string) error {
+	_, err := h.a.startDrill(scenario, by)
+	return err
+}
+
+// startDrill plays a drill of the policy in force, in processes and a data folder of its own whose
+// environment is drill, while this server goes on. It gets nothing of this installation but the text of
+// the policy: no merchants, no relay, no connectors, no keys. A server that stops takes its drill with
+// it, and the drill is kept as interrupted.
+func (a *App) startDrill(scenario, by string) (began time.Time, err error) {
+	if !slices.Contains(scenarios.Names(), scenario) {
+		return began, fmt.Errorf("there is no scenario %q; there are %s", scenario, strings.Join(scenarios.Names(), ", "))
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return began, err
+	}
+	source, err := os.ReadFile(a.cfg.path(a.cfg.Policy))
+	if err != nil {
+		return began, err
+	}
+	a.playing.Lock()
+	defer a.playing.Unlock()
+	if !a.play.since.IsZero() {
+		return began, errors.New("a drill is being played: wait for its result")
+	}
+	dir, err := os.MkdirTemp("", playFolder)
+	if err != nil {
+		return began, err
+	}
+	began = time.Now().UTC().Truncate(time.Millisecond)
+	p := played.Play{Folder: dir, Run: played.Run{Began: began, By: by, Hash: a.policy.Hash, Card: played.Card{Policy: a.policy.ID, Scenario: scenario}}}
+	policy := filepath.Join(dir, "policy.yaml")
+	if err := errors.Join(os.WriteFile(policy, source, 0o600), played.Begin(a.o.Dir, p)); err != nil {
+		return began, errors.Join(err, os.RemoveAll(dir))
+	}
+	a.play = play{since: began}
+	a.copying.Go(func() {
+		run := p.Run
+		run.Card, run.Failed = a.playDrill(program, policy, p)
+		if run.At = time.Now(); run.Failed != "" {
+			a.o.Log.Warn("a drill ended without a result", "reason", run.Failed)
+		}
+		if err := errors.Join(played.End(a.o.Dir, run), os.RemoveAll(dir)); err != nil {
+			a.o.Log.Warn("what came of a drill was not kept", "error", err)
+			run.Failed = err.Error()
+		}
+		a.playing.Lock()
+		defer a.playing.Unlock()
+		a.play = play{failed: run.Failed}
+	})
+	return began, nil
+}
+
+// playDrill plays one drill; it says why there is no result.
+func (a *App) playDrill(program, policy string, p played.Play) (card played.Card, failed string) {
+	ctx, cancel := context.WithTimeout(a.life, maxPlay)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, "drill", "--policy", policy, "--scenario", p.Card.Scenario, "--keep", filepath.Join(p.Folder, "data"), "--json", "--leash")
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	var out, said bytes.Buffer
+	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Folder, &out, &said
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TOCSIN_") })
+	leash, hold, err := os.Pipe() // the drill ends with this process, however that ends
+	if err != nil {
+		return p.Card, err.Error()
+	}
+	defer hold.Close()
+	cmd.Stdin = leash
+	err = cmd.Run()
+	leash.Close()
+	if jerr := json.Unmarshal(out.Bytes(), &card); jerr == nil && card.Scenario != "" {
+		return card, ""
+	} else if err == nil {
+		err = jerr
+	}
+	if a.life.Err() != nil {
+		return p.Card, played.Interrupted
+	}
+	text := firstLine(fmt.Errorf("%s", strings.TrimSpace(said.String())))
+	if text == "" {
+		text = fmt.Sprint(err)
+	}
+	return p.Card, text
+}
+
+// resumeDrill keeps the drill that an earlier process on this folder did not end as interrupted, and
+// removes what is left of it.
+func (a *App) resumeDrill() error {
+	folder, err := played.Resume(a.o.Dir)
+	if err != nil {
+		return err
+	}
+	if strings.HasPrefix(filepath.Base(folder), playFolder) && filepath.Dir(folder) == filepath.Clean(os.TempDir()) {
+		return os.RemoveAll(folder)
+	}
+	return nil
+}
+
+// drillsOf are the drills as the API takes them.
+type drillsOf struct{ a *App }
+
+func (d drillsOf) Drills() ([]played.Run, error) { return Drills(d.a.o.Dir) }
+
+func (d drillsOf) Drilling() time.Time {
+	since, _ := firstHour{d.a}.Drilling()
+	return since
+}
+
+func (d drillsOf) StartDrill(scenario, by string) (time.Time, error) {
+	return d.a.startDrill(scenario, by)
+}
