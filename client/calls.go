@@ -436,15 +436,6 @@ func (c *Client) Preview(ctx context.Context, incident, notice, party string) (L
 	return out, err
 }
 
-// Review copies the review to w: format md, html or pdf.
-func (c *Client) Review(ctx context.Context, incident, format string, w io.Writer) error {
-	answer, err := c.send(ctx, request{method: http.MethodGet, path: at("incidents", incident, "review") + "?format=" + url.QueryEscape(format)})
-	if err != nil {
-		return err
-	}
-	return copyAll(w, answer)
-}
-
 // Switches reads all kill switches.
 func (c *Client) Switches(ctx context.Context) (Switches, error) {
 	var out Switches

@@ -53,11 +53,15 @@ var afterwards = map[string][]Status{
 	"dismiss":        {StatusDismissed},
 	"close":          {StatusDismissed, StatusClosed},
 	"assess":         {StatusDismissed},
-	"review":         {StatusDismissed},
-	"corrective":     {StatusDismissed},
-	"publish":        {StatusDismissed},
 	"adjust-scope":   {StatusDismissed},
 	"record-scope":   {StatusDismissed},
+
+	"review":          {StatusDismissed, StatusClosed}, // the version for clients is often written when all is over
+	"pick":            {StatusDismissed, StatusClosed},
+	"unpick":          {StatusDismissed, StatusClosed},
+	"publish":         {StatusDismissed, StatusClosed},
+	"corrective":      {StatusDismissed, StatusClosed},
+	"move-corrective": {StatusDismissed, StatusClosed},
 
 	"attach":       {StatusDismissed, StatusClosed},
 	"hold":         {StatusDismissed, StatusClosed},

@@ -167,13 +167,32 @@ type AssessedText struct {
 
 // ReviewBody is the body of review.edited.
 type ReviewBody struct {
-	Part string `json:"part"`
+	Part    string `json:"part"`
+	Version string `json:"version,omitempty"` // "" is the internal one
 }
 
-// CorrectiveBody is the body of corrective.added.
+// EntryBody is the body of review.entry_picked and review.entry_dropped.
+type EntryBody struct {
+	Entry string    `json:"entry"`
+	At    time.Time `json:"at,omitzero"`
+	Of    string    `json:"of,omitempty"`
+	Show  string    `json:"show,omitempty"` // "" is internal
+}
+
+// PublishedBody is the body of review.published. Facts of earlier releases have an empty one.
+type PublishedBody struct {
+	Version string `json:"version,omitempty"` // "" is the internal one
+	N       int    `json:"n,omitempty"`       // which publication of the version, from 1
+	Digest  string `json:"digest,omitempty"`  // of its Markdown
+	Kept    string `json:"kept,omitempty"`    // of the document as it is kept
+}
+
+// CorrectiveBody is the body of corrective.added and corrective.moved.
 type CorrectiveBody struct {
-	Owner Principal `json:"owner"`
-	Due   time.Time `json:"due"`
+	Corrective string    `json:"corrective,omitempty"` // its id; facts of earlier releases have none and are counted
+	Owner      Principal `json:"owner,omitempty"`
+	Due        time.Time `json:"due,omitzero"`
+	State      string    `json:"state,omitempty"` // moved: the state it is in now
 }
 
 // own makes the header's own part.

@@ -291,10 +291,26 @@ type Assess struct {
 	Risk      string `json:"risk"`
 }
 
-// EditReview writes one part of the review.
+// EditReview writes one part of one version of the review, in Markdown. Was guards what others wrote.
 type EditReview struct {
-	Part string `json:"part"` // of Program.Review
-	Text string `json:"text"`
+	Part    string `json:"part"` // of ReviewParts
+	Text    string `json:"text"`
+	Version string `json:"version,omitempty" enum:"internal,client,public"` // "" is the internal one
+	Was     string `json:"was,omitempty"`                                   // the fact of the text it was written over, or NoText: refused when there is another by now
+}
+
+// PickEntry puts an entry on the curated timeline of the review, or changes one that is there.
+type PickEntry struct {
+	Entry string    `json:"entry,omitempty"` // such as TL-1; "" for a new one
+	At    time.Time `json:"at"`
+	Text  string    `json:"text"`                                         // one sentence
+	Of    string    `json:"of,omitempty"`                                 // the fact or the line of the timeline that it speaks of; "" for a note of one's own
+	Show  string    `json:"show,omitempty" enum:"internal,client,public"` // the widest version that shows it; "" is internal
+}
+
+// DropEntry takes an entry off the curated timeline.
+type DropEntry struct {
+	Entry string `json:"entry"`
 }
 
 // AddCorrective adds a corrective action with an owner and a date.
@@ -304,8 +320,24 @@ type AddCorrective struct {
 	Due   time.Time `json:"due"`
 }
 
-// PublishReview publishes the review. It is refused while a part is missing.
-type PublishReview struct{}
+// MoveCorrective changes a corrective action: it is done, it is let go of, it is open again, or somebody
+// else has it, or another date. What is left empty stays as it is.
+type MoveCorrective struct {
+	Corrective string    `json:"corrective"` // such as CA-1
+	State      string    `json:"state,omitempty" enum:"open,done,dropped"`
+	Owner      Principal `json:"owner,omitempty"`
+	Due        time.Time `json:"due,omitzero"`
+	Note       string    `json:"note"` // what was done and where it can be seen, or why
+}
+
+// PublishReview publishes a version of the review as it stands. It is refused while a part is missing.
+// The desk keeps the very text before it asks for this, and fills in what names it.
+type PublishReview struct {
+	Version string `json:"version,omitempty" enum:"internal,client,public"` // "" is the internal one
+	Digest  string `json:"digest,omitempty"`                                // of the Markdown that was looked at; refused when it would be another by now
+	Kept    string `json:"kept,omitempty"`                                  // of the document as it is kept; the desk says it
+	Written int    `json:"written,omitempty"`                               // changes of the review that the text holds; the desk says it
+}
 
 // Waive lets go of a duty, by name and reason.
 type Waive struct {
@@ -386,6 +418,9 @@ func (RestoreService) Name() string { return "restore" }
 func (Assess) Name() string         { return "assess" }
 func (EditReview) Name() string     { return "review" }
 func (AddCorrective) Name() string  { return "corrective" }
+func (MoveCorrective) Name() string { return "move-corrective" }
+func (PickEntry) Name() string      { return "pick" }
+func (DropEntry) Name() string      { return "unpick" }
 func (PublishReview) Name() string  { return "publish" }
 func (Waive) Name() string          { return "waive" }
 func (Close) Name() string          { return "close" }

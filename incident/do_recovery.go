@@ -3,7 +3,6 @@ package incident
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/tocsin-ir/tocsin/policy"
 )
@@ -126,58 +125,6 @@ func (w *work) assess(c Assess) (Reason, error) {
 		w.setMilestone("determined", w.now, "the assessment was recorded")
 	}
 	return ReasonAssessed, nil
-}
-
-func (w *work) editReview(c EditReview) (Reason, error) {
-	if !slices.Contains(w.p.Review, c.Part) {
-		return "", invalid("part", "must be one of %s", strings.Join(w.p.Review, ", "))
-	}
-	if err := needText("text", c.Text, maxText); err != nil {
-		return "", err
-	}
-	if !w.base.Review.PublishedAt.IsZero() {
-		return "", refuse(RefusedState, "the review is published and stays as it is",
-			Missing{What: "a review that is still a draft", Do: w.do("add a note instead", "note", "--text …")})
-	}
-	if old := w.base.Review.Parts[c.Part]; old != nil && old.Text == c.Text {
-		return ReasonNothingChanged, nil
-	}
-	w.fact(KindReviewEdited, ReviewBody{Part: c.Part}, own(PlainText{c.Text}))
-	return ReasonEdited, nil
-}
-
-func (w *work) addCorrective(c AddCorrective) (Reason, error) {
-	if err := needText("text", c.Text, maxText); err != nil {
-		return "", err
-	}
-	if err := needID("owner", string(c.Owner)); err != nil {
-		return "", err
-	}
-	if c.Due.IsZero() {
-		return "", invalid("due", "must be given")
-	}
-	w.fact(KindCorrective, CorrectiveBody{Owner: c.Owner, Due: c.Due.UTC()}, own(PlainText{c.Text}))
-	return ReasonCorrectiveAdded, nil
-}
-
-func (w *work) publish() (Reason, error) {
-	if !w.base.Review.PublishedAt.IsZero() {
-		return ReasonAlreadyPublish, nil
-	}
-	v := w.view(w.base)
-	if g := publishGate(w.p, w.base, &v, w.ctx.Actor); len(g.Missing) > 0 {
-		reason := RefusedReview
-		if len(g.Gates) > 0 {
-			reason = RefusedGate
-		}
-		return w.refuseGate("publish", "", reason, "the review cannot be published yet", g.Gates, g.Missing...)
-	}
-	w.through("publish", "", &v, "publish")
-	w.fact(KindPublished, nil)
-	if !w.base.has("reviewed") {
-		w.setMilestone("reviewed", w.now, "the review was published")
-	}
-	return ReasonPublished, nil
 }
 
 func (w *work) close(c Close) (Reason, error) {

@@ -104,7 +104,7 @@ const (
 // reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
 func reachOf(k Kind) reach {
 	switch k {
-	case KindNote, KindSignal, KindSignalOut, KindSignalEnd, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindRestricted, KindGranted, KindAccessRevoked, KindGlass, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective,
+	case KindNote, KindSignal, KindSignalOut, KindSignalEnd, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindRestricted, KindGranted, KindAccessRevoked, KindGlass, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective, KindCorrectiveMoved, KindEntryPicked, KindEntryDropped,
 		KindActionAttempted, KindActionDeferred,
 		KindNoticeDrafted, KindNoticeApproved, KindNoticeSending, KindNoticeWithdrawn, KindNoticeAttempted,
 		KindNoticeDeferred, KindNoticeBounced, KindNoticeUncertain, KindNoticeResent,
@@ -399,14 +399,21 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.editReview(c)
 	case AddCorrective:
 		return w.addCorrective(c)
+	case MoveCorrective:
+		return w.moveCorrective(c)
+	case PickEntry:
+		return w.pickEntry(c)
+	case DropEntry:
+		return w.dropEntry(c)
 	case PublishReview:
-		return w.publish()
+		return w.publish(c)
 	case Waive:
 		return w.waive(c)
 	case Close:
 		return w.close(c)
 	case Tick:
 		w.expire()
+		w.remind()
 		return ReasonNothingChanged, nil
 	case SetScale:
 		return w.setScale(c)

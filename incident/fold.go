@@ -67,6 +67,10 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindCorrective:   foldCorrective,
 	KindPublished:    foldPublished,
 
+	KindCorrectiveMoved: foldCorrectiveMoved,
+	KindEntryPicked:     foldEntry,
+	KindEntryDropped:    foldEntry,
+
 	KindScale:       foldScale,
 	KindDirectory:   foldDirectory,
 	KindDone:        foldDone,

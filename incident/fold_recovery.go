@@ -59,37 +59,6 @@ func foldAssessed(s *State, f Fact) error {
 	return nil
 }
 
-func foldReviewEdited(s *State, f Fact) error {
-	var b ReviewBody
-	if err := header(f, &b); err != nil {
-		return err
-	}
-	part, err := signedText(f)
-	if err != nil {
-		return err
-	}
-	writable(s, inReview, &s.Review.Parts)[b.Part] = part
-	return nil
-}
-
-func foldCorrective(s *State, f Fact) error {
-	var b CorrectiveBody
-	var t PlainText
-	if err := header(f, &b); err != nil {
-		return err
-	}
-	if err := text(f, &t); err != nil {
-		return err
-	}
-	s.Review.Corrective = append(s.Review.Corrective, Corrective{Text: t.Text, Owner: b.Owner, Due: b.Due})
-	return nil
-}
-
-func foldPublished(s *State, f Fact) error {
-	s.Review.PublishedBy, s.Review.PublishedAt = f.Principal, f.Recorded
-	return nil
-}
-
 // staleChecks makes passed checks stale: something changed after them.
 func (s *State) staleChecks(f Fact) error {
 	for id, c := range s.Checks {

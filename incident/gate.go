@@ -22,7 +22,7 @@ func Gates(p *policy.Program, s *State) []GateView {
 		return nil
 	}
 	v := view(p, s)
-	list := []GateView{restoreGate(p, s, &v, Actor{}), closeGate(p, s, &v, Actor{}), publishGate(p, s, &v, Actor{})}
+	list := []GateView{restoreGate(p, s, &v, Actor{}), closeGate(p, s, &v, Actor{}), publishGate(p, s, &v, Actor{}, VersionInternal)}
 	for _, g := range p.Gates {
 		known := slices.ContainsFunc(list, func(x GateView) bool { return guardNames(x.Command, g.Guards) })
 		if known {
@@ -60,7 +60,7 @@ func Shut(p *policy.Program, s *State) []string {
 	}
 	note("restore", !guarded("restore") && (s.Fix == nil || s.FixProof == nil) || len(restoreGate(p, s, &v, Actor{}).Missing) > 0)
 	note("close", s.Status != StatusDismissed && s.Review.PublishedAt.IsZero() || len(closeGate(p, s, &v, Actor{}).Missing) > 0)
-	note("publish", s.Assessment == nil || len(publishGate(p, s, &v, Actor{}).Missing) > 0)
+	note("publish", s.Assessment == nil || len(publishGate(p, s, &v, Actor{}, VersionInternal).Missing) > 0)
 	seen := []string{"restore", "close", "publish"}
 	for _, g := range p.Gates {
 		command := g.Guards
@@ -133,12 +133,23 @@ func closeGate(p *policy.Program, s *State, v *policy.View, who Actor) GateView 
 	return g
 }
 
-// publishGate: every part of the review that the policy names, and the assessment.
-func publishGate(p *policy.Program, s *State, v *policy.View, who Actor) GateView {
+// PublishMissing lists what a version of the review cannot be published without.
+func PublishMissing(p *policy.Program, s *State, version string) []Missing {
+	v := view(p, s)
+	return publishGate(p, s, &v, Actor{}, version).Missing
+}
+
+// publishGate: every part that the version of the review cannot be without, and the assessment.
+func publishGate(p *policy.Program, s *State, v *policy.View, who Actor, version string) GateView {
 	g := GateView{Command: "publish"}
 	g.Gates, g.Missing = gateMissing(p, s, v, who, "publish")
-	for _, part := range reviewMissing(p, s) {
-		g.Missing = append(g.Missing, Missing{What: "the part " + part + " of the review is empty", Do: doLine(s, "write it", "review", part), Rule: "review"})
+	for _, part := range reviewMissing(p, s, version) {
+		m := Missing{What: "the part " + part + " of the review is empty", Do: doLine(s, "write it", "review", part), Rule: "review"}
+		if version != VersionInternal {
+			m.What = "the part " + part + " of the " + version + " version is empty"
+			m.Do, m.Rule = "write it: tocsin review write "+s.ID+" "+part+" --version "+version, ""
+		}
+		g.Missing = append(g.Missing, m)
 	}
 	if s.Assessment == nil {
 		g.Missing = append(g.Missing, Missing{What: "the assessment of vector, root cause and risk is not recorded", Do: doLine(s, "record it", "assess", "")})

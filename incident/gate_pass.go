@@ -262,7 +262,7 @@ func (w *work) meets(s *State, g *policy.Gate) []policy.Verb {
 	case g.Guards == "restore":
 		return []policy.Verb{policy.Restore}
 	case g.Guards == "publish":
-		if s.Assessment != nil && len(reviewMissing(w.p, s)) == 0 {
+		if s.Assessment != nil && len(reviewMissing(w.p, s, VersionInternal)) == 0 {
 			return []policy.Verb{policy.Review}
 		}
 	case guardNames("send", g.Guards):

@@ -27,7 +27,11 @@ const (
 	KindAssessed     Kind = "assessment.recorded"
 	KindReviewEdited Kind = "review.edited"    // ReviewBody, PlainText
 	KindCorrective   Kind = "corrective.added" // CorrectiveBody, PlainText
-	KindPublished    Kind = "review.published" // no body
+	KindPublished    Kind = "review.published" // PublishedBody
+
+	KindCorrectiveMoved Kind = "corrective.moved"     // CorrectiveBody, PlainText
+	KindEntryPicked     Kind = "review.entry_picked"  // EntryBody, PlainText
+	KindEntryDropped    Kind = "review.entry_dropped" // EntryBody
 
 	KindScale       Kind = "scale.set"            // ScaleBody, Reasoned
 	KindDirectory   Kind = "directory.read"       // DirectoryBody, a Recipient in each merchant's part

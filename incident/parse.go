@@ -21,7 +21,7 @@ var decoders = commandTable(
 	decode[ReportAttempt], decode[ReportResult],
 	decode[DraftNotice], decode[ApproveNotice], decode[SendNotice], decode[ResendNotice],
 	decode[RunChecks], decode[RecordFix], decode[VerifyFix], decode[RestoreService], decode[Sign],
-	decode[Assess], decode[EditReview], decode[AddCorrective], decode[PublishReview],
+	decode[Assess], decode[EditReview], decode[AddCorrective], decode[MoveCorrective], decode[PickEntry], decode[DropEntry], decode[PublishReview],
 	decode[SetScale], decode[RecordDirectory], decode[Complete], decode[Told], decode[Attest], decode[Override], decode[MovePolicy],
 	decode[BeginProgramme], decode[RecordEvent],
 	decode[Waive], decode[Close], decode[Tick], decode[RecordExport], decode[Snapshot],

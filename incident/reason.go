@@ -54,6 +54,9 @@ const (
 	ReasonAssessed        Reason = "assessed"
 	ReasonEdited          Reason = "edited"
 	ReasonCorrectiveAdded Reason = "corrective_added"
+	ReasonCorrectiveMoved Reason = "corrective_moved"
+	ReasonEntryPicked     Reason = "entry_picked"
+	ReasonEntryDropped    Reason = "entry_dropped"
 	ReasonPublished       Reason = "published"
 	ReasonAlreadyPublish  Reason = "already_published"
 	ReasonWaived          Reason = "waived"
@@ -106,6 +109,7 @@ const (
 	RefusedNotAttempted Reason = "not_attempted"     // a result without an attempt
 	RefusedUseCommand   Reason = "has_own_command"   // a milestone that its own command sets
 	RefusedTooEarly     Reason = "too_early"         // before the floor of a duty: it would not meet it
+	RefusedStale        Reason = "stale"             // somebody wrote the same in the meantime
 )
 
 // FieldError says which field of a command makes no sense. It carries no value of the field.

@@ -163,15 +163,9 @@ func makeRenderers() map[Kind]func(Fact) string {
 			_, t := read[struct{}, AssessedText](f)
 			return because("Assessment recorded", t.RootCause)
 		},
-		KindReviewEdited: func(f Fact) string {
-			b, _ := read[ReviewBody, struct{}](f)
-			return "Review: the part " + b.Part + " was written"
-		},
-		KindCorrective: func(f Fact) string {
-			b, t := read[CorrectiveBody, PlainText](f)
-			return because(fmt.Sprintf("Corrective action for %s, due %s", b.Owner, utc(b.Due)), t.Text)
-		},
-		KindPublished: func(Fact) string { return "Review published" },
+	}
+	for kind, words := range reviewRenderers() {
+		table[kind] = words
 	}
 	for kind, words := range policyRenderers() {
 		table[kind] = words
@@ -376,6 +370,9 @@ func renderPage(f Fact) string {
 		KindPageFailed: "could not be called", KindPageUncertain: "may not have been called",
 	}[f.Kind]
 	said := fmt.Sprintf("Role %s %s: duty %s is still owed", b.Role, verb, b.Duty)
+	if id := (&Page{ID: b.Page}).CallsOwner(); id != "" {
+		said = fmt.Sprintf("The owner of the corrective action %s %s: it is overdue", id, verb)
+	}
 	if strings.HasPrefix(b.Page, handOverPage) {
 		said = fmt.Sprintf("Who the role %s is offered to %s", b.Role, verb)
 	}

@@ -92,6 +92,7 @@ func (s *State) fork() *State {
 	n.Holds = slices.Clip(n.Holds)
 	n.Attachments = slices.Clip(n.Attachments)
 	n.Review.Corrective = slices.Clip(n.Review.Corrective)
+	n.Review.Published = slices.Clip(n.Review.Published)
 	return &n
 }
 

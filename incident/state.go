@@ -420,17 +420,50 @@ type SnapshotOf struct {
 
 // ReviewState is the review as far as it is written.
 type ReviewState struct {
-	Parts       map[string]*Signed `json:"parts"` // Text is the part
+	Parts       map[string]*Signed `json:"parts"` // by PartKey; Text is the part
 	Corrective  []Corrective       `json:"corrective"`
-	PublishedBy Principal          `json:"published_by,omitempty"`
+	PublishedBy Principal          `json:"published_by,omitempty"` // the internal version, first
 	PublishedAt time.Time          `json:"published_at,omitzero"`
+	Entries     []Picked           `json:"entries,omitempty"`   // of the curated timeline, in the order of their times
+	Picked      int                `json:"picked,omitempty"`    // entries there ever were
+	Published   []Publication      `json:"published,omitempty"` // oldest first
+	Written     int                `json:"written,omitempty"`   // changes so far: of parts, entries and corrective actions
+}
+
+// Picked is an entry of the curated timeline.
+type Picked struct {
+	ID   string    `json:"id"` // such as TL-1
+	At   time.Time `json:"at"`
+	Text string    `json:"text"`
+	Of   string    `json:"of,omitempty"` // the fact or line it speaks of; "" for a note of somebody's own
+	Show string    `json:"show"`         // the widest version that shows it
+	By   Principal `json:"by"`
+	Fact string    `json:"fact"`
+}
+
+// Publication is a version of the review that was published. Its text is kept and never changes.
+type Publication struct {
+	Version string    `json:"version"`
+	N       int       `json:"n"`
+	Digest  string    `json:"digest,omitempty"` // of the Markdown; "" for one of a release that kept none
+	Kept    string    `json:"kept,omitempty"`
+	By      Principal `json:"by"`
+	At      time.Time `json:"at"`
+	Fact    string    `json:"fact"`
+	Written int       `json:"written,omitempty"` // changes of the review that it holds
 }
 
 // Corrective is a corrective action.
 type Corrective struct {
-	Text  string    `json:"text"`
-	Owner Principal `json:"owner"`
-	Due   time.Time `json:"due"`
+	ID       string    `json:"id"` // such as CA-1
+	Text     string    `json:"text"`
+	Owner    Principal `json:"owner"`
+	Due      time.Time `json:"due"`
+	State    string    `json:"state"` // open, done or dropped
+	At       time.Time `json:"at"`    // when it came into this state
+	Note     string    `json:"note,omitempty"`
+	Reopened int       `json:"reopened,omitempty"` // how often it was done and is not any more
+	Fact     string    `json:"fact,omitempty"`     // that added it
 }
 
 // ExportOf is an evidence export that was handed out.

@@ -30,7 +30,7 @@ const start = "[*]"
 
 // Machines returns every table, in the order of the documentation.
 func Machines() []*Machine {
-	return []*Machine{dutyMachine, actionMachine, noticeMachine, deliveryMachine, checkMachine, pageMachine}
+	return []*Machine{dutyMachine, actionMachine, noticeMachine, deliveryMachine, checkMachine, pageMachine, correctiveMachine}
 }
 
 func machine(name, says string, rows ...Transition) *Machine {
@@ -234,4 +234,14 @@ var pageMachine = machine("page",
 	Transition{"sending", "sent", on(KindPageSent), ""},
 	Transition{"sending", "owed", on(KindPageDeferred, KindPageUncertain), ""},
 	Transition{"sending", "failed", on(KindPageFailed), ""},
+)
+
+var correctiveMachine = machine("corrective action",
+	"A corrective action is what is changed so that it does not happen again. It outlives the incident: it is moved after the closing too.",
+	Transition{start, CorrectiveOpen, on(KindCorrective), ""},
+	Transition{CorrectiveOpen, CorrectiveOpen, on(KindCorrectiveMoved), "another owner or date"},
+	Transition{CorrectiveOpen, CorrectiveDone, on(KindCorrectiveMoved), ""},
+	Transition{CorrectiveOpen, CorrectiveDropped, on(KindCorrectiveMoved), "with a reason"},
+	Transition{CorrectiveDone, CorrectiveOpen, on(KindCorrectiveMoved), "it turned out not to be done"},
+	Transition{CorrectiveDropped, CorrectiveOpen, on(KindCorrectiveMoved), "taken up again"},
 )

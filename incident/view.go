@@ -24,7 +24,7 @@ func viewAt(p *policy.Program, s *State, t *timer, now time.Time) policy.View {
 		Snapshot:  len(s.Snapshots) > 0,
 		FixDone:   s.Fix != nil,
 		FixProven: s.FixProof != nil,
-		Review:    policy.ReviewView{Missing: reviewMissing(p, s)},
+		Review:    policy.ReviewView{Missing: reviewMissing(p, s, VersionInternal)},
 		Passed:    t.passed(s, now, subject{}),
 	}
 	for name, a := range s.Answers {
@@ -197,15 +197,4 @@ func actionDecl(p *policy.Program, id string) *policy.ActionDecl {
 		}
 	}
 	return nil
-}
-
-// reviewMissing lists the parts of the review that have no text yet.
-func reviewMissing(p *policy.Program, s *State) []string {
-	var missing []string
-	for _, part := range p.Review {
-		if got := s.Review.Parts[part]; got == nil || strings.TrimSpace(got.Text) == "" {
-			missing = append(missing, part)
-		}
-	}
-	return missing
 }

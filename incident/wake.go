@@ -71,6 +71,11 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 			}
 		}
 	}
+	for _, c := range s.Review.Corrective {
+		if _, ok := c.ownerCall(s); ok {
+			next(&domain, past(c.Due))
+		}
+	}
 	for _, e := range Owed(s) {
 		next(&protocol, e.NotBefore)
 	}

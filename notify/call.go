@@ -27,6 +27,7 @@ type Call struct {
 	Gate         string    // the gate whose signature is missing; "" for a clock
 	Glass        bool      // an owner has come on the list of a private incident, because nobody of it acted
 	HandOver     bool      // the role is offered to the person, who does not hold it yet
+	Overdue      bool      // a corrective action that the person owns is overdue
 	Due          time.Time // zero: the policy sets no limit
 	Now          time.Time // domain time; the letter's date
 	Zone         *time.Location
@@ -93,7 +94,11 @@ func ComposeCall(c Call) (Letter, error) {
 		}
 		text = append(text, word+by+".")
 	}
-	if !c.HandOver && !c.Glass {
+	switch {
+	case c.HandOver, c.Glass:
+	case c.Overdue:
+		text = append(text, "You are called because it is yours in "+what+". When it is done, or takes longer, say so there: until then it stands as overdue.")
+	default:
 		text = append(text, "You are called because you hold the role "+line(c.Role, maxName)+" in "+what+".")
 	}
 	if at != "" {

@@ -24,11 +24,31 @@ func (d Document) Markdown() []byte {
 func blocks(b *strings.Builder, list []Block) {
 	for _, k := range list {
 		switch {
+		case k.Heading > 0:
+			fmt.Fprintf(b, "%s %s\n", strings.Repeat("#", 2+k.Heading), markSpans(k.Spans, " "))
+		case k.Spans != nil:
+			quote := ""
+			if k.Quote {
+				quote = "> "
+			}
+			b.WriteString(quote + markSpans(k.Spans, "  \n"+quote) + "\n")
+		case k.Points != nil:
+			for _, p := range k.Points {
+				mark := "-"
+				if p.Number > 0 {
+					mark = fmt.Sprintf("%d.", p.Number)
+				}
+				fmt.Fprintf(b, "%s%s %s\n", strings.Repeat("   ", p.Depth), mark, markSpans(p.Spans, " "))
+			}
 		case k.Rows != nil:
 			for i, r := range k.Rows {
 				var cells []string
-				for _, c := range r {
-					cells = append(cells, markdown(oneLine(c)))
+				for n, c := range r {
+					cell := markdown(oneLine(c))
+					if n == 0 && i < len(k.Links) && k.Links[i] != "" {
+						cell = "[" + cell + "](<" + k.Links[i] + ">)"
+					}
+					cells = append(cells, cell)
 				}
 				fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
 				if i == 0 {
@@ -56,6 +76,45 @@ func blocks(b *strings.Builder, list []Block) {
 	}
 }
 
+// markSpans writes a line that people wrote. All of its text is escaped: only what was read as emphasis,
+// code or a link acts as that again.
+func markSpans(spans []Span, newline string) string {
+	var b strings.Builder
+	for _, s := range spans {
+		if s.Code {
+			fence := "`"
+			for strings.Contains(s.Text, fence) {
+				fence += "`"
+			}
+			fmt.Fprintf(&b, "%s %s %s", fence, oneLine(s.Text), fence)
+			continue
+		}
+		// Emphasis does not begin or end with a space.
+		bare := strings.TrimSpace(s.Text)
+		if bare == "" {
+			b.WriteString(s.Text)
+			continue
+		}
+		before, after, _ := strings.Cut(s.Text, bare)
+		var lines []string
+		for line := range strings.Lines(bare) {
+			lines = append(lines, markdown(strings.TrimSpace(line)))
+		}
+		text := strings.Join(lines, newline)
+		if s.Em {
+			text = "_" + text + "_"
+		}
+		if s.Strong {
+			text = "**" + text + "**"
+		}
+		if s.Link != "" {
+			text = "[" + text + "](<" + strings.NewReplacer("<", "%3C", ">", "%3E").Replace(s.Link) + ">)"
+		}
+		b.WriteString(before + text + after)
+	}
+	return strings.TrimSpace(b.String())
+}
+
 var marks = regexp.MustCompile("[\\\\`*_\\[\\]<>|&~]")
 var lead = regexp.MustCompile(`^(\s*)([#+=-]|\d+[.)])`)
 
@@ -70,7 +129,7 @@ func markdown(s string) string {
 const style = `:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{font-size:1.25rem;margin-top:2rem}table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem;font-variant-numeric:tabular-nums}
 th,td{border-bottom:1px solid #8886;padding:.25rem .5rem;text-align:start;vertical-align:top;overflow-wrap:anywhere}pre{font:.8rem/1.4 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
-.note{font-style:italic;opacity:.8}p{white-space:pre-line}@media print{body{margin:0;max-width:none}h2,tr{break-inside:avoid}}`
+blockquote{margin:.5rem 0;padding-inline-start:1rem;border-inline-start:.2rem solid #8886}.note{font-style:italic;opacity:.8}p{white-space:pre-line}@media print{body{margin:0;max-width:none}h2,tr{break-inside:avoid}}`
 
 // HTML renders the review as one file that needs nothing else.
 func (d Document) HTML() []byte {
@@ -91,6 +150,14 @@ func htmlBlocks(b *strings.Builder, list []Block) {
 	e := html.EscapeString
 	for _, k := range list {
 		switch {
+		case k.Heading > 0:
+			fmt.Fprintf(b, "<h%d dir=\"auto\">%s</h%[1]d>\n", 2+k.Heading, htmlSpans(k.Spans))
+		case k.Quote:
+			fmt.Fprintf(b, "<blockquote dir=\"auto\"><p>%s</p></blockquote>\n", htmlSpans(k.Spans))
+		case k.Spans != nil:
+			fmt.Fprintf(b, "<p dir=\"auto\">%s</p>\n", htmlSpans(k.Spans))
+		case k.Points != nil:
+			htmlPoints(b, k.Points)
 		case k.Rows != nil:
 			b.WriteString("<table>\n")
 			for i, r := range k.Rows {
@@ -103,7 +170,11 @@ func htmlBlocks(b *strings.Builder, list []Block) {
 					if i == 0 || c == 0 && strings.Join(k.Rows[0], "") == "" {
 						tag = "th"
 					}
-					fmt.Fprintf(b, "<%s dir=\"auto\">%s</%s>", tag, e(cell), tag)
+					text := e(cell)
+					if c == 0 && i < len(k.Links) && k.Links[i] != "" {
+						text = "<a href=\"" + e(k.Links[i]) + "\">" + text + "</a>"
+					}
+					fmt.Fprintf(b, "<%s dir=\"auto\">%s</%[1]s>", tag, text)
 				}
 				b.WriteString("</tr>\n")
 			}
@@ -124,11 +195,79 @@ func htmlBlocks(b *strings.Builder, list []Block) {
 	}
 }
 
+func htmlSpans(spans []Span) string {
+	var b strings.Builder
+	for _, s := range spans {
+		text := strings.ReplaceAll(html.EscapeString(s.Text), "\n", "<br>")
+		if s.Code {
+			text = "<code>" + text + "</code>"
+		}
+		if s.Em {
+			text = "<em>" + text + "</em>"
+		}
+		if s.Strong {
+			text = "<strong>" + text + "</strong>"
+		}
+		if s.Link != "" {
+			text = "<a rel=\"noreferrer\" href=\"" + html.EscapeString(s.Link) + "\">" + text + "</a>"
+		}
+		b.WriteString(text)
+	}
+	return b.String()
+}
+
+// htmlPoints writes a list; its depth is the nesting of lists.
+func htmlPoints(b *strings.Builder, points []Point) {
+	var open []string
+	for _, p := range points {
+		tag := "ul"
+		if p.Number > 0 {
+			tag = "ol"
+		}
+		for len(open) > p.Depth+1 {
+			b.WriteString("</li></" + open[len(open)-1] + ">")
+			open = open[:len(open)-1]
+		}
+		switch {
+		case len(open) == p.Depth+1 && open[p.Depth] != tag:
+			fmt.Fprintf(b, "</li></%s>\n<%s>", open[p.Depth], tag)
+			open[p.Depth] = tag
+		case len(open) == p.Depth+1:
+			b.WriteString("</li>\n")
+		}
+		for len(open) < p.Depth+1 {
+			b.WriteString("<" + tag + ">")
+			open = append(open, tag)
+		}
+		if p.Number > 0 {
+			fmt.Fprintf(b, "<li dir=\"auto\" value=\"%d\">%s", p.Number, htmlSpans(p.Spans))
+		} else {
+			fmt.Fprintf(b, "<li dir=\"auto\">%s", htmlSpans(p.Spans))
+		}
+	}
+	for i := len(open) - 1; i >= 0; i-- {
+		b.WriteString("</li></" + open[i] + ">")
+	}
+	b.WriteString("\n")
+}
+
+// plainSpans is a line for print: an address that its text does not say stands behind it.
+func plainSpans(spans []Span) string {
+	var b strings.Builder
+	for _, s := range spans {
+		b.WriteString(s.Text)
+		if s.Link != "" && s.Link != s.Text && s.Link != "mailto:"+s.Text {
+			b.WriteString(" (" + s.Link + ")")
+		}
+	}
+	return b.String()
+}
+
 // PDF renders the review for print. The same document gives the same bytes.
 func (d Document) PDF() ([]byte, error) {
-	p, err := pdf.New(d.Title, d.Incident+" · review", d.Created)
+	p, err := pdf.New(d.Title, d.Footer, d.Created)
 	if err != nil {
-		return nil, fmt.Errorf("review of %s: %w", d.Incident, err)
+		return nil, fmt.Errorf("%s: %w", d.Footer, err)
 	}
 	p.Heading(1, d.Title)
 	pdfBlocks(p, d.Head)
@@ -138,7 +277,7 @@ func (d Document) PDF() ([]byte, error) {
 	}
 	b, err := p.Bytes()
 	if err != nil {
-		return nil, fmt.Errorf("review of %s: %w", d.Incident, err)
+		return nil, fmt.Errorf("%s: %w", d.Footer, err)
 	}
 	return b, nil
 }
@@ -146,6 +285,18 @@ func (d Document) PDF() ([]byte, error) {
 func pdfBlocks(p *pdf.Document, list []Block) {
 	for _, k := range list {
 		switch {
+		case k.Heading > 0:
+			p.Heading(3, plainSpans(k.Spans))
+		case k.Spans != nil:
+			p.Paragraph(plainSpans(k.Spans), pdf.Regular)
+		case k.Points != nil:
+			for _, x := range k.Points {
+				text := plainSpans(x.Spans)
+				if x.Number > 0 {
+					text = fmt.Sprintf("%d. %s", x.Number, text)
+				}
+				p.Bullet(strings.Repeat("\u00a0\u00a0\u00a0", x.Depth) + text)
+			}
 		case k.Rows != nil:
 			p.Table(k.Rows, k.Wide)
 		case k.Items != nil:

@@ -28,32 +28,43 @@ type Input struct {
 	Zone       *time.Location // of every time shown; nil is the policy's, else UTC
 	Now        time.Time      // domain time of the draft
 	Checkpoint string         // newest signed checkpoint of the facts log; "" for none
+	Version    string         // of incident.ReviewVersions; "" is the internal one
+	Secret     Secret         // what a version for people outside must not say
+	Link       string         // address of the console, which entries of the internal timeline link to; "" for none
 }
 
 // Document is a review before it is text.
 type Document struct {
-	Title    string
-	Incident string
-	Created  time.Time
-	Head     []Block
-	Sections []Section
-	Missing  []string // what a complete review still needs, one sentence each
+	Title    string     `json:"title"`
+	Footer   string     `json:"footer"`
+	Created  time.Time  `json:"created"`
+	Head     []Block    `json:"head"`
+	Sections []Section  `json:"sections"`
+	Missing  []string   `json:"-"` // what a complete review still needs, one sentence each
+	Withheld []Withheld `json:"-"` // what people wrote and the version does not say
 }
 
 // Section is one part of a review.
 type Section struct {
-	ID, Title string
-	Blocks    []Block
+	ID      string   `json:"id"`
+	Title   string   `json:"title"`
+	Blocks  []Block  `json:"blocks"`
+	Missing []string `json:"-"` // what this part still needs
 }
 
-// Block is a paragraph, a list or a table; one field is set.
+// Block is a paragraph, a list or a table; one of the fields that hold text is set.
 type Block struct {
-	Text  string
-	Note  bool       // Text is a remark of the system, such as that a part is missing
-	Items []string   // a list
-	Rows  [][]string // a table whose first row is its head
-	Wide  []float64  // shares of the columns
-	Code  string     // verbatim
+	Text    string     `json:"text,omitempty"`
+	Note    bool       `json:"note,omitempty"`    // Text is a remark of the system, such as that a part is missing
+	Items   []string   `json:"items,omitempty"`   // a list
+	Rows    [][]string `json:"rows,omitempty"`    // a table whose first row is its head
+	Links   []string   `json:"links,omitempty"`   // what the first cell of each row links to
+	Wide    []float64  `json:"wide,omitempty"`    // shares of the columns
+	Code    string     `json:"code,omitempty"`    // verbatim
+	Spans   []Span     `json:"spans,omitempty"`   // a line that people wrote
+	Heading int        `json:"heading,omitempty"` // Spans are a heading inside a part, from 1
+	Quote   bool       `json:"quote,omitempty"`   // Spans are a quotation
+	Points  []Point    `json:"points,omitempty"`  // a list that people wrote
 }
 
 // MaxLines is the number of timeline lines in a review; the evidence export has them all.
@@ -73,7 +84,9 @@ type drafter struct {
 	missing []string
 }
 
-// Draft drafts the review. It never fails: what is not known is said to be missing.
+// Draft drafts a version of the review. It never fails: what is not known is said to be missing. The text
+// depends on the facts alone and not on when it is asked for, so that it can be looked at and then
+// published as it was looked at; only a checkpoint, when one is given, is of the moment.
 func Draft(in Input) Document {
 	if in.Zone == nil && in.Program != nil {
 		in.Zone = in.Program.Zone
@@ -82,16 +95,18 @@ func Draft(in Input) Document {
 		in.Zone = time.UTC
 	}
 	d := &drafter{Input: in, s: in.State}
+	if in.Version != "" && in.Version != incident.VersionInternal {
+		return d.outward()
+	}
 	doc := Document{
-		Title:    fmt.Sprintf("Review of incident %s: %s", d.s.ID, oneLine(d.s.Title)),
-		Incident: d.s.ID, Created: in.Now.UTC(),
+		Title:  fmt.Sprintf("Review of incident %s: %s", d.s.ID, oneLine(d.s.Title)),
+		Footer: d.s.ID + " · review", Created: in.Now.UTC(),
 	}
 	for _, id := range d.wanted() {
-		sec := Section{ID: id, Title: parts[id]}
-		if sec.Title == "" {
-			sec.Title = words(id)
-		}
+		before := len(d.missing)
+		sec := Section{ID: id, Title: titleOf(id)}
 		sec.Blocks = append(d.written(id, sec.Title), d.derived(id)...)
+		sec.Missing = slices.Clone(d.missing[before:])
 		doc.Sections = append(doc.Sections, sec)
 	}
 	doc.Sections = append(doc.Sections, Section{ID: "evidence", Title: "Evidence", Blocks: d.evidence()})
@@ -99,6 +114,9 @@ func Draft(in Input) Document {
 	doc.Head = d.head()
 	return doc
 }
+
+// titleOf is the heading of a part.
+func titleOf(id string) string { return cmp.Or(parts[id], words(id)) }
 
 // wanted lists the parts in order: those the policy asks for, then those it does not but the facts fill.
 func (d *drafter) wanted() []string {
@@ -129,13 +147,7 @@ func (d *drafter) written(id, title string) []Block {
 		d.missing = append(d.missing, fmt.Sprintf("The part %q is not written.", title))
 		return []Block{{Note: true, Text: "This part is not written yet."}}
 	}
-	var out []Block
-	for para := range strings.SplitSeq(strings.ReplaceAll(p.Text, "\r\n", "\n"), "\n\n") {
-		if strings.TrimSpace(para) != "" {
-			out = append(out, Block{Text: strings.TrimSpace(para)})
-		}
-	}
-	return append(out, Block{Note: true, Text: fmt.Sprintf("Written by %s, %s.", who(p.By), d.stamp(p.At))})
+	return append(prose(p.Text), Block{Note: true, Text: fmt.Sprintf("Written by %s, %s.", who(p.By), d.stamp(p.At))})
 }
 
 func (d *drafter) derived(id string) []Block {
@@ -174,10 +186,9 @@ func (d *drafter) head() []Block {
 		add("Policy", fmt.Sprintf("%s (%s)", oneLine(d.Program.Title), d.s.Policy))
 	}
 	if at := d.s.Review.PublishedAt; !at.IsZero() {
-		add("Published", fmt.Sprintf("by %s, %s", who(d.s.Review.PublishedBy), d.stamp(at)))
-	} else {
-		add("State", fmt.Sprintf("draft of %s", d.stamp(d.Now)))
+		add("First published", fmt.Sprintf("by %s, %s", who(d.s.Review.PublishedBy), d.stamp(at)))
 	}
+	add("Facts until", d.stamp(d.s.Updated))
 	add("Times", fmt.Sprintf("in %s", d.Zone))
 	out := []Block{{Rows: rows, Wide: []float64{1, 4}}}
 	if s := oneLine(d.s.Summary); s != "" {
@@ -208,6 +219,9 @@ func (d *drafter) timeline() []Block {
 		rows = append(rows, []string{words(m.name), d.stamp(m.At), who(m.By), why})
 	}
 	out := []Block{{Rows: rows, Wide: []float64{2, 3, 2, 5}}}
+	if len(d.s.Review.Entries) > 0 {
+		return append(out, d.curated(incident.VersionInternal))
+	}
 	lines := [][]string{{"When", "Who", "What"}}
 	story := condense(d.Lines)
 	for i, l := range story {
@@ -317,11 +331,21 @@ func (d *drafter) prevention() []Block {
 		d.missing = append(d.missing, "No corrective action is recorded.")
 		return nil
 	}
-	rows := [][]string{{"Corrective action", "Owner", "Due"}}
+	rows := [][]string{{"Corrective action", "What", "Owner", "Due", "State"}}
 	for _, c := range d.s.Review.Corrective {
-		rows = append(rows, []string{oneLine(c.Text), who(c.Owner), d.stamp(c.Due)})
+		state := c.State
+		if c.State != incident.CorrectiveOpen {
+			state += ", " + d.stamp(c.At)
+		}
+		if c.Note != "" {
+			state += ": " + oneLine(c.Note)
+		}
+		if c.Reopened > 0 {
+			state += fmt.Sprintf(" (opened again %d times)", c.Reopened)
+		}
+		rows = append(rows, []string{c.ID, oneLine(c.Text), who(c.Owner), d.stamp(c.Due), state})
 	}
-	return []Block{{Rows: rows, Wide: []float64{5, 2, 3}}}
+	return []Block{{Rows: rows, Wide: []float64{2, 5, 2, 3, 4}}}
 }
 
 func (d *drafter) evidence() []Block {

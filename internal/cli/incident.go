@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) incidentCommands() *cobra.Command {
-	commands := []*cobra.Command{a.openCommand(), a.listCommand(), a.showCommand(), a.timelineCommand(), a.containCommand(), a.recordScopeCommand(), a.scopesCommand(), a.matchCommand(), a.reviewCommand(), a.attachCommand(), a.attachmentCommand(), a.filesCommand()}
+	commands := []*cobra.Command{a.openCommand(), a.listCommand(), a.showCommand(), a.timelineCommand(), a.containCommand(), a.recordScopeCommand(), a.scopesCommand(), a.matchCommand(), a.reviewCommand(), a.pickCommand(), a.attachCommand(), a.attachmentCommand(), a.filesCommand()}
 	for _, v := range verbs {
 		commands = append(commands, a.verbCommand(v))
 	}
@@ -73,7 +73,9 @@ var verbs = []verb{
 	{use: "corrective TEXT", command: "corrective", short: "Add a corrective action", args: []string{"text:text"}, flags: []field{
 		{flag: "owner", name: "owner", help: "who does it", required: true, kind: "principal"},
 		{flag: "due", name: "due", help: "until when (RFC 3339 or a date)", required: true, kind: "time"}}},
-	{use: "publish", alias: "publish-review", command: "publish", short: "Publish the review"},
+	moveVerb, unpickVerb,
+	{use: "publish", alias: "publish-review", command: "publish", short: "Publish the review", flags: []field{
+		{flag: "version", name: "version", help: versionHelp + "; default internal"}}},
 	{use: "waive DUTY", command: "waive", short: "Let go of a duty, by name and reason", args: []string{"duty"}, flags: []field{why}},
 	{use: "snapshot", command: "snapshot", short: "Record the checkpoint of the evidence as it stands"},
 	{use: "sign GATE", command: "sign", short: "Sign a gate that asks for signatures", args: []string{"gate"}},
@@ -513,8 +515,10 @@ func (a *app) containCommand() *cobra.Command {
 	return c
 }
 
+// reviewCommand is the short form: the internal version, shown or written.
 func (a *app) reviewCommand() *cobra.Command {
-	var format, out, text string
+	t := client.ReviewText{Version: "internal"}
+	var out, text string
 	c := &cobra.Command{Use: "review INCIDENT [PART]", Short: "The review as a document; with PART, write that part from --text or standard input",
 		Args: func(c *cobra.Command, args []string) error {
 			if len(args) == 2 {
@@ -522,7 +526,7 @@ func (a *app) reviewCommand() *cobra.Command {
 			}
 			return exactly("INCIDENT")(c, args)
 		}}
-	c.Flags().StringVar(&format, "format", "md", "md, html or pdf")
+	c.Flags().StringVar(&t.Format, "format", "md", "md, html or pdf")
 	c.Flags().StringVar(&out, "out", "-", "file to write; - is standard output")
 	c.Flags().StringVar(&text, "text", "-", "text of the part; - reads standard input")
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -533,22 +537,7 @@ func (a *app) reviewCommand() *cobra.Command {
 			}
 			return a.command(c, args[0], "review", map[string]any{"part": args[1], "text": value})
 		}
-		server, err := a.connect()
-		if err != nil {
-			return err
-		}
-		if out == "-" && a.asJSON && format != "pdf" {
-			var text strings.Builder
-			if err := server.Review(a.context(c), args[0], format, &text); err != nil {
-				return err
-			}
-			return a.show(map[string]any{"incident": args[0], "format": format, "text": text.String()}, nil)
-		}
-		if out == "-" {
-			return server.Review(a.context(c), args[0], format, a.deps.Out)
-		}
-		_, err = writeFile(out, func(w io.Writer) error { return server.Review(a.context(c), args[0], format, w) })
-		return err
+		return a.showReview(c, args[0], t, out)
 	}
 	return c
 }

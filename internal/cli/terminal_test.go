@@ -56,6 +56,7 @@ var reads = map[string][]string{
 	"scope":       {"--merchant", "shop_1", "--from", "2026-11-21", "--to", "2026-11-23"},
 	"access list": {}, "access show": {"evt-1"}, "access erasures": {},
 	"incident list": {}, "incident scopes": {"INC-1"}, "incident show": {"INC-1"}, "incident timeline": {"INC-1"}, "incident review": {"INC-1"},
+	"review show": {"INC-1"}, "review plan": {"INC-1"}, "review entries": {"INC-1"}, "review published": {"INC-1"}, "review actions": {}, "review diff": {"INC-1", "--from", "0"},
 	"notify preview": {"INC-1", "NTC-1", "shop_1"}, "evidence checkpoint": {}, "evidence days": {}, "merchants list": {}, "people list": {}, "switch list": {},
 }
 
@@ -65,7 +66,7 @@ var offline = []string{"policy", "law", "detect", "completion", "help", "man", "
 // writes change something; their answer to --json is an outcome, which the scripts look at.
 func isWrite(path string, c *cobra.Command) bool {
 	group, _, ok := strings.Cut(path, " ")
-	return ok && slices.Contains([]string{"incident", "notify", "probes", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase" || slices.Contains([]string{"integrity check", "integrity baseline", "integrity restore"}, path)
+	return ok && slices.Contains([]string{"incident", "notify", "review", "probes", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase" || slices.Contains([]string{"integrity check", "integrity baseline", "integrity restore"}, path)
 }
 
 func TestEveryReadingCommandAnswersInJSON(t *testing.T) {

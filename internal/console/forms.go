@@ -216,31 +216,7 @@ func recoveryForms(register func(form)) {
 		Make: func(r reader) incident.Command {
 			return incident.Assess{Vector: r.text("vector"), RootCause: r.text("root_cause"), Risk: r.text("risk")}
 		}})
-	register(form{Command: "review", Title: "Write the review", Explain: "One part at a time; each is kept with its author.",
-		Fields: func(v view, _ url.Values) []input {
-			var parts []option
-			for _, p := range v.Policy.Review {
-				parts = append(parts, option{p, word(p)})
-			}
-			return []input{{Name: "part", Label: "Part", Kind: "select", Options: parts}, {Name: "text", Label: "Text", Kind: "area"}}
-		},
-		Button: says("Save this part of the review"), Make: func(r reader) incident.Command {
-			return incident.EditReview{Part: r.text("part"), Text: r.text("text")}
-		}})
-	register(form{Command: "corrective", Title: "Add a corrective action", Explain: "What is done so that it does not happen again, by whom and until when.",
-		Fields: func(v view, _ url.Values) []input {
-			var people []option
-			for _, p := range v.People {
-				people = append(people, option{"person:" + p.ID, p.Name})
-			}
-			return []input{{Name: "text", Label: "What", Kind: "area"}, {Name: "owner", Label: "Who", Kind: "select", Options: people}, {Name: "due", Label: "Until", Kind: "time"}}
-		},
-		Button: says("Add the corrective action"),
-		Make: func(r reader) incident.Command {
-			return incident.AddCorrective{Text: r.text("text"), Owner: incident.Principal(r.text("owner")), Due: r.time("due")}
-		}})
-	register(form{Command: "publish", Title: "Publish the review", Explain: "Refused while a part is missing.", Danger: true,
-		Button: says("Publish the review of {id}"), Make: func(reader) incident.Command { return incident.PublishReview{} }})
+	reviewForms(register)
 	register(form{Command: "waive", Title: "Waive a duty", Explain: "Let go of a duty, by name and reason. It stays visible for ever as waived by you.", Danger: true,
 		Fields: func(v view, _ url.Values) []input {
 			var owed []option

@@ -21,7 +21,7 @@ const (
 )
 
 // moreActs are the commands that are always possible and seldom next.
-var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "hand-over", "link-signal", "attach", "hold", "assess", "snapshot", "switch", "sign", "waive", "review", "corrective", "publish", "close", "dismiss"}
+var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "hand-over", "link-signal", "attach", "hold", "assess", "snapshot", "switch", "sign", "waive", "pick", "corrective", "move-corrective", "close", "dismiss"}
 
 // incidentURL is the room of an incident.
 func incidentURL(id string) templ.SafeURL { return templ.SafeURL("/incidents/" + url.PathEscape(id)) }

@@ -108,6 +108,9 @@ func (d *Desk) callOf(s *incident.State, p *incident.Page, who *org.Person) noti
 	if p.Glass() {
 		c.Ask, c.Glass = "See who came on the list of this incident", true
 	}
+	if id := p.CallsOwner(); id != "" {
+		c.Ask, c.Overdue = "Finish the corrective action "+id, true
+	}
 	if gate, ok := strings.CutPrefix(p.ID, "gate/"); ok {
 		gate, _, _ = strings.Cut(gate, "/")
 		c.Gate = strings.ReplaceAll(gate, "_", " ")

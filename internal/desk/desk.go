@@ -256,8 +256,11 @@ func (d *Desk) Submit(ctx context.Context, req Request) (Outcome, error) {
 		// The organisation's chain has commands of its own.
 		return Outcome{}, fmt.Errorf("%w: there is no incident %q", ErrNotFound, req.Incident)
 	}
-	if _, ok := req.Command.(incident.RestoreService); ok {
+	switch c := req.Command.(type) {
+	case incident.RestoreService:
 		return d.submit(ctx, req, d.turnOn(req.Caller))
+	case incident.PublishReview:
+		return d.publishReview(ctx, req, c)
 	}
 	return d.submit(ctx, req, nil)
 }

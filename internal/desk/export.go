@@ -247,12 +247,3 @@ func checkpointIn(f incident.Fact) (note, where string) {
 	}
 	return "", ""
 }
-
-// Review renders the review as md, html or pdf.
-func (d *Desk) Review(ctx context.Context, inc, format string) ([]byte, error) {
-	s, err := d.Incident(ctx, inc)
-	if err != nil {
-		return nil, notFound(err)
-	}
-	return d.review(ctx, s, format)
-}

@@ -88,6 +88,8 @@ type BoardRow struct {
 	People     int64                `json:"people,omitempty"`    // customer accounts in the newest scope, an upper bound on people
 	Merchants  int64                `json:"merchants,omitempty"` // merchants in the newest scope
 
+	Correctives int `json:"correctives,omitempty"` // corrective actions, whatever became of them
+
 	Private bool                 `json:"private,omitempty"` // known to its readers alone
 	Readers []incident.Principal `json:"readers,omitempty"` // the list of a private incident
 }

@@ -376,10 +376,6 @@ func (d *Desk) Preview(_ context.Context, inc, notice, party string) (desk.Lette
 	return d.Letter, nil
 }
 
-func (d *Desk) Review(_ context.Context, inc, format string) ([]byte, error) {
-	return []byte("# Review of " + inc + " as " + format + "\n"), nil
-}
-
 func (d *Desk) Export(ctx context.Context, id string, by desk.Caller, inc, recipient string) (string, error) {
 	if d.ExportFile == "" {
 		return "", desk.ErrUnavailable

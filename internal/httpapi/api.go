@@ -47,7 +47,7 @@ type Incidents interface {
 	Snapshot(ctx context.Context, id string, by desk.Caller, incident string) (desk.Outcome, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
 	Outdated(*incident.State) map[string][]string
-	Review(ctx context.Context, incident, format string) ([]byte, error)
+	Reviews
 	Export(ctx context.Context, id string, by desk.Caller, incident, recipient string) (path string, err error)
 }
 
@@ -232,6 +232,7 @@ func New(d Desk, opt Options) *API {
 	a.registerRuns(d)
 	a.registerDetection(d)
 	a.registerNotices(d)
+	a.registerReviews(d)
 	a.registerSwitches(d)
 	a.registerIntake(d)
 	a.registerDirectory(d)

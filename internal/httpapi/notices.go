@@ -25,11 +25,6 @@ type exportInput struct {
 	Recipient string `json:"recipient" minLength:"1" maxLength:"200" doc:"who gets the file; recorded in the chain of custody"`
 }
 
-// reviewTypes are the formats of a review.
-var reviewTypes = map[string]string{
-	"md": "text/markdown; charset=utf-8", "html": "text/html; charset=utf-8", "pdf": "application/pdf",
-}
-
 func (a *API) registerNotices(d Incidents) {
 	op := operation("preview", http.MethodGet, "/v1/incidents/{id}/notices/{notice}/preview", viewers, "The letter as one real recipient gets it")
 	op.Tags, op.Errors = []string{"notice"}, append(op.Errors, http.StatusNotFound, http.StatusConflict)
@@ -39,35 +34,6 @@ func (a *API) registerNotices(d Incidents) {
 			return nil, a.fail(ctx, err)
 		}
 		return &previewOutput{Body: letter}, nil
-	})
-
-	op = operation("review", http.MethodGet, "/v1/incidents/{id}/review", viewers, "The review as a document")
-	op.Tags, op.Errors = []string{"review"}, append(op.Errors, http.StatusNotFound)
-	op.Parameters = []*huma.Param{
-		{Name: "id", In: "path", Required: true, Schema: &huma.Schema{Type: "string"}},
-		{Name: "format", In: "query", Schema: &huma.Schema{Type: "string", Enum: []any{"md", "html", "pdf"}, Default: "md"}},
-	}
-	op.Responses = map[string]*huma.Response{"200": {Description: "the review", Content: map[string]*huma.MediaType{
-		"text/markdown": {}, "text/html": {}, "application/pdf": {},
-	}}}
-	a.raw(op, func(w http.ResponseWriter, r *http.Request) error {
-		format := r.URL.Query().Get("format")
-		if format == "" {
-			format = "md"
-		}
-		contentType, ok := reviewTypes[format]
-		if !ok {
-			return &Problem{Status: http.StatusUnprocessableEntity, Reason: "invalid", Detail: "format may be md, html or pdf"}
-		}
-		body, err := d.Review(r.Context(), r.PathValue("id"), format)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("Content-Type", contentType)
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		// A failed write means that the caller is gone; there is nobody left to tell.
-		_, _ = w.Write(body)
-		return nil
 	})
 
 	op = operation("export", http.MethodPost, "/v1/incidents/{id}/export", responders, "Export the evidence; the export itself is recorded")
