@@ -121,33 +121,40 @@ func (f *File) scan(p place, s Selection, fn func(*Row) error) error {
 	defer done()
 	damaged := func(err error) error { return fmt.Errorf("table: %s %w: %w", f.Name, errDamaged, err) }
 	for _, g := range file.RowGroups() {
-		from, to, err := narrow(g, s)
+		list, err := narrow(g, s)
 		if err != nil {
 			return damaged(err)
 		}
-		if from >= to {
+		if len(list) == 0 {
 			continue
 		}
 		in := parquet.NewGenericRowGroupReader[Row](g, rowSchema)
-		err = in.SeekToRow(from)
-		rows := make([]Row, min(512, to-from))
-		for from < to && err == nil {
-			clear(rows)
-			var n int
-			n, err = in.Read(rows[:min(int64(len(rows)), to-from)])
-			from += int64(n)
-			for i := range n {
-				rows[i].unpack()
-				if err := fn(&rows[i]); err != nil {
-					return errors.Join(err, in.Close())
+		rows := make([]Row, 512)
+		for _, part := range list {
+			if err = in.SeekToRow(part.from); err != nil {
+				break
+			}
+			for part.from < part.to && err == nil {
+				clear(rows)
+				var n int
+				n, err = in.Read(rows[:min(int64(len(rows)), part.to-part.from)])
+				part.from += int64(n)
+				for i := range n {
+					rows[i].unpack()
+					if err := fn(&rows[i]); err != nil {
+						return errors.Join(err, in.Close())
+					}
+				}
+				if err == nil && n == 0 {
+					err = io.ErrUnexpectedEOF
 				}
 			}
-			if err == nil && n == 0 {
-				err = io.ErrUnexpectedEOF
+			if errors.Is(err, io.EOF) && part.from >= part.to {
+				err = nil
 			}
-		}
-		if errors.Is(err, io.EOF) && from >= to {
-			err = nil
+			if err != nil {
+				break
+			}
 		}
 		if err = errors.Join(err, in.Close()); err != nil {
 			return damaged(err)
@@ -156,9 +163,16 @@ func (f *File) scan(p place, s Selection, fn func(*Row) error) error {
 	return nil
 }
 
+// stretch is rows of a group that stand together: from is one of them, to is not.
+type stretch struct{ from, to int64 }
+
+// fewRows is how many rows between two stretches are read rather than gone over.
+const fewRows = 1024
+
 // narrow says which rows of a group a selection may be about: none when the bounds of a column rule
-// the group out, those of the credentials when it names some, because rows are in their order.
-func narrow(g parquet.RowGroup, s Selection) (from, to int64, err error) {
+// the group out, else those of its credentials and of its time. Rows are in order of credential, actor
+// and time, so that those of a question stand together or nearly so.
+func narrow(g parquet.RowGroup, s Selection) ([]stretch, error) {
 	chunks := g.ColumnChunks()
 	for name, values := range s.Values {
 		column, ok := rowSchema.Lookup(name)
@@ -167,46 +181,74 @@ func narrow(g parquet.RowGroup, s Selection) (from, to int64, err error) {
 		}
 		index, err := chunks[column.ColumnIndex].ColumnIndex()
 		if err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 		if !bounds(index, values) {
-			return 0, 0, nil
+			return nil, nil
 		}
 	}
-	// Within what one credential did rows are in order of time, so that a window of a long day leaves out
-	// most groups.
+	var out []bool // rows that are not asked for
 	if column, ok := rowSchema.Lookup("time"); ok {
 		index, err := chunks[column.ColumnIndex].ColumnIndex()
 		if err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 		if !during(index, s.From, s.To) {
-			return 0, 0, nil
+			return nil, nil
+		}
+		if !whole(index, s.From, s.To) {
+			out = make([]bool, g.NumRows())
+			err := leaveOut(out, chunks[column.ColumnIndex], func(v parquet.Value) bool { return v.Int64() < s.From || v.Int64() > s.To })
+			if err != nil {
+				return nil, err
+			}
 		}
 	}
-	if len(s.Credentials) == 0 {
-		return 0, g.NumRows(), nil
+	if column, ok := rowSchema.Lookup("credential"); ok && len(s.Credentials) > 0 {
+		if out == nil {
+			out = make([]bool, g.NumRows())
+		}
+		err := leaveOut(out, chunks[column.ColumnIndex], func(v parquet.Value) bool { return !slices.Contains(s.Credentials, string(v.ByteArray())) })
+		if err != nil {
+			return nil, err
+		}
 	}
-	column, _ := rowSchema.Lookup("credential")
-	pages := chunks[column.ColumnIndex].Pages()
+	if out == nil {
+		return []stretch{{0, g.NumRows()}}, nil
+	}
+	var list []stretch
+	for i, not := range out {
+		switch row := int64(i); {
+		case not:
+		case len(list) > 0 && row-list[len(list)-1].to <= fewRows:
+			list[len(list)-1].to = row + 1
+		default:
+			list = append(list, stretch{row, row + 1})
+		}
+	}
+	return list, nil
+}
+
+// leaveOut marks those rows of a group whose value in a column is not asked for.
+func leaveOut(out []bool, chunk parquet.ColumnChunk, not func(parquet.Value) bool) (err error) {
+	pages := chunk.Pages()
 	defer func() { err = errors.Join(err, pages.Close()) }()
-	from, to = g.NumRows(), 0
-	var row int64
+	row := 0
 	values := make([]parquet.Value, 1024)
 	for {
 		page, err := pages.ReadPage()
 		if errors.Is(err, io.EOF) {
-			return from, to, nil
+			return nil
 		}
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
 		in := page.Values()
 		for {
 			n, err := in.ReadValues(values)
 			for i := range n {
-				if slices.Contains(s.Credentials, string(values[i].ByteArray())) {
-					from, to = min(from, row), row+1
+				if row < len(out) && not(values[i]) {
+					out[row] = true
 				}
 				row++
 			}
@@ -215,11 +257,21 @@ func narrow(g parquet.RowGroup, s Selection) (from, to int64, err error) {
 			}
 			if err != nil {
 				parquet.Release(page)
-				return 0, 0, err
+				return err
 			}
 		}
 		parquet.Release(page)
 	}
+}
+
+// whole says whether every row of a group lies within a window, both ends included.
+func whole(index parquet.ColumnIndex, from, to int64) bool {
+	for page := range index.NumPages() {
+		if index.MinValue(page).Int64() < from || index.MaxValue(page).Int64() > to {
+			return false
+		}
+	}
+	return true
 }
 
 // during says whether a page of the times of a group overlaps a window, both ends included.

@@ -84,7 +84,7 @@ func (k key) before(window time.Duration) string {
 }
 
 const (
-	firstWindow = time.Hour
+	firstWindow = 10 * time.Second // a busy log has a page in it, and one of a year is reached in a few steps
 	leastWindow = time.Second
 	mostWindow  = 366 * 24 * time.Hour
 	entryWait   = 4 * time.Second // protocol time that a page looks for entries before it says how far it came
@@ -424,8 +424,11 @@ func (r *eventReader) read(ctx context.Context, events *accesslog.Store, c curso
 		}
 		r.scanned++
 		switch {
-		case err != nil:
+		case err != nil: // enough for a page: the next one looks no further than it has to
 			out.cut, out.until = true, last
+			if span := 2 * time.Duration(last.at-f.From.UnixNano()); f.AfterSeq == 0 && span < r.window {
+				r.window = max(leastWindow, span)
+			}
 			return out, nil
 		case n == chunk: // there are more in this window
 			at, seq = last.at, last.tie
@@ -435,7 +438,7 @@ func (r *eventReader) read(ctx context.Context, events *accesslog.Store, c curso
 		default:
 			at, seq = to, 0
 			if n < chunk/4 && f.AfterSeq == 0 {
-				r.window = min(mostWindow, r.window*4)
+				r.window = min(mostWindow, r.window*8)
 			}
 		}
 		if at < end && time.Now().After(deadline) { // protocol time: how long a person waits for a page

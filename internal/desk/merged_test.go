@@ -217,6 +217,10 @@ func TestSoakAPageOfATimelineOfMillions(t *testing.T) {
 				t.Fatal(err)
 			}
 			took = append(took, time.Since(began))
+			// What the page after it will look through is a few pages at most.
+			if c, err := parseCursor(page.Next); page.Next != "" && (err != nil || c.window > 4*MaxEntries*3600*time.Microsecond) {
+				t.Errorf("after a page of %s the next one looks through %s (%v)", MaxEntries*3600*time.Microsecond, c.window, err)
+			}
 			for _, e := range page.Entries {
 				if want := noon.Add(time.Duration(seen) * 3600 * time.Microsecond); !e.At.Equal(want) {
 					t.Fatalf("entry %d is of %s, want %s", seen, e.At, want)
