@@ -97,6 +97,10 @@ func (w *work) admit(c Command) error {
 		if name != "open" {
 			return refuseUnknown()
 		}
+	case w.base.Into != nil && name != "open":
+		if !slices.Contains(afterMerging, name) {
+			return w.refuseMerged(name)
+		}
 	case w.base.Status != StatusOpen && name != "open":
 		if !slices.Contains(afterwards[name], w.base.Status) && !w.owedAfterwards(c) {
 			return refuse(RefusedNotOpen, fmt.Sprintf("%s is refused: %s is %s", name, w.base.ID, w.base.Status),

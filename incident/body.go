@@ -260,6 +260,7 @@ type DirectoryBody struct {
 type DoneBody struct {
 	Duty      string    `json:"duty"`
 	Recipient string    `json:"recipient,omitempty"` // an event's id; never a merchant
+	From      string    `json:"from,omitempty"`      // of a carried duty: the incident it comes from
 	At        time.Time `json:"at"`
 }
 

@@ -29,6 +29,14 @@ type DutyBody struct {
 	Cell      string    `json:"cell,omitempty"`    // the table's cell the clock came from
 	Law       string    `json:"law,omitempty"`     // the law's clock that runs
 	Again     time.Time `json:"again,omitzero"`    // the dismissal that met it was taken back here: it counts from here
+
+	From    string    `json:"from,omitempty"` // a carried one: the incident in which it was owed
+	Carried time.Time `json:"carried,omitzero"`
+	// Of duty.carried alone: what stays of its life there.
+	Earliest time.Time `json:"earliest,omitzero"`
+	Missed   time.Time `json:"missed,omitzero"`
+	Late     time.Time `json:"late,omitzero"`
+	Called   []string  `json:"called,omitempty"` // calls that were made for it
 }
 
 // Proof names what met a duty. The fold turns it into the id of the fact.

@@ -18,6 +18,8 @@ type Open struct {
 	Private bool        `json:"private,omitempty"` // known only to the people on its list
 	Readers []Principal `json:"readers,omitempty"` // the list of a private one, besides whoever opens it
 	About   []Principal `json:"about,omitempty"`   // members of staff whom a private one is about: never on the list
+
+	Split *Split `json:"-"` // the desk's: it begins with signals of another incident
 }
 
 // Signal is a detector's finding. Signals are deduplicated by class, subject and window.

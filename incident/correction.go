@@ -16,7 +16,7 @@ func (s *State) numbersOf(merchant string) *Exposure {
 	if !s.inScope(merchant) {
 		return nil
 	}
-	return s.Exposures[merchant]
+	return s.Row(merchant)
 }
 
 // InScope reports whether a merchant is affected, as far as is known.

@@ -40,6 +40,14 @@ func (w *work) open(c Open) (Reason, error) {
 	if err := notLater("suspected", c.Suspect, w.now); err != nil {
 		return "", err
 	}
+	var apart []Signal
+	if c.Split != nil {
+		apart = c.Split.splitSignals()
+		if len(apart) == 0 {
+			return "", invalid("signals", "must name signals of %s", c.Split.Of.ID)
+		}
+		c.Signal, c.Suspect = &apart[0], earliest(c.Suspect, earliestFrom(apart))
+	}
 	detected, suspected := w.now, c.Suspect.UTC()
 	if c.Signal != nil {
 		if err := c.Signal.check("signal"); err != nil {
@@ -64,7 +72,10 @@ func (w *work) open(c Open) (Reason, error) {
 	} else if len(c.Readers)+len(c.About) > 0 {
 		return "", invalid("readers", "go with private: everybody may know of an incident that is not private")
 	}
-	if c.Signal != nil {
+	switch {
+	case c.Split != nil:
+		w.split(&c, apart)
+	case c.Signal != nil:
 		w.linkSignal(*c.Signal, "")
 	}
 	why := "given when it was opened"
@@ -77,6 +88,9 @@ func (w *work) open(c Open) (Reason, error) {
 		why = "the event that crossed the line"
 	}
 	w.setMilestone("detected", detected, why)
+	if c.Split != nil {
+		w.splitMilestones(c.Split.Of)
+	}
 	return ReasonOpened, nil
 }
 
@@ -529,10 +543,10 @@ func (w *work) waive(c Waive) (Reason, error) {
 	var groups []*group
 	for _, d := range sortDuties(w.p, list) {
 		of := w.duty(d.Duty)
-		b := DutyBody{Duty: d.Duty, Round: d.Round, Recipient: d.Recipient, State: DutyWaived, N: 1, Cause: "waived", At: w.now}
+		b := DutyBody{Duty: d.Duty, Round: d.Round, Recipient: d.Recipient, State: DutyWaived, N: 1, Cause: "waived", At: w.now, From: d.From, Carried: d.Carried}
 		if of != nil && merchantsOf(w.p, w.base, of) && d.Recipient != "" {
 			b.Recipient = ""
-			if n := len(groups); n > 0 && len(groups[n-1].merchants) > 0 && groups[n-1].body.Duty == b.Duty && groups[n-1].body.Round == b.Round {
+			if n := len(groups); n > 0 && len(groups[n-1].merchants) > 0 && groups[n-1].body.Duty == b.Duty && groups[n-1].body.Round == b.Round && groups[n-1].body.From == b.From && groups[n-1].body.Carried.Equal(b.Carried) {
 				groups[n-1].merchants = append(groups[n-1].merchants, d.Recipient)
 				groups[n-1].body.N++
 				continue

@@ -138,6 +138,9 @@ func (w *work) complete(c Complete) (Reason, error) {
 	if err := notLater("at", c.At, w.now); err != nil {
 		return "", err
 	}
+	if x := w.base.carriedIn(c.Duty); x != nil {
+		return w.completeCarried(x, c)
+	}
 	d := w.duty(c.Duty)
 	if d == nil || !runsIn(w.base, d) {
 		return "", invalid("duty", "the policy has no such duty here")
@@ -236,7 +239,12 @@ func foldDone(s *State, f Fact) error {
 	if err := text(f, &t); err != nil {
 		return err
 	}
-	s.Done = append(s.Done, DoneOf{Duty: b.Duty, Recipient: b.Recipient, At: b.At, By: f.Principal, Note: t.Text, Fact: f.ID})
+	for _, p := range f.Parts {
+		if p.Merchant != "" {
+			b.Recipient = p.Merchant
+		}
+	}
+	s.Done = append(s.Done, DoneOf{Duty: b.Duty, From: b.From, Recipient: b.Recipient, At: b.At, By: f.Principal, Note: t.Text, Fact: f.ID})
 	return nil
 }
 

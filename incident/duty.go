@@ -27,7 +27,8 @@ type dutyGroupKey struct {
 	unknown, cause, why, trigger string
 	milestone, notice, answer    string
 	at, applies, floor, again    int64
-	cell, law                    string
+	earliest, missed, late       int64
+	cell, law, from, called      string
 	round, done                  int
 }
 
@@ -51,7 +52,8 @@ func (j *judgement) add(kind Kind, b DutyBody, why, merchant string, occurred ti
 		kind: kind, duty: b.Duty, party: b.Recipient, state: string(b.State), anchor: b.Anchor,
 		started: nano(b.Started), target: nano(b.Target), due: nano(b.Due), atOnce: nano(b.AtOnce),
 		unknown: strings.Join(b.Unknown, " "), cause: b.Cause, why: why, trigger: b.Trigger, at: nano(b.At), round: b.Round,
-		applies: nano(b.Applies), floor: nano(b.Floor), again: nano(b.Again), cell: b.Cell, law: b.Law,
+		applies: nano(b.Applies), floor: nano(b.Floor), again: nano(b.Again), cell: b.Cell, law: b.Law, from: b.From, called: strings.Join(b.Called, " "),
+		earliest: nano(b.Earliest), missed: nano(b.Missed), late: nano(b.Late),
 	}
 	if b.Proof != nil {
 		k.milestone, k.notice, k.answer, k.done = b.Proof.Milestone, b.Proof.Notice, b.Proof.Answer, b.Proof.Done

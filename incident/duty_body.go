@@ -13,7 +13,7 @@ import (
 func (d *DutyInstance) body(to DutyState) DutyBody {
 	return DutyBody{
 		Duty: d.Duty, Recipient: d.Recipient, Round: d.Round, State: to, Anchor: d.Anchor,
-		Started: d.Started, Target: d.Target, Due: d.Due, Unknown: d.Unknown, Floor: d.Floor, Cell: d.Cell, Law: d.Law, Again: d.Again,
+		Started: d.Started, Target: d.Target, Due: d.Due, Unknown: d.Unknown, Floor: d.Floor, Cell: d.Cell, Law: d.Law, Again: d.Again, From: d.From, Carried: d.Carried,
 	}
 }
 
@@ -191,7 +191,7 @@ func (w *work) escalate(s *State, d *DutyInstance, pages map[string]*pageDue) {
 	}
 	for i, e := range of.Late {
 		c := w.timer.page(d, i, e)
-		if c.at.IsZero() || w.now.Before(c.at) || s.Pages[c.id] != nil {
+		if c.at.IsZero() || w.now.Before(c.at) || s.Pages[c.id] != nil || slices.Contains(d.Escalated, c.id) {
 			continue
 		}
 		g := pages[c.id]

@@ -104,7 +104,7 @@ const (
 // reachOf sorts kinds into those that no condition and no anchor can see, and the rest.
 func reachOf(k Kind) reach {
 	switch k {
-	case KindNote, KindSignal, KindSignalOut, KindSignalEnd, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindRestricted, KindGranted, KindAccessRevoked, KindGlass, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective, KindCorrectiveMoved, KindEntryPicked, KindEntryDropped,
+	case KindNote, KindSignal, KindSignalOut, KindSignalEnd, KindAssigned, KindOffered, KindHeld, KindReleased, KindAttached, KindRestricted, KindGranted, KindAccessRevoked, KindGlass, KindSplit, KindSplitFrom, KindSwitch, KindGateRefused, KindWaiver, KindExported, KindCorrective, KindCorrectiveMoved, KindEntryPicked, KindEntryDropped,
 		KindActionAttempted, KindActionDeferred,
 		KindNoticeDrafted, KindNoticeApproved, KindNoticeSending, KindNoticeWithdrawn, KindNoticeAttempted,
 		KindNoticeDeferred, KindNoticeBounced, KindNoticeUncertain, KindNoticeResent,
@@ -122,6 +122,10 @@ func reachOf(k Kind) reach {
 // for, and that a duty is at risk may be what another counts from.
 func (w *work) reachOf(k Kind) reach {
 	switch k {
+	case KindNoticeAccepted:
+		if len(w.base.Merged) > 0 {
+			return byAll // one letter may meet a carried duty beside that of this incident
+		}
 	case KindNoticeApproved:
 		if slices.ContainsFunc(w.p.Gates, func(g policy.Gate) bool { return len(g.Sign) > 0 && guardNames("send", g.Guards) }) {
 			return byAll
@@ -459,6 +463,12 @@ func (w *work) run(c Command) (Reason, error) {
 		return w.revokeAccess(c)
 	case BreakGlass:
 		return w.breakGlass(c)
+	case Merge:
+		return w.merge(c)
+	case EndMerged:
+		return w.endMerged(c)
+	case SplitOff:
+		return w.splitOff(c)
 	}
 	return "", fmt.Errorf("incident: no such command: %q", c.Name())
 }

@@ -210,7 +210,7 @@ func alike(a, b *DutyInstance) bool {
 	return a.State == b.State && a.Round == b.Round && a.Due.Equal(b.Due) && a.Target.Equal(b.Target) && a.Why == b.Why &&
 		a.Started.Equal(b.Started) && a.Met.Equal(b.Met) && a.Missed.Equal(b.Missed) && a.Anchor == b.Anchor &&
 		a.Applies.Equal(b.Applies) && a.Earliest.Equal(b.Earliest) && a.Floor.Equal(b.Floor) && a.AtOnce.Equal(b.AtOnce) && a.Again.Equal(b.Again) &&
-		a.Cell == b.Cell && a.Law == b.Law && (a.Recipient == "") == (b.Recipient == "") && slices.Equal(a.Unknown, b.Unknown)
+		a.Cell == b.Cell && a.Law == b.Law && a.From == b.From && (a.Recipient == "") == (b.Recipient == "") && slices.Equal(a.Unknown, b.Unknown)
 }
 
 // order puts groups that are owed first, and the most urgent of them at the top.

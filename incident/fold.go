@@ -91,6 +91,11 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindAccessRevoked: foldAccess,
 	KindGlass:         foldAccess,
 
+	KindMergedIn:  foldMergedIn,
+	KindMerged:    foldMerged,
+	KindSplit:     foldSplit,
+	KindSplitFrom: foldSplitFrom,
+
 	KindReleased: foldReleased,
 	KindAttached: foldAttached,
 
@@ -103,6 +108,7 @@ var folds = map[Kind]func(*State, Fact) error{
 	KindDutyStopped:  foldDuty,
 	KindDutyRuledOut: foldDuty,
 	KindDutyResumed:  foldDuty,
+	KindDutyCarried:  foldDuty,
 
 	KindActionPlanned:   foldPlanned,
 	KindActionApproved:  foldAction,

@@ -2,7 +2,9 @@ package incident
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -65,7 +67,7 @@ func foldDuty(s *State, f Fact) error {
 			}
 			t.Why = why
 		}
-		key := dutyKey(b.Duty, recipient, b.Round)
+		key := carriedKey(dutyKey(b.Duty, recipient, b.Round), b.From)
 		old := duties[key]
 		d := &DutyInstance{Key: key, Recipient: s.nameOf(recipient)}
 		var was *Standing
@@ -116,11 +118,15 @@ func (old *Standing) next(f Fact, key string, b DutyBody, t DutyText) (*Standing
 	if err := dutyMachine.check(f, key, string(d.State), string(b.State)); err != nil {
 		return nil, err
 	}
-	d.State, d.Fact = b.State, f.ID
+	d.State, d.Fact, d.From, d.Carried = b.State, f.ID, b.From, b.Carried
 	if t.Why != "" {
 		d.Why = t.Why
 	}
 	switch f.Kind {
+	case KindDutyCarried:
+		d.Anchor, d.Started, d.Target, d.Due, d.Unknown, d.Cause = b.Anchor, b.Started, b.Target, b.Due, b.Unknown, "carried"
+		d.Floor, d.Cell, d.Law, d.Again, d.Applies, d.AtOnce = b.Floor, b.Cell, b.Law, b.Again, b.Applies, b.AtOnce
+		d.Earliest, d.Missed, d.Late, d.Escalated = b.Earliest, b.Missed, b.Late, b.Called
 	case KindDutyStarted, KindDutyMoved, KindDutyResumed, KindDutyRuledOut:
 		d.Anchor, d.Started, d.Target, d.Due, d.Unknown, d.Cause = b.Anchor, b.Started, b.Target, b.Due, b.Unknown, b.Cause
 		d.Floor, d.Cell, d.Law = b.Floor, b.Cell, b.Law
@@ -176,6 +182,13 @@ func (s *State) proof(p *Proof, recipient string) string {
 	}
 	if p.Done > 0 && p.Done <= len(s.Done) {
 		return s.Done[p.Done-1].Fact
+	}
+	if from, _, other := strings.Cut(p.Notice, "/"); other { // of an incident that was merged in
+		for _, m := range s.Merged {
+			if m.Incident == from || slices.Contains(m.Also, from) {
+				return m.Fact
+			}
+		}
 	}
 	if n := s.notice(p.Notice); n != nil {
 		if d := n.Deliveries[recipient]; d != nil {

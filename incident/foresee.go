@@ -18,6 +18,7 @@ type Move struct {
 	To        DutyState `json:"to,omitempty"`
 	DueBefore time.Time `json:"due_before,omitzero"`
 	DueAfter  time.Time `json:"due_after,omitzero"`
+	Carried   string    `json:"carried,omitempty"` // the incident that the clock comes from, when it was merged in
 }
 
 // Moves says what became of the clocks between two states of an incident, in the policy's order.
@@ -30,7 +31,7 @@ func Moves(p *policy.Program, before, after *State) []Move {
 	var list []Move
 	for _, key := range sortedKeys(after.Duties) {
 		is := after.Duties[key]
-		m := Move{Duty: is.Duty, To: is.State, DueAfter: is.Due}
+		m := Move{Duty: is.Duty, To: is.State, DueAfter: is.Due, Carried: is.From}
 		if was := before.Duties[key]; was != nil {
 			m.From, m.DueBefore = was.State, was.Due
 			if was.Standing == is.Standing {
@@ -41,7 +42,7 @@ func Moves(p *policy.Program, before, after *State) []Move {
 			continue
 		}
 		i := slices.IndexFunc(list, func(o Move) bool {
-			return o.Duty == m.Duty && o.From == m.From && o.To == m.To && o.DueBefore.Equal(m.DueBefore) && o.DueAfter.Equal(m.DueAfter)
+			return o.Duty == m.Duty && o.Carried == m.Carried && o.From == m.From && o.To == m.To && o.DueBefore.Equal(m.DueBefore) && o.DueAfter.Equal(m.DueAfter)
 		})
 		if i < 0 {
 			i = len(list)
@@ -65,6 +66,10 @@ func (m Move) Says(zone *time.Location) string {
 	}
 	state := func(s DutyState) string { return strings.ReplaceAll(string(s), "_", " ") }
 	switch {
+	case m.Carried != "" && m.From == "" && m.DueAfter.IsZero():
+		return "The clock of " + name + " is carried from " + m.Carried + ", without a limit"
+	case m.Carried != "" && m.From == "":
+		return "The clock of " + name + " is carried from " + m.Carried + ", due " + at(m.DueAfter)
 	case m.From == "" && m.DueAfter.IsZero():
 		return "The clock of " + name + " begins, without a limit"
 	case m.From == "":

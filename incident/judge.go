@@ -34,8 +34,8 @@ func merchantsOf(p *policy.Program, s *State, d *policy.Duty) bool {
 // duties are looked at again once they are recorded.
 func (w *work) judgeAll() {
 	s := w.state()
-	if !s.isOpened() {
-		return
+	if !s.isOpened() || s.Into != nil {
+		return // a part of another incident: its clocks run there
 	}
 	w.pass(s)
 	if s.Status == StatusOpen && !s.Programme {
@@ -89,6 +89,7 @@ func (w *work) judgeAll() {
 		}
 	}
 	w.judgeStrays(s, &j, strays, len(affected))
+	w.judgeCarried(s, &j)
 	j.emit(w)
 	w.judgeGates(s, &v)
 	w.judgeTime()
@@ -100,6 +101,9 @@ func (w *work) judgeAll() {
 func (w *work) sweep(s *State, plans map[string]*ruling) (strays []*DutyInstance) {
 	open := s.Status == StatusOpen
 	for _, d := range s.Duties {
+		if d.From != "" {
+			continue // judgeCarried has them
+		}
 		r := plans[d.Duty]
 		if r == nil {
 			if open && d.owing() {
@@ -235,7 +239,7 @@ func (w *work) judgeRecipients() {
 // judgeTime looks only at what the passing of time alone can have changed.
 func (w *work) judgeTime() {
 	s := w.s
-	if s.Status == StatusDismissed || w.folded != len(w.facts) && w.reach == byAll {
+	if s.Status == StatusDismissed || s.Into != nil || w.folded != len(w.facts) && w.reach == byAll {
 		return
 	}
 	var risk, missed []*DutyInstance

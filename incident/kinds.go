@@ -51,6 +51,11 @@ const (
 	KindReleased  Kind = "hold.released"     // HoldBody, Reasoned
 	KindAttached  Kind = "evidence.attached" // AttachedBody, AttachedText
 
+	KindMergedIn  Kind = "incident.merged_in"  // MergedInBody, MergedInText, a MergedInPart per merchant
+	KindMerged    Kind = "incident.merged"     // MergedBody, Reasoned: it ended as a part of another
+	KindSplit     Kind = "incident.split"      // SplitBody, Reasoned
+	KindSplitFrom Kind = "incident.split_from" // SplitFromBody, SplitFromText
+
 	KindRestricted    Kind = "access.restricted"   // no body, RestrictedText
 	KindGranted       Kind = "access.granted"      // no body, AccessText
 	KindAccessRevoked Kind = "access.revoked"      // no body, AccessText
@@ -69,6 +74,7 @@ const (
 	KindDutyStopped  Kind = "duty.stopped"   // the incident was dismissed, or the duty's end was reached
 	KindDutyRuledOut Kind = "duty.ruled_out" // a recorded no makes it not applicable
 	KindDutyResumed  Kind = "duty.resumed"   // after a stop or a ruling out that no longer holds
+	KindDutyCarried  Kind = "duty.carried"   // it was owed in an incident that was merged into this one
 )
 
 // Kinds of facts about actions: ActionBody, ActionText. action.planned carries PlannedText too.

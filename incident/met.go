@@ -40,7 +40,7 @@ func (r *ruling) metBy(recipient string, prev, cur *DutyInstance) (at time.Time,
 	}
 	if r.byHand() {
 		for i := range r.s.Done {
-			if d := &r.s.Done[i]; d.Duty == r.d.ID && (d.Recipient == recipient || d.Recipient == "" && !r.s.Programme) {
+			if d := &r.s.Done[i]; d.Duty == r.d.ID && d.From == "" && (d.Recipient == recipient || d.Recipient == "" && !r.s.Programme) {
 				take(d.At, Proof{Done: i + 1}, triggerOf(d.By))
 			}
 		}
@@ -55,6 +55,9 @@ func (r *ruling) metBy(recipient string, prev, cur *DutyInstance) (at time.Time,
 			if got := n.Deliveries[recipient]; got != nil && got.State == DeliveryAccepted && r.coveredBy(n) {
 				take(got.At, Proof{Notice: n.ID}, triggerOf(n.SentBy))
 			}
+		}
+		if r.merchants {
+			r.toldBefore(recipient, take)
 		}
 	case r.d.Do == policy.Answer:
 		for _, name := range r.d.Of {

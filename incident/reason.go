@@ -87,6 +87,9 @@ const (
 	ReasonGranted         Reason = "access_granted"
 	ReasonAccessRevoked   Reason = "access_revoked"
 	ReasonGlassBroken     Reason = "glass_broken"
+	ReasonMerged          Reason = "merged"
+	ReasonAlreadyMerged   Reason = "already_merged"
+	ReasonSplit           Reason = "split"
 	ReasonNothingChanged  Reason = "nothing_changed"
 )
 

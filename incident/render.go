@@ -173,6 +173,9 @@ func makeRenderers() map[Kind]func(Fact) string {
 	for kind, words := range roomRenderers() {
 		table[kind] = words
 	}
+	for kind, words := range mergeRenderers() {
+		table[kind] = words
+	}
 	for kind, words := range privateRenderers() {
 		table[kind] = words
 	}
@@ -247,6 +250,8 @@ func renderDuty(f Fact) string {
 		if b.Cell != "" {
 			s += " (" + b.Cell + ")"
 		}
+	case KindDutyCarried:
+		s += " is carried from " + b.From + due
 	case KindDutyResumed:
 		s += " runs again" + due
 	case KindDutyMoved:

@@ -78,7 +78,7 @@ func (r *ruling) quiet(d *DutyInstance) bool {
 		if !open || r.until || r.no {
 			return false
 		}
-		if len(r.s.Notices) > 0 {
+		if len(r.s.Notices)+len(r.s.Merged) > 0 {
 			if _, _, _, ok := r.metBy(d.Recipient, nil, d); ok {
 				return false
 			}

@@ -89,6 +89,8 @@ func (s *State) fork() *State {
 	n.Moves = slices.Clip(n.Moves)
 	n.Events = slices.Clip(n.Events)
 	n.Unlinked = slices.Clip(n.Unlinked)
+	n.Merged = slices.Clip(n.Merged)
+	n.Splits = slices.Clip(n.Splits)
 	n.Holds = slices.Clip(n.Holds)
 	n.Attachments = slices.Clip(n.Attachments)
 	n.Review.Corrective = slices.Clip(n.Review.Corrective)

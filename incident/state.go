@@ -71,6 +71,11 @@ type State struct {
 	Holds       []*Hold           `json:"holds,omitempty"`       // oldest first, released ones too
 	Attachments []Attachment      `json:"attachments,omitempty"` // files kept as evidence, oldest first
 
+	Merged  []*Merged  `json:"merged,omitempty"`   // incidents that were merged into this one, oldest first
+	Into    *MergedTo  `json:"into,omitempty"`     // it ended as a part of another; nil: it did not
+	Splits  []SplitTo  `json:"splits,omitempty"`   // signals that left for an incident of their own
+	SplitOf *SplitFrom `json:"split_of,omitempty"` // where it began, when it was split off another
+
 	Private *Privacy `json:"private,omitempty"` // who may know of it; nil: everybody who is signed in
 
 	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
@@ -188,6 +193,8 @@ type Standing struct {
 	Law       string    `json:"law,omitempty"`       // id of the law's clock that runs, such as eu-gdpr-authority
 	Late      time.Time `json:"late,omitzero"`       // when its limit passed, or its target where it has no limit
 	Waived    time.Time `json:"waived,omitzero"`
+	From      string    `json:"from,omitempty"` // carried: the incident in which it was owed
+	Carried   time.Time `json:"carried,omitzero"`
 	Again     time.Time `json:"again,omitzero"` // the reopening that took back the dismissal which met it: its clocks count from here
 }
 

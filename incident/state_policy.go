@@ -26,6 +26,7 @@ type Recipient struct {
 type DoneOf struct {
 	Duty      string    `json:"duty"`
 	Recipient string    `json:"recipient,omitempty"` // of a duty for each event: the event
+	From      string    `json:"from,omitempty"`      // of a carried duty: the incident it comes from
 	At        time.Time `json:"at"`
 	By        Principal `json:"by"`
 	Note      string    `json:"note"`

@@ -47,8 +47,7 @@ func viewAt(p *policy.Program, s *State, t *timer, now time.Time) policy.View {
 			v.Scales[id] = l.Level
 		}
 	}
-	if n := len(s.Scopes); n > 0 {
-		sc := s.Scopes[n-1]
+	if sc := Totals(s); sc != nil {
 		v.Scope = &policy.ScopeView{Merchants: int64(countAffected(s)), Customers: sc.Customers, DataTypes: sc.DataTypes}
 	}
 	for _, id := range checksOf(p, s) {
@@ -77,7 +76,7 @@ func conditionValue(v any) any {
 
 func recipientView(s *State, recipient string) *policy.RecipientView {
 	v := &policy.RecipientView{Merchant: recipient}
-	if x := s.Exposures[recipient]; x != nil {
+	if x := s.Row(recipient); x != nil {
 		v.Customers, v.Records, v.DataTypes = x.Customers, x.Records, x.DataTypes
 		v.Exposure = "shown"
 	}
@@ -101,13 +100,13 @@ func recipientView(s *State, recipient string) *policy.RecipientView {
 // by hand and without those excluded by hand.
 func Affected(s *State) []string {
 	list := make([]string, 0, len(s.Exposures)+len(s.Adjusted))
-	for m := range s.Exposures {
+	for m := range s.Rows() {
 		if a := s.Adjusted[m]; a == nil || a.Include {
 			list = append(list, m)
 		}
 	}
 	for m, a := range s.Adjusted {
-		if a.Include && s.Exposures[m] == nil {
+		if a.Include && !s.known(m) {
 			list = append(list, m)
 		}
 	}
@@ -117,8 +116,11 @@ func Affected(s *State) []string {
 
 func countAffected(s *State) int {
 	n := len(s.Exposures)
+	if len(s.Merged) > 0 {
+		n = len(s.Rows())
+	}
 	for m, a := range s.Adjusted {
-		switch in := s.Exposures[m] != nil; {
+		switch in := s.known(m); {
 		case a.Include && !in:
 			n++
 		case !a.Include && in:
@@ -133,7 +135,7 @@ func (s *State) inScope(merchant string) bool {
 	if a := s.Adjusted[merchant]; a != nil {
 		return a.Include
 	}
-	return s.Exposures[merchant] != nil
+	return s.known(merchant)
 }
 
 // toMerchants reports whether a duty's recipients are the merchants in scope. Every other target

@@ -22,7 +22,7 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 			*into = at
 		}
 	}
-	if s.Status != StatusDismissed {
+	if s.Status != StatusDismissed && s.Into == nil {
 		t := newTimer(p)
 		byID := make(map[string]*policy.Duty, len(p.Duties))
 		for i := range p.Duties {
@@ -65,6 +65,8 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 		for _, turn := range turnings(p, s, newTimer(p)) {
 			next(&domain, ceil(turn.at))
 		}
+	}
+	if s.Status == StatusOpen || s.Into != nil {
 		for _, a := range s.Actions {
 			if at, ok := expiry(a); ok {
 				next(&domain, ceil(at))
@@ -103,7 +105,7 @@ func (l lastWake) like(d *DutyInstance) bool {
 func nextPage(t *timer, of *policy.Duty, s *State, d *DutyInstance) (next time.Time) {
 	for i, e := range of.Late {
 		c := t.page(d, i, e)
-		if c.at.IsZero() || s.Pages[c.id] != nil {
+		if c.at.IsZero() || s.Pages[c.id] != nil || slices.Contains(d.Escalated, c.id) {
 			continue
 		}
 		if next.IsZero() || c.at.Before(next) {
@@ -133,8 +135,8 @@ func expiry(a *Action) (time.Time, bool) {
 
 // expire records what lapsed.
 func (w *work) expire() {
-	if w.s.Status != StatusOpen {
-		return
+	if w.s.Status != StatusOpen && w.s.Into == nil {
+		return // what was limited in an incident that was merged is undone in time all the same
 	}
 	for _, a := range w.s.Actions {
 		at, ok := expiry(a)

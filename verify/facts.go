@@ -21,6 +21,7 @@ type fact struct {
 	id     string
 	kind   string
 	policy string
+	anchor int64
 	body   json.RawMessage
 	parts  []json.RawMessage // bodies that are shown
 }
@@ -91,7 +92,7 @@ func (c *checker) checkFacts() error {
 		if got := factHash(&f); got != f.Hash {
 			c.find(CodeFactHash, factsFile, "%s: header and parts do not give its hash", what)
 		}
-		out := fact{id: h.ID, kind: h.Kind, policy: h.Versions.Policy, body: h.Body}
+		out := fact{id: h.ID, kind: h.Kind, policy: h.Versions.Policy, body: h.Body, anchor: *f.Anchor}
 		out.parts = c.checkParts(&f, what)
 		c.chain = append(c.chain, out)
 		pending = c.checkAnchor(&f, h.ID, what, pending)
@@ -179,6 +180,42 @@ func (c *checker) checkAnchor(f *factLine, id, what string, pending bool) bool {
 		c.find(CodeFactAnchor, factsFile, "%s: leaf %d of the log is something else", what, *f.Anchor)
 	}
 	return pending
+}
+
+// checkOthers checks that what facts say of other incidents, which were merged into this one or which it
+// was split off, names a fact that the same log has before them. What that incident says is in its own
+// export, which ends with, or has, the same fact.
+func (c *checker) checkOthers() error {
+	var at map[string]int64
+	for _, f := range c.chain {
+		if f.kind != "incident.merged_in" && f.kind != "incident.split_from" {
+			continue
+		}
+		var b struct {
+			Incident string `json:"incident"`
+			From     string `json:"from"`
+			Head     string `json:"head"`
+			Hash     string `json:"hash"`
+		}
+		if json.Unmarshal(f.body, &b) != nil || b.Head == "" {
+			c.find(CodeFactOther, factsFile, "%s: it does not say which fact of the other incident it begins from", safe(f.id))
+			continue
+		}
+		if at == nil {
+			at = make(map[string]int64, len(c.facts.leaves))
+			for i, h := range c.facts.leaves {
+				at[string(h)] = int64(i)
+			}
+		}
+		other := cmp.Or(b.Incident, b.From)
+		i, ok := at[string(rfc6962.DefaultHasher.HashLeaf([]byte("tocsin-fact/v1\n"+b.Head+"\n"+b.Hash+"\n")))]
+		if !ok || f.anchor >= 0 && i >= f.anchor {
+			c.find(CodeFactOther, factsFile, "%s: the log has no fact %s of %s with that hash before it", safe(f.id), safe(b.Head), safe(other))
+			continue
+		}
+		c.report.Merged = append(c.report.Merged, other)
+	}
+	return nil
 }
 
 // checkPolicy checks that the policy shown is the one the facts were decided under.

@@ -34,6 +34,7 @@ const (
 	CodeFactChain   Code = "fact_chain"  // a fact does not follow the one before it
 	CodeFactPart    Code = "fact_part"   // what a part shows is not what it commits to
 	CodeFactAnchor  Code = "fact_anchor" // a fact is not in the log where it says
+	CodeFactOther   Code = "fact_other"  // a fact names a state of another incident that the log does not have
 	CodeLeaf        Code = "leaf"        // an event leaf's form, or it is not in the log
 	CodeEvent       Code = "event"       // an event is not proven by its leaf
 	CodeScope       Code = "scope"       // a scope's form, digest or checkpoint
@@ -86,6 +87,7 @@ type Report struct {
 	Removed      []Removed `json:"removed,omitempty"`     // days whose events were removed, as facts in the log say
 	Short        []Short   `json:"short,omitempty"`       // scopes that counted events of such days
 	Attachments  int       `json:"attachments,omitempty"` // attached files that were checked
+	Merged       []string  `json:"merged,omitempty"`      // other incidents that facts name a state of, which the log proves
 	Checkpoints  int       `json:"checkpoints"`           // earlier ones that are consistent, Since not counted
 	KeyGiven     bool      `json:"key_given"`
 	Against      []string  `json:"against,omitempty"`   // given checkpoints it is consistent with
@@ -172,7 +174,7 @@ var errStop = errors.New("verify: stop")
 
 func (c *checker) run() error {
 	for _, step := range []func() error{
-		c.envelope, c.contents, c.readManifest, c.readKeys, c.checkEnvelopeKey, c.readTrees, c.checkFacts, c.checkEvents, c.checkDays, c.checkScopes,
+		c.envelope, c.contents, c.readManifest, c.readKeys, c.checkEnvelopeKey, c.readTrees, c.checkFacts, c.checkOthers, c.checkEvents, c.checkDays, c.checkScopes,
 		c.checkPolicy, c.checkAttachments, c.checkCustody, c.checkPublished, c.checkSince, c.checkWitnesses,
 	} {
 		if err := step(); errors.Is(err, errStop) {

@@ -135,7 +135,7 @@ func TestAPrivateIncidentIsNotThereForAnybodyElse(t *testing.T) {
 	// The commands themselves, with bodies that an incident which is not private would take.
 	for command, body := range map[string]any{
 		"note": map[string]any{"text": "x"}, "confirm": map[string]any{"reason": "x"}, "grant": map[string]any{"person": "person:owner", "reason": "x"}, "restrict": map[string]any{"reason": "x", "readers": []string{"person:owner"}},
-		"break-glass": map[string]any{"reason": "x"}, "link-signal": map[string]any{"signal": "sig-" + marker, "from": "INC-78", "reason": "x"}, "export": map[string]any{"recipient": "me"},
+		"break-glass": map[string]any{"reason": "x"}, "merge": map[string]any{"from": "INC-78", "reason": "x"}, "split": map[string]any{"signals": []string{"sig-" + marker}, "reason": "x"}, "link-signal": map[string]any{"signal": "sig-" + marker, "from": "INC-78", "reason": "x"}, "export": map[string]any{"recipient": "me"},
 	} {
 		got, text := s.call("owner", "POST", "/v1/incidents/"+incident+"/"+command, body, nil)
 		none, other := s.call("owner", "POST", "/v1/incidents/"+missing+"/"+command, body, nil)

@@ -105,6 +105,7 @@ func fill(d *desktest.Desk) {
 	s.Actions = []*incident.Action{{ID: "ACT-1", Decl: "revoke_token", State: incident.ActionPlanned, Target: map[string]string{"credential": "tok_9f"},
 		Steps: []string{"Revoke 1 token of pickandpack"}, Blast: "stops sync for 214 merchants", UndoText: "issue a new token"}}
 	d.States["INC-1"] = s
+	d.States["INC-7"] = incident.NewState("INC-7")
 	tell := desk.ClockRow{Incident: "INC-1", Duty: "tell_merchants", Count: 214, State: incident.DutyRunning, Say: "Tell 214 merchants", Due: now.Add(41*time.Hour + 12*time.Minute), Holder: "lead"}
 	d.Rows = []desk.BoardRow{{ID: "INC-1", Title: "Credential exposure \x1b[31m\u202Eevil", Severity: "critical", Status: incident.StatusOpen, Next: &tell}}
 	d.Running["INC-1"] = []desk.ClockRow{tell}

@@ -104,6 +104,11 @@ var verbs = []verb{
 	{use: "accept-role ROLE", command: "accept-role", short: "Take a role that was offered to you", args: []string{"role"}},
 	{use: "link-signal SIGNAL", command: "link-signal", short: "Link a signal of another incident; there it is taken out", args: []string{"signal"},
 		flags: []field{{flag: "from", name: "from", help: "the incident that has the signal, or had it", required: true}, why}, whole: true},
+	{use: "merge OTHER", command: "merge", short: "Merge another incident into this one; its clocks go on here", args: []string{"from"}, flags: []field{why}},
+	{use: "split", command: "split", short: "Split signals off into an incident of their own", flags: []field{
+		{flag: "signal", name: "signals", help: "a signal that leaves (repeat for more)", required: true, kind: "list"},
+		{flag: "title", name: "title", help: "title of the new incident; default that of the first"},
+		{flag: "class", name: "class", help: "class of the new incident; default that of the first"}, why}},
 	{use: "unlink-signal SIGNAL", command: "unlink-signal", short: "Take a signal out of the incident", args: []string{"signal"}, flags: []field{why}},
 	{use: "hold WHAT", command: "hold", short: "Place a hold on what must not be deleted; - reads standard input", args: []string{"what:text"}, flags: []field{
 		{flag: "basis", name: "basis", help: "the legal basis, such as litigation", required: true},
@@ -145,7 +150,7 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 	}
 	dry := new(bool)
 	if !v.whole {
-		dry = c.Flags().Bool("dry-run", false, "record nothing; say which clocks would move")
+		dry = c.Flags().Bool("dry-run", false, "record nothing; say what it would do")
 	}
 	// The text of a command may be long: it is an argument, - for standard input, or a flag.
 	var asFlag *string
@@ -195,6 +200,8 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 			case "list":
 				if l := *lists[f.name]; len(l) > 0 {
 					body[f.name] = l
+				} else if f.required {
+					return &usageError{text: "--" + f.flag + " is missing: " + f.help, hint: "usage: " + c.UseLine()}
 				}
 				continue
 			case "principals":

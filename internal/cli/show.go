@@ -74,6 +74,21 @@ type shown struct {
 		} `json:"readers"`
 		About []string `json:"about"`
 	} `json:"private"`
+	Into *struct {
+		Into string `json:"into"`
+	} `json:"into"`
+	Merged []struct {
+		Incident string `json:"incident"`
+		Title    string `json:"title"`
+		Signals  []any  `json:"signals"`
+	} `json:"merged"`
+	Splits []struct {
+		Into    string   `json:"into"`
+		Signals []string `json:"signals"`
+	} `json:"splits"`
+	SplitOf *struct {
+		From string `json:"from"`
+	} `json:"split_of"`
 	Gates    []client.Gate       `json:"gates"`
 	Outdated map[string][]string `json:"outdated"`
 }
@@ -89,6 +104,18 @@ func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock) {
 		if len(s.Private.About) > 0 {
 			fmt.Fprintf(w, "It is about %s, who may not know of it\n", oneLine(strings.ReplaceAll(strings.Join(s.Private.About, ", "), "person:", "")))
 		}
+	}
+	if s.Into != nil {
+		fmt.Fprintf(w, "Merged into %s, where its clocks go on: tocsin incident show %s\n", oneLine(s.Into.Into), oneLine(s.Into.Into))
+	}
+	for _, m := range s.Merged {
+		fmt.Fprintf(w, "%s was merged into it: %s, %s\n", oneLine(m.Incident), oneLine(m.Title), plural(int64(len(m.Signals)), "signal", "signals"))
+	}
+	if s.SplitOf != nil {
+		fmt.Fprintf(w, "Split off from %s\n", oneLine(s.SplitOf.From))
+	}
+	for _, x := range s.Splits {
+		fmt.Fprintf(w, "%s split off into %s\n", plural(int64(len(x.Signals)), "signal", "signals"), oneLine(x.Into))
 	}
 	names := make([]string, 0, len(s.Milestones))
 	for name := range s.Milestones {

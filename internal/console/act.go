@@ -28,6 +28,7 @@ type form struct {
 	Button  func(v view, in url.Values) string
 	Danger  bool // cannot be undone
 	Foresee bool // the clocks that move are shown before it is done
+	Both    bool // it concerns two incidents; its plan is shown before it is done
 	File    bool // takes a file
 	Adds    bool // only adds to the record: what others did meanwhile does not matter
 	Make    func(in reader) incident.Command
@@ -40,6 +41,7 @@ type view struct {
 	People  []person
 	Secrets []string // names of stored secrets
 	Clocks  []desk.ClockRow
+	Others  []desk.BoardRow // open incidents beside this one, where a form asks for one
 }
 
 type person struct {
@@ -49,9 +51,10 @@ type person struct {
 
 // input is one field of a form.
 type input struct {
-	Name, Label, Help, Kind string // Kind: text, area, select, time, check, fixed
+	Name, Label, Help, Kind string // Kind: text, area, select, time, check, checks, fixed
 	Options                 []option
 	Value                   string
+	Values                  []string // of checks: those that are ticked
 	Optional                bool
 }
 
@@ -65,6 +68,8 @@ type reader struct {
 }
 
 func (r reader) text(name string) string { return strings.TrimSpace(r.in.Get(name)) }
+
+func (r reader) list(name string) []string { return r.in[name] }
 
 func (r reader) time(name string) time.Time {
 	text := r.text(name)
@@ -232,13 +237,20 @@ func (c *Console) showPlan(w http.ResponseWriter, r *http.Request, status int, i
 	if err != nil {
 		return err
 	}
+	if f.Command == "merge" {
+		board, err := c.desk.OpenBoard(r.Context(), 0, mergeable)
+		if err != nil {
+			return err
+		}
+		v.Others = board.Rows
+	}
 	page := actView{Frame: c.frame(r, f.Title+" · "+v.State.ID), ID: v.State.ID, Form: f, Button: f.Button(v, in), Trouble: t, Key: rand.Text(), Version: v.State.Version}
 	if f.Fields != nil {
 		page.Fields = f.Fields(v, in)
 	}
 	for i := range page.Fields {
 		if in.Has(page.Fields[i].Name) {
-			page.Fields[i].Value = in.Get(page.Fields[i].Name)
+			page.Fields[i].Value, page.Fields[i].Values = in.Get(page.Fields[i].Name), in[page.Fields[i].Name]
 		}
 	}
 	switch {
@@ -248,6 +260,8 @@ func (c *Console) showPlan(w http.ResponseWriter, r *http.Request, status int, i
 		page.Plan = f.Plan(v, in)
 	case f.Foresee:
 		page.Button = "Show what it would change"
+	case f.Both:
+		page.Button = "Show what it would do"
 	}
 	if f.Gate != "" {
 		gates, err := c.desk.Gates(r.Context(), v.State.ID)
@@ -305,6 +319,19 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 	case "link-signal":
 		in := reader{in: r.PostForm}
 		_, err = c.desk.LinkSignal(r.Context(), requestID(r), callerOf(r.Context()), id, in.text("signal"), in.text("from"), in.text("reason"))
+	case "merge", "split":
+		both := c.merge
+		if f.Command == "split" {
+			both = c.split
+		}
+		dry := r.PostForm.Get("planned") != planOf(r.PostForm)
+		var out desk.Outcome
+		if out, err = both(r, id, dry); err == nil && dry {
+			return c.showPlan(w, r, http.StatusOK, r.PostForm, nil, out.Plan)
+		}
+		if err == nil {
+			next = "/incidents/" + url.PathEscape(out.Incident)
+		}
 	case "plan":
 		next, err = c.plan(r, id)
 	case "switch":
@@ -475,7 +502,7 @@ func wayTo(id string, m incident.Missing) way {
 
 // firstArgument is the field of a command's form that its first argument on the command line fills in.
 var firstArgument = map[string]string{"approve": "action", "undo": "action", "cancel": "action", "plan": "action", "answer": "fact",
-	"waive": "duty", "review": "part", "assign": "role", "correct": "milestone", "mark": "milestone", "sign": "gate", "severity": "severity", "hand-over": "role", "accept-role": "role", "unlink-signal": "signal", "release-hold": "hold"}
+	"waive": "duty", "review": "part", "assign": "role", "correct": "milestone", "mark": "milestone", "sign": "gate", "severity": "severity", "hand-over": "role", "accept-role": "role", "unlink-signal": "signal", "merge": "from", "release-hold": "hold"}
 
 // noticeQuery chooses the notice or the duty that a command about notices names.
 func noticeQuery(command string, args []string) string {

@@ -56,6 +56,8 @@ type Incidents interface {
 	Meanwhile(ctx context.Context, incident string, version int, who desk.Caller) ([]incident.Line, error)
 	Attach(ctx context.Context, id string, by desk.Caller, incident, name, note string, body io.Reader) (desk.Outcome, error)
 	Attachment(ctx context.Context, incident, id string) (incident.Attachment, []byte, error)
+	Merge(ctx context.Context, id string, by desk.Caller, ask desk.MergeAsk) (desk.Outcome, error)
+	Split(ctx context.Context, id string, by desk.Caller, ask desk.SplitAsk) (desk.Outcome, error)
 	LinkSignal(ctx context.Context, id string, by desk.Caller, incident, signal, from, reason string) (desk.Outcome, error)
 	StartScope(ctx context.Context, id string, by desk.Caller, q scope.Query, incident, reason string) (desk.ScopeRun, error)
 	ScopeRun(ctx context.Context, id string) (desk.ScopeRun, error)

@@ -77,7 +77,21 @@ func fill(d *desktest.Desk) {
 		{ID: "NTC-2", Duty: "tell_merchants", Subject: hostile, State: incident.NoticeDraft, DraftedBy: "person:lena", Content: map[string]string{"what_happened": hostile}},
 		{ID: "NTC-3", Duty: "tell_merchants", Subject: "Ready", State: incident.NoticeApproved, DraftedBy: "person:lena", Content: map[string]string{"what_happened": "x"}},
 	}
+	s.Splits = []incident.SplitTo{{SplitBody: incident.SplitBody{Into: "INC-4", Signals: []string{"sig_4"}}, By: "person:lena", At: now, Why: hostile}}
+	s.SplitOf = &incident.SplitFrom{SplitFromBody: incident.SplitFromBody{From: "INC-5"}, By: "person:lena", At: now,
+		SplitFromText: incident.SplitFromText{Reason: hostile, Actions: []incident.ActionIn{{In: "INC-5", ID: "ACT-1", Decl: "revoke_token", Target: map[string]string{"credential": hostile}, State: incident.ActionProven}}}}
+	s.Merged = []*incident.Merged{{By: "person:omar", At: now, Fact: "01J0MERGED", MergedInBody: incident.MergedInBody{Incident: "INC-3", Also: []string{"INC-6"}},
+		Exposures: map[string]*incident.Exposure{"m_2": {Merchant: "m_2", Customers: 1}},
+		MergedInText: incident.MergedInText{Title: hostile, Reason: hostile, Signals: []incident.SignalIn{{In: "INC-3", Signal: s.Signals[0]}},
+			Actions: []incident.ActionIn{{In: "INC-3", ID: "ACT-1", Decl: "revoke_token", State: incident.ActionProven, Proof: hostile}},
+			Notices: []incident.NoticeIn{{In: "INC-3", ID: "NTC-1", Subject: hostile, State: incident.NoticeSent, Told: 2}},
+			Holds:   []incident.HoldIn{{In: "INC-3", Hold: *s.Holds[0]}}, Attachments: []incident.AttachmentIn{{In: "INC-3", Attachment: s.Attachments[0]}}}}}
 	d.States["INC-1"] = s
+	part := incident.NewState("INC-3")
+	part.Title, part.Class, part.Status, part.Opened = "A part of it", "unauthorised_access", incident.StatusClosed, now
+	part.Milestones = map[string]*incident.Milestone{"suspected": at(43), "detected": at(43)}
+	part.Into = &incident.MergedTo{Into: "INC-1", By: "person:omar", At: now, Why: hostile}
+	d.States["INC-3"] = part
 	tell := desk.ClockRow{Incident: "INC-1", Duty: "tell_merchants", Count: 214, State: incident.DutyRunning, Say: "Tell 214 merchants", Started: now.Add(-26 * time.Minute),
 		Due: now.Add(41*time.Hour + 12*time.Minute), Why: "72 hours after confirmed", Holder: "lead", Missing: []incident.Missing{{What: "personal_data is not decided", Do: "decide it: tocsin incident answer INC-1 personal_data"}}}
 	missed := desk.ClockRow{Incident: "INC-1", Duty: "contain", State: incident.DutyMissed, Say: "Contain", Due: now.Add(-time.Minute), Why: "2 hours after detected"}

@@ -51,6 +51,7 @@ func roomForms(register func(form)) {
 				{Name: "signal", Label: "Signal", Kind: "text", Help: "Its id, as that incident shows it."}, reasonField()}
 		},
 		Button: says("Link the signal to {id}")})
+	registerMerging(register)
 	register(form{Command: "hold", Title: "Place a hold", Explain: "Say what must not be deleted, on which legal basis and until when.",
 		Fields: func(view, url.Values) []input {
 			return []input{{Name: "what", Label: "What is held", Kind: "area"}, {Name: "basis", Label: "Legal basis", Kind: "text", Help: "Such as litigation, or the order of a court."},

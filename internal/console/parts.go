@@ -21,7 +21,7 @@ const (
 )
 
 // moreActs are the commands that are always possible and seldom next.
-var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "hand-over", "link-signal", "attach", "hold", "assess", "snapshot", "switch", "sign", "waive", "pick", "corrective", "move-corrective", "close", "dismiss"}
+var moreActs = []string{"note", "mark", "correct", "answer", "adjust-scope", "hand-over", "link-signal", "merge", "split", "attach", "hold", "assess", "snapshot", "switch", "sign", "waive", "pick", "corrective", "move-corrective", "close", "dismiss"}
 
 // incidentURL is the room of an incident.
 func incidentURL(id string) templ.SafeURL { return templ.SafeURL("/incidents/" + url.PathEscape(id)) }
@@ -79,6 +79,9 @@ func clockNote(f frame, c desk.ClockRow) string {
 	}
 	if !c.Met.IsZero() {
 		parts = append(parts, "met "+absolute(f, c.Met))
+	}
+	if c.From != "" {
+		parts = append(parts, "from "+c.From+", which is a part of this")
 	}
 	if c.Why != "" {
 		parts = append(parts, c.Why)

@@ -83,8 +83,9 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 	if who, ok := s.Roles["lead"]; ok {
 		b.Lead = strings.TrimPrefix(string(who), "person:")
 	}
-	if n := len(s.Scopes); n > 0 {
-		b.People, b.Merchants = s.Scopes[n-1].Customers, s.Scopes[n-1].Merchants
+	b.Into = incident.Into(s)
+	if t := incident.Totals(s); t != nil {
+		b.People, b.Merchants = t.Customers, t.Merchants
 	}
 	// A row is written with every command. It shows clocks that run and nothing of the others, so
 	// they are not asked why they do not, and only the most urgent one is put into words.
@@ -167,12 +168,13 @@ type clockGroup struct {
 	duty        string
 	state       incident.DutyState
 	due, target int64
+	from        string // the incident a carried clock comes from
 }
 
 // groupOf names the row that an instance belongs to. Instances with limits of their own are rows of
 // their own: day one of a running clock is shown as the earliest promise that still holds.
 func groupOf(di *incident.DutyInstance) clockGroup {
-	return clockGroup{di.Duty, di.State, di.Due.Unix(), di.Target.Unix()}
+	return clockGroup{di.Duty, di.State, di.Due.Unix(), di.Target.Unix(), di.From}
 }
 
 func (rows clockGroups) add(p *policy.Program, id string, di *incident.DutyInstance) {
@@ -195,7 +197,7 @@ func (rows clockGroups) add(p *policy.Program, id string, di *incident.DutyInsta
 func clockRow(p *policy.Program, id string, di *incident.DutyInstance) *ClockRow {
 	row := &ClockRow{
 		Incident: id, Duty: di.Duty, State: di.State, Due: di.Due, Target: di.Target,
-		Started: di.Started, Met: di.Met, Why: di.Why, Holder: dutyDecl(p, di.Duty).Who, Recipient: di.Recipient, Law: di.Law,
+		Started: di.Started, Met: di.Met, Why: di.Why, Holder: dutyDecl(p, di.Duty).Who, Recipient: di.Recipient, Law: di.Law, From: di.From,
 	}
 	if di.Recipient != "" {
 		row.Count = 1

@@ -247,6 +247,18 @@ func about(s *incident.State) time.Time {
 		earlier(s.Signals[i].At)
 		earlier(s.Signals[i].From)
 	}
+	for _, m := range s.Merged { // of incidents that are a part of it
+		earlier(m.Opened)
+		for _, at := range m.Milestones {
+			earlier(at)
+		}
+		for i := range m.Signals {
+			earlier(m.Signals[i].From)
+		}
+		for _, x := range m.Exposures {
+			earlier(x.First)
+		}
+	}
 	for _, v := range s.Scopes {
 		var q scope.Query
 		if json.Unmarshal(v.Query, &q) != nil || q.From.IsZero() {

@@ -157,7 +157,7 @@ func (d *Desk) holding(r ledger.Reader, merchant string, now time.Time) ([]org.H
 		if err != nil {
 			return nil, err
 		}
-		if len(s.Scopes) > 0 && s.Exposures[merchant] == nil && s.Adjusted[merchant] == nil {
+		if len(s.Scopes) > 0 && s.Row(merchant) == nil && s.Adjusted[merchant] == nil {
 			continue
 		}
 		for _, h := range s.Holds {

@@ -112,7 +112,7 @@ func (d *Desk) input(ctx context.Context, s *incident.State, n *incident.Notice,
 		}
 		return nil
 	})
-	in.Exposure = s.Exposures[party]
+	in.Exposure = s.Row(party)
 	if n.Corrects != "" {
 		in.Outside = !incident.InScope(s, party)
 		if d, by := incident.LastTold(s, n.Duty, party); d != nil && by != n {

@@ -177,7 +177,7 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (strin
 		if s.Status != incident.StatusOpen {
 			continue
 		}
-		for _, known := range s.Signals {
+		for _, known := range signalsOf(s) {
 			if known.App == sig.App && known.Subject == sig.Subject && sig.At.Sub(known.At).Abs() < signalWindow {
 				return s.ID, nil
 			}
@@ -193,6 +193,17 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (strin
 		return newest.ID, nil
 	}
 	return "", nil
+}
+
+// signalsOf are the signals of an incident, and of those that were merged into it.
+func signalsOf(s *incident.State) []incident.Signal {
+	all := slices.Clip(s.Signals)
+	for _, m := range s.Merged {
+		for _, g := range m.Signals {
+			all = append(all, g.Signal)
+		}
+	}
+	return all
 }
 
 // classOf is the class of the policy that lists this signal, else the one that its rule opens or that a

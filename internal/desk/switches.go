@@ -128,6 +128,9 @@ func (d *Desk) holdSwitch(tx ledger.Tx, who Caller, merchant, state string) erro
 	if err != nil {
 		return err
 	}
+	if st, err = d.leadsTo(tx, st); err != nil {
+		return err
+	}
 	if st.Status != incident.StatusOpen {
 		return nil
 	}
@@ -157,7 +160,7 @@ func (d *Desk) turnOn(who Caller) func(ledger.Tx, *incident.State, time.Time) er
 		}
 		for _, key := range slices.Sorted(maps.Keys(s.Switches)) {
 			sw := s.Switches[key]
-			if sw.Incident != st.ID || sw.State != "off" {
+			if sw.State != "off" || sw.Incident != st.ID && !partOf(st, sw.Incident) {
 				continue
 			}
 			_, err := d.decideOrg(tx, who, org.FlipSwitch{Merchant: sw.Merchant, State: "on", Reason: "restored", Incident: st.ID}, now)
@@ -167,6 +170,11 @@ func (d *Desk) turnOn(who Caller) func(ledger.Tx, *incident.State, time.Time) er
 		}
 		return nil
 	}
+}
+
+// partOf reports whether an incident was merged into another.
+func partOf(st *incident.State, id string) bool {
+	return slices.ContainsFunc(st.Merged, func(m *incident.Merged) bool { return m.Incident == id || slices.Contains(m.Also, id) })
 }
 
 // SwitchSeen notes that an instance obeys a version of the switches.

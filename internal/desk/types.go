@@ -90,6 +90,7 @@ type BoardRow struct {
 
 	Correctives int `json:"correctives,omitempty"` // corrective actions, whatever became of them
 
+	Into    string               `json:"into,omitempty"`    // the incident that it was merged into
 	Private bool                 `json:"private,omitempty"` // known to its readers alone
 	Readers []incident.Principal `json:"readers,omitempty"` // the list of a private incident
 }
@@ -111,7 +112,8 @@ type ClockRow struct {
 	Holder    string             `json:"holder,omitempty"` // role that owes it
 	Called    string             `json:"called,omitempty"` // who was called about it, in words; "" when nobody was
 	Missing   []incident.Missing `json:"missing,omitempty"`
-	Law       string             `json:"law,omitempty"` // id of the law's duty in the catalogue, where a law sets the clock
+	From      string             `json:"from,omitempty"` // the incident that it was carried from, when that was merged in
+	Law       string             `json:"law,omitempty"`  // id of the law's duty in the catalogue, where a law sets the clock
 
 	// Where clocks of several incidents stand together:
 	Title  string `json:"title,omitempty"`  // of the incident

@@ -185,6 +185,25 @@ func (d *Desk) Attachment(_ context.Context, inc, id string) (incident.Attachmen
 	return incident.Attachment{}, nil, desk.ErrNotFound
 }
 
+// Merge keeps the request, and scripts a plan.
+func (d *Desk) Merge(ctx context.Context, id string, by desk.Caller, ask desk.MergeAsk) (desk.Outcome, error) {
+	if d.States[ask.From] == nil {
+		return desk.Outcome{}, fmt.Errorf("there is no incident %q: %w", ask.From, desk.ErrNotFound)
+	}
+	if ask.Dry {
+		return desk.Outcome{Incident: ask.Into, DryRun: true, Plan: []string{ask.From + " ends as a part of " + ask.Into, "The clock of contain is carried from " + ask.From}}, nil
+	}
+	return d.Submit(ctx, desk.Request{ID: id, Incident: ask.Into, Caller: by, Command: incident.Merge{From: ask.From, Reason: ask.Reason}})
+}
+
+// Split keeps the request, and scripts a plan.
+func (d *Desk) Split(ctx context.Context, id string, by desk.Caller, ask desk.SplitAsk) (desk.Outcome, error) {
+	if ask.Dry {
+		return desk.Outcome{Incident: ask.Of, DryRun: true, Plan: []string{"A new incident opens with 1 signal", ask.Of + " keeps its clocks"}}, nil
+	}
+	return d.Submit(ctx, desk.Request{ID: id, Incident: ask.Of, Caller: by, Command: incident.SplitOff{Into: "INC-9", Signals: ask.Signals, Reason: ask.Reason}})
+}
+
 func (d *Desk) LinkSignal(_ context.Context, id string, by desk.Caller, inc, signal, from, reason string) (desk.Outcome, error) {
 	return d.Submit(context.Background(), desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.AddSignal{Signal: incident.Signal{ID: signal, Sentence: reason}, Of: from}})
 }

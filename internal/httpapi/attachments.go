@@ -19,6 +19,8 @@ import (
 type Attachments interface {
 	Attach(ctx context.Context, id string, by desk.Caller, incident, name, note string, body io.Reader) (desk.Outcome, error)
 	Attachment(ctx context.Context, incident, id string) (incident.Attachment, []byte, error)
+	Merge(ctx context.Context, id string, by desk.Caller, ask desk.MergeAsk) (desk.Outcome, error)
+	Split(ctx context.Context, id string, by desk.Caller, ask desk.SplitAsk) (desk.Outcome, error)
 	LinkSignal(ctx context.Context, id string, by desk.Caller, incident, signal, from, reason string) (desk.Outcome, error)
 }
 
@@ -33,6 +35,7 @@ type linkInput struct {
 }
 
 func (a *API) registerAttachments(d Attachments) {
+	a.registerMerging(d)
 	op := operation("link-signal", http.MethodPost, "/v1/incidents/{id}/link-signal", responders, "Link a signal of another incident; there it is taken out")
 	op.Tags, op.Errors = []string{"incident"}, append(op.Errors, http.StatusNotFound, http.StatusConflict)
 	huma.Register(a.huma, op, func(ctx context.Context, in *linkInput) (*outcomeOutput, error) {

@@ -1,0 +1,57 @@
+package console
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/tocsin-ir/tocsin/internal/desk"
+)
+
+// mergeable is how many open incidents the form of a merging offers.
+const mergeable = 500
+
+// registerMerging are the two commands that concern two incidents.
+func registerMerging(register func(form)) {
+	register(form{Command: "merge", Title: "Merge another incident into this one", Danger: true, Both: true,
+		Explain: "The other incident ends as a part of this one, by name. Its clocks go on here and nothing becomes due later; what was recorded in it stays in it, and its address leads here. Some of its signals can be split off again; the merging itself is not taken back.",
+		Fields: func(v view, in url.Values) []input {
+			other := input{Name: "from", Label: "The incident that ends as a part of this one", Kind: "select"}
+			for _, row := range v.Others {
+				if row.ID != v.State.ID {
+					other.Options = append(other.Options, option{row.ID, row.ID + " — " + isolated(row.Title)})
+				}
+			}
+			if len(other.Options) == 0 {
+				other.Kind, other.Help = "text", "No other incident is open. Its id, such as INC-3."
+			}
+			return []input{other, reasonField()}
+		},
+		Button: func(v view, in url.Values) string { return "Merge " + in.Get("from") + " into " + v.State.ID }})
+	register(form{Command: "split", Title: "Split signals off", Both: true,
+		Explain: "Some signals become an incident of their own, with the times at which they were noticed. This one keeps its clocks; what was recorded here stays here.",
+		Fields: func(v view, _ url.Values) []input {
+			return []input{{Name: "signal", Label: "Signals that leave", Kind: "checks", Options: signalOptions(v.State.Signals), Help: "At least one stays."},
+				{Name: "title", Label: "Title of the new incident", Kind: "text", Optional: true}, reasonField()}
+		},
+		Button: func(v view, in url.Values) string {
+			return "Split " + count(int64(len(in["signal"])), "signal", "signals") + " off " + v.State.ID
+		}})
+}
+
+func (c *Console) merge(r *http.Request, id string, dry bool) (desk.Outcome, error) {
+	in := reader{in: r.PostForm}
+	return c.desk.Merge(r.Context(), keyUnless(r, dry), callerOf(r.Context()), desk.MergeAsk{Into: id, From: in.text("from"), Reason: in.text("reason"), Dry: dry})
+}
+
+func (c *Console) split(r *http.Request, id string, dry bool) (desk.Outcome, error) {
+	in := reader{in: r.PostForm}
+	return c.desk.Split(r.Context(), keyUnless(r, dry), callerOf(r.Context()), desk.SplitAsk{Of: id, Signals: in.list("signal"), Title: in.text("title"), Reason: in.text("reason"), Dry: dry})
+}
+
+// keyUnless is the idempotency key of what is recorded; a look at a plan has none.
+func keyUnless(r *http.Request, dry bool) string {
+	if dry {
+		return ""
+	}
+	return requestID(r)
+}
