@@ -63,8 +63,10 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		})
 	case "dismiss-silent":
 		o.Decided = unsaid(incident.KindDutyStopped)
-	case "restore-old":
-		// Nothing of the server is broken: it is the conductor that goes on from an old backup.
+	case "restore-old", "backup-plain":
+		// Nothing of the server is broken: it is the conductor that goes on from an old backup, or takes them in the clear.
+	case "inclusion-lost":
+		o.Decided = losesAnInclusion()
 	case "private-leaks":
 		o.Decided = unsaid(incident.KindRestricted)
 	case "miss-swallowed":
@@ -226,6 +228,17 @@ func (s *skipsDay) Matching(ctx context.Context, q scope.Query, size uint64) ([]
 func unsaid(kind incident.Kind) func([]incident.Fact) []incident.Fact {
 	return func(facts []incident.Fact) []incident.Fact {
 		return slices.DeleteFunc(facts, func(f incident.Fact) bool { return f.Kind == kind })
+	}
+}
+
+// losesAnInclusion drops one merchant of those whom people take into a scope by hand, the fifth, and
+// answers as if it were in.
+func losesAnInclusion() func([]incident.Fact) []incident.Fact {
+	var taken atomic.Int64
+	return func(facts []incident.Fact) []incident.Fact {
+		return slices.DeleteFunc(facts, func(f incident.Fact) bool {
+			return f.Kind == incident.KindScopeAdjust && taken.Add(1) == 5
+		})
 	}
 }
 

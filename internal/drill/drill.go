@@ -24,6 +24,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
+	"github.com/tocsin-ir/tocsin/internal/judge"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/regimes"
 	"github.com/tocsin-ir/tocsin/scenarios"
@@ -162,7 +163,8 @@ type run struct {
 	owner     *people.Person
 	cast      []*people.Person
 	moved     time.Time // when the server went to another machine; zero: it did not
-	recipient string    // whom the keys of backups and copies are encrypted to
+	backups   []judge.Backup
+	recipient string // whom the keys of backups and copies are encrypted to
 	switchKey people.Token
 	outside   []*people.Person        // who may not know of a private incident
 	ingest    map[string]people.Token // by source

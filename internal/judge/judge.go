@@ -63,11 +63,20 @@ type Case struct {
 	Secrets   []Secret          `json:"secrets"`
 	People    []Staff           `json:"people"`         // whom the vendor invited
 	Moved     time.Time         `json:"moved,omitzero"` // domain time at which the server went to another machine
-	Outside   []Staff           `json:"outside"`        // those of them who may not know of a private incident
-	Looks     string            `json:"looks"`          // what they were answered wherever they looked, NDJSON of Look
+	Backups   []Backup          `json:"backups,omitempty"`
+	Copy      string            `json:"copy,omitempty"`     // folder elsewhere to which facts and logs were copied
+	Identity  string            `json:"identity,omitempty"` // file of the age identity that opens the backups
+	Outside   []Staff           `json:"outside"`            // those of them who may not know of a private incident
+	Looks     string            `json:"looks"`              // what they were answered wherever they looked, NDJSON of Look
 	Events    int               `json:"events"`
 	Replayed  bool              `json:"replayed"`
 	Trials    int               `json:"trials"` // random alterations of the evidence; 0: a hundred
+}
+
+// Backup is one that was taken.
+type Backup struct {
+	File string    `json:"file"`
+	At   time.Time `json:"at"` // domain time
 }
 
 // Staff is one of the vendor's people, as they were invited.

@@ -31,7 +31,7 @@ var tables = map[string]table{
 		trials: fewTrials, bare: true,
 	},
 	"tocsin-down": {
-		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "DET-2", "INV-1", "INV-3", "INV-4", "NOT-2", "NOT-3", "NOT-4", "PRO-12", "PUB-1"), map[string]check{"NOT-1": (*bench).merchantsToldOnce, "NOT-6": (*bench).toldWithoutDelayOnce}),
+		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "DET-2", "INV-1", "INV-3", "INV-4", "NOT-2", "NOT-3", "NOT-4", "PRO-12", "PUB-1"), map[string]check{"NOT-1": (*bench).merchantsToldOnce, "NOT-6": (*bench).toldWithoutDelayOnce, "PRO-8": (*bench).backedUp, "REC-3": (*bench).restoredWhole}),
 		also:   []func(*bench) error{(*bench).wentOnElsewhere},
 		trials: fewTrials,
 	},
