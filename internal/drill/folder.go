@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/app"
+	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
 	"github.com/tocsin-ir/tocsin/policy"
 	"go.yaml.in/yaml/v3"
 )
@@ -49,7 +50,9 @@ func prepareFolder(dir string, now time.Time) error {
 type places struct {
 	mail, app, envFile, policy, owner string
 	checks                            []policy.CheckDecl
-	copy, recipient                   string // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
+	shop                              *storefront.Ready // the shop that checks look at; nil for none
+	watched                           bool              // they are probes: they run by themselves
+	copy, recipient                   string            // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
 }
 
 // writeConfig writes tocsin.yaml as an operator would, with the connectors of the victim app.
@@ -96,6 +99,9 @@ func writeConfig(dir string, p places) error {
 		}
 	}
 	config["checks"] = checks
+	if p.shop != nil {
+		p.lookAtShop(config)
+	}
 	if p.copy != "" {
 		config["copy"] = m{"to": p.copy, "recipients": []string{p.recipient}}
 	}

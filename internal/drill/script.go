@@ -24,6 +24,7 @@ type setting struct {
 	people int  // merchants in the directory
 	calls  bool // people have addresses at which they are called
 	copies bool // facts and logs are copied off the machine
+	probes bool // the storefront is watched by probes
 	stands bool // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
 }
 
@@ -36,6 +37,8 @@ var scripts = map[string]script{
 	"late-scope":   lateScope{},
 	"insider":      insider{},
 	"tocsin-down":  tocsinDown{},
+
+	"storefront-outage": storefrontOutage{},
 }
 
 // scriptOf finds a scenario's script.
