@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ir/tocsin/contain"
 	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -62,26 +63,6 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 			p.Gates = slices.DeleteFunc(slices.Clone(p.Gates), func(g policy.Gate) bool { return g.Guards == "restore" })
 			p.Gates = append(p.Gates, policy.Gate{ID: "restore", Guards: "restore"})
 		})
-	case "probe-swallowed":
-		o.Probes = slices.Clone(o.Probes)
-		for i := range o.Probes { // as checks of an incident they go on seeing
-			o.Probes[i].Check = seesNothing{}
-		}
-	case "restored-without-check":
-		checks := map[string]desk.Check{}
-		for name := range o.Checks {
-			checks[name] = seesNothing{}
-		}
-		o.Checks = checks
-	case "update-skipped":
-		o.Programs = altered(o.Programs, func(p *policy.Program) {
-			p.Duties = slices.Clone(p.Duties)
-			for i := range p.Duties { // an update is owed once, and not again
-				if p.Duties[i].Do == policy.Announce {
-					p.Duties[i].Every = nil
-				}
-			}
-		})
 	case "dismiss-silent":
 		o.Decided = unsaid(incident.KindDutyStopped)
 	case "restore-old", "backup-plain":
@@ -90,6 +71,24 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		o.Decided = losesAnInclusion()
 	case "private-leaks":
 		o.Decided = unsaid(incident.KindRestricted)
+	case "integrity-blind":
+		o.Integrity.Looked = func(f integrity.Finding) integrity.Finding {
+			f.Changes, f.Found = nil, f.Approval.Digest
+			return f
+		}
+	case "restored-without-check":
+		for name := range o.Integrity.Restores {
+			if keeps, ok := o.Connectors[name].(contain.Destroyer); ok {
+				o.Connectors[name] = believes{o.Connectors[name], keeps}
+			}
+		}
+		for _, name := range o.Integrity.Keeper.Names() {
+			o.Checks[desk.SourceCheck(name)] = check(func(context.Context) probe.Result {
+				return probe.Result{Passed: true, Code: "as_approved", Observed: "every file is as approved", At: time.Now().UTC()}
+			})
+		}
+	case "evidence-not-kept":
+		o.Decided = unsaid(incident.KindAttached)
 	case "miss-swallowed":
 		o.Programs = altered(o.Programs, func(p *policy.Program) { p.Duties = withoutLimits(p.Duties) })
 	case "escalation-stops":
@@ -134,11 +133,14 @@ func (blindConfirm) Confirm(context.Context, contain.Target, contain.Secret) con
 	return contain.Result{Outcome: incident.Done, Code: "http 401", Proof: "the old credential was refused with HTTP 401", At: time.Now().UTC()}
 }
 
-// seesNothing says that all is well and has not asked.
-type seesNothing struct{}
+// believes puts files back and takes it for granted that they are there.
+type believes struct {
+	contain.Connector
+	contain.Destroyer
+}
 
-func (seesNothing) Run(context.Context) probe.Result {
-	return probe.Result{Passed: true, Code: "http 200", Observed: "it answered as expected", At: time.Now().UTC()}
+func (believes) Confirm(context.Context, contain.Target, contain.Secret) contain.Result {
+	return contain.Result{Outcome: incident.Done, Code: "as_approved", Proof: "every file is as approved", At: time.Now().UTC()}
 }
 
 // dropsOne loses one letter and says that it was accepted.

@@ -45,7 +45,7 @@ func All(ctx context.Context, o Options, file string) (bool, error) {
 			case !card.OK:
 				verdict, fine = fmt.Sprintf("not as expected: %s %v", list(card.Broken), card.Findings), false
 			}
-			fmt.Fprintf(out, "%-17s %-12s %5.1f s  %s\n", name, policy, card.Elapsed, printable(verdict))
+			fmt.Fprintf(out, "%-14s %-12s %5.1f s  %s\n", name, policy, card.Elapsed, printable(verdict))
 			row := map[string]string{}
 			for _, p := range card.Promises {
 				row[p.ID] = p.Got
