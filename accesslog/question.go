@@ -2,7 +2,9 @@ package accesslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
@@ -206,6 +208,9 @@ func (s *Store) unseal(stored []byte) (*opened, leaf.Header, error) {
 		find = k.Lookup
 	}
 	key, err := find("epoch", h.Epoch)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, h, fmt.Errorf("%w: %w", errKeyGone, err)
+	}
 	if err != nil {
 		return nil, h, fmt.Errorf("epoch key: %w", err)
 	}

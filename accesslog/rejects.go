@@ -169,14 +169,16 @@ func (s *Store) Rejects(fn func(Rejected) error) error {
 	}
 	slices.Sort(names)
 	for _, path := range names {
-		if err := s.rejectsOf(path, fn); err != nil {
+		if err := s.rejectsOf(path, false, fn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) rejectsOf(path string, fn func(Rejected) error) error {
+// rejectsOf reads the file of a day; an entry at its end that is not whole, as a crash leaves it, is an
+// error when all of it is asked for.
+func (s *Store) rejectsOf(path string, all bool, fn func(Rejected) error) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -198,6 +200,9 @@ func (s *Store) rejectsOf(path string, fn func(Rejected) error) error {
 	for {
 		var head [4]byte
 		if _, err := io.ReadFull(in, head[:]); err != nil {
+			if all && err != io.EOF {
+				return err
+			}
 			return nil // the end, or a record that a crash cut
 		}
 		n := binary.BigEndian.Uint32(head[:])
@@ -206,6 +211,9 @@ func (s *Store) rejectsOf(path string, fn func(Rejected) error) error {
 		}
 		sealed := make([]byte, n)
 		if _, err := io.ReadFull(in, sealed); err != nil {
+			if all {
+				return err
+			}
 			return nil
 		}
 		packed, err := aead.Open(nil, sealed[:ivLen], sealed[ivLen:], []byte(day))

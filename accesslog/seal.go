@@ -38,6 +38,7 @@ type member struct {
 var (
 	errLeafFull = errors.New("accesslog: the events do not fit one leaf")
 	errNoKey    = errors.New("accesslog: a leaf cannot be opened: its epoch key was destroyed or it was altered")
+	errKeyGone  = errors.New("accesslog: the epoch key of a leaf is gone")
 )
 
 // The codec is shared: it holds no state between calls of EncodeAll and DecodeAll.

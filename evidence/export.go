@@ -8,10 +8,12 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -207,3 +209,37 @@ func Find(dir, incident, digest string) (string, error) {
 }
 
 var safeDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// Inspect lists the files of an incident's exports in a folder that are not what a fact records, and the
+// digests of those that a fact records and that are not there.
+func Inspect(dir, incident string, digests []string) (unknown, missing []string, err error) {
+	if !safeIncident.MatchString(incident) {
+		return nil, nil, nil
+	}
+	found, err := filepath.Glob(filepath.Join(dir, incident+"-????????T??????Z-*"+suffix))
+	if err != nil {
+		return nil, nil, err
+	}
+	have := map[string]bool{}
+	for _, path := range found {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		h := sha256.New()
+		_, err = io.Copy(h, f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, nil, err
+		}
+		digest := fmt.Sprintf("sha256:%x", h.Sum(nil))
+		if have[digest] = true; !slices.Contains(digests, digest) {
+			unknown = append(unknown, filepath.Base(path))
+		}
+	}
+	for _, d := range digests {
+		if !have[d] {
+			missing = append(missing, d)
+		}
+	}
+	return unknown, missing, nil
+}

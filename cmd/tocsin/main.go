@@ -40,8 +40,8 @@ func run(ctx context.Context, args []string) int { return cli.Run(ctx, rootComma
 // rootCommand is the program with all of its commands.
 func rootCommand() *cobra.Command {
 	root := cli.New(cli.Deps{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Version: desk.EngineVersion,
-		Examine: func(ctx context.Context, dir string) (doctor.Report, error) {
-			return app.Examine(ctx, app.Options{Dir: dir})
+		Examine: func(ctx context.Context, dir string, full bool, progress func(doctor.Progress)) (doctor.Report, error) {
+			return app.Examine(ctx, app.Options{Dir: dir}, app.Depth{Full: full, Progress: progress})
 		}})
 	root.AddCommand(initCommand(), setupCommand(), serveCommand(), rebuildCommand(), backupCommand(), restoreCommand(), drillCommand(), drillProcessCommand(), benchCommand())
 	root.SetUsageFunc(usage)

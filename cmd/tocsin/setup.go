@@ -102,7 +102,7 @@ func checkup(ctx context.Context, dir string) (doctor.Report, error) {
 	err = server.Do(ctx, http.MethodGet, "/v1/doctor", nil, &report)
 	var away *client.UnavailableError
 	if errors.As(err, &away) {
-		return app.Examine(ctx, app.Options{Dir: dir})
+		return app.Examine(ctx, app.Options{Dir: dir}, app.Depth{})
 	}
 	return report, err
 }

@@ -31,7 +31,7 @@ func TestTheDoctorNamesEveryAlteredFileOfTheEventsLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	named := func() bool {
-		r, err := Examine(t.Context(), Options{Dir: dir})
+		r, err := Examine(t.Context(), Options{Dir: dir}, Depth{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -21,6 +22,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/clock"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/egress"
 	"github.com/tocsin-ir/tocsin/internal/keyring"
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
@@ -74,7 +76,8 @@ type App struct {
 	beat    heart
 	playing sync.Mutex // held while what is known of the drill in play changes
 	play    play
-	looking sync.Mutex // held while the doctor looks
+	looking sync.Mutex                      // held while the doctor looks
+	looked  atomic.Pointer[doctor.Progress] // how far that is
 	copying sync.WaitGroup
 }
 
@@ -289,6 +292,12 @@ func (a *App) open(ctx context.Context) error {
 func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string, out *egress.Client) (*translog.Log, string, error) {
 	origin := a.cfg.Organisation.ID + "/" + name
 	dir := filepath.Join(a.o.Dir, "log", name)
+	if file, ok := keys.HasSigner(origin); !ok {
+		// Another key would sign another log: whoever kept a checkpoint would call all of it rewritten.
+		if _, err := os.Stat(filepath.Join(dir, "checkpoint")); err == nil {
+			return nil, "", fmt.Errorf("keys/%s is missing, and log/%s is signed with it: bring keys/ back from where you keep a copy", file, name)
+		}
+	}
 	_, vkey, err := keys.Verifier(origin)
 	if err != nil {
 		return nil, "", err

@@ -24,7 +24,7 @@ import (
 
 // Examine says which preconditions of the policy's promises hold on a folder that nobody serves. It
 // changes nothing there that a start would not: a folder that was never served is not opened.
-func Examine(ctx context.Context, o Options) (doctor.Report, error) {
+func Examine(ctx context.Context, o Options, d Depth) (doctor.Report, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -44,36 +44,48 @@ func Examine(ctx context.Context, o Options) (doctor.Report, error) {
 	cfg.settings(&seen)
 	programs, err := cfg.programs(o.Log)
 	if err != nil {
-		return refuse(err, "tocsin policy check "+cfg.path(cfg.Policy))
+		return refuse(fmt.Errorf("%s: %w", filepath.Base(cfg.file), err), "tocsin policy check "+cfg.path(cfg.Policy))
 	}
 	seen.Policy = programs[len(programs)-1]
 	if _, err := os.Stat(filepath.Join(o.Dir, "keys")); errors.Is(err, fs.ErrNotExist) && in.Env != "drill" {
 		return refuse(errors.New("nothing was ever served from it"), "tocsin serve --data "+o.Dir)
 	}
+	seen.Altered = cfg.aside(ctx, o.Dir, d)
 	a, err := New(ctx, o)
 	if errors.Is(err, ledger.ErrLocked) {
+		seen.Altered = nil // somebody is writing to them
 		return refuse(errors.New("another process holds it and does not answer on its socket"), "look whether tocsin serve still runs")
 	}
 	if err != nil {
 		return refuse(err, "look at the line above it in the server's log")
 	}
-	report, err := a.examine(ctx, false)
+	report, err := a.examine(ctx, false, d, seen.Altered)
 	return report, errors.Join(err, a.Stop())
 }
 
 // Checkup is what a running server says of itself. Looking costs about what reading all facts costs,
 // so there is one look at a time: whoever asks often waits for themselves.
-func (a *App) Checkup(ctx context.Context) (doctor.Report, error) {
+func (a *App) Checkup(ctx context.Context, full bool) (doctor.Report, error) {
 	a.looking.Lock()
 	defer a.looking.Unlock()
+	defer a.looked.Store(nil)
+	d := Depth{Full: full, Progress: func(p doctor.Progress) { a.looked.Store(&p) }}
 	if err := ctx.Err(); err != nil {
 		return doctor.Report{}, err
 	}
-	return a.examine(ctx, true)
+	return a.examine(ctx, true, d, nil)
 }
 
-func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
-	seen := doctor.Seen{Now: a.desk.Now(), Served: served, Dir: a.o.Dir, Drill: a.in.Env == "drill", Machine: machine(a.o.Dir), Policy: a.policy, Rehearsed: map[string]time.Time{}}
+// Looking says how far the look is that is under way.
+func (a *App) Looking() doctor.Progress {
+	if p := a.looked.Load(); p != nil {
+		return *p
+	}
+	return doctor.Progress{}
+}
+
+func (a *App) examine(ctx context.Context, served bool, d Depth, altered []doctor.File) (doctor.Report, error) {
+	seen := doctor.Seen{Altered: altered, Now: a.desk.Now(), Served: served, Dir: a.o.Dir, Drill: a.in.Env == "drill", Machine: machine(a.o.Dir), Policy: a.policy, Rehearsed: map[string]time.Time{}}
 	a.cfg.settings(&seen)
 	seen.Machine.Behind = a.access.Behind()
 	if a.cfg.Mail.Relay != "" && a.in.Env != "drill" {
@@ -110,10 +122,16 @@ func (a *App) examine(ctx context.Context, served bool) (doctor.Report, error) {
 	if err := a.countMerchants(ctx, &seen.Directory); err != nil {
 		return doctor.Report{}, err
 	}
-	chains, err := a.recompute(ctx, &seen.Logs)
+	chains, err := a.recompute(ctx, &seen, d)
 	if err != nil {
 		return doctor.Report{}, err
 	}
+	beside, err := a.inspect(ctx, chains, served, d)
+	if err != nil {
+		return doctor.Report{}, err
+	}
+	seen.Altered = append(seen.Altered, beside...)
+	seen.Logs.Table = d.Full && len(beside) == 0
 	a.seeCopy(&seen.Logs, served)
 	for _, id := range chains {
 		s, err := a.desk.Incident(ctx, id)
@@ -182,11 +200,17 @@ const (
 	maxRehearsals = 200     // incidents that are searched for proven actions, the newest
 )
 
-// recompute hashes the facts again, chain by chain, and compares them with the leaves of their log.
-// It gives the newest incidents' ids.
-func (a *App) recompute(ctx context.Context, l *doctor.Logs) (incidents []string, err error) {
+// recompute hashes the facts again, chain by chain, opens what is sealed in them, and compares them with
+// the leaves of their log; then it recomputes both logs. It gives the newest incidents' ids, all of them
+// where all is asked for.
+func (a *App) recompute(ctx context.Context, seen *doctor.Seen, d Depth) (incidents []string, err error) {
+	l := &seen.Logs
 	l.Looked = true
-	leaves := map[uint64][]byte{}
+	_, logged, err := a.facts.Checkpoint(ctx) // before the facts are counted: both only grow
+	if err != nil {
+		logged = 0 // the log's own check names it
+	}
+	c := chains{app: a, seen: seen, full: d.Full, leaves: map[uint64][]byte{}, tell: d.tell("facts", "facts"), logged: logged}
 	err = a.store.View(ctx, func(r ledger.Reader) error {
 		for after := ""; ; {
 			heads, err := r.Heads(after, 500)
@@ -197,7 +221,7 @@ func (a *App) recompute(ctx context.Context, l *doctor.Logs) (incidents []string
 				if h.Chain != desk.OrgChain {
 					incidents = append(incidents, h.Chain)
 				}
-				if err := recomputeChain(r, h, l, leaves); err != nil || l.Altered != "" {
+				if err := c.recompute(ctx, r, h); err != nil || l.Altered != "" {
 					return err
 				}
 			}
@@ -207,106 +231,194 @@ func (a *App) recompute(ctx context.Context, l *doctor.Logs) (incidents []string
 			after = heads[len(heads)-1].Chain
 		}
 	})
-	if err != nil || l.Altered != "" {
+	if err != nil {
 		return nil, err
 	}
-	if len(incidents) > maxRehearsals {
+	if c.facts < logged && l.Altered == "" {
+		l.Altered = fmt.Sprintf("%s: the log holds %d facts and the database %d: facts were deleted, or an older database was put back", a.factsFile(), logged, c.facts)
+	}
+	if len(incidents) > maxRehearsals && !d.Full {
 		incidents = incidents[len(incidents)-maxRehearsals:]
+	}
+	if err := a.recomputeLog(ctx, seen, "facts", d); err != nil {
+		return nil, err
+	}
+	if err := a.compareLeaves(ctx, l, c.leaves); err != nil {
+		return nil, err
+	}
+	return incidents, a.recomputeLog(ctx, seen, "events", d)
+}
+
+// factsFile is what the facts stand in, for a sentence.
+func (a *App) factsFile() string {
+	if a.o.Store == "" {
+		return "tocsin.db"
+	}
+	return "the database"
+}
+
+// compareLeaves compares facts with the leaves that stand for them.
+func (a *App) compareLeaves(ctx context.Context, l *doctor.Logs, leaves map[uint64][]byte) error {
+	if len(leaves) == 0 || l.Altered != "" {
+		return nil
 	}
 	size, err := a.facts.Size(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if len(leaves) > 0 {
-		last := slices.Max(slices.Collect(maps.Keys(leaves)))
-		if last >= size {
-			l.Altered = fmt.Sprintf("the facts log has %d leaves, and a fact says that it is leaf %d", size, last)
-			return incidents, nil
-		}
-		err = a.facts.Leaves(ctx, 0, last+1, func(i uint64, data []byte) error {
-			if want, ok := leaves[i]; ok && string(want) != string(data) && l.Altered == "" {
-				l.Altered = fmt.Sprintf("leaf %d of the facts log is another one than the fact it stands for", i)
-			}
-			return ctx.Err()
-		})
-		if err != nil {
-			l.Altered = fmt.Sprintf("the facts log cannot be read: %v", err)
-		}
-	}
-	if _, err := a.desk.Checkpoints(ctx); err != nil {
-		l.Unsealed = oneSentence(err)
-		return incidents, nil
-	}
-	return incidents, a.recomputeEvents(ctx, l)
-}
-
-// recomputeEvents reads the events log: every hash of its tree, and every leaf, and compares them with
-// its signed checkpoint. Leaves that are missing have to be of days that a fact says were removed.
-func (a *App) recomputeEvents(ctx context.Context, l *doctor.Logs) error {
-	if l.Altered != "" {
+	last := slices.Max(slices.Collect(maps.Keys(leaves)))
+	if last >= size {
+		l.Altered = fmt.Sprintf("log/facts: the facts log has %d leaves, and a fact says that it is leaf %d", size, last)
 		return nil
 	}
-	key, _, err := a.keys.Verifier(a.cfg.Organisation.ID + "/events")
+	err = a.facts.Leaves(ctx, 0, last+1, func(i uint64, data []byte) error {
+		if want, ok := leaves[i]; ok && string(want) != string(data) && l.Altered == "" {
+			l.Altered = fmt.Sprintf("leaf %d of the facts log is another one than the fact in %s it stands for", i, a.factsFile())
+		}
+		return ctx.Err()
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		l.Altered = fmt.Sprintf("the facts log cannot be read: %v", err)
+	}
+	return nil
+}
+
+// recomputeLog reads one of the two logs and compares it with its signed checkpoint. Leaves that are
+// missing have to be of days that a fact says were removed.
+func (a *App) recomputeLog(ctx context.Context, seen *doctor.Seen, name string, d Depth) error {
+	l, log, what := &seen.Logs, a.facts, "leaves of the facts log"
+	if name == "events" {
+		log, what = a.events, "leaves of access events"
+	}
+	key, _, err := a.keys.Verifier(a.cfg.Organisation.ID + "/" + name)
 	if err != nil {
 		return err
 	}
+	depth := translog.Depth{Progress: d.tell(what, "bundles")}
+	depth.Newest, depth.Sample = d.bundles()
 	for removed := -1; ; {
-		state, err := a.desk.Org(ctx)
-		if err != nil {
-			return err
-		}
-		l.Removed = 0
-		var gone []translog.Range
-		for _, e := range state.Days() {
-			if e.Pruned == nil {
-				continue
+		days := 0
+		if name == "events" {
+			state, err := a.desk.Org(ctx)
+			if err != nil {
+				return err
 			}
-			l.Removed++
-			for _, x := range e.Pruned.Stretches {
-				gone = append(gone, translog.Range{First: x.Leaf, N: x.Leaves})
+			depth.Gone = nil
+			for _, e := range state.Days() {
+				if e.Pruned == nil {
+					continue
+				}
+				days++
+				for _, x := range e.Pruned.Stretches {
+					depth.Gone = append(depth.Gone, translog.Range{First: x.Leaf, N: x.Leaves})
+				}
 			}
+			l.Removed = days
 		}
-		done, err := translog.Verify(ctx, a.events, key, gone...)
+		done, err := translog.Inspect(ctx, log, key, depth)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if l.Leaves = done.Size; err == nil {
+		if name == "events" {
+			l.Leaves, l.Of, l.Sampled = done.Leaves, done.Size, 0
+		}
+		if !done.All && name == "events" {
+			l.Sampled = depth.Sample * 256
+		}
+		var bad *translog.AlteredError
+		switch {
+		case err == nil:
+			return nil
+		case !errors.As(err, &bad):
+			l.Altered = "log/" + name + ": " + oneSentence(err)
+			return nil
+		case days == removed || name == "facts" || removed < 0 && !strings.Contains(bad.What, "is missing"):
+			seen.Altered = append(seen.Altered, doctor.File{Name: "log/" + name + "/" + bad.File, What: bad.What})
+			if l.Altered == "" {
+				l.Altered = "log/" + name + "/" + bad.File + " " + bad.What
+			}
 			return nil
 		}
-		if l.Removed == removed || removed < 0 && !errors.Is(err, fs.ErrNotExist) {
-			l.Altered = oneSentence(err)
-			return nil
-		}
-		removed = l.Removed // a day may have been removed meanwhile: it is looked at once more
+		removed = days // a day may have been removed meanwhile: it is looked at once more
 	}
 }
 
-func recomputeChain(r ledger.Reader, h ledger.Head, l *doctor.Logs, leaves map[uint64][]byte) error {
-	for n := 0; n < h.N && l.Facts < maxRecomputed; {
+// chains recomputes facts.
+type chains struct {
+	app    *App
+	seen   *doctor.Seen
+	full   bool
+	leaves map[uint64][]byte
+	tell   func(done, total uint64)
+	logged uint64 // facts that the log has, to say how far it is
+	facts  uint64 // that the database says it has
+	sealed bool   // a fact that cannot be opened was named
+}
+
+func (c *chains) recompute(ctx context.Context, r ledger.Reader, h ledger.Head) error {
+	l := &c.seen.Logs
+	c.facts += uint64(h.N)
+	if !c.full && l.Facts >= maxRecomputed {
+		l.Chains++
+		return nil
+	}
+	for n := 0; n < h.N; {
 		records, err := r.Records(h.Chain, n, 1000)
 		if err != nil {
 			return err
 		}
 		if len(records) == 0 {
-			l.Altered = fmt.Sprintf("the chain %s ends at fact %d, and its head is fact %d", h.Chain, n, h.N)
+			l.Altered = fmt.Sprintf("%s: the chain %s ends at fact %d, and its head is fact %d", c.app.factsFile(), h.Chain, n, h.N)
 			return nil
 		}
 		var bad *ledger.ChainError
 		if err := ledger.VerifyChain(records); errors.As(err, &bad) {
-			l.Altered = strings.TrimPrefix(bad.Error(), "ledger: ")
+			l.Altered = c.app.factsFile() + ": " + strings.TrimPrefix(bad.Error(), "ledger: ")
 			return nil
 		} else if err != nil {
 			return err
 		}
 		for i := range records {
 			if at := records[i].Anchor; at >= 0 {
-				leaves[uint64(at)] = ledger.LeafData(records[i].ID, records[i].Hash)
+				c.leaves[uint64(at)] = ledger.LeafData(records[i].ID, records[i].Hash)
 			}
+			c.open(records[i])
 		}
 		l.Facts += len(records)
+		if c.tell != nil {
+			c.tell(uint64(l.Facts), max(c.logged, uint64(l.Facts)))
+		}
 		n = records[len(records)-1].N
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// open opens what is sealed in a fact. Its commitment is in the chain, so what was altered does not open;
+// and where the key is gone nobody destroyed it on purpose, because no command does.
+func (c *chains) open(rec ledger.Record) {
+	if c.sealed || c.seen.Logs.Altered != "" {
+		return
+	}
+	parts, err := ledger.Disclose(rec, c.app.keys)
+	if err != nil {
+		c.sealed = true
+		c.seen.Logs.Altered = c.app.factsFile() + " or keys/keys.db: " + oneSentence(err)
+		return
+	}
+	for _, p := range parts {
+		if p.Withheld {
+			c.sealed = true
+			c.seen.Altered = append(c.seen.Altered, doctor.File{Name: "keys/keys.db", Do: "bring keys/ back from where you keep a copy",
+				What: fmt.Sprintf("does not hold the key under which parts of the fact %s are sealed", rec.ID)})
+			return
+		}
+	}
 }
 
 // lookUp asks what the domain of the sender publishes.

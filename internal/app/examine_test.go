@@ -84,7 +84,7 @@ func TestTheDoctorNamesAnAlteredFactOfAFolderNobodyServes(t *testing.T) {
 	dir := folder(t, "production", configuration)
 	_, stop := start(t, Options{Dir: dir})
 	stop()
-	r, err := Examine(t.Context(), Options{Dir: dir})
+	r, err := Examine(t.Context(), Options{Dir: dir}, Depth{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestTheDoctorNamesAnAlteredFactOfAFolderNobodyServes(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r, err = Examine(t.Context(), Options{Dir: dir})
+	r, err = Examine(t.Context(), Options{Dir: dir}, Depth{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestTheDoctorNamesAFolderThatOthersMayEnter(t *testing.T) {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Examine(t.Context(), Options{Dir: dir})
+	r, err := Examine(t.Context(), Options{Dir: dir}, Depth{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func CreateFolder(dir, env string, now time.Time) (Installation, error) {
 func ReadFolder(dir string) (Installation, error) {
 	body, err := os.ReadFile(filepath.Join(dir, installationFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return Installation{}, fmt.Errorf("%s is no data folder: make one with tocsin init --data %s", dir, dir)
+		return Installation{}, fmt.Errorf("%s is no data folder, it has no installation.json: make one with tocsin init --data %s", dir, dir)
 	}
 	if err != nil {
 		return Installation{}, err

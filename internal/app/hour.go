@@ -32,7 +32,9 @@ func (a *App) hour() console.Hour {
 // each change is a whole file in the place of another, so a crash leaves the old one or the new one.
 type firstHour struct{ a *App }
 
-func (h firstHour) Checkup(ctx context.Context) (doctor.Report, error) { return h.a.Checkup(ctx) }
+func (h firstHour) Checkup(ctx context.Context) (doctor.Report, error) {
+	return h.a.Checkup(ctx, false)
+}
 
 func (h firstHour) Steps(r doctor.Report) ([]doctor.Step, error) { return Steps(h.a.o.Dir, r) }
 

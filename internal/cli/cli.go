@@ -30,7 +30,7 @@ type Deps struct {
 	Version  string              // of the program
 
 	// Examine looks at a data folder that nobody serves. nil: tocsin doctor needs a server.
-	Examine func(ctx context.Context, dir string) (doctor.Report, error)
+	Examine func(ctx context.Context, dir string, full bool, progress func(doctor.Progress)) (doctor.Report, error)
 }
 
 // The exit codes.

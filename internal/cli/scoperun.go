@@ -63,7 +63,7 @@ func (a *app) computeScope(ctx context.Context, server *client.Client, q client.
 	}
 	line := newProgressLine(a)
 	defer line.clear()
-	run, err = server.FollowScope(ctx, run.ID, func(now client.Run) { run = now; line.say(now) })
+	run, err = server.FollowScope(ctx, run.ID, func(now client.Run) { run = now; line.say(progressText(now)) })
 	if ctx.Err() != nil {
 		// Nobody waits for it any more. The server would go on counting.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -100,11 +100,10 @@ func newProgressLine(a *app) *progressLine {
 	return l
 }
 
-func (l *progressLine) say(r client.Run) {
+func (l *progressLine) say(text string) {
 	if l.columns < 10 {
 		return
 	}
-	text := progressText(r)
 	if len(text) >= l.columns {
 		text = text[:l.columns-1]
 	}

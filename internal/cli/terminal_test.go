@@ -32,7 +32,7 @@ func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
 	d.Yearly = incident.NewState(desk.OrgChain)
 	d.Guarded = []desk.SourceState{{Name: "theme", Kind: "shopify-theme", Place: "example.myshopify.com, the published theme", State: desk.SourceChanged, Looked: now, Approval: &integrity.Approval{Digest: "sha256:aa", By: "person:lena", At: now, Files: 2}, Found: "sha256:bb"}}
 	d.Shown = []integrity.Shown{{Change: integrity.Change{Path: "layout/theme.liquid", Kind: integrity.Changed}, Diff: "-a\n+\x1b[31mb\n"}}
-	server := httptest.NewServer(httpapi.New(d, httpapi.Options{Doctor: func(context.Context) (doctor.Report, error) {
+	server := httptest.NewServer(httpapi.New(d, httpapi.Options{Doctor: func(context.Context, bool) (doctor.Report, error) {
 		return doctor.Report{At: now, Served: true, Findings: []doctor.Finding{{ID: "mail", State: doctor.OK, Say: "It is.", Promises: []string{}}}}, nil
 	}}))
 	t.Cleanup(server.Close)

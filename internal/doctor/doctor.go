@@ -48,6 +48,15 @@ type Report struct {
 	Findings []Finding `json:"findings" nullable:"false"`
 }
 
+// Progress is how far a look is that reads all of something.
+type Progress struct {
+	Running bool   `json:"running" doc:"somebody has asked for a look that is not over"`
+	What    string `json:"what,omitempty" doc:"what is being read"`
+	Done    uint64 `json:"done,omitempty"`
+	Total   uint64 `json:"total,omitempty"`
+	Unit    string `json:"unit,omitempty" doc:"of done and total"`
+}
+
 // Step is one step of the first hour.
 type Step struct {
 	ID    string `json:"id"`
@@ -113,6 +122,7 @@ func Examine(s Seen) Report {
 		e.files()
 	}
 	e.machine()
+	e.altered()
 	e.evidence()
 	e.heartbeat()
 	e.drill()

@@ -108,6 +108,20 @@ func (e *examination) machine() {
 	}
 }
 
+// altered names what in the data folder is not as it was written.
+func (e *examination) altered() {
+	for _, f := range e.seen.Altered {
+		state, do := Fail, f.Do
+		if f.Mild {
+			state = Warn
+		}
+		if do == "" {
+			do = "stop, copy the folder aside, and compare it with a backup, an export or a checkpoint that was sent out"
+		}
+		e.add("file."+f.Name, []string{"INV-3"}, state, do, "%s %s.", f.Name, strings.TrimSuffix(f.What, "."))
+	}
+}
+
 func (e *examination) evidence() {
 	l := e.seen.Logs
 	if !l.Looked {
@@ -123,6 +137,14 @@ func (e *examination) evidence() {
 		removed := ""
 		if l.Removed > 0 {
 			removed = fmt.Sprintf(" Facts say of %s that their events were removed.", count(l.Removed, "day"))
+		}
+		if l.Table {
+			removed = " Every access event of the table is the one that the log holds." + removed
+		}
+		if l.Sampled > 0 || l.Chains > 0 {
+			e.add("evidence.verify", kept, OK, "", "%s, and of the %s of access events the newest %d and %d others at random, were recomputed and are as they were written. The rest was not looked at: tocsin doctor --full reads all of it.%s",
+				count(l.Facts, "fact"), leavesOf(l.Of), l.Leaves-l.Sampled, l.Sampled, removed)
+			break
 		}
 		e.add("evidence.verify", kept, OK, "", "%s and %s of access events were recomputed and are as they were written.%s", count(l.Facts, "fact"), leavesOf(l.Leaves), removed)
 	}

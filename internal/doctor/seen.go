@@ -31,6 +31,7 @@ type Seen struct {
 	Directory   Directory
 	Machine     Machine
 	Logs        Logs
+	Altered     []File // files of the data folder that are not as they were written
 	LastDrill   Drill
 }
 
@@ -85,11 +86,23 @@ type Mode struct {
 	Mode string // as chmod writes it
 }
 
+// File is a file of the data folder that is not as it was written.
+type File struct {
+	Name string // in the data folder
+	What string // what is wrong with it, after its name
+	Do   string
+	Mild bool // it may have come about without anybody's doing, or is made again
+}
+
 // Logs are the chains of facts and the two transparency logs.
 type Logs struct {
 	Looked    bool
 	Facts     int    // facts that were recomputed
 	Leaves    uint64 // of the events log that were recomputed
+	Of        uint64 // leaves that it has
+	Sampled   uint64 // of those recomputed, taken at random; the others are the newest. 0: all were looked at
+	Chains    int    // incidents of which facts were not recomputed; 0: none
+	Table     bool   // every event of the table was compared with the log
 	Removed   int    // days whose events were removed, by facts
 	Altered   string // the first fact or leaf that is not as it was written
 	Unsealed  string // why a log has no checkpoint

@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.26.0"
+const Version = "1.27.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {
@@ -147,8 +147,10 @@ type Options struct {
 	Quota     float64       // events per second of one ingest key, default 100,000; ten seconds of them may come at once
 	Streams   int           // streams of switches one token may hold open, default 500; the next one is answered 429
 	Heartbeat time.Duration // between comments on an idle stream, default 15 s
-	// Doctor says which preconditions of the policy's promises hold; nil: GET /v1/doctor answers 503.
-	Doctor func(context.Context) (doctor.Report, error)
+	// Doctor says which preconditions of the policy's promises hold, and reads all of the evidence for it
+	// when full is set; nil: GET /v1/doctor answers 503. Looking says how far that is.
+	Doctor  func(ctx context.Context, full bool) (doctor.Report, error)
+	Looking func() doctor.Progress
 	// Steps is how far the first hour is, and SkipStep puts a step of it off; nil: there is none here.
 	Steps    func(doctor.Report) ([]doctor.Step, error)
 	SkipStep func(id string, again bool) error

@@ -11,6 +11,10 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/doctor"
 )
 
+type doctorInput struct {
+	Full bool `query:"full" doc:"read all facts and leaves, and compare every event of the table with the log; otherwise the newest and some at random are read"`
+}
+
 type setupOutput struct {
 	Body struct {
 		Steps []doctor.Step `json:"steps" nullable:"false"`
@@ -27,16 +31,25 @@ type skipInput struct {
 func (a *API) registerDoctor() {
 	op := operation("doctor", http.MethodGet, "/v1/doctor", viewers, "Which preconditions of the policy's promises hold, and what to do about those that do not")
 	op.Tags, op.Errors = []string{"doctor"}, append(op.Errors, http.StatusServiceUnavailable)
-	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*struct{ Body doctor.Report }, error) {
+	huma.Register(a.huma, op, func(ctx context.Context, in *doctorInput) (*struct{ Body doctor.Report }, error) {
 		if a.opt.Doctor == nil {
 			return nil, a.fail(ctx, desk.ErrUnavailable)
 		}
-		report, err := a.opt.Doctor(ctx)
+		report, err := a.opt.Doctor(ctx, in.Full)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
 		report.Findings = full(report.Findings)
 		return &struct{ Body doctor.Report }{report}, nil
+	})
+
+	op = operation("doctor-progress", http.MethodGet, "/v1/doctor/progress", viewers, "How far the look is that somebody has asked for")
+	op.Tags, op.Errors = []string{"doctor"}, append(op.Errors, http.StatusServiceUnavailable)
+	huma.Register(a.huma, op, func(ctx context.Context, _ *struct{}) (*struct{ Body doctor.Progress }, error) {
+		if a.opt.Looking == nil {
+			return nil, a.fail(ctx, desk.ErrUnavailable)
+		}
+		return &struct{ Body doctor.Progress }{a.opt.Looking()}, nil
 	})
 
 	op = operation("setup", http.MethodGet, "/v1/setup", viewers, "How far the first hour is: its steps, and what is done, put off or open")
@@ -45,7 +58,7 @@ func (a *API) registerDoctor() {
 		if a.opt.Doctor == nil || a.opt.Steps == nil {
 			return nil, a.fail(ctx, desk.ErrUnavailable)
 		}
-		report, err := a.opt.Doctor(ctx)
+		report, err := a.opt.Doctor(ctx, false)
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}

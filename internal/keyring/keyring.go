@@ -9,6 +9,7 @@
 package keyring
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -44,6 +45,7 @@ const fileName = "keys.db"
 var (
 	ErrNotFound = fmt.Errorf("keyring: no such key: %w", fs.ErrNotExist)
 	ErrClosed   = errors.New("keyring: closed")
+	ErrAltered  = errors.New("keyring: a key is not the one that was made")
 )
 
 // Ring is an open folder of keys. It is safe for use by several goroutines. A ring prints as
@@ -87,8 +89,12 @@ func Open(dir string) (*Ring, error) {
 		id      TEXT NOT NULL,
 		key     BLOB NOT NULL CHECK (length(key) = 32),
 		made    INTEGER NOT NULL, -- Unix seconds
+		sum     BLOB,             -- checksum, so that a key that was altered is noticed before it is used
 		PRIMARY KEY (purpose, id)
 	) WITHOUT ROWID`); err != nil {
+		return nil, errors.Join(fmt.Errorf("keyring: prepare %s: %w", path, err), db.Close())
+	}
+	if err := addSums(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("keyring: prepare %s: %w", path, err), db.Close())
 	}
 	return &Ring{dir: dir, db: db, keys: map[slot][Size]byte{}, most: maxCached, signers: map[string]signer{}}, nil
@@ -197,8 +203,8 @@ func (r *Ring) Destroy(purpose, id string) error {
 
 // load reads a key into the cache. The caller holds r.mu.
 func (r *Ring) load(s slot) ([Size]byte, error) {
-	var stored []byte
-	err := r.db.QueryRow(`SELECT key FROM keys WHERE purpose = ? AND id = ?`, s.purpose, s.id).Scan(&stored)
+	var stored, sum []byte
+	err := r.db.QueryRow(`SELECT key, sum FROM keys WHERE purpose = ? AND id = ?`, s.purpose, s.id).Scan(&stored, &sum)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return [Size]byte{}, fmt.Errorf("%w: %s/%s", ErrNotFound, s.purpose, s.id)
@@ -206,6 +212,8 @@ func (r *Ring) load(s slot) ([Size]byte, error) {
 		return [Size]byte{}, fmt.Errorf("keyring: read key %s/%s: %w", s.purpose, s.id, err)
 	case len(stored) != Size:
 		return [Size]byte{}, fmt.Errorf("keyring: key %s/%s has %d bytes, want %d", s.purpose, s.id, len(stored), Size)
+	case !bytes.Equal(sum, sumOf(s, stored)):
+		return [Size]byte{}, fmt.Errorf("%w: %s: key %s/%s", ErrAltered, fileName, s.purpose, s.id)
 	}
 	key := [Size]byte(stored)
 	if len(r.keys) >= r.most {
@@ -225,8 +233,9 @@ func (r *Ring) make(slots []slot) error {
 	now := time.Now().Unix()
 	for _, s := range slots {
 		// OR IGNORE: another process that opened the folder may have made the same key a moment ago.
-		if _, err := tx.Exec(`INSERT OR IGNORE INTO keys (purpose, id, key, made) VALUES (?, ?, ?, ?)`,
-			s.purpose, s.id, fresh(), now); err != nil {
+		key := fresh()
+		if _, err := tx.Exec(`INSERT OR IGNORE INTO keys (purpose, id, key, made, sum) VALUES (?, ?, ?, ?, ?)`,
+			s.purpose, s.id, key, now, sumOf(s, key)); err != nil {
 			return fmt.Errorf("keyring: make key %s/%s: %w", s.purpose, s.id, err)
 		}
 	}

@@ -62,7 +62,7 @@ func (r *Ring) signer(name string) (signer, error) {
 	if name == "" || len(name) > maxName || strings.ContainsAny(name, "+ \t\r\n") {
 		return signer{}, fmt.Errorf("keyring: %q cannot be the name of a signing key: up to %d bytes without space and plus", name, maxName)
 	}
-	path := filepath.Join(r.dir, "sign-"+url.PathEscape(name)+".key")
+	path := filepath.Join(r.dir, signerFile(name))
 	skey, err := readPrivate(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		var generated string
@@ -86,9 +86,18 @@ func (r *Ring) signer(name string) (signer, error) {
 	return s, nil
 }
 
+// signerFile is the name of the file that holds a signing key.
+func signerFile(name string) string { return "sign-" + url.PathEscape(name) + ".key" }
+
+// HasSigner says whether there is a signing key of a name, and which file holds it.
+func (r *Ring) HasSigner(name string) (file string, ok bool) {
+	_, err := os.Lstat(filepath.Join(r.dir, signerFile(name)))
+	return signerFile(name), err == nil
+}
+
 // parseSigner reads a private key in the note format. Its errors never hold the key's text.
 func parseSigner(name, skey string) (signer, error) {
-	bad := fmt.Errorf("keyring: the file of signing key %s does not hold a note key of that name", name)
+	bad := fmt.Errorf("keyring: keys/%s, the file of signing key %s, does not hold a note key of that name", signerFile(name), name)
 	ns, err := note.NewSigner(skey)
 	if err != nil || ns.Name() != name {
 		return signer{}, bad
