@@ -29,16 +29,20 @@ func backupCommand() *cobra.Command {
 		Short: "Back a data folder up while its server runs",
 		Long: "Copy facts, events, logs and configuration as they are at one moment, beside a\n" +
 			"running server or without one, and verify what was written. Keys and secrets\n" +
-			"are left out unless --recipient encrypts them.",
+			"are left out unless --recipient encrypts them. A file that ends with .tar.age is\n" +
+			"encrypted as a whole: the addresses of merchants are in a backup too.",
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir, _ := cmd.Flags().GetString("data")
 			if to == "" {
-				return usageOf("--to: is missing", "name a folder that is empty or not there, or a file that ends with .tar")
+				return usageOf("--to: is missing", "name a folder that is empty or not there, or a file that ends with .tar or .tar.age")
 			}
 			list, err := backup.Recipients(recipients)
 			if err != nil {
 				return usageOf("--recipient: "+err.Error(), "it looks like age1…")
+			}
+			if backup.Sealed(to) && len(list) == 0 {
+				return usageOf("--recipient: is missing", "a .tar.age is encrypted: say to whom, such as age1…")
 			}
 			in, err := app.ReadFolder(dir)
 			if err != nil {
@@ -71,7 +75,7 @@ func backupCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "", "`PATH` of an empty folder, or of a new file that ends with .tar")
+	cmd.Flags().StringVar(&to, "to", "", "`PATH` of an empty folder, or of a new .tar or .tar.age")
 	cmd.Flags().StringSliceVar(&recipients, "recipient", nil, "`AGE` recipient that keys and secrets are encrypted to; may be repeated")
 	return cmd
 }
@@ -124,7 +128,7 @@ func restoreCommand() *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&o.From, "from", "", "`PATH` of a backup: a folder or a .tar")
+	cmd.Flags().StringVar(&o.From, "from", "", "`PATH` of a backup: a folder, a .tar or a .tar.age")
 	cmd.Flags().StringVar(&o.Copy, "copy", "", "`DIR` of the off-box copy (copy.to)")
 	cmd.Flags().StringVar(&identity, "identity", "", "`FILE` of the age identity that the keys were encrypted to")
 	cmd.Flags().StringVar(&o.KeysDir, "keys", "", "`DIR` that holds the folders keys and secrets, kept apart")

@@ -37,7 +37,7 @@ func (c *Connector) Plan(ctx context.Context, t contain.Target, _ contain.Secret
 	}
 	place := c.keeper.Sources[f.Source].Place()
 	p := contain.Plan{
-		Steps: []string{fmt.Sprintf("keep the %d files of %s that are not as approved as evidence of the incident", len(f.Changes), f.Source)},
+		Steps: []string{"keep what is there and not as approved as evidence of the incident"},
 		Blast: fmt.Sprintf("overwrites %s: %s", place, integrity.Summary(f.Changes)),
 		Undo:  "the files as found are attached to the incident and can be put back by hand",
 	}

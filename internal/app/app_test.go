@@ -316,7 +316,7 @@ func TestWhatThePolicyPromisesAndTheConfigurationLacksIsSaidAtTheStart(t *testin
 	}
 	defer a.Stop()
 	for _, say := range []string{
-		"action revoke_token needs a connector named app_tokens: add it under connectors", "action rotate_secret needs a connector named app_secret", "action restore_files needs a connector named known_good",
+		"action revoke_token needs a connector named app_tokens: add it under connectors", "action rotate_secret needs a connector named app_secret", "action put_back_files needs a connector named known_good",
 		"check orders_api is not configured: add it under checks", "duty tell_merchants needs mail", "duty tell_platform needs mail",
 	} {
 		if !strings.Contains(log.String(), say) {

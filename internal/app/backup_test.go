@@ -1,12 +1,15 @@
 package app
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"filippo.io/age"
 
 	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -114,5 +117,62 @@ func TestAnAlteredByteOfAnArchiveIsFound(t *testing.T) {
 	}
 	if _, err := backup.Restore(t.Context(), backup.RestoreOptions{From: to, Dir: filepath.Join(t.TempDir(), "x"), Now: time.Now()}); err == nil || !strings.Contains(err.Error(), "--keys DIR") {
 		t.Errorf("without keys: %v", err)
+	}
+}
+
+// An archive that is encrypted as a whole shows nothing without its identity, is found when a byte is
+// altered, and is restored as any other.
+//
+// promise: PRO-8
+func TestAnArchiveIsEncryptedAsAWhole(t *testing.T) {
+	a, _, _, _ := logged(t)
+	who, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	to := filepath.Join(dir, "saved.tar.age")
+	take := backup.CreateOptions{Dir: a.o.Dir, To: to, Installation: a.in.ID, Organisation: a.cfg.Organisation.ID, Engine: desk.EngineVersion, Now: time.Now()}
+	if _, err := backup.Create(t.Context(), take); err == nil || !strings.Contains(err.Error(), "nobody is named who can open it") {
+		t.Fatalf("without a recipient: %v", err)
+	}
+	take.Recipients = []age.Recipient{who.Recipient()}
+	m, err := backup.Create(t.Context(), take)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.ReadFile(to)
+	if err != nil || !bytes.HasPrefix(was, []byte("age-encryption.org/v1\n")) || bytes.Contains(was, []byte("SQLite format 3")) || bytes.Contains(was, []byte(m.Organisation)) {
+		t.Fatalf("it can be read: %v", err)
+	}
+	back := func(to string, ids ...age.Identity) error {
+		_, err := backup.Restore(t.Context(), backup.RestoreOptions{Dir: to, From: take.To, Identities: ids, Now: time.Now()})
+		return err
+	}
+	if err := back(filepath.Join(dir, "a")); err == nil || !strings.Contains(err.Error(), "give the identity") {
+		t.Errorf("without an identity: %v", err)
+	}
+	for _, at := range []int{30, len(was) / 2, len(was) - 1} {
+		bad := append([]byte(nil), was...)
+		bad[at] ^= 1
+		if err := os.WriteFile(to, bad, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := back(filepath.Join(dir, "b"), who); err == nil {
+			t.Errorf("byte %d was altered and it was restored", at)
+		}
+		os.RemoveAll(filepath.Join(dir, "b"))
+	}
+	if err := os.WriteFile(to, was, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := back(filepath.Join(dir, "c"), who); err != nil {
+		t.Error(err)
+	}
+	for _, place := range []string{dir, a.o.Dir} {
+		left, err := filepath.Glob(filepath.Join(place, ".*"))
+		if err != nil || len(left) > 0 {
+			t.Errorf("in the clear, %v is left: %v", left, err)
+		}
 	}
 }

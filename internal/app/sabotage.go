@@ -19,11 +19,13 @@ import (
 	"github.com/tocsin-ir/tocsin/contain"
 	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/notify"
 	"github.com/tocsin-ir/tocsin/policy"
+	"github.com/tocsin-ir/tocsin/probe"
 	"github.com/tocsin-ir/tocsin/scope"
 	"github.com/tocsin-ir/tocsin/scope/ask"
 	"github.com/tocsin-ir/tocsin/scope/tally"
@@ -63,10 +65,30 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		})
 	case "dismiss-silent":
 		o.Decided = unsaid(incident.KindDutyStopped)
-	case "restore-old":
-		// Nothing of the server is broken: it is the conductor that goes on from an old backup.
+	case "restore-old", "backup-plain":
+		// Nothing of the server is broken: it is the conductor that goes on from an old backup, or takes them in the clear.
+	case "inclusion-lost":
+		o.Decided = losesAnInclusion()
 	case "private-leaks":
 		o.Decided = unsaid(incident.KindRestricted)
+	case "integrity-blind":
+		o.Integrity.Looked = func(f integrity.Finding) integrity.Finding {
+			f.Changes, f.Found = nil, f.Approval.Digest
+			return f
+		}
+	case "restored-without-check":
+		for name := range o.Integrity.Restores {
+			if keeps, ok := o.Connectors[name].(contain.Destroyer); ok {
+				o.Connectors[name] = believes{o.Connectors[name], keeps}
+			}
+		}
+		for _, name := range o.Integrity.Keeper.Names() {
+			o.Checks[desk.SourceCheck(name)] = check(func(context.Context) probe.Result {
+				return probe.Result{Passed: true, Code: "as_approved", Observed: "every file is as approved", At: time.Now().UTC()}
+			})
+		}
+	case "evidence-not-kept":
+		o.Decided = unsaid(incident.KindAttached)
 	case "miss-swallowed":
 		o.Programs = altered(o.Programs, func(p *policy.Program) { p.Duties = withoutLimits(p.Duties) })
 	case "escalation-stops":
@@ -109,6 +131,16 @@ type blindConfirm struct{ contain.Connector }
 
 func (blindConfirm) Confirm(context.Context, contain.Target, contain.Secret) contain.Result {
 	return contain.Result{Outcome: incident.Done, Code: "http 401", Proof: "the old credential was refused with HTTP 401", At: time.Now().UTC()}
+}
+
+// believes puts files back and takes it for granted that they are there.
+type believes struct {
+	contain.Connector
+	contain.Destroyer
+}
+
+func (believes) Confirm(context.Context, contain.Target, contain.Secret) contain.Result {
+	return contain.Result{Outcome: incident.Done, Code: "as_approved", Proof: "every file is as approved", At: time.Now().UTC()}
 }
 
 // dropsOne loses one letter and says that it was accepted.
@@ -226,6 +258,17 @@ func (s *skipsDay) Matching(ctx context.Context, q scope.Query, size uint64) ([]
 func unsaid(kind incident.Kind) func([]incident.Fact) []incident.Fact {
 	return func(facts []incident.Fact) []incident.Fact {
 		return slices.DeleteFunc(facts, func(f incident.Fact) bool { return f.Kind == kind })
+	}
+}
+
+// losesAnInclusion drops one merchant of those whom people take into a scope by hand, the fifth, and
+// answers as if it were in.
+func losesAnInclusion() func([]incident.Fact) []incident.Fact {
+	var taken atomic.Int64
+	return func(facts []incident.Fact) []incident.Fact {
+		return slices.DeleteFunc(facts, func(f incident.Fact) bool {
+			return f.Kind == incident.KindScopeAdjust && taken.Add(1) == 5
+		})
 	}
 }
 

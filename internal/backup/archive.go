@@ -8,6 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"filippo.io/age"
 )
 
 // packTar writes a backup as a tar whose every byte follows from the manifest and the files.
@@ -39,12 +42,48 @@ func names(m Manifest) (list []string) {
 	return list
 }
 
-func writeTar(dir, to string, m Manifest) error {
+// Sealed says whether a backup is one file that is encrypted as a whole, by its name.
+func Sealed(name string) bool { return strings.HasSuffix(name, ".tar.age") }
+
+// writeTar writes the archive, encrypted to the recipients where its name says so.
+func writeTar(dir, to string, m Manifest, recipients []age.Recipient) error {
 	f, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(packTar(f, dir, m), f.Sync(), f.Close())
+	if !Sealed(to) {
+		return errors.Join(packTar(f, dir, m), f.Sync(), f.Close())
+	}
+	w, err := age.Encrypt(f, recipients...)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(packTar(w, dir, m), w.Close(), f.Sync(), f.Close())
+}
+
+// unseal decrypts an archive into a new file of a folder that nobody else may enter.
+func unseal(from, dir string, identities []age.Identity) (name string, err error) {
+	if len(identities) == 0 {
+		return "", fmt.Errorf("%s is encrypted: give the identity that opens it", from)
+	}
+	f, err := os.Open(from)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	in, err := age.Decrypt(f, identities...)
+	if err != nil {
+		return "", fmt.Errorf("%s: it cannot be opened with this identity, or was altered: %w", from, err)
+	}
+	out, err := os.CreateTemp(dir, ".unsealed-*.tar") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err != nil {
+		return "", errors.Join(fmt.Errorf("%s: it was altered or cut off: %w", from, err), os.Remove(out.Name()))
+	}
+	return out.Name(), nil
 }
 
 // unpackTar puts the files of an archive into a folder. Links and names that leave it are refused.

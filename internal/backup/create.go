@@ -53,7 +53,7 @@ type File struct {
 // CreateOptions is what a backup is made of.
 type CreateOptions struct {
 	Dir          string // data folder; a server may be running on it
-	To           string // a folder that is not there or empty, or a file that ends with .tar
+	To           string // a folder that is not there or empty, or a file that ends with .tar, or with .tar.age: then all of it is encrypted
 	Installation string
 	Organisation string // its id: it names the logs
 	Engine       string
@@ -71,12 +71,20 @@ type CreateOptions struct {
 // released meanwhile, and the log is pinned between: its leaves hold nothing the spool lacks.
 func Create(ctx context.Context, o CreateOptions) (_ Manifest, err error) {
 	dir := o.To
-	archived := strings.HasSuffix(o.To, ".tar")
+	sealed := Sealed(o.To)
+	archived := sealed || strings.HasSuffix(o.To, ".tar")
+	if sealed && len(o.Recipients) == 0 {
+		return Manifest{}, fmt.Errorf("%s is to be encrypted and nobody is named who can open it: give a recipient", o.To)
+	}
 	if archived {
 		if _, err := os.Lstat(o.To); err == nil {
 			return Manifest{}, fmt.Errorf("%s is there already: nothing was changed", o.To)
 		}
-		if dir, err = os.MkdirTemp(filepath.Dir(o.To), ".backup-*"); err != nil {
+		beside := filepath.Dir(o.To)
+		if sealed { // what is in the clear stays where it is in the clear anyway
+			beside = o.Dir
+		}
+		if dir, err = os.MkdirTemp(beside, ".backup-*"); err != nil {
 			return Manifest{}, err
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
@@ -128,7 +136,7 @@ func Create(ctx context.Context, o CreateOptions) (_ Manifest, err error) {
 		return m, fmt.Errorf("the backup that was written does not verify: %w", err)
 	}
 	if archived {
-		if err := writeTar(dir, o.To, m); err != nil {
+		if err := writeTar(dir, o.To, m, o.Recipients); err != nil {
 			return m, err
 		}
 	}

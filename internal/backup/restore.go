@@ -23,7 +23,7 @@ import (
 
 // RestoreOptions is what an installation is restored from.
 type RestoreOptions struct {
-	From         string // a backup, folder or .tar; "" to restore from the copy alone
+	From         string // a backup, folder, .tar or .tar.age; "" to restore from the copy alone
 	Copy         string // the off-box copy; "" when there is none
 	Dir          string // the new data folder
 	Organisation string // its id; needed without From
@@ -201,7 +201,17 @@ func private(dir string) error {
 	return err
 }
 
-func fromBackup(ctx context.Context, o RestoreOptions) (Manifest, error) {
+func fromBackup(ctx context.Context, o RestoreOptions) (_ Manifest, err error) {
+	if Sealed(o.From) {
+		away, err := os.MkdirTemp(filepath.Dir(filepath.Clean(o.Dir)), ".restore-*") // mode 0700, on the disk that will hold it anyway
+		if err != nil {
+			return Manifest{}, err
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(away)) }()
+		if o.From, err = unseal(o.From, away, o.Identities); err != nil {
+			return Manifest{}, err
+		}
+	}
 	info, err := os.Stat(o.From)
 	if err != nil {
 		return Manifest{}, err

@@ -147,6 +147,7 @@ func (d *Desk) Entries(ctx context.Context, inc string, q EntryQuery) (EntryPage
 	}
 	q.Text = strings.ToLower(strings.TrimSpace(q.Text))
 	wants := func(source string) bool { return len(q.Sources) == 0 || slices.Contains(q.Sources, source) }
+	var windows []time.Duration // as wide as each source needs it
 	var streams []stream
 	if wants(SourceFact) || wants(SourceDelivery) {
 		facts, err := d.factEntries(ctx, s, q, c.key, wants)
@@ -175,17 +176,21 @@ func (d *Desk) Entries(ctx context.Context, inc string, q EntryQuery) (EntryPage
 			if err != nil {
 				return page, err
 			}
-			c.window = r.window
+			windows = append(windows, r.window)
 			streams = append(streams, one)
 		}
 	}
+	window := c.window
+	if len(windows) > 0 {
+		window = slices.Min(windows)
+	}
 	list, last, more := mergeStreams(streams, q.Limit)
 	for _, e := range list {
-		e.From = e.key.before(c.window)
+		e.From = e.key.before(window)
 		page.Entries = append(page.Entries, e.Entry)
 	}
 	if more {
-		page.Next = cursor{last, c.window}.String()
+		page.Next = cursor{last, window}.String()
 		if len(list) < q.Limit {
 			page.Until = time.Unix(0, last.at).UTC()
 		}

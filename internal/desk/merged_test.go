@@ -85,11 +85,11 @@ func TestACursorIsReadAsItWasWritten(t *testing.T) {
 // sightseer is a desk over its own access log whose incident has a scope of one credential.
 func sightseer(t *testing.T) (*site, *accesslog.Store, string) {
 	t.Helper()
-	_, events, err := openEvents(t.TempDir(), theGround(t).keys, noon.Add(4*time.Hour))
+	log, events, err := openEvents(t.TempDir(), theGround(t).keys, noon.Add(4*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { events.Close() })
+	t.Cleanup(func() { _ = errors.Join(events.Close(), log.Close()) }) // what they hold is thrown away
 	s := newSite(t, func(o *Options) {
 		o.Events = events
 		o.Scope = func(_ context.Context, q scope.Query, _ scope.Options) (scope.Result, error) {

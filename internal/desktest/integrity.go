@@ -73,7 +73,7 @@ func (d *Desk) RestoreSource(ctx context.Context, id string, by desk.Caller, nam
 	if _, err := d.CheckSource(ctx, name); err != nil {
 		return desk.Outcome{}, err
 	}
-	return d.Submit(ctx, desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.PlanAction{Action: "restore_files", Target: map[string]string{"source": name}, Reason: reason}})
+	return d.Submit(ctx, desk.Request{ID: id, Incident: inc, Caller: by, Command: incident.PlanAction{Action: "put_back_files", Target: map[string]string{"source": name}, Reason: reason}})
 }
 
 // IncidentChanges shows what is in Shown of every source.

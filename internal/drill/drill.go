@@ -24,6 +24,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
+	"github.com/tocsin-ir/tocsin/internal/judge"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/regimes"
 	"github.com/tocsin-ir/tocsin/scenarios"
@@ -149,20 +150,23 @@ type run struct {
 	attacker *child
 	sink     *child
 	judge    *child
+	store    *child // a shop with a theme; nil where no files are looked after
 
-	app     string // address of the victim
-	admin   string // its admin token
-	stolen  string // the token the attacker has
-	hook    string // the webhook secret before the rotation
-	session string // the secret that signs sessions, before the rotation
-	secrets []string
-	envFile string
+	app                    string // address of the victim
+	admin                  string // its admin token
+	stolen                 string // the token the attacker has
+	hook                   string // the webhook secret before the rotation
+	session                string // the secret that signs sessions, before the rotation
+	secrets                []string
+	storeAdmin, storeToken string // of the shop: who may change its theme behind the API, and the server
+	envFile                string
 
 	api       *people.Server
 	owner     *people.Person
 	cast      []*people.Person
 	moved     time.Time // when the server went to another machine; zero: it did not
-	recipient string    // whom the keys of backups and copies are encrypted to
+	backups   []judge.Backup
+	recipient string // whom the keys of backups and copies are encrypted to
 	switchKey people.Token
 	outside   []*people.Person        // who may not know of a private incident
 	ingest    map[string]people.Token // by source
@@ -302,7 +306,7 @@ func (r *run) stop() error {
 	if r.server != nil {
 		errs = append(errs, r.server.stop())
 	}
-	for _, c := range []*child{r.sink, r.judge} {
+	for _, c := range []*child{r.store, r.sink, r.judge} {
 		if c != nil {
 			errs = append(errs, c.stop())
 		}

@@ -49,6 +49,7 @@ func prepareFolder(dir string, now time.Time) error {
 type places struct {
 	mail, app, envFile, policy, owner string
 	checks                            []policy.CheckDecl
+	templates, store                  string // files that are looked after: a folder, and the address of a shop; "" for none
 	copy, recipient                   string // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
 }
 
@@ -96,6 +97,13 @@ func writeConfig(dir string, p places) error {
 		}
 	}
 	config["checks"] = checks
+	if p.store != "" {
+		config["integrity"] = m{
+			templatesSource: m{"type": "folder", "root": p.templates, "include": []string{"**/*.liquid"}},
+			themeSource:     m{"type": "shopify-theme", "shop": storeDomain, "token": "shopify_theme", "url": p.store},
+		}
+		config["connectors"].(m)["known_good"] = m{"type": "integrity.restore"}
+	}
 	if p.copy != "" {
 		config["copy"] = m{"to": p.copy, "recipients": []string{p.recipient}}
 	}

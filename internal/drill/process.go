@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/drill/attacker"
+	"github.com/tocsin-ir/tocsin/internal/drill/shop"
 	"github.com/tocsin-ir/tocsin/internal/drill/sink"
 	"github.com/tocsin-ir/tocsin/internal/drill/victim"
 	"github.com/tocsin-ir/tocsin/internal/judge"
@@ -26,13 +27,14 @@ var processes = map[string]func(context.Context, io.Reader, io.Writer) error{
 	"attacker": attacker.Main,
 	"sink":     sink.Main,
 	"judge":    judge.Main,
+	"shop":     shop.Main,
 }
 
 // Process runs one of the drill's processes: `tocsin drill-process NAME`.
 func Process(ctx context.Context, name string, stdin io.Reader, stdout io.Writer) error {
 	run, ok := processes[name]
 	if !ok {
-		return fmt.Errorf("drill-process %q does not exist: there are victim, attacker, sink and judge", name)
+		return fmt.Errorf("drill-process %q does not exist: there are victim, attacker, sink, shop and judge", name)
 	}
 	return run(ctx, stdin, stdout)
 }

@@ -71,7 +71,9 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 		Sabotage: r.o.Sabotage, Verifier: r.o.Verifier, Work: in("judge"), Kills: kills, Acked: acked, Events: r.events, Replayed: r.o.Events != "", LogKeys: r.logKeys, Trials: r.o.Trials, Kept: r.kept,
 		FactsKey: filepath.Join(r.data(), "keys", "sign-"+url.PathEscape(organisation+"/facts")+".key"),
 	}
-	c.Moved = r.moved
+	if c.Moved, c.Backups = r.moved, r.backups; len(r.backups) > 0 {
+		c.Copy, c.Identity = copyOf(r.o.Dir), filepath.Join(offBox(r.o.Dir), "identity")
+	}
 	if r.own {
 		c.Source = r.source
 	}

@@ -23,6 +23,7 @@ type setting struct {
 	days   int  // of ordinary traffic before the night
 	people int  // merchants in the directory
 	calls  bool // people have addresses at which they are called
+	files  bool // templates and a theme are compared with what was approved
 	copies bool // facts and logs are copied off the machine
 	stands bool // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
 }
@@ -36,6 +37,8 @@ var scripts = map[string]script{
 	"late-scope":   lateScope{},
 	"insider":      insider{},
 	"tocsin-down":  tocsinDown{},
+
+	"template-tamper": templateTamper{},
 }
 
 // scriptOf finds a scenario's script.

@@ -56,6 +56,12 @@ func (r *run) setUp(ctx context.Context) error {
 		}
 		where.copy, where.recipient = copyOf(r.o.Dir), r.recipient
 	}
+	if s, _ := scriptOf(r.o.Scenario); s != nil && s.setting().files {
+		if err := r.startStore(ctx); err != nil {
+			return err
+		}
+		where.templates, where.store = r.templatesDir(), r.ids["store"]
+	}
 	if err := writeConfig(r.o.Dir, where); err != nil {
 		return err
 	}

@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"filippo.io/age"
 
 	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/drill/victim"
+	"github.com/tocsin-ir/tocsin/internal/judge"
 )
 
 // tocsinDown is a breach in which the responder's own machine is lost. A backup was taken in the
@@ -28,12 +30,18 @@ func (tocsinDown) setting() setting { return setting{days: 8, people: 60, copies
 // that it is old.
 const restoreOld = "restore-old"
 
+// backupPlain is another: the backups are taken as anybody could read them.
+const backupPlain = "backup-plain"
+
 func (tocsinDown) play(ctx context.Context, r *run) error {
 	if r.o.Store != "" {
 		return fmt.Errorf("a machine is lost with the embedded store: leave out --store")
 	}
 	if err := r.month(ctx); err != nil {
 		return fmt.Errorf("the days before: %w", err)
+	}
+	if err := r.backUp(ctx); err != nil {
+		return fmt.Errorf("the backup of the evening: %w", err)
 	}
 	if err := r.threeParts(ctx); err != nil {
 		return fmt.Errorf("the night: %w", err)
@@ -106,9 +114,16 @@ func (r *run) tocsin(ctx context.Context, args ...string) error {
 	return nil
 }
 
+// backUp takes a backup, as a timer of the operating system does every evening and every night.
 func (r *run) backUp(ctx context.Context) error {
-	err := r.tocsin(ctx, "backup", "--data", r.data(), "--to", filepath.Join(offBox(r.o.Dir), "night.tar"), "--recipient", r.recipient)
-	r.tell.say("person", "the nightly backup is taken beside the running server")
+	name := fmt.Sprintf("backup-%d.tar.age", len(r.backups)+1)
+	if r.o.Sabotage == backupPlain {
+		name = strings.TrimSuffix(name, ".age")
+	}
+	to := filepath.Join(offBox(r.o.Dir), name)
+	err := r.tocsin(ctx, "backup", "--data", r.data(), "--to", to, "--recipient", r.recipient)
+	r.backups = append(r.backups, judge.Backup{File: to, At: r.server.clock()})
+	r.tell.say("person", "a backup is taken beside the running server, encrypted")
 	return err
 }
 
@@ -142,7 +157,7 @@ func (r *run) loseTheMachine(ctx context.Context) error {
 		}
 		r.moved = r.server.now
 		to := r.data()
-		args = []string{"restore", "--data", to, "--identity", filepath.Join(offBox(r.o.Dir), "identity"), "--from", filepath.Join(offBox(r.o.Dir), "night.tar")}
+		args = []string{"restore", "--data", to, "--identity", filepath.Join(offBox(r.o.Dir), "identity"), "--from", r.backups[len(r.backups)-1].File}
 		if r.o.Sabotage != restoreOld {
 			args = append(args, "--copy", copyOf(r.o.Dir))
 		}

@@ -63,11 +63,20 @@ type Case struct {
 	Secrets   []Secret          `json:"secrets"`
 	People    []Staff           `json:"people"`         // whom the vendor invited
 	Moved     time.Time         `json:"moved,omitzero"` // domain time at which the server went to another machine
-	Outside   []Staff           `json:"outside"`        // those of them who may not know of a private incident
-	Looks     string            `json:"looks"`          // what they were answered wherever they looked, NDJSON of Look
+	Backups   []Backup          `json:"backups,omitempty"`
+	Copy      string            `json:"copy,omitempty"`     // folder elsewhere to which facts and logs were copied
+	Identity  string            `json:"identity,omitempty"` // file of the age identity that opens the backups
+	Outside   []Staff           `json:"outside"`            // those of them who may not know of a private incident
+	Looks     string            `json:"looks"`              // what they were answered wherever they looked, NDJSON of Look
 	Events    int               `json:"events"`
 	Replayed  bool              `json:"replayed"`
 	Trials    int               `json:"trials"` // random alterations of the evidence; 0: a hundred
+}
+
+// Backup is one that was taken.
+type Backup struct {
+	File string    `json:"file"`
+	At   time.Time `json:"at"` // domain time
 }
 
 // Staff is one of the vendor's people, as they were invited.
@@ -89,6 +98,25 @@ type Look struct {
 type Truth struct {
 	Attack string       `json:"attack"`
 	Events []TruthEvent `json:"events"`
+	// Sources are files that were changed, where the scenario is about files.
+	Sources []TruthSource `json:"sources,omitempty"`
+}
+
+// TruthSource is a set of files as it was approved and as it was changed, and where it is.
+type TruthSource struct {
+	Name     string      `json:"name"`
+	At       time.Time   `json:"at"`
+	Folder   string      `json:"folder,omitempty"` // where its files are, or
+	Log      string      `json:"log,omitempty"`    // what the store says who read and wrote
+	Approved []TruthFile `json:"approved"`
+	Found    []TruthFile `json:"found"`
+}
+
+// TruthFile is one file. Both lists are in the order of their paths.
+type TruthFile struct {
+	Path   string `json:"path"`
+	Size   int64  `json:"size"`
+	Digest string `json:"digest"`
 }
 
 // TruthEvent is one answer with data.

@@ -30,8 +30,16 @@ var tables = map[string]table{
 		also:   []func(*bench) error{(*bench).raisedBySupplier, (*bench).onlyTheNamed},
 		trials: fewTrials, bare: true,
 	},
+	"template-tamper": {
+		checks: with(of("CLS-1", "CLS-3", "INV-4", "NOT-1", "NOT-3", "NOT-4", "NOT-6", "PRO-12", "PUB-1"), map[string]check{
+			"CON-5": (*bench).gone, "DET-7": (*bench).changeNoticed, "INV-3": (*bench).untouchedAndKept, "NOT-2": (*bench).contentWithoutNumbers,
+			"REC-1": (*bench).restoredWhenAsApproved, "REC-3": (*bench).putBackAndLookedAt,
+		}),
+		also:   []func(*bench) error{(*bench).onlyTheNamed},
+		trials: fewTrials, bare: true,
+	},
 	"tocsin-down": {
-		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "DET-2", "INV-1", "INV-3", "INV-4", "NOT-2", "NOT-3", "NOT-4", "PRO-12", "PUB-1"), map[string]check{"NOT-1": (*bench).merchantsToldOnce, "NOT-6": (*bench).toldWithoutDelayOnce}),
+		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "DET-2", "INV-1", "INV-3", "INV-4", "NOT-2", "NOT-3", "NOT-4", "PRO-12", "PUB-1"), map[string]check{"NOT-1": (*bench).merchantsToldOnce, "NOT-6": (*bench).toldWithoutDelayOnce, "PRO-8": (*bench).backedUp, "REC-3": (*bench).restoredWhole}),
 		also:   []func(*bench) error{(*bench).wentOnElsewhere},
 		trials: fewTrials,
 	},
