@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -205,7 +206,7 @@ func TestARewrittenLogIsToldByAMailThatWasKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &forger{e: e, signer: s.signer}
+	f := &forger{e: e, signer: s.signer, kept: math.MaxUint64}
 	if err := f.fork(); err != nil {
 		t.Fatal(err)
 	}

@@ -141,22 +141,29 @@ func firstLine(out []byte) string {
 	return line
 }
 
-// keepCheckpoint writes the newest checkpoint of the facts log that a mail carried to a file, as
-// somebody who kept the mail could; where no mail went out, the one that somebody fetched. It is ""
-// when there is neither.
-func (b *bench) keepCheckpoint() (string, error) {
-	newest := b.c.Kept
-	var size uint64
+// newestKept is that checkpoint and how many facts it covers.
+func (b *bench) newestKept() (newest string, size uint64) {
+	if _, n, _, err := checkpointOf(b.c.Kept); err == nil {
+		newest, size = b.c.Kept, n
+	}
 	for _, l := range b.mails {
 		text, ok := l.checkpoint()
 		if !ok {
 			continue
 		}
 		origin, n, _, err := checkpointOf(text)
-		if err == nil && strings.HasSuffix(origin, "/facts") && n > size {
+		if err == nil && strings.HasSuffix(origin, "/facts") && (newest == "" || n > size) {
 			newest, size = text, n
 		}
 	}
+	return newest, size
+}
+
+// keepCheckpoint writes the newest checkpoint of the facts log that a mail carried to a file, as
+// somebody who kept the mail could; where no mail went out, the one that somebody fetched. It is ""
+// when there is neither.
+func (b *bench) keepCheckpoint() (string, error) {
+	newest, _ := b.newestKept()
 	if newest == "" {
 		return "", nil
 	}
@@ -185,6 +192,7 @@ func (b *bench) randomCopies(raw []byte) []trial {
 type forger struct {
 	e      *export
 	signer note.Signer
+	kept   uint64 // facts that a checkpoint which somebody kept covers: what comes later can be forked, and nobody can tell
 }
 
 // forgeries are the structural alterations. Each is repacked, its manifest corrected and its
@@ -202,6 +210,7 @@ func (b *bench) forgeries(raw []byte) ([]trial, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, kept := b.newestKept()
 	var out []trial
 	for _, alter := range []struct {
 		name string
@@ -218,7 +227,7 @@ func (b *bench) forgeries(raw []byte) ([]trial, error) {
 		{"the policy is altered", (*forger).alterPolicy},
 		{"the log is forked and signed with the real key", (*forger).fork},
 	} {
-		f := &forger{e: &export{names: slices.Clone(e.names), files: map[string][]byte{}}, signer: signer}
+		f := &forger{e: &export{names: slices.Clone(e.names), files: map[string][]byte{}}, signer: signer, kept: kept}
 		for name, data := range e.files {
 			f.e.files[name] = bytes.Clone(data)
 		}
@@ -524,7 +533,7 @@ func (f *forger) fork() error {
 	for i := range facts {
 		for k := range facts[i].Parts {
 			p := &facts[i].Parts[k]
-			if from >= 0 || len(p.Body) <= 2 || facts[i].Anchor < 0 {
+			if from >= 0 || len(p.Body) <= 2 || facts[i].Anchor < 0 || uint64(facts[i].Anchor) >= f.kept {
 				continue
 			}
 			salt, err := base64.StdEncoding.DecodeString(p.Salt)
@@ -537,7 +546,7 @@ func (f *forger) fork() error {
 		}
 	}
 	if from < 0 {
-		return errors.New("no anchored fact shows any words")
+		return fmt.Errorf("no fact that a kept checkpoint covers shows any words: %w", errNothing)
 	}
 	for i := from; i < len(facts); i++ {
 		was := facts[i].Hash
