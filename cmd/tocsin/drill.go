@@ -72,6 +72,7 @@ func drillCommand() *cobra.Command {
 	f.Uint64Var(&o.Seed, "seed", 7, "seed (`N`) of everything that is random")
 	f.StringVar(&o.Sabotage, "sabotage", "", "`NAME` of an organ to break: the drill has to fail and name its promises")
 	f.IntVar(&o.Kills, "kills", 0, "kill -9 the server `N` times at random instants")
+	f.DurationVar(&o.KillEvery, "kill-every", 0, "with --kills: at this distance, such as 150ms")
 	f.StringVar(&o.Store, "store", "", "postgres://USER@HOST/DATABASE (`URL`); default SQLite")
 	f.StringVar(&o.Background, "background", "", "folder (`DIR`) of CloudTrail files to stand in the timeline")
 	f.StringVar(&o.Events, "events", "", "replay this log (NDJSON `FILE`) instead of the generated one")

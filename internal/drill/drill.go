@@ -37,24 +37,25 @@ const (
 
 // Options says which drill to run. The zero value, given an output, is the drill of `make drill`.
 type Options struct {
-	Policy      string    // id of a shipped policy, or a file; default pickandpack
-	Scenario    string    // default stolen-token
-	Seed        uint64    // default 7
-	Sabotage    string    // name of the organ to break; "" for none
-	Kills       int       // how often to kill -9 the server at random instants
-	Store       string    // URL of a PostgreSQL store without a password; "" for the embedded one
-	Background  string    // folder of real CloudTrail files to stand in the timeline; "" for a generated log
-	Events      string    // a log of the user's own, replayed instead of the generated month and attack
-	Merchants   string    // its merchants, CSV
-	Truth       string    // which of its events were the attack, NDJSON; optional
-	Dir         string    // data folder to make; default .drill/last
-	Interactive bool      // the person at the keyboard responds instead of the script
-	Hints       bool      // with Interactive: say what comes next
-	In          io.Reader // what the person at the keyboard types
-	JSON        bool      // the scorecard alone, as JSON
-	Days        int       // days of ordinary traffic; default: as many as the scenario needs
-	People      int       // merchants in the generated directory; default: as many as the scenario needs
-	Trials      int       // random alterations of the evidence that must be found; default: as many as the scenario asks for
+	Policy      string        // id of a shipped policy, or a file; default pickandpack
+	Scenario    string        // default stolen-token
+	Seed        uint64        // default 7
+	Sabotage    string        // name of the organ to break; "" for none
+	Kills       int           // how often to kill -9 the server at random instants
+	KillEvery   time.Duration // with Kills: at this distance instead of at random instants
+	Store       string        // URL of a PostgreSQL store without a password; "" for the embedded one
+	Background  string        // folder of real CloudTrail files to stand in the timeline; "" for a generated log
+	Events      string        // a log of the user's own, replayed instead of the generated month and attack
+	Merchants   string        // its merchants, CSV
+	Truth       string        // which of its events were the attack, NDJSON; optional
+	Dir         string        // data folder to make; default .drill/last
+	Interactive bool          // the person at the keyboard responds instead of the script
+	Hints       bool          // with Interactive: say what comes next
+	In          io.Reader     // what the person at the keyboard types
+	JSON        bool          // the scorecard alone, as JSON
+	Days        int           // days of ordinary traffic; default: as many as the scenario needs
+	People      int           // merchants in the generated directory; default: as many as the scenario needs
+	Trials      int           // random alterations of the evidence that must be found; default: as many as the scenario asks for
 	Out         io.Writer
 	Err         io.Writer // progress; nil for none
 	Terminal    bool      // Err is a terminal that can redraw a line
@@ -118,6 +119,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Hints && !o.Interactive {
 		return o, errors.New("drill: --hints goes with --interactive")
+	}
+	if o.KillEvery < 0 || o.KillEvery > time.Minute || o.KillEvery > 0 && o.Kills == 0 {
+		return o, errors.New("drill: --kill-every goes with --kills, and is at most a minute")
 	}
 	if o.Kills < 0 || o.Kills > 1000 {
 		return o, fmt.Errorf("drill: %d kills: 0 to 1000 are possible", o.Kills)
@@ -358,7 +362,11 @@ func (r *run) startKiller(ctx context.Context) {
 	dice := rand.New(rand.NewPCG(r.o.Seed, 0x6b696c6c))
 	done.Go(func() {
 		for n := range r.o.Kills {
-			t := time.NewTimer(time.Duration(50+dice.IntN(700)) * time.Millisecond)
+			after := r.o.KillEvery
+			if after == 0 {
+				after = time.Duration(50+dice.IntN(700)) * time.Millisecond
+			}
+			t := time.NewTimer(after)
 			select {
 			case <-ctx.Done():
 				t.Stop()

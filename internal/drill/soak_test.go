@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/pgtest"
 	"github.com/tocsin-ir/tocsin/internal/soaktest"
@@ -55,6 +56,20 @@ func TestSoakKills(t *testing.T) {
 				t.Errorf("the outcome differs:\n%s\n%s", calm.Canonical, card.Canonical)
 			}
 		})
+	}
+}
+
+// Kills so close that a server lives hardly longer than it takes to start: the switch is obeyed all the
+// same within its two seconds, because the application looks for the server again at once.
+//
+// promise: CON-3
+func TestSoakKillsAtTheDistanceOfAStart(t *testing.T) {
+	soaktest.Start(t)
+	o := whole(t)
+	o.Kills, o.KillEvery = 40, 150*time.Millisecond
+	card := play(t, o)
+	if !card.OK || card.Crash.Kills < 20 || card.Crash.Missed != 0 || card.Crash.Duplicated != 0 {
+		t.Errorf("ok %v, crash %+v, broken %v, findings %v", card.OK, card.Crash, card.Broken, card.Findings)
 	}
 }
 
