@@ -191,6 +191,7 @@ type actView struct {
 	Plan    []string
 	Button  string
 	Planned string             // the fields that the plan was shown for
+	Here    string             // who else has the incident open
 	Version int                // of the incident as it is shown
 	Missing []incident.Missing // of the gate that may refuse it
 	Key     string             // idempotency key: submitting twice does it once
@@ -244,7 +245,8 @@ func (c *Console) showPlan(w http.ResponseWriter, r *http.Request, status int, i
 		}
 		v.Others = board.Rows
 	}
-	page := actView{Frame: c.frame(r, f.Title+" · "+v.State.ID), ID: v.State.ID, Form: f, Button: f.Button(v, in), Trouble: t, Key: rand.Text(), Version: v.State.Version}
+	page := actView{Frame: c.frame(r, f.Title+" · "+v.State.ID), ID: v.State.ID, Form: f, Button: f.Button(v, in), Trouble: t, Key: rand.Text(), Version: v.State.Version,
+		Here: also(c.here.others(v.State.ID, callerOf(r.Context()).Principal))}
 	if f.Fields != nil {
 		page.Fields = f.Fields(v, in)
 	}

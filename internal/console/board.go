@@ -45,6 +45,10 @@ func (c *Console) boardPage(w http.ResponseWriter, r *http.Request) error {
 	if v.Done, v.More, err = c.desk.SettledBoard(ctx, 0, settledRows); err != nil {
 		return err
 	}
+	v.Frame.Stream, v.Frame.Seen = "/stream", markOf(v.Page, v.Done)
+	if v.Skip > 0 {
+		v.Frame.Stream += "?skip=" + strconv.Itoa(v.Skip)
+	}
 	_, switches, err := c.desk.Switches(ctx)
 	if err != nil {
 		return err

@@ -70,6 +70,10 @@ type Incidents interface {
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
 	Switches(context.Context) (version int64, all []desk.Switch, err error)
 	FlipSwitch(ctx context.Context, id string, by desk.Caller, merchant, state, reason, incident string) error
+	// WatchIncidents and WatchIncident give a channel that is sent to after something changed that the
+	// reader of the context may know of. They are released when ctx ends.
+	WatchIncidents(context.Context) <-chan struct{}
+	WatchIncident(ctx context.Context, incident string) <-chan struct{}
 	MerchantNames(ctx context.Context, ids []string) (map[string]string, error)
 }
 
@@ -138,6 +142,7 @@ type Console struct {
 	assets map[string]string // name to path with a digest, so that a file may be kept for ever
 
 	reported reports
+	here     presence
 
 	printing sync.Mutex
 	drill    struct { // guarded by printing
@@ -174,6 +179,8 @@ func New(d Desk, opt Options) *Console {
 	c.public("GET /policy/rules", c.rulesPage)
 
 	c.page("GET /{$}", c.boardPage)
+	c.page("GET /stream", c.boardLive)
+	c.page("GET /incidents/{id}/stream", c.roomLive)
 	c.page("GET /settled", c.settledPage)
 	c.page("GET /clocks", c.clocksPage)
 	c.page("GET /clocks.csv", c.clocksFile)
@@ -307,8 +314,10 @@ type frame struct {
 	Acts         bool   // the reader may change things
 	WhyNot       string // why not, when they are signed in
 	Ticking      bool
-	Live         bool // the page refreshes itself
-	Refresh      int  // seconds after which a page without a script loads itself again; 0: it does not
+	Live         bool   // the page refreshes itself
+	Stream       string // the address that says when there is something new; "": none
+	Seen         string // what of it this page shows
+	Refresh      int    // seconds after which a page without a script loads itself again; 0: it does not
 	Who          desk.Caller
 	CSRF         string
 	Assets       map[string]string

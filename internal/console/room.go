@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -20,6 +21,7 @@ type roomView struct {
 	Clocks    []desk.ClockRow // running, by urgency
 	Settled   []desk.ClockRow
 	Next      *desk.ClockRow
+	Here      string // who else has it open
 	Lines     []desk.LogLine
 	From      string // where the page begins, when it is not the newest line
 	Older     string // address of the lines after these
@@ -84,6 +86,8 @@ func (c *Console) roomPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v.Frame.Live = v.Order == "newest" && v.From == ""
+	v.Frame.Stream, v.Frame.Seen = v.base()+"/stream", strconv.Itoa(state.Version)
+	v.Here = also(c.here.others(id, v.Frame.Who.Principal))
 	for _, clock := range look.Clocks {
 		if running(clock.State) {
 			v.Clocks = append(v.Clocks, clock)

@@ -232,6 +232,14 @@ func (d *Desk) WatchIncidents(ctx context.Context) <-chan struct{} {
 	return ch
 }
 
+// WatchIncident receives whenever one incident has changed, until ctx ends. Whether its reader may know
+// of it is asked when it is read.
+func (d *Desk) WatchIncident(ctx context.Context, id string) <-chan struct{} {
+	ch, cancel := d.watch.subscribe(func(chains []string) bool { return slices.Contains(chains, id) })
+	context.AfterFunc(ctx, cancel)
+	return ch
+}
+
 // loadSwitches fails the start when the switches cannot be read: an app that asks must never be
 // told "on" because a read failed.
 func (d *Desk) loadSwitches(ctx context.Context) error {

@@ -54,6 +54,7 @@ type Desk struct {
 	Taken func(desk.Key, desk.Delivery, io.Reader) (desk.Receipt, error)
 
 	mu       sync.Mutex
+	watching map[chan struct{}]bool
 	asked    []desk.Request
 	org      *org.State
 	answers  map[string]org.Outcome
@@ -185,6 +186,43 @@ func (d *Desk) Attachment(_ context.Context, inc, id string) (incident.Attachmen
 	return incident.Attachment{}, nil, desk.ErrNotFound
 }
 
+// WatchIncidents and WatchIncident receive at every Moved.
+func (d *Desk) WatchIncidents(ctx context.Context) <-chan struct{} { return d.watch(ctx) }
+
+func (d *Desk) WatchIncident(ctx context.Context, _ string) <-chan struct{} { return d.watch(ctx) }
+
+func (d *Desk) watch(ctx context.Context) <-chan struct{} {
+	ch := make(chan struct{}, 1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.watching == nil {
+		d.watching = map[chan struct{}]bool{}
+	}
+	d.watching[ch] = true
+	context.AfterFunc(ctx, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.watching, ch)
+	})
+	return ch
+}
+
+// Moved changes an incident, for whoever watches.
+func (d *Desk) Moved(id string, change func(*incident.State)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := *d.States[id]
+	s.Version++
+	change(&s)
+	d.States[id] = &s
+	for ch := range d.watching {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
 // Merge keeps the request, and scripts a plan.
 func (d *Desk) Merge(ctx context.Context, id string, by desk.Caller, ask desk.MergeAsk) (desk.Outcome, error) {
 	if d.States[ask.From] == nil {
@@ -277,6 +315,8 @@ func (d *Desk) Newest(_ context.Context, id, from string, limit int, sources []s
 }
 
 func (d *Desk) Incident(_ context.Context, id string) (*incident.State, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if s := d.States[id]; s != nil {
 		return s, nil
 	}

@@ -47,6 +47,53 @@
   });
   document.addEventListener("htmx:error", (e) => { if (polls(e)) old("the server does not answer."); });
 
+  // A page that is open hears of what happens, and fetches itself again; a form says that the incident
+  // moved on, and keeps what was written. A stream that says nothing for too long, as after a sleep, is
+  // opened anew and asked for what came since.
+  const listening = () => document.querySelector("[data-stream]:not([data-stream=''])");
+  let source, heard = 0, waits = false, last = 0, seen;
+  const refresh = () => {
+    const live = document.getElementById("live");
+    if (!live) { stale.textContent = "◐ The incident moved on since this form was opened. What you wrote is kept; submitting shows what others did."; return; }
+    if (document.hidden || String(getSelection()) !== "") { waits = true; return; }
+    const wait = last + 500 - Date.now(); // a storm is fetched twice a second
+    if (wait > 0) { if (!waits) { waits = true; setTimeout(() => { if (waits) { waits = false; refresh(); } }, wait); } return; }
+    waits = false; last = Date.now();
+    live.dispatchEvent(new Event("every"));
+  };
+  const listen = () => {
+    const at = listening();
+    if (!at || !window.EventSource) return;
+    source?.close();
+    heard = Date.now();
+    const address = new URL(at.dataset.stream, location.href);
+    address.searchParams.set("seen", seen ?? at.dataset.seen);
+    source = new EventSource(address);
+    for (const name of ["still", "moved", "alive", "here"]) source.addEventListener(name, (e) => {
+      heard = Date.now();
+      if (e.lastEventId) seen = e.lastEventId;
+      if (name === "moved") refresh();
+      if (name === "here") {
+        const others = JSON.parse(e.data);
+        const line = document.getElementById("here");
+        if (line) line.textContent = others.length ? `Also open here: ${others.map((n) => `\u2068${n}\u2069`).join(", ")}` : "";
+      }
+    });
+    source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) heard = 0; });
+  };
+  if (listening()) {
+    listen();
+    const wake = () => {
+      if (Date.now() - heard > 40000) listen();
+      if (waits && !document.hidden) { waits = false; refresh(); }
+    };
+    setInterval(wake, 5000);
+    document.addEventListener("visibilitychange", wake);
+    addEventListener("online", () => { heard = 0; wake(); });
+    addEventListener("pageshow", wake);
+    addEventListener("pagehide", () => source?.close());
+  }
+
   document.getElementById("trouble")?.focus();
   if (location.pathname === "/find") document.getElementById("f-q")?.focus();
 

@@ -1,0 +1,221 @@
+package console_test
+
+import (
+	"bufio"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/console"
+	"github.com/tocsin-ir/tocsin/internal/desktest"
+)
+
+// team is a console with two people signed in, by their tokens.
+func team(t *testing.T) (address string, d *desktest.Desk, lena, omar string) {
+	t.Helper()
+	d, lena = desktest.New(now)
+	fill(d)
+	omar = d.Join("omar", "Omar <b>", incident.Responder)
+	server := httptest.NewServer(console.New(d, console.Options{Now: func() time.Time { return now }, Organisation: "PickAndPack"}))
+	t.Cleanup(server.CloseClientConnections)
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections) // streams never end by themselves
+	return server.URL, d, lena, omar
+}
+
+func (e events) next(t *testing.T, want string) (id, data string) {
+	t.Helper()
+	for {
+		event, id, data := "", "", ""
+		for {
+			line, err := e.ReadString('\n')
+			if err != nil {
+				t.Fatalf("the stream ended before %s: %v", want, err)
+			}
+			line = strings.TrimSpace(line)
+			if line == "" {
+				break
+			}
+			key, value, _ := strings.Cut(line, ": ")
+			switch key {
+			case "event":
+				event = value
+			case "id":
+				id = value
+			case "data":
+				data = value
+			}
+		}
+		if event == want {
+			return id, data
+		}
+	}
+}
+
+type events struct{ *bufio.Reader }
+
+// listen opens a stream; end closes it.
+func listen(t *testing.T, address, token, last string) (e events, end func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "GET", address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
+	r.AddCookie(&http.Cookie{Name: "tocsin", Value: token})
+	got, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { got.Body.Close() })
+	if got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%s answers %s", address, got.Status)
+	}
+	return events{bufio.NewReader(got.Body)}, cancel
+}
+
+func TestAStreamSaysWhatAPageHasNotSeen(t *testing.T) {
+	address, d, lena, _ := team(t)
+	d.Moved("INC-1", func(*incident.State) {}) // version 1
+	room := address + "/incidents/INC-1/stream"
+	live, end := listen(t, room+"?seen=1", lena, "")
+	live.next(t, "still")
+	d.Moved("INC-1", func(*incident.State) {})
+	if id, _ := live.next(t, "moved"); id != "2" {
+		t.Fatalf("moved to %q", id)
+	}
+	end()
+	// While nobody listened, or slept, it moved on: the next stream says so at once. What the browser saw
+	// last counts, and not what the page showed when it was made.
+	d.Moved("INC-1", func(*incident.State) {})
+	live, end = listen(t, room+"?seen=1", lena, "2")
+	if id, _ := live.next(t, "moved"); id != "3" {
+		t.Fatalf("moved to %q", id)
+	}
+	end()
+	live, end = listen(t, room+"?seen=1", lena, "3")
+	live.next(t, "still")
+	end()
+	board, _ := listen(t, address+"/stream?seen=nothing", lena, "")
+	_, mark := board.next(t, "moved")
+	board, _ = listen(t, address+"/stream?seen="+mark, lena, "")
+	board.next(t, "still")
+	d.Moved("INC-1", func(*incident.State) {})
+	board.next(t, "moved")
+}
+
+func TestWhoElseHasAnIncidentOpenIsSaidByNameAndEndsWithTheirPage(t *testing.T) {
+	address, _, lena, omar := team(t)
+	room := address + "/incidents/INC-1/stream"
+	first, _ := listen(t, room, lena, "")
+	if _, who := first.next(t, "here"); who != "[]" {
+		t.Fatalf("here are %s", who)
+	}
+	_, leave := listen(t, room, omar, "")
+	if _, who := first.next(t, "here"); !strings.Contains(who, "Omar") || strings.Contains(who, "<b>") {
+		t.Fatalf("here are %s", who)
+	}
+	_, second := listen(t, room, omar, "") // a second tab of the same person
+	leave()
+	second()
+	if _, who := first.next(t, "here"); who != "[]" {
+		t.Fatalf("after they left here are %s", who)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	address, _, lena, omar := team(t)
+	for range 24 {
+		live, _ := listen(t, address+"/stream", lena, "")
+		live.next(t, "moved")
+	}
+	get := func(token, accept string) int {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", address+"/stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Accept", accept)
+		r.AddCookie(&http.Cookie{Name: "tocsin", Value: token})
+		got, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Body.Close()
+		return got.StatusCode
+	}
+	if status := get(lena, "text/event-stream"); status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+		t.Errorf("the 25th stream of one person is answered %d", status)
+	}
+	if status := get(omar, "text/html"); status < 400 || status >= 500 {
+		t.Errorf("a page that does not listen is answered %d", status)
+	}
+}
+
+// someone is a browser in which a person is signed in.
+func someone(t *testing.T, address, token string) context.Context {
+	t.Helper()
+	at, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := browserOf(t, 1000)
+	run(t, ctx, network.SetCookie("tocsin", token).WithDomain(at.Hostname()).WithPath("/").WithHTTPOnly(true))
+	return ctx
+}
+
+func TestTwoPeopleOnOneIncidentSeeEachOther(t *testing.T) {
+	address, d, lena, omar := team(t)
+	one, two := someone(t, address, lena), someone(t, address, omar)
+	shows := func(ctx context.Context, selector, want string) {
+		t.Helper()
+		run(t, ctx, chromedp.Poll(`document.querySelector(`+"`"+selector+"`"+`)?.textContent.includes("`+want+`")`, nil, chromedp.WithPollingTimeout(20*time.Second)))
+	}
+	run(t, one, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady("#note"))
+	run(t, two, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady("#note"))
+	shows(one, "#here", "Omar")
+	shows(two, "#here", "Lena")
+
+	// What happens is on the screen without anybody asking for it.
+	d.Moved("INC-1", func(s *incident.State) { s.Title = "Moved while you looked" })
+	shows(one, "h1", "Moved while you looked")
+	shows(two, "h1", "Moved while you looked")
+
+	// A form that the incident left behind says so, and keeps what was written.
+	run(t, two, chromedp.Navigate(address+"/incidents/INC-1/do/dismiss"), chromedp.WaitReady("main form.form"), chromedp.SendKeys(`main form.form [name="reason"]`, "it was our own back", chromedp.ByQuery))
+	shows(two, "#here", "Lena")
+	d.Moved("INC-1", func(*incident.State) {})
+	shows(two, "#stale", "The incident moved on")
+	d.Others = []incident.Line{{Principal: "person:lena", Text: "Confirmed", Recorded: now}}
+	var kept string
+	run(t, two, chromedp.SendKeys(`main form.form [name="reason"]`, "up", chromedp.ByQuery), chromedp.Click(`main form.form button[type="submit"]`, chromedp.ByQuery),
+		chromedp.WaitReady("#trouble"), chromedp.Value(`main form.form [name="reason"]`, &kept, chromedp.ByQuery))
+	if kept != "it was our own backup" || len(d.Asked()) != 0 {
+		t.Errorf("the form keeps %q, and %d commands were given", kept, len(d.Asked()))
+	}
+	run(t, two, chromedp.Navigate(address+"/policy"), chromedp.WaitReady("main"))
+	run(t, one, chromedp.Poll(`document.getElementById("here").textContent === ""`, nil, chromedp.WithPollingTimeout(20*time.Second)))
+
+	// Away from the network, and back: what happened meanwhile is on the screen.
+	offline := func(yes bool) chromedp.Action {
+		return chromedp.ActionFunc(func(ctx context.Context) error {
+			return network.EmulateNetworkConditions(yes, 0, -1, -1).Do(ctx)
+		})
+	}
+	run(t, one, network.Enable(), offline(true))
+	d.Moved("INC-1", func(s *incident.State) { s.Title = "Moved while you slept" })
+	run(t, one, offline(false))
+	shows(one, "h1", "Moved while you slept")
+}
