@@ -22,6 +22,8 @@ have python3 || need+=(python3)
 have php || need+=(php-cli)
 have ruby || need+=(ruby)
 postgresql || need+=(postgresql)
+# Tests start a MariaDB of their own from its programs.
+[ -n "${TOCSIN_TEST_MYSQL:-}" ] || [ -x /usr/sbin/mariadbd ] || have mariadbd || need+=(mariadb-server)
 
 if [ ${#need[@]} -gt 0 ]; then
   if [ "$(id -u)" = 0 ] && have apt-get; then

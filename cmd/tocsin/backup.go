@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/cli"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/translog"
 )
 
 // usageOf is an error of the person at the keyboard.
@@ -52,7 +54,12 @@ func backupCommand() *cobra.Command {
 			if err != nil {
 				return refused(err)
 			}
-			m, err := backup.Create(cmd.Context(), backup.CreateOptions{Dir: dir, To: to, Installation: in.ID, Organisation: cfg.Organisation.ID,
+			logs, done, err := cfg.Sources(cmd.Context())
+			if err != nil {
+				return refused(err)
+			}
+			defer func() { _ = done() }() // they were only read
+			m, err := backup.Create(cmd.Context(), backup.CreateOptions{Dir: dir, Facts: logs["facts"], Events: logs["events"], To: to, Installation: in.ID, Organisation: cfg.Organisation.ID,
 				Engine: desk.EngineVersion, Recipients: list, Now: time.Now()})
 			if err != nil {
 				return refused(err)
@@ -83,6 +90,7 @@ func backupCommand() *cobra.Command {
 func restoreCommand() *cobra.Command {
 	var o backup.RestoreOptions
 	var identity string
+	var lost bool
 	cmd := &cobra.Command{
 		Use:   "restore",
 		Short: "Restore an installation into a new data folder",
@@ -110,6 +118,21 @@ func restoreCommand() *cobra.Command {
 				o.Organisation = cfg.Organisation.ID
 			}
 			o.Now = time.Now()
+			elsewhere := false
+			o.Logs = func(ctx context.Context, dir string) (map[string]translog.Source, func() error, error) {
+				cfg, err := app.LoadConfig(dir, "")
+				if err != nil {
+					return nil, nil, err
+				}
+				if elsewhere = cfg.LogsElsewhere(); lost {
+					return nil, func() error { return nil }, nil
+				}
+				logs, done, err := cfg.Sources(ctx)
+				if err != nil {
+					err = fmt.Errorf("%w; if they are lost, restore what the backup and the copy hold of them with --logs-lost", err)
+				}
+				return logs, done, err
+			}
 			r, err := backup.Restore(cmd.Context(), o)
 			if err != nil {
 				return refused(err)
@@ -124,6 +147,10 @@ func restoreCommand() *cobra.Command {
 			} else {
 				fmt.Fprintln(out, "  without a copy, what was done after the backup is not known: mail it says is owed is left to a person")
 			}
+			if elsewhere {
+				fmt.Fprintf(out, "  next: make sure that the old server is off, put the logs where tocsin.yaml says\n  with tocsin move-logs --data %s, then tocsin serve --data %s\n", o.Dir, o.Dir)
+				return nil
+			}
 			fmt.Fprintf(out, "  next: make sure that the old server is off, then tocsin serve --data %s\n", o.Dir)
 			return nil
 		},
@@ -131,6 +158,36 @@ func restoreCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.From, "from", "", "`PATH` of a backup: a folder, a .tar or a .tar.age")
 	cmd.Flags().StringVar(&o.Copy, "copy", "", "`DIR` of the off-box copy (copy.to)")
 	cmd.Flags().StringVar(&identity, "identity", "", "`FILE` of the age identity that the keys were encrypted to")
+	cmd.Flags().BoolVar(&lost, "logs-lost", false, "do not ask the logs that tocsin.yaml places elsewhere")
 	cmd.Flags().StringVar(&o.KeysDir, "keys", "", "`DIR` that holds the folders keys and secrets, kept apart")
 	return cmd
+}
+
+func moveLogsCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "move-logs",
+		Short: "Move both logs from the data folder to where tocsin.yaml says",
+		Long: "Copy the facts log and the event log from the data folder to the places that\n" +
+			"logs.facts and logs.events of tocsin.yaml name, check every leaf there, and keep\n" +
+			"the folders under another name. The server must not run.",
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, _ := cmd.Flags().GetString("data")
+			moved, err := app.MoveLogs(cmd.Context(), dir)
+			if err != nil {
+				return refused(err)
+			}
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"moved": moved})
+			}
+			out := cmd.OutOrStdout()
+			if len(moved) == 0 {
+				fmt.Fprintln(out, "both logs are where tocsin.yaml says: nothing was changed")
+			}
+			for _, m := range moved {
+				fmt.Fprintf(out, "moved the %s log to %s: %d leaves, all of them checked\n  the folder is kept as %s: remove it when the server has run\n", m.Log, m.To, m.Leaves, m.Kept)
+			}
+			return nil
+		},
+	}
 }

@@ -43,7 +43,7 @@ func rootCommand() *cobra.Command {
 		Examine: func(ctx context.Context, dir string, full bool, progress func(doctor.Progress)) (doctor.Report, error) {
 			return app.Examine(ctx, app.Options{Dir: dir}, app.Depth{Full: full, Progress: progress})
 		}})
-	root.AddCommand(initCommand(), setupCommand(), serveCommand(), rebuildCommand(), backupCommand(), restoreCommand(), drillCommand(), drillProcessCommand(), benchCommand())
+	root.AddCommand(initCommand(), setupCommand(), serveCommand(), rebuildCommand(), backupCommand(), restoreCommand(), moveLogsCommand(), drillCommand(), drillProcessCommand(), benchCommand())
 	root.SetUsageFunc(usage)
 	return root
 }

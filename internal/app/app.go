@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -286,41 +285,6 @@ func (a *App) open(ctx context.Context) error {
 	}
 	a.desk, err = desk.New(o)
 	return err
-}
-
-// openLog opens one of the two transparency logs and returns the key that verifies it.
-func (a *App) openLog(ctx context.Context, keys *keyring.Ring, name string, out *egress.Client) (*translog.Log, string, error) {
-	origin := a.cfg.Organisation.ID + "/" + name
-	dir := filepath.Join(a.o.Dir, "log", name)
-	if file, ok := keys.HasSigner(origin); !ok {
-		// Another key would sign another log: whoever kept a checkpoint would call all of it rewritten.
-		if _, err := os.Stat(filepath.Join(dir, "checkpoint")); err == nil {
-			return nil, "", fmt.Errorf("keys/%s is missing, and log/%s is signed with it: bring keys/ back from where you keep a copy", file, name)
-		}
-	}
-	_, vkey, err := keys.Verifier(origin)
-	if err != nil {
-		return nil, "", err
-	}
-	var l *translog.Log
-	if a.readOnly() {
-		l, err = translog.OpenReader(dir, origin)
-	} else {
-		signer, serr := keys.Signer(origin)
-		if serr != nil {
-			return nil, "", serr
-		}
-		o := translog.Options{HTTP: out.HTTP()}
-		for _, w := range a.cfg.Evidence.Witnesses {
-			o.Witnesses = append(o.Witnesses, translog.Witness{Key: w.Key, URL: w.URL})
-		}
-		l, err = translog.Open(ctx, dir, signer, o)
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	a.onClose(l.Close)
-	return l, vkey, nil
 }
 
 // Desk is the running desk, for tests and for the commands that work on a stopped server.

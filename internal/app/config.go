@@ -21,6 +21,7 @@ import (
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/accesslog/table/s3"
 	"github.com/tocsin-ir/tocsin/internal/backup"
+	"github.com/tocsin-ir/tocsin/internal/translog/driver"
 )
 
 // Config is tocsin.yaml. Each field's comment is its manual.
@@ -80,6 +81,11 @@ type Config struct {
 			Pattern string `yaml:"pattern"`
 		} `yaml:"scrub"`
 	} `yaml:"intake"`
+	// Logs says where the two transparency logs are kept, when not in the data folder.
+	Logs struct {
+		Facts  driver.Config `yaml:"facts"`
+		Events driver.Config `yaml:"events"`
+	} `yaml:"logs"`
 	// Table is where the table of access events is kept, when not in the data folder.
 	Table Table `yaml:"table"`
 	// Detection says how the access log is watched.
@@ -328,6 +334,7 @@ func (c *Config) check() error {
 	if c.Copy.To == "" && len(c.Copy.Recipients) > 0 {
 		add("copy.to", "is missing: it says where the copy is kept")
 	}
+	c.checkLogs(add)
 	if c.Table != (Table{}) {
 		if _, err := c.bucket(nil); err != nil {
 			field, why, _ := strings.Cut(err.Error(), ": ")

@@ -35,7 +35,7 @@ func (a *App) openCopy(store ledger.Store, keys *keyring.Ring) error {
 	}
 	a.copier = backup.NewCopier(backup.CopyOptions{
 		Place: backup.Folder(a.cfg.Copy.To), Dir: a.o.Dir, Installation: a.in.ID, Store: store, Keys: keys,
-		FactsKey: factsKey, EventsKey: eventsKey, Recipients: recipients, Log: a.o.Log,
+		Facts: a.facts, Events: a.events, FactsKey: factsKey, EventsKey: eventsKey, Recipients: recipients, Log: a.o.Log,
 	})
 	store.Listen(func([]string) { a.copier.Nudge() })
 	return nil

@@ -25,7 +25,7 @@ var layers = [][]string{
 	{"internal/handout"},
 	{"internal/desk", "internal/inert"},
 	{"contain/*", "notify/*", "probe", "review", "policy/paper", "policy/starter", "evidence", "scope/sheet", "scenarios", "policies", "regimes", "internal/doctor", "internal/backup"},
-	{"contain", "notify", "review/pdf", "integrity/folder", "integrity/theme"},
+	{"contain", "notify", "review/pdf", "integrity/folder", "integrity/theme", "internal/translog/driver"},
 	{"integrity"},
 	{"internal/sqlite", "internal/postgres", "internal/keyring", "internal/translog", "internal/egress", "internal/clock", "internal/rulefiles", "scope"},
 	{"internal/runner"},

@@ -40,6 +40,8 @@ type CopyOptions struct {
 	Installation string // its id: a place holds the copy of one
 	Store        ledger.Store
 	Keys         ledger.Keys
+	Facts        translog.Source
+	Events       translog.Source
 	FactsKey     note.Verifier
 	EventsKey    note.Verifier
 	Recipients   []age.Recipient // keys are copied when there are some
@@ -233,12 +235,11 @@ func (c *Copier) pass(ctx context.Context) (Status, error) {
 			return Status{}, err
 		}
 	}
-	logs := filepath.Join(c.o.Dir, "log")
-	facts, err := pin(ctx, Folder(filepath.Join(logs, "facts")))
+	facts, err := pin(ctx, c.o.Facts)
 	if err != nil {
 		return Status{}, err
 	}
-	events, err := pin(ctx, Folder(filepath.Join(logs, "events")))
+	events, err := pin(ctx, c.o.Events)
 	if err != nil {
 		return Status{}, err
 	}

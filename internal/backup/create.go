@@ -52,8 +52,10 @@ type File struct {
 
 // CreateOptions is what a backup is made of.
 type CreateOptions struct {
-	Dir          string // data folder; a server may be running on it
-	To           string // a folder that is not there or empty, or a file that ends with .tar, or with .tar.age: then all of it is encrypted
+	Dir          string          // data folder; a server may be running on it
+	To           string          // a folder that is not there or empty, or a file that ends with .tar, or with .tar.age: then all of it is encrypted
+	Facts        translog.Source // the logs, when they are not in the data folder
+	Events       translog.Source
 	Installation string
 	Organisation string // its id: it names the logs
 	Engine       string
@@ -145,7 +147,13 @@ func Create(ctx context.Context, o CreateOptions) (_ Manifest, err error) {
 
 // collect puts the parts into dir, in the order that Create explains.
 func collect(ctx context.Context, o CreateOptions, dir string, m *Manifest, factsKey, eventsKey note.Verifier) error {
-	facts, err := pin(ctx, Folder(filepath.Join(o.Dir, "log", "facts")))
+	if o.Facts == nil {
+		o.Facts = Folder(filepath.Join(o.Dir, "log", "facts"))
+	}
+	if o.Events == nil {
+		o.Events = Folder(filepath.Join(o.Dir, "log", "events"))
+	}
+	facts, err := pin(ctx, o.Facts)
 	if err != nil {
 		return err
 	}
@@ -165,7 +173,7 @@ func collect(ctx context.Context, o CreateOptions, dir string, m *Manifest, fact
 	if err := snapshot(ctx, filepath.Join(o.Dir, "events.db"), filepath.Join(dir, "events.db")); err != nil {
 		return err
 	}
-	events, err := pin(ctx, Folder(filepath.Join(o.Dir, "log", "events")))
+	events, err := pin(ctx, o.Events)
 	if err != nil {
 		return err
 	}

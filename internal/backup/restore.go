@@ -29,7 +29,10 @@ type RestoreOptions struct {
 	Organisation string // its id; needed without From
 	Identities   []age.Identity
 	KeysDir      string // a folder that holds the folders keys and secrets, when they were kept apart
-	Now          time.Time
+	// Logs opens the logs that the configuration of the new folder places elsewhere, by their names: what
+	// they hold beyond the backup is restored too. nil when they are lost, or not to be asked.
+	Logs func(ctx context.Context, dir string) (map[string]translog.Source, func() error, error)
+	Now  time.Time
 }
 
 // Restored is what a restore did. It stays in the new folder until the first start has recorded it.
@@ -99,8 +102,17 @@ func Restore(ctx context.Context, o RestoreOptions) (_ Restored, err error) {
 	if _, text, kerr := keys.Verifier(m.Organisation + "/facts"); kerr != nil || m.FactsKey != "" && text != m.FactsKey {
 		return r, errors.Join(kerr, errors.New("the keys are not those of this backup, or its manifest was signed by somebody else"))
 	}
+	elsewhere := map[string]translog.Source{}
+	if o.Logs != nil {
+		found, done, err := o.Logs(ctx, o.Dir)
+		if err != nil {
+			return r, fmt.Errorf("the logs that are kept elsewhere: %w", err)
+		}
+		defer func() { _ = done() }() // they were only read
+		elsewhere = found
+	}
 	for _, name := range []string{"facts", "events"} {
-		if err := log(ctx, o, keys, m.Organisation+"/"+name, name); err != nil {
+		if err := log(ctx, o, keys, m.Organisation+"/"+name, name, elsewhere[name]); err != nil {
 			return r, err
 		}
 	}
@@ -261,8 +273,9 @@ func fromCopy(ctx context.Context, o RestoreOptions) error {
 	return nil
 }
 
-// log brings a log of the new folder up to the copy's, verifies it whole and adopts it.
-func log(ctx context.Context, o RestoreOptions, keys *keyring.Ring, origin, name string) error {
+// log brings a log of the new folder up to the copy's and to what is elsewhere, verifies it whole and
+// adopts it. It stays in the folder: whoever keeps it elsewhere moves it there.
+func log(ctx context.Context, o RestoreOptions, keys *keyring.Ring, origin, name string, elsewhere translog.Source) error {
 	key, _, err := keys.Verifier(origin)
 	if err != nil {
 		return err
@@ -275,8 +288,13 @@ func log(ctx context.Context, o RestoreOptions, keys *keyring.Ring, origin, name
 		}
 	}
 	if o.Copy != "" {
-		if err := extend(ctx, filepath.Join(o.Copy, "log", name), dir, key, gone); err != nil {
-			return err
+		if err := extend(ctx, Folder(filepath.Join(o.Copy, "log", name)), dir, key, gone); err != nil {
+			return fmt.Errorf("the copy: %w", err)
+		}
+	}
+	if elsewhere != nil {
+		if err := extend(ctx, elsewhere, dir, key, gone); err != nil {
+			return fmt.Errorf("the %s log that is kept elsewhere: %w", name, err)
 		}
 	}
 	done, err := translog.Verify(ctx, Folder(dir), key, gone...)
@@ -287,10 +305,10 @@ func log(ctx context.Context, o RestoreOptions, keys *keyring.Ring, origin, name
 }
 
 // extend copies what a copy of a log has beyond another. A copy that is behind has nothing to add.
-func extend(ctx context.Context, from, to string, key note.Verifier, gone []translog.Range) error {
-	newer, err := translog.Verify(ctx, Folder(from), key, gone...)
+func extend(ctx context.Context, from translog.Source, to string, key note.Verifier, gone []translog.Range) error {
+	newer, err := translog.Verify(ctx, from, key, gone...)
 	if err != nil {
-		return fmt.Errorf("the copy: %w", err)
+		return err
 	}
 	have, err := translog.Verify(ctx, Folder(to), key, gone...)
 	if err != nil && !missing(err) {
@@ -299,7 +317,7 @@ func extend(ctx context.Context, from, to string, key note.Verifier, gone []tran
 	if have.Size > newer.Size {
 		return nil
 	}
-	_, err = translog.Copy(ctx, Folder(from), Folder(to), key, gone...)
+	_, err = translog.Copy(ctx, from, Folder(to), key, gone...)
 	return err
 }
 

@@ -1,9 +1,10 @@
-// Package translog is a transparency log on a local disk: an append-only Merkle tree of leaves
-// behind a signed checkpoint, stored as C2SP tlog-tiles so that anyone's tools can read it.
+// Package translog is a transparency log: an append-only Merkle tree of leaves behind a signed
+// checkpoint, read as C2SP tlog-tiles so that anyone's tools can read it.
 //
-// It is a thin wrapper of Tessera's POSIX driver. What it adds is what the rest of the program
-// relies on: an append returns only after the leaf is integrated and fsynced, several leaves keep
-// their order, and a caller can wait for a checkpoint that covers what it wrote.
+// It is a thin wrapper of Tessera. What it adds is what the rest of the program relies on whatever
+// keeps the log: an append returns only after the leaf is integrated and durable, several leaves
+// keep their order, and a caller can wait for a checkpoint that covers what it wrote. Open keeps a
+// log in a folder; internal/translog/driver opens one elsewhere, by its URL.
 package translog
 
 import (
@@ -13,15 +14,12 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	tessera "github.com/transparency-dev/tessera"
-	"github.com/transparency-dev/tessera/client"
-	"github.com/transparency-dev/tessera/storage/posix"
+	"github.com/transparency-dev/tessera/api/layout"
 	"golang.org/x/mod/sumdb/note"
 	"k8s.io/klog/v2"
 )
@@ -39,8 +37,8 @@ var (
 
 // Options tune a log. The zero value is what production uses.
 type Options struct {
-	CheckpointInterval time.Duration // how often a grown tree is signed; default and least 100 ms
-	BatchAge           time.Duration // how long a leaf waits for company before it is written; default 5 ms
+	CheckpointInterval time.Duration // how often a grown tree is signed; default and least 100 ms in a folder, 1 s elsewhere
+	BatchAge           time.Duration // how long a leaf waits for company before it is written; default 5 ms in a folder, 20 ms elsewhere
 	BatchSize          uint          // how many leaves are written at once; default 256, one full bundle
 	GarbageCollection  time.Duration // how often obsolete partial tiles are removed; default 30 s
 
@@ -79,15 +77,17 @@ func (o Options) group() (tessera.WitnessGroup, error) {
 	return group, nil
 }
 
-func (o Options) withDefaults() Options {
-	if o.CheckpointInterval < 100*time.Millisecond {
-		o.CheckpointInterval = 100 * time.Millisecond
-		if len(o.Witnesses) > 0 {
-			o.CheckpointInterval = time.Second
-		}
+func (o Options) withDefaults(at Storage) Options {
+	least, age := 100*time.Millisecond, 5*time.Millisecond
+	if _, here := at.(folder); !here { // the library's other drivers sign once a second at most
+		least, age = time.Second, 20*time.Millisecond
 	}
+	if len(o.Witnesses) > 0 && o.CheckpointInterval < least {
+		least = time.Second
+	}
+	o.CheckpointInterval = max(o.CheckpointInterval, least)
 	if o.BatchAge <= 0 {
-		o.BatchAge = 5 * time.Millisecond
+		o.BatchAge = age
 	}
 	if o.BatchSize == 0 {
 		o.BatchSize = 256
@@ -98,17 +98,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Log is one log. It is safe for use by several goroutines. Only one process may have a folder
-// open for writing; the caller holds the data-folder lock that guarantees it.
+// Log is one log. It is safe for use by several goroutines. Only one process may have a log open for
+// writing; the caller holds the data-folder lock that guarantees it.
 type Log struct {
-	origin string
-	files  client.FileFetcher
-	leaves bundles
-	size   func(context.Context) (uint64, error)
+	origin  string
+	storage Storage
+	files   files
+	size    func(context.Context) (uint64, error)
 
 	// mu serialises callers of add, so that the leaves of one AppendMany stand next to each other.
 	mu       sync.Mutex
 	add      tessera.AddFn // nil when read-only
+	doubt    bool          // an append failed, and what it began may still come into the log
 	closed   bool
 	shutdown func(context.Context) error
 	cancel   context.CancelFunc
@@ -120,11 +121,20 @@ var quiet = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 // Open opens the log in dir for reading and writing and makes it if it is not there. The origin
 // of its checkpoints is the signer's name. The log lives until Close, not until ctx is done.
 func Open(ctx context.Context, dir string, signer note.Signer, opts Options) (*Log, error) {
+	return OpenIn(ctx, folder(dir), signer, opts)
+}
+
+// OpenIn is Open for a log that is kept elsewhere. The log owns the storage, and closes it when this
+// fails too. It returns when whatever an earlier process began to append is in the log or never will
+// be, so that Size is the truth about it.
+func OpenIn(ctx context.Context, at Storage, signer note.Signer, opts Options) (_ *Log, err error) {
 	quiet()
-	opts = opts.withDefaults()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("translog: open %s: %w", dir, err)
-	}
+	opts = opts.withDefaults(at)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, at.Close())
+		}
+	}()
 	group, err := opts.group()
 	if err != nil {
 		return nil, err
@@ -133,9 +143,9 @@ func Open(ctx context.Context, dir string, signer note.Signer, opts Options) (*L
 	if len(opts.Witnesses) > 0 {
 		again = time.Minute
 	}
-	driver, err := posix.New(ctx, posix.Config{Path: dir, HTTPClient: opts.HTTP})
+	driver, err := at.Driver(ctx, signer, opts.HTTP)
 	if err != nil {
-		return nil, fmt.Errorf("translog: open %s: %w", dir, err)
+		return nil, fmt.Errorf("translog: open %s: %w", at, err)
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	appender, shutdown, reader, err := tessera.NewAppender(life, driver, tessera.NewAppendOptions().
@@ -148,21 +158,32 @@ func Open(ctx context.Context, dir string, signer note.Signer, opts Options) (*L
 		WithShutdownTimeout(10*time.Second))
 	if err != nil {
 		cancel()
-		return nil, fmt.Errorf("translog: open %s: %w", dir, err)
+		return nil, fmt.Errorf("translog: open %s: %w", at, err)
 	}
-	return &Log{
-		origin: signer.Name(), files: client.FileFetcher{Root: dir}, leaves: bundleFiles(dir), size: reader.IntegratedSize,
-		add: appender.Add, shutdown: shutdown, cancel: cancel,
-	}, nil
+	l := &Log{
+		origin: signer.Name(), storage: at, files: files{at}, size: reader.IntegratedSize,
+		add: appender.Add, shutdown: shutdown, cancel: cancel, doubt: true,
+	}
+	if err := l.settle(ctx); err != nil {
+		cancel()
+		return nil, fmt.Errorf("translog: open %s: %w", at, err)
+	}
+	return l, nil
 }
 
 // OpenReader opens the log in dir for reading. Nothing is written, not even a missing folder, and
 // what is not covered by the newest published checkpoint is not seen.
 func OpenReader(dir, origin string) (*Log, error) {
-	if _, err := os.Stat(filepath.Join(dir, "checkpoint")); err != nil {
-		return nil, fmt.Errorf("translog: open %s: %w", dir, err)
+	return OpenReaderIn(context.Background(), folder(dir), origin)
+}
+
+// OpenReaderIn is OpenReader for a log that is kept elsewhere. The log owns the storage, and closes it
+// when this fails too.
+func OpenReaderIn(ctx context.Context, at Storage, origin string) (*Log, error) {
+	if _, err := at.Read(ctx, layout.CheckpointPath); err != nil {
+		return nil, errors.Join(fmt.Errorf("translog: open %s: %w", at, err), at.Close())
 	}
-	l := &Log{origin: origin, files: client.FileFetcher{Root: dir}}
+	l := &Log{origin: origin, storage: at, files: files{at}}
 	l.size = func(ctx context.Context) (uint64, error) {
 		_, size, err := l.Checkpoint(ctx)
 		return size, err
@@ -194,6 +215,9 @@ func (l *Log) AppendMany(ctx context.Context, data [][]byte) ([]uint64, error) {
 			return nil, ErrTooLarge
 		}
 	}
+	if err := l.settle(ctx); err != nil {
+		return nil, fmt.Errorf("translog: append to %s: %w", l.origin, err)
+	}
 	futures, err := l.queue(ctx, data)
 	if err != nil {
 		return nil, err
@@ -203,11 +227,73 @@ func (l *Log) AppendMany(ctx context.Context, data [][]byte) ([]uint64, error) {
 		// A crash here: the leaf may be durable although nobody was told. Size tells.
 		idx, err := wait()
 		if err != nil {
+			l.doubts()
 			return nil, fmt.Errorf("translog: append to %s: %w", l.origin, err)
 		}
 		indexes[i] = idx.Index
 	}
+	if len(indexes) > 0 {
+		if err := l.integrated(ctx, indexes[len(indexes)-1]+1); err != nil {
+			l.doubts()
+			return nil, fmt.Errorf("translog: append to %s: %w", l.origin, err)
+		}
+	}
 	return indexes, nil
+}
+
+func (l *Log) doubts() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubt = true
+}
+
+// settle makes certain, after a failure and at the start, what is in the log: a database may have
+// committed what its client never heard of, and a driver may have given leaves a place that are not
+// in the tree yet.
+func (l *Log) settle(ctx context.Context) error {
+	l.mu.Lock()
+	doubt := l.doubt
+	l.mu.Unlock()
+	if !doubt {
+		return nil
+	}
+	n, err := l.storage.Settle(ctx)
+	if err != nil {
+		return err
+	}
+	if err := l.integrated(ctx, n); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.doubt = false
+	return nil
+}
+
+// integrateWait bounds the wait for leaves that have their place: the library puts them into the tree
+// once a second, and tries again when that failed.
+const integrateWait = time.Minute
+
+// integrated waits until the tree has at least n leaves.
+func (l *Log) integrated(ctx context.Context, n uint64) error {
+	if _, here := l.storage.(folder); here {
+		return nil // a leaf in a folder has its place when it is in the tree
+	}
+	ctx, cancel := context.WithTimeout(ctx, integrateWait)
+	defer cancel()
+	tick := time.NewTicker(l.storage.Poll())
+	defer tick.Stop()
+	for {
+		have, err := l.size(ctx)
+		if err == nil && have >= n {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("wait for %d leaves in the tree, have %d: %w", n, have, ctx.Err()), err)
+		case <-tick.C:
+		}
+	}
 }
 
 func (l *Log) queue(ctx context.Context, data [][]byte) ([]tessera.IndexFuture, error) {
@@ -231,6 +317,9 @@ func (l *Log) queue(ctx context.Context, data [][]byte) ([]tessera.IndexFuture, 
 
 // Size is the number of leaves that are integrated and durable.
 func (l *Log) Size(ctx context.Context) (uint64, error) {
+	if err := l.settle(ctx); err != nil {
+		return 0, fmt.Errorf("translog: size of %s: %w", l.origin, err)
+	}
 	n, err := l.size(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("translog: size of %s: %w", l.origin, err)
@@ -242,16 +331,18 @@ func (l *Log) Size(ctx context.Context) (uint64, error) {
 // called twice.
 func (l *Log) Close() error {
 	l.mu.Lock()
-	if l.closed || l.add == nil {
-		l.closed = true
-		l.mu.Unlock()
-		return nil
-	}
+	closed, add := l.closed, l.add
 	l.closed = true
 	l.mu.Unlock()
+	if closed {
+		return nil
+	}
+	if add == nil {
+		return l.storage.Close()
+	}
 	defer l.cancel()
 	// A crash before the checkpoint: the leaves are durable, the next start signs them.
-	if err := l.shutdown(context.Background()); err != nil {
+	if err := errors.Join(l.shutdown(context.Background()), l.storage.Close()); err != nil {
 		return fmt.Errorf("translog: close %s: %w", l.origin, err)
 	}
 	return nil

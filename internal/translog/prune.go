@@ -2,11 +2,7 @@ package translog
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/transparency-dev/tessera/api/layout"
@@ -60,37 +56,10 @@ func (l *Log) Prune(ctx context.Context, leaves [][2]uint64) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := l.leaves.remove(ctx, b); err != nil {
+			if err := l.storage.Remove(ctx, b); err != nil {
 				return fmt.Errorf("translog: remove bundle %d of %s: %w", b, l.origin, err)
 			}
 		}
 	}
 	return nil
-}
-
-// bundles is where the data of leaves is kept.
-type bundles interface {
-	// remove takes a full bundle away durably; one that is not there is no error.
-	remove(ctx context.Context, index uint64) error
-}
-
-// bundleFiles are bundles in a folder.
-type bundleFiles string
-
-func (dir bundleFiles) remove(_ context.Context, index uint64) error {
-	path := filepath.Join(string(dir), filepath.FromSlash(layout.EntriesPath(index, 0)))
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.RemoveAll(path + ".p"); err != nil { // what it was while it was not full
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -20,7 +18,7 @@ import (
 // Checkpoint returns the newest published checkpoint, a signed note, and the number of leaves it
 // covers. The signature is not checked here: the file is our own.
 func (l *Log) Checkpoint(ctx context.Context) ([]byte, uint64, error) {
-	raw, err := l.files.ReadCheckpoint(ctx)
+	raw, err := l.storage.Read(ctx, layout.CheckpointPath)
 	if err != nil {
 		return nil, 0, fmt.Errorf("translog: read the checkpoint of %s: %w", l.origin, err)
 	}
@@ -33,14 +31,11 @@ func (l *Log) Checkpoint(ctx context.Context) ([]byte, uint64, error) {
 	return raw, size, nil
 }
 
-// awaitPoll is how often Await looks for a newer checkpoint. Publishing is the library's own
-// timer; there is nothing to be woken by.
-const awaitPoll = 10 * time.Millisecond
-
 // Await returns the first published checkpoint it sees that covers at least size leaves. It is
 // protocol time: a drill's simulated clock has no part in it.
 func (l *Log) Await(ctx context.Context, size uint64) ([]byte, uint64, error) {
-	tick := time.NewTicker(awaitPoll)
+	// Publishing is the library's own timer; there is nothing to be woken by.
+	tick := time.NewTicker(l.storage.Poll())
 	defer tick.Stop()
 	for {
 		raw, have, err := l.Checkpoint(ctx)
@@ -101,9 +96,9 @@ func (l *Log) Leaves(ctx context.Context, first, n uint64, fn func(index uint64,
 		return fmt.Errorf("%w: %s has %d leaves, %d was asked for", ErrNotFound, l.origin, size, first+n-1)
 	}
 	for r := range layout.Range(first, n, size) {
-		raw, err := l.files.ReadEntryBundle(ctx, r.Index, layout.PartialTileSize(0, r.Index, size))
+		raw, err := l.files.bundle(ctx, r.Index, layout.PartialTileSize(0, r.Index, size))
 		if errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%w: %s has no bundle %d on disk", ErrNotFound, l.origin, r.Index)
+			return fmt.Errorf("%w: %s has no bundle %d", ErrNotFound, l.origin, r.Index)
 		}
 		if err != nil {
 			return fmt.Errorf("translog: read bundle %d of %s: %w", r.Index, l.origin, err)
@@ -137,7 +132,7 @@ func (l *Log) LeafHashes(ctx context.Context, size uint64) ([][]byte, error) {
 	if size > have {
 		return nil, fmt.Errorf("%w: %s has %d leaves, %d were asked for", ErrNotFound, l.origin, have, size)
 	}
-	hashes, err := client.FetchLeafHashes(ctx, l.files.ReadTile, 0, size, have)
+	hashes, err := client.FetchLeafHashes(ctx, l.files.tile, 0, size, have)
 	if err != nil {
 		return nil, fmt.Errorf("translog: read the leaf hashes of %s: %w", l.origin, err)
 	}
@@ -149,7 +144,7 @@ func (l *Log) Inclusion(ctx context.Context, index, size uint64) ([][]byte, erro
 	if index >= size {
 		return nil, fmt.Errorf("%w: leaf %d in a tree of %d", ErrNotFound, index, size)
 	}
-	b, err := client.NewProofBuilder(ctx, size, l.files.ReadTile)
+	b, err := client.NewProofBuilder(ctx, size, l.files.tile)
 	if err != nil {
 		return nil, fmt.Errorf("translog: prove leaf %d of %s: %w", index, l.origin, err)
 	}
@@ -165,7 +160,7 @@ func (l *Log) Consistency(ctx context.Context, smaller, larger uint64) ([][]byte
 	if smaller > larger {
 		return nil, fmt.Errorf("%w: a tree of %d in one of %d", ErrNotFound, smaller, larger)
 	}
-	b, err := client.NewProofBuilder(ctx, larger, l.files.ReadTile)
+	b, err := client.NewProofBuilder(ctx, larger, l.files.tile)
 	if err != nil {
 		return nil, fmt.Errorf("translog: prove that %s grew: %w", l.origin, err)
 	}
@@ -180,26 +175,27 @@ func (l *Log) Consistency(ctx context.Context, smaller, larger uint64) ([][]byte
 // or entries for the leaves, and an index in groups of three digits.
 var fileForm = regexp.MustCompile(`^tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$`)
 
-// Published says when the newest checkpoint was written, by the machine's own clock.
+// Published says when the newest checkpoint was written, by the clock of the machine that keeps it.
 func (l *Log) Published() (time.Time, error) {
-	info, err := os.Stat(filepath.Join(l.files.Root, "checkpoint"))
+	ctx, cancel := context.WithTimeout(context.Background(), fileWait)
+	defer cancel()
+	at, err := l.storage.Published(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("translog: the checkpoint of %s: %w", l.origin, err)
 	}
-	return info.ModTime(), nil
+	return at, nil
 }
+
+// fileWait bounds the wait for one file of the log, which may come over a network.
+const fileWait = 20 * time.Second
 
 // Read is File for whoever verifies the log; of a tile or bundle that is not there the error is
 // fs.ErrNotExist.
-func (l *Log) Read(_ context.Context, name string) ([]byte, error) { return l.File(name) }
-
-// File returns a file of the log by its name in C2SP tlog-tiles: checkpoint, or tile/…. Anything
-// else is ErrNotFound. What a tile holds never changes; the checkpoint does.
-func (l *Log) File(name string) ([]byte, error) {
-	if name != "checkpoint" && !fileForm.MatchString(name) {
+func (l *Log) Read(ctx context.Context, name string) ([]byte, error) {
+	if name != layout.CheckpointPath && !fileForm.MatchString(name) {
 		return nil, ErrNotFound
 	}
-	raw, err := os.ReadFile(filepath.Join(l.files.Root, filepath.FromSlash(name)))
+	raw, err := l.storage.Read(ctx, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNotFound
 	}
@@ -207,4 +203,12 @@ func (l *Log) File(name string) ([]byte, error) {
 		return nil, fmt.Errorf("translog: read %s of %s: %w", name, l.origin, err)
 	}
 	return raw, nil
+}
+
+// File returns a file of the log by its name in C2SP tlog-tiles: checkpoint, or tile/…. Anything
+// else is ErrNotFound. What a tile holds never changes; the checkpoint does.
+func (l *Log) File(name string) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), fileWait)
+	defer cancel()
+	return l.Read(ctx, name)
 }

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/internal/mysqltest"
+)
+
+// inMySQL adds the places of both logs to a configuration.
+func inMySQL(t *testing.T, data string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(data, "tocsin.yaml"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := fmt.Fprintf(f, "logs: { facts: { url: %q }, events: { url: %q } }\n", "mysql://"+mysqltest.Database(t), "mysql://"+mysqltest.Database(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Both logs are kept in MySQL. The server is killed again and again while events stream in; each that
+// was acknowledged is in the log once, and proven. Then the machine is lost: a backup is restored
+// elsewhere, takes what the logs hold beyond it, and goes on with them.
+//
+// promise: DET-1
+// promise: INV-3
+// promise: REC-3
+func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
+	program, data := initialised(t)
+	inMySQL(t, data)
+	dir := filepath.Dir(data)
+	var p *process
+	start := func(data string) {
+		t.Helper()
+		var err error
+		if p, _, err = launch(program, dir, os.Environ(), nil, "--data", data); err != nil {
+			log, _ := os.ReadFile(filepath.Join(dir, "serve.log")) // only to say why
+			t.Fatalf("%v: %s", err, log)
+		}
+	}
+	start(data)
+	defer func() { p.halt(syscall.SIGKILL) }()
+	_, key, err := socketClient(t, data).NewMachineKey(t.Context(), "ingest", "orders", "example_app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const each = 40
+	send := func(batch int) error {
+		c, err := client.New("unix://"+filepath.Join(data, "tocsin.sock"), client.WithTries(1, 0), client.WithToken(key))
+		if err != nil {
+			return err
+		}
+		var body bytes.Buffer
+		for i := range each {
+			fmt.Fprintf(&body, `{"id":"e-%d-%d","time":%q,"kind":"pii_access","actor":{"type":"service","id":"worker"},"credential":"tok","action":"read","merchant":"m_1","records":1}`+"\n",
+				batch, i, time.Now().UTC().Format(time.RFC3339))
+		}
+		r, err := c.Ingest(t.Context(), fmt.Sprint("batch-", batch), "native", body.Bytes())
+		if err == nil && r.Accepted+r.Duplicates != each {
+			err = fmt.Errorf("batch %d: %+v", batch, r)
+		}
+		return err
+	}
+	const batches, lives = 60, 3
+	for life := range lives {
+		var sent atomic.Int64
+		done := make(chan struct{})
+		go func() { // the stream goes on until the server is gone
+			defer close(done)
+			for i := life * batches / lives; i < (life+1)*batches/lives; i++ {
+				if send(i) != nil {
+					return
+				}
+				sent.Add(1)
+			}
+		}()
+		for tick := time.NewTicker(time.Millisecond); sent.Load() < int64(batches/lives/2+life); <-tick.C {
+			select {
+			case <-done:
+				t.Fatalf("life %d: the stream ended after %d batches", life, sent.Load())
+			default:
+			}
+		}
+		if _, err := p.halt(syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		start(data)
+		for i := range (life + 1) * batches / lives { // whatever was not answered, and what was
+			if err := send(i); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := counted(t, data, "tok"); got != fmt.Sprint(batches*each) {
+		t.Fatalf("counted %s events, want %d", got, batches*each)
+	}
+
+	// Nothing of a log is in the folder, and everything that reads one works.
+	for _, name := range []string{"facts", "events"} {
+		if _, err := os.Stat(filepath.Join(data, "log", name)); !os.IsNotExist(err) {
+			t.Errorf("log/%s: %v", name, err)
+		}
+	}
+	if said, err := command(t, program, "doctor", "--all", "--json", "--data", data); strings.Contains(said, "altered") || !strings.Contains(said, "leaves of the event log") && !strings.Contains(said, "recomputed") {
+		t.Errorf("doctor: %v: %s", err, said)
+	}
+	proof := filepath.Join(dir, "proof.json")
+	said, err := command(t, program, "evidence", "prove", "e-59-7", "--out", proof, "--data", data)
+	if err != nil {
+		t.Fatalf("prove: %v: %s", err, said)
+	}
+	if said, err := command(t, program, "evidence", "verify", proof); err != nil {
+		t.Errorf("verify: %v: %s", err, said)
+	}
+	saved := filepath.Join(dir, "saved")
+	if said, err := command(t, program, "backup", "--data", data, "--to", saved); err != nil || !strings.Contains(said, "verified") {
+		t.Fatalf("backup: %v: %s", err, said)
+	}
+	taken(t, data, "late", 9) // what the backup has not
+	if got := counted(t, data, "late"); got != "9" {
+		t.Fatalf("counted %s late events", got)
+	}
+	if code, err := p.halt(syscall.SIGTERM); err != nil || code != 0 {
+		t.Fatalf("it ended with %d, %v", code, err)
+	}
+	// The same folder with another configuration does not begin an empty log.
+	config := filepath.Join(data, "tocsin.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, text[:bytes.Index(text, []byte("logs: {"))], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := command(t, program, "serve", "--data", data); err == nil || !strings.Contains(said, "the log of this folder is in mysql://") {
+		t.Fatalf("serve without the places of the logs: %v: %s", err, said)
+	}
+
+	elsewhere := filepath.Join(dir, "elsewhere")
+	said, err = command(t, program, "restore", "--from", saved, "--keys", data, "--data", elsewhere)
+	// The facts log has what came after the backup, and the facts themselves are on the lost machine.
+	if err == nil || !strings.Contains(said, "restore with the off-box copy too") {
+		t.Fatalf("restore without the newest facts: %v: %s", err, said)
+	}
+	if said, err = command(t, program, "restore", "--from", saved, "--keys", data, "--data", elsewhere, "--logs-lost"); err != nil || !strings.Contains(said, "tocsin move-logs") {
+		t.Fatalf("restore: %v: %s", err, said)
+	}
+	if said, err := command(t, program, "serve", "--data", elsewhere); err == nil || !strings.Contains(said, "tocsin move-logs") {
+		t.Fatalf("serve before the logs were moved: %v: %s", err, said)
+	}
+	// What the databases hold is not cut.
+	if said, err := command(t, program, "move-logs", "--data", elsewhere); err == nil || !strings.Contains(said, "or the log was cut") {
+		t.Fatalf("move-logs over longer logs: %v: %s", err, said)
+	}
+	restored, err := os.ReadFile(filepath.Join(elsewhere, "tocsin.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(elsewhere, "tocsin.yaml"), restored[:bytes.Index(restored, []byte("logs: {"))], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	inMySQL(t, elsewhere) // in databases of their own
+	if said, err := command(t, program, "move-logs", "--data", elsewhere); err != nil || strings.Count(said, "all of them checked") != 2 {
+		t.Fatalf("move-logs: %v: %s", err, said)
+	}
+	if said, err := command(t, program, "move-logs", "--data", elsewhere); err != nil || !strings.Contains(said, "nothing was changed") {
+		t.Fatalf("move-logs again: %v: %s", err, said)
+	}
+	start(elsewhere)
+	if got := counted(t, elsewhere, "tok"); got != fmt.Sprint(batches*each) {
+		t.Fatalf("counted %s events after the restore, want %d", got, batches*each)
+	}
+	taken(t, elsewhere, "after", 3)
+	if got := counted(t, elsewhere, "after"); got != "3" {
+		t.Fatalf("counted %s events after the restore", got)
+	}
+}
