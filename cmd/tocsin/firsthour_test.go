@@ -163,6 +163,8 @@ func TestTheFirstHourInTheBrowser(t *testing.T) {
 	}
 	if text := v.open("/policy"); !strings.Contains(text, "how Acme notices") || !strings.Contains(text, "security@acme.shop") {
 		t.Errorf("the policy in force: %.300s", text)
+	} else if !strings.Contains(text, "The first version that Acme has published") || strings.Contains(text, "in place of version") {
+		t.Errorf("the first policy of one's own is compared with an example: %.300s", text)
 	}
 
 	v.open("/setup/mail")

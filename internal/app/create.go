@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/policies"
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // NewFolder is what a new installation is made from.
@@ -108,4 +110,19 @@ func quoted(text string) string {
 		return `""` // text always encodes
 	}
 	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// unpromised are the versions that stood in the folder as an example before the organisation had a policy
+// of its own: shipped word for word, and answered for by somebody else.
+func unpromised(programs []*policy.Program, organisation string) map[string]bool {
+	out := map[string]bool{}
+	for _, p := range programs {
+		for _, name := range ShippedPolicies() {
+			source, err := policies.FS.ReadFile(name + ".yaml")
+			if err == nil && bytes.Equal(source, p.Source) && p.Owner != organisation {
+				out[p.Hash] = true
+			}
+		}
+	}
+	return out
 }

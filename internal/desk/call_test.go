@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -204,5 +205,39 @@ func TestAGateCallsItsSignersByMail(t *testing.T) {
 	text := strings.Join(strings.Fields(strings.ReplaceAll(read(got[0]), "=\r\n", "")), " ")
 	if !strings.Contains(text, "The gate signed waits for a signature of the role counsel") || !strings.Contains(text, "Tell 5 merchants") {
 		t.Errorf("%s", text)
+	}
+}
+
+// Whoever has a new sign-in link for another person's account acts in that person's name, so the person
+// is told where they were called so far, before the link is there.
+func TestAPersonIsToldWhatAnOwnerDoesToTheirAccount(t *testing.T) {
+	s, mails, read := callingSite(t, sink.Config{})
+	again := func(who Caller, c org.Command) {
+		t.Helper()
+		_, err := s.SubmitOrg(t.Context(), "", who, c)
+		s.must(err)
+	}
+	link := func(id string) org.Command {
+		return org.Invite{Person: id, FullName: id, Access: incident.Responder, CodeHash: org.Hash(mint.New(mint.Code).Reveal())}
+	}
+	state, err := s.Org(t.Context())
+	s.must(err)
+	was := state.People["lena"].Email.Reveal()
+	before := len(mails())
+	again(boss, link("nora")) // has no address: nobody can be told
+	again(boss, org.SetAddress{Person: "lena", Email: state.People["lena"].Email})
+	if n := len(mails()); n != before {
+		t.Fatalf("%d mails, and nothing was done to anybody who has an address", n-before)
+	}
+	again(boss, link("lena"))
+	again(boss, org.SetAddress{Person: "lena", Email: "lena@elsewhere.example"})
+	all := mails()[before:]
+	if len(all) != 2 {
+		t.Fatalf("%d mails, want one of the link and one of the address", len(all))
+	}
+	for i, want := range []string{"a new sign-in link for your account", "another address for the calls to you"} {
+		if text := read(all[i]); !slices.Contains(all[i].Rcpt, was) || !strings.Contains(text, want) {
+			t.Errorf("mail %d to %v, want %s: %s", i, all[i].Rcpt, was, text)
+		}
 	}
 }

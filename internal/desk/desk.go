@@ -118,6 +118,7 @@ type Options struct {
 	Installation string
 	Org          string // id of the organisation
 	OrgName      string
+	Unpromised   map[string]bool // digests of examples that were in force before the organisation had a policy of its own: nobody promised them
 	Env          string
 	Apps         []string
 	Verifiers    []string // note verifier keys of facts log and event log
@@ -219,10 +220,13 @@ func (d *Desk) PolicyProgram(context.Context) *policy.Program { return d.current
 // replaced it; nil when there was none, or when its text is kept nowhere any more.
 func (d *Desk) PolicyBefore(ctx context.Context) (before *policy.Program, since time.Time, err error) {
 	s, err := d.Org(ctx)
-	if err != nil || s == nil {
+	if err != nil || s == nil || d.o.Unpromised[d.current.Hash] {
 		return nil, time.Time{}, err
 	}
 	for _, was := range slices.Backward(s.Policies) {
+		if d.o.Unpromised[was.Hash] {
+			continue
+		}
 		if was.Hash != d.current.Hash {
 			return d.programs[was.Hash], since, nil
 		}

@@ -67,6 +67,9 @@ func (d *Desk) SubmitOrg(ctx context.Context, id string, who Caller, c org.Comma
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
 	var out org.Outcome
+	if err := d.announce(ctx, who, c); err != nil {
+		return out, err
+	}
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		now := d.o.Clock.Now()
 		key := "org/" + string(who.Principal) + "/" + id
