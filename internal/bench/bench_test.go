@@ -59,7 +59,7 @@ func BenchmarkBoard(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	w, err := newWall(ctx, d, 1000)
+	w, err := newWall(ctx, d, 1000, 1000)
 	if err != nil {
 		b.Fatal(err)
 	}

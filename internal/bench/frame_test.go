@@ -18,7 +18,7 @@ import (
 func TestEveryBenchmarkGivesItsFiguresAndLeavesNothingBehind(t *testing.T) {
 	want := map[string][]string{
 		"engine": {"tick", "fold"}, "policy": {"compile", "explain-5000", "wake", "hostile"}, "submit": {"submit-1", "submit-64"}, "ingest": {"acked", "sustained", "single", "single-p50", "ack-p99", "bytes-log", "rss-ingest"},
-		"scope": {"scope", "scope-credential-1d", "scope-rare-30d", "scope-busy-30d", "scope-exact-all", "bytes-table", "table-write", "rss-query"}, "detect": {"nab-standard", "nab-low-fp", "nab-low-fn", "nab-leave-one-out", "sigma", "sigma-decode", "sigma-3000", "sigma-3000-slower", "rss-1m", "planted-found", "planted-delay", "false-per-week"}, "console": {"page-p50", "page-p99", "rss"},
+		"scope": {"scope", "scope-credential-1d", "scope-rare-30d", "scope-busy-30d", "scope-exact-all", "bytes-table", "table-write", "rss-query"}, "detect": {"nab-standard", "nab-low-fp", "nab-low-fn", "nab-leave-one-out", "sigma", "sigma-decode", "sigma-3000", "sigma-3000-slower", "rss-1m", "planted-found", "planted-delay", "false-per-week"}, "console": {"page-p50", "page-p99", "rss", "sse-delay"},
 	}
 	corpus := smallCorpus(t)
 	for _, b := range All() {
