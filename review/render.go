@@ -146,12 +146,21 @@ func (d Document) HTML() []byte {
 	return []byte(b.String())
 }
 
-func htmlBlocks(b *strings.Builder, list []Block) {
+// HTML renders the blocks of a part, to stand under a heading of a level on another page.
+func (s Section) HTML(under int) string {
+	var b strings.Builder
+	htmlUnder(&b, s.Blocks, under)
+	return b.String()
+}
+
+func htmlBlocks(b *strings.Builder, list []Block) { htmlUnder(b, list, 2) }
+
+func htmlUnder(b *strings.Builder, list []Block, under int) {
 	e := html.EscapeString
 	for _, k := range list {
 		switch {
 		case k.Heading > 0:
-			fmt.Fprintf(b, "<h%d dir=\"auto\">%s</h%[1]d>\n", 2+k.Heading, htmlSpans(k.Spans))
+			fmt.Fprintf(b, "<h%d dir=\"auto\">%s</h%[1]d>\n", min(under+k.Heading, 6), htmlSpans(k.Spans))
 		case k.Quote:
 			fmt.Fprintf(b, "<blockquote dir=\"auto\"><p>%s</p></blockquote>\n", htmlSpans(k.Spans))
 		case k.Spans != nil:
@@ -159,26 +168,7 @@ func htmlBlocks(b *strings.Builder, list []Block) {
 		case k.Points != nil:
 			htmlPoints(b, k.Points)
 		case k.Rows != nil:
-			b.WriteString("<table>\n")
-			for i, r := range k.Rows {
-				if i == 0 && strings.Join(r, "") == "" {
-					continue
-				}
-				b.WriteString("<tr>")
-				for c, cell := range r {
-					tag := "td"
-					if i == 0 || c == 0 && strings.Join(k.Rows[0], "") == "" {
-						tag = "th"
-					}
-					text := e(cell)
-					if c == 0 && i < len(k.Links) && k.Links[i] != "" {
-						text = "<a href=\"" + e(k.Links[i]) + "\">" + text + "</a>"
-					}
-					fmt.Fprintf(b, "<%s dir=\"auto\">%s</%[1]s>", tag, text)
-				}
-				b.WriteString("</tr>\n")
-			}
-			b.WriteString("</table>\n")
+			htmlTable(b, k)
 		case k.Items != nil:
 			b.WriteString("<ul>\n")
 			for _, i := range k.Items {
@@ -193,6 +183,41 @@ func htmlBlocks(b *strings.Builder, list []Block) {
 			fmt.Fprintf(b, "<p dir=\"auto\">%s</p>\n", e(k.Text))
 		}
 	}
+}
+
+// htmlTable writes a table. One whose head is empty has its heads at the side.
+func htmlTable(b *strings.Builder, k Block) {
+	aside := strings.Join(k.Rows[0], "") == ""
+	b.WriteString("<table>\n")
+	for i, r := range k.Rows {
+		switch {
+		case i == 0 && aside:
+			b.WriteString("<tbody>\n")
+			continue
+		case i == 0:
+			b.WriteString("<thead>\n")
+		}
+		b.WriteString("<tr>")
+		for c, cell := range r {
+			text := html.EscapeString(cell)
+			if c == 0 && i < len(k.Links) && k.Links[i] != "" {
+				text = "<a href=\"" + html.EscapeString(k.Links[i]) + "\">" + text + "</a>"
+			}
+			switch {
+			case i == 0:
+				fmt.Fprintf(b, "<th scope=\"col\" dir=\"auto\">%s</th>", text)
+			case c == 0 && aside:
+				fmt.Fprintf(b, "<th scope=\"row\" dir=\"auto\">%s</th>", text)
+			default:
+				fmt.Fprintf(b, "<td dir=\"auto\">%s</td>", text)
+			}
+		}
+		b.WriteString("</tr>\n")
+		if i == 0 {
+			b.WriteString("</thead>\n<tbody>\n")
+		}
+	}
+	b.WriteString("</tbody></table>\n")
 }
 
 func htmlSpans(spans []Span) string {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
 
@@ -104,7 +105,7 @@ func (d *drafter) curated(version string) Block {
 			row = append(row, cmp.Or(e.Of, "noted by "+who(e.By)))
 			link := ""
 			if e.Of != "" && d.Link != "" {
-				link = EntryLink(d.Link, d.s.ID, e.Of)
+				link = strings.TrimSuffix(d.Link, "/") + EntryPath(d.s.ID, e)
 			}
 			k.Links = append(k.Links, link)
 		}
@@ -113,9 +114,9 @@ func (d *drafter) curated(version string) Block {
 	return k
 }
 
-// EntryLink is the address of a line of an incident's timeline in the console.
-func EntryLink(base, inc, line string) string {
-	return strings.TrimSuffix(base, "/") + "/incidents/" + url.PathEscape(inc) + "#l-" + url.PathEscape(line)
+// EntryPath is the address, on the console, of what an entry speaks of: the timeline from its time on.
+func EntryPath(inc string, e incident.Picked) string {
+	return "/incidents/" + url.PathEscape(inc) + "/timeline?from=" + url.QueryEscape(e.At.UTC().Format(time.RFC3339)) + "#l-" + url.PathEscape(e.Of)
 }
 
 // Keep writes a document so that it can be rendered again, the same to the byte, whatever becomes of the

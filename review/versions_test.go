@@ -160,7 +160,7 @@ func TestAPublishedTextIsTheOneThatWasLookedAtAndStays(t *testing.T) {
 	if d := review.Diff("1", "2", looked.Markdown(), review.Draft(in).Markdown()); !strings.Contains(d, "-i\n") || !strings.Contains(d, "+other\n") {
 		t.Errorf("the difference is\n%s", d)
 	}
-	if !strings.Contains(string(looked.HTML()), `<a href="https://tocsin.example.com/incidents/INC-42#l-01FACT">`) {
+	if !strings.Contains(string(looked.HTML()), `<a href="https://tocsin.example.com/incidents/INC-42/timeline?from=2026-11-22T03%3A30%3A00Z#l-01FACT">`) {
 		t.Error("an entry does not link to its fact")
 	}
 }

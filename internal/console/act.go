@@ -481,6 +481,8 @@ func wayTo(id string, m incident.Missing) way {
 	switch {
 	case words[0] == "notify":
 		out.Href = base + "/notices"
+	case words[0] == "review", words[0] == "incident" && slices.Contains([]string{"review", "write-review"}, words[1]):
+		out.Href = reviewPlace(base, words[1], args)
 	case words[0] == "scope", words[0] == "incident" && words[1] == "scope":
 		out.Href = base + "/scope"
 	case words[0] == "incident" && words[1] == "show":
@@ -500,6 +502,19 @@ func wayTo(id string, m incident.Missing) way {
 		}
 	}
 	return out
+}
+
+// reviewPlace is where on the page of a review a part is written.
+func reviewPlace(base, command string, args []string) string {
+	version := incident.VersionInternal
+	if i := slices.Index(args, "--version"); i >= 0 && i+1 < len(args) {
+		version = args[i+1]
+	}
+	place := base + "/review?version=" + url.QueryEscape(version)
+	if len(args) > 0 && command != "plan" && args[0] == strings.ToLower(args[0]) && !strings.HasPrefix(args[0], "-") {
+		place += "#p-" + url.PathEscape(args[0])
+	}
+	return place
 }
 
 // firstArgument is the field of a command's form that its first argument on the command line fills in.

@@ -113,6 +113,8 @@ var pages = []string{"/", "/open", "/incidents/INC-1", "/incidents/INC-1?order=s
 	"/incidents/INC-1/do/confirm", "/incidents/INC-1/do/dismiss", "/incidents/INC-1/do/plan", "/incidents/INC-1/do/approve?action=ACT-2", "/incidents/INC-1/do/restore",
 	"/incidents/INC-1/do/note", "/incidents/INC-1/do/close", "/incidents/INC-1/do/answer", "/incidents/INC-1/do/correct", "/incidents/INC-1/do/waive", "/incidents/INC-1/do/corrective", "/incidents/INC-1/do/switch",
 	"/incidents/INC-1/do/hand-over", "/incidents/INC-1/do/accept-role", "/incidents/INC-1/do/unlink-signal", "/incidents/INC-1/do/attach", "/incidents/INC-1/do/hold", "/incidents/INC-1/do/release-hold", "/incidents/INC-1/do/merge", "/incidents/INC-1/do/split", "/incidents/INC-1/do/link-signal", "/incidents/INC-3",
+	"/incidents/INC-1/review", "/incidents/INC-1/review?version=client&text=line", "/incidents/INC-1/review/plan", "/incidents/INC-1/review/plan?version=client", "/incidents/INC-1/review/changes?from=1&to=0",
+	"/incidents/INC-1/do/pick?entry=TL-1", "/incidents/INC-1/do/move-corrective?corrective=CA-1", "/incidents/INC-1/do/publish",
 	"/clocks", "/clocks?q=tell&state=missed&sort=holder", "/find", "/find?q=INC", "/accesses", "/accesses?credential=tok_9f&from=2026-11-20T10%3A00", "/accesses/evt-1", "/accesses/evt-2", "/evidence", "/programme", "/incidents", "/settings", "/probes", "/integrity", "/integrity/theme", "/integrity/templates", "/incidents/INC-1/files", "/report", "/status", "/people", "/people/do/invite", "/drills", "/policy", "/policy/rules", "/join?code=abc", "/signin"}
 
 // Each page is whole, escaped HTML: no element or attribute in it comes from anybody's text.

@@ -87,6 +87,15 @@ func fill(d *desktest.Desk) {
 			Actions: []incident.ActionIn{{In: "INC-3", ID: "ACT-1", Decl: "revoke_token", State: incident.ActionProven, Proof: hostile}},
 			Notices: []incident.NoticeIn{{In: "INC-3", ID: "NTC-1", Subject: hostile, State: incident.NoticeSent, Told: 2}},
 			Holds:   []incident.HoldIn{{In: "INC-3", Hold: *s.Holds[0]}}, Attachments: []incident.AttachmentIn{{In: "INC-3", Attachment: s.Attachments[0]}}}}}
+	s.Review = incident.ReviewState{Written: 9, Picked: 3, Parts: map[string]*incident.Signed{
+		"timeline":      {By: "person:omar", At: now.Add(-time.Hour), Fact: "01REVIEW", Text: "Then **this** happened.\n\n- one\n  1. two\n\n" + hostile},
+		"client/impact": {By: "person:omar", At: now.Add(-time.Hour), Fact: "01CLIENT", Text: "Omar wrote to anna@example.com about it."}},
+		Entries: []incident.Picked{{ID: "TL-1", At: now.Add(-40 * time.Minute), Text: "412 customer accounts were read. " + hostile, Of: "01J00001", Show: "client", By: "person:lena", Fact: "01E"},
+			{ID: "TL-2", At: now.Add(-20 * time.Minute), Text: "We called the provider.", Show: "internal", By: "person:omar", Fact: "01G"}},
+		Corrective: []incident.Corrective{{ID: "CA-1", Text: "Shorter tokens " + hostile, Owner: "person:omar", Due: now.Add(-time.Hour), State: "open", At: now.Add(-2 * time.Hour)},
+			{ID: "CA-2", Text: "A second check", Owner: "person:lena", Due: now.Add(90 * time.Hour), State: "done", At: now.Add(-2 * time.Hour), Note: "see the wiki", Reopened: 1}},
+		Published: []incident.Publication{{Version: "internal", N: 1, Digest: "sha256:" + strings.Repeat("ab", 32), Kept: "sha256:" + strings.Repeat("cd", 32), By: "person:lena", At: now.Add(-time.Hour)},
+			{Version: "internal", N: 2, Digest: "sha256:" + strings.Repeat("ef", 32), Kept: "sha256:" + strings.Repeat("cd", 32), By: "person:lena", At: now.Add(-time.Minute)}}}
 	d.States["INC-1"] = s
 	part := incident.NewState("INC-3")
 	part.Title, part.Class, part.Status, part.Opened = "A part of it", "unauthorised_access", incident.StatusClosed, now

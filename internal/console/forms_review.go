@@ -48,7 +48,7 @@ func reviewForms(register func(form)) {
 	register(form{Command: "pick", Title: "Put something on the timeline of the review", Explain: "One sentence about what happened, and when. Who reads it is said for each entry.",
 		Fields: func(v view, in url.Values) []input {
 			show := input{Name: "show", Label: "Shown to", Kind: "select", Options: shownTo}
-			text, at := input{Name: "text", Label: "What happened, in a sentence", Kind: "area"}, input{Name: "at", Label: "When", Kind: "time"}
+			text, at := input{Name: "text", Label: "What happened, in a sentence", Kind: "area"}, input{Name: "at", Label: "When", Kind: "text", Help: "Such as 2026-11-22T03:02:05, in " + zoneName(zoneOf(v.Policy)) + "."}
 			of := input{Name: "of", Label: "The fact or line it speaks of", Kind: "text", Optional: true, Help: "Empty for a note of your own."}
 			entry := input{Name: "entry", Label: "Entry", Kind: "text", Optional: true, Help: "Empty for a new one; such as TL-1 to change one."}
 			for _, e := range v.State.Review.Entries {

@@ -223,6 +223,13 @@ func rulesOf(f frame, p *policy.Program) rulesView {
 	for _, x := range p.Phases {
 		add(x.Promise, rule{Kind: "phase", ID: x.ID, Says: x.Title, Line: x.Pos.Line})
 	}
+	if len(p.Review) > 0 {
+		parts := make([]string, len(p.Review))
+		for i, part := range p.Review {
+			parts[i] = word(part)
+		}
+		add(nil, rule{Kind: "review", ID: "review", Says: "the review has the parts " + strings.Join(parts, ", ")})
+	}
 	v := rulesView{Frame: f, Program: p}
 	for id, rules := range by {
 		v.Promises = append(v.Promises, promise{ID: id, Rules: rules})

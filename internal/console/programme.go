@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -21,7 +22,13 @@ type programmeView struct {
 	In      url.Values
 	Key     string
 	Trouble *trouble
+	Changes []desk.CorrectiveRow // corrective actions of all incidents, the open ones first
+	Over    int                  // those that are over and not shown
+	Now     time.Time
 }
+
+// recentChanges is how many corrective actions that are over the page shows.
+const recentChanges = 20
 
 // recentDone is how many acts of the programme the page shows.
 const recentDone = 50
@@ -44,6 +51,21 @@ func (c *Console) showProgramme(w http.ResponseWriter, r *http.Request, status i
 		v.Done = v.Done[:min(len(v.Done), recentDone)]
 	case !errors.Is(err, desk.ErrNotFound):
 		return err
+	}
+	all, err := c.desk.Correctives(r.Context())
+	if err != nil {
+		return err
+	}
+	v.Now = c.opt.Now()
+	over := 0
+	for _, x := range all {
+		if x.State != incident.CorrectiveOpen {
+			if over++; over > recentChanges {
+				v.Over++
+				continue
+			}
+		}
+		v.Changes = append(v.Changes, x)
 	}
 	for _, clock := range v.Clocks {
 		if !running(clock.State) {

@@ -447,8 +447,7 @@ func waiting(v view, reader incident.Principal) []todo {
 		do("assess")
 	}
 	if has("restored") && !has("reviewed") {
-		do("review")
-		do("publish")
+		add("Write the review and publish it", "/review")
 	}
 	if has("reviewed") {
 		do("close")

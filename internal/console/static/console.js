@@ -93,6 +93,27 @@
     addEventListener("pageshow", wake);
     addEventListener("pagehide", () => source?.close());
   }
+  // What was written into a part and not saved yet comes back after a reload or a crash of the browser.
+  // It is kept for this tab alone, goes when it was saved, and never takes the place of a refused text.
+  const kept = [...document.querySelectorAll("textarea[data-keep]")];
+  const refused = document.getElementById("trouble");
+  for (const area of kept) {
+    const name = `keep:${area.dataset.keep}`;
+    const say = (text) => { const s = area.form.querySelector("[data-kept]"); if (s) s.textContent = text; };
+    const was = area.form.elements.was;
+    const old = JSON.parse(sessionStorage.getItem(name) ?? "null");
+    if (old && (old.text.trim() === area.value.trim() || refused)) sessionStorage.removeItem(name);
+    else if (old) {
+      area.value = old.text;
+      was.value = old.was; // somebody else's text is not overwritten unseen
+      say("Not saved yet: your text is back.");
+    }
+    area.addEventListener("input", () => {
+      try { sessionStorage.setItem(name, JSON.stringify({ text: area.value, was: was.value })); } catch { return; }
+      say("Not saved yet.");
+    });
+  }
+  document.querySelector("form[action='/signout']")?.addEventListener("submit", () => sessionStorage.clear());
 
   document.getElementById("trouble")?.focus();
   if (location.pathname === "/find") document.getElementById("f-q")?.focus();
