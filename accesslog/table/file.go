@@ -87,7 +87,7 @@ func newWriter(dir string, codec *pqzstd.Codec) (*writer, error) {
 	w := &writer{temp: out.Name(), out: out, hash: sha256.New()}
 	w.buffered = bufio.NewWriterSize(io.MultiWriter(out, w.hash), 1<<18)
 	w.parquet = parquet.NewGenericWriter[Row](w.buffered, rowSchema,
-		parquet.Compression(codec), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(true),
+		parquet.Compression(codec), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(false), // the column index has them
 		parquet.CreatedBy("tocsin", "1", "table"), parquet.SortingWriterConfig(parquet.SortingColumns(
 			parquet.Ascending("credential"), parquet.Ascending("actor"), parquet.Ascending("time"))))
 	return w, nil

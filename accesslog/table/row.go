@@ -7,6 +7,7 @@ package table
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -92,7 +93,44 @@ func order(a, b *Row) int {
 		cmp.Compare(a.TimeRest, b.TimeRest), cmp.Compare(a.Seq, b.Seq))
 }
 
-func sortRows(rows []*Row) { slices.SortFunc(rows, order) }
+// sortRows brings rows into order. Texts are compared once for each that there is, and numbers after that.
+func sortRows(rows []*Row) {
+	credentials := ranks(rows, func(r *Row) string { return r.Credential })
+	actors := ranks(rows, func(r *Row) string { return r.Actor })
+	type place struct {
+		who  uint64 // credential and actor
+		time int64
+		row  *Row
+	}
+	places := make([]place, len(rows))
+	for i, r := range rows {
+		places[i] = place{uint64(credentials[r.Credential])<<32 | uint64(actors[r.Actor]), r.Time, r}
+	}
+	slices.SortFunc(places, func(a, b place) int {
+		switch {
+		case a.who != b.who:
+			return cmp.Compare(a.who, b.who)
+		case a.time != b.time:
+			return cmp.Compare(a.time, b.time)
+		}
+		return order(a.row, b.row)
+	})
+	for i := range places {
+		rows[i] = places[i].row
+	}
+}
+
+// ranks says of each text that rows have where it stands among them.
+func ranks(rows []*Row, text func(*Row) string) map[string]uint32 {
+	rank := map[string]uint32{}
+	for _, r := range rows {
+		rank[text(r)] = 0
+	}
+	for i, s := range slices.Sorted(maps.Keys(rank)) {
+		rank[s] = uint32(i)
+	}
+	return rank
+}
 
 var rowSchema = parquet.SchemaOf(Row{})
 

@@ -207,3 +207,18 @@ var someTombstones = []Tombstone{
 	{ID: "F2", Merchant: "m_5", UpTo: 400},
 	{ID: "F3", Merchant: "m_3", Customers: [][TokenLen]byte{customer(7), customer(1)}, UpTo: 420, Before: noon.UnixMicro()},
 }
+
+func TestRowsAreSortedByTheOrderOfFiles(t *testing.T) {
+	rows := rowsFrom(1, 3000)
+	for i := range rows { // equal places too, which the position decides
+		rows[i].SetTime(noon.Add(time.Duration(i%7) * time.Second).Add(time.Duration(i % 3)))
+	}
+	var got []*Row
+	for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(len(rows)) {
+		got = append(got, &rows[i])
+	}
+	want := slices.SortedFunc(slices.Values(got), order)
+	if sortRows(got); !slices.Equal(got, want) {
+		t.Error("rows are in another order than that of files")
+	}
+}
