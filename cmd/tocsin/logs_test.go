@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,17 +17,19 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/mysqltest"
 )
 
-// inMySQL adds the places of both logs to a configuration.
-func inMySQL(t *testing.T, data string) {
+// inMySQL adds the places of both logs to a configuration, and returns that of the event log.
+func inMySQL(t *testing.T, data string) (events string) {
 	t.Helper()
 	f, err := os.OpenFile(filepath.Join(data, "tocsin.yaml"), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintf(f, "logs: { facts: { url: %q }, events: { url: %q } }\n", "mysql://"+mysqltest.Database(t), "mysql://"+mysqltest.Database(t)); err != nil {
+	events = mysqltest.Database(t)
+	if _, err := fmt.Fprintf(f, "logs: { facts: { url: %q }, events: { url: %q } }\n", "mysql://"+mysqltest.Database(t), "mysql://"+events); err != nil {
 		t.Fatal(err)
 	}
+	return events
 }
 
 // Both logs are kept in MySQL. The server is killed again and again while events stream in; each that
@@ -40,10 +44,11 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 	inMySQL(t, data)
 	dir := filepath.Dir(data)
 	var p *process
+	var listening string
 	start := func(data string) {
 		t.Helper()
 		var err error
-		if p, _, err = launch(program, dir, os.Environ(), nil, "--data", data); err != nil {
+		if p, listening, err = launch(program, dir, os.Environ(), nil, "--data", data); err != nil {
 			log, _ := os.ReadFile(filepath.Join(dir, "serve.log")) // only to say why
 			t.Fatalf("%v: %s", err, log)
 		}
@@ -112,7 +117,19 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 			t.Errorf("log/%s: %v", name, err)
 		}
 	}
-	if said, err := command(t, program, "doctor", "--all", "--json", "--data", data); strings.Contains(said, "altered") || !strings.Contains(said, "leaves of the event log") && !strings.Contains(said, "recomputed") {
+	// Anybody's tools follow the logs over HTTP.
+	address := strings.TrimSpace(address.FindStringSubmatch(listening)[1])
+	for name, want := range map[string]int{"log/events/checkpoint": http.StatusOK, "log/events/tile/0/000.p/1": http.StatusOK, "log/facts/tile/0/000.p/2": http.StatusOK, "log/events/tile/0/999": http.StatusNotFound} {
+		res, err := http.Get(address + "/v1/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := io.ReadAll(res.Body)
+		if res.Body.Close(); err != nil || res.StatusCode != want || want == http.StatusOK && strings.Contains(name, "tile/0/") && len(raw) != 32*int(name[len(name)-1]-'0') {
+			t.Errorf("%s: %d, %d bytes, %v", name, res.StatusCode, len(raw), err)
+		}
+	}
+	if said, err := command(t, program, "doctor", "--all", "--full", "--json", "--data", data); strings.Contains(said, "altered") {
 		t.Errorf("doctor: %v: %s", err, said)
 	}
 	proof := filepath.Join(dir, "proof.json")
@@ -122,6 +139,17 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 	}
 	if said, err := command(t, program, "evidence", "verify", proof); err != nil {
 		t.Errorf("verify: %v: %s", err, said)
+	}
+	opened, err := socketClient(t, data).Open(t.Context(), map[string]any{"class": "unauthorized_access", "title": "a token is used from elsewhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "export.tocsin")
+	if said, err := command(t, program, "evidence", "export", "--incident", opened.Incident, "--recipient", "a merchant", "--out", file, "--data", data); err != nil {
+		t.Fatalf("export: %v: %s", err, said)
+	}
+	if said, err := command(t, filepath.Join(filepath.Dir(program), "tocsin-verify"), file); err != nil {
+		t.Errorf("tocsin-verify: %v: %s", err, said)
 	}
 	saved := filepath.Join(dir, "saved")
 	if said, err := command(t, program, "backup", "--data", data, "--to", saved); err != nil || !strings.Contains(said, "verified") {
@@ -170,7 +198,7 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(elsewhere, "tocsin.yaml"), restored[:bytes.Index(restored, []byte("logs: {"))], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	inMySQL(t, elsewhere) // in databases of their own
+	events := inMySQL(t, elsewhere) // in databases of their own
 	if said, err := command(t, program, "move-logs", "--data", elsewhere); err != nil || strings.Count(said, "all of them checked") != 2 {
 		t.Fatalf("move-logs: %v: %s", err, said)
 	}
@@ -184,5 +212,20 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 	taken(t, elsewhere, "after", 3)
 	if got := counted(t, elsewhere, "after"); got != "3" {
 		t.Fatalf("counted %s events after the restore", got)
+	}
+	// A row that somebody changed is named.
+	if said, err := command(t, program, "doctor", "--full", "--json", "--data", elsewhere); strings.Contains(said, "tile/entries") {
+		t.Fatalf("doctor: %v: %s", err, said)
+	}
+	db, err := mysqltest.Open(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "UPDATE TiledLeaves SET data = CONCAT(LEFT(data, LENGTH(data) - 1), CHAR(ASCII(RIGHT(data, 1)) ^ 1)) WHERE tile_index = 0"); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := command(t, program, "doctor", "--full", "--json", "--data", elsewhere); err == nil || !strings.Contains(said, "tile/entries/000") || !strings.Contains(said, "mysql://") {
+		t.Fatalf("doctor after a row was changed: %v: %s", err, said)
 	}
 }

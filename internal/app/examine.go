@@ -297,6 +297,12 @@ func (a *App) recomputeLog(ctx context.Context, seen *doctor.Seen, name string, 
 	if err != nil {
 		return err
 	}
+	where := "log/" + name
+	if used, err := usedPlace(a.o.Dir, name); err != nil {
+		return err
+	} else if used != "" {
+		where = used
+	}
 	depth := translog.Depth{Progress: d.tell(what, "bundles")}
 	depth.Newest, depth.Sample = d.bundles()
 	for removed := -1; ; {
@@ -333,12 +339,12 @@ func (a *App) recomputeLog(ctx context.Context, seen *doctor.Seen, name string, 
 		case err == nil:
 			return nil
 		case !errors.As(err, &bad):
-			l.Altered = "log/" + name + ": " + oneSentence(err)
+			l.Altered = where + ": " + oneSentence(err)
 			return nil
 		case days == removed || name == "facts" || removed < 0 && !strings.Contains(bad.What, "is missing"):
-			seen.Altered = append(seen.Altered, doctor.File{Name: "log/" + name + "/" + bad.File, What: bad.What})
+			seen.Altered = append(seen.Altered, doctor.File{Name: where + "/" + bad.File, What: bad.What})
 			if l.Altered == "" {
-				l.Altered = "log/" + name + "/" + bad.File + " " + bad.What
+				l.Altered = where + "/" + bad.File + " " + bad.What
 			}
 			return nil
 		}
