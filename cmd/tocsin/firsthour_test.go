@@ -49,6 +49,16 @@ type visit struct {
 	t   *testing.T
 	ctx context.Context
 	url string
+	did *effort
+}
+
+// effort counts what somebody at the browser does.
+type effort struct{ pages, fields, letters, presses int }
+
+// takes is how long an owner would take who reads each page, thinks about each field and types with two
+// fingers: half a minute a page, ten seconds a field.
+func (e effort) takes() time.Duration {
+	return time.Duration(e.pages)*30*time.Second + time.Duration(e.fields)*10*time.Second + time.Duration(e.letters)*400*time.Millisecond + time.Duration(e.presses)*time.Second
 }
 
 func (v visit) do(actions ...chromedp.Action) {
@@ -61,12 +71,15 @@ func (v visit) do(actions ...chromedp.Action) {
 // fill writes into a field by its name, and chooses in a list.
 func (v visit) fill(name, text string) {
 	v.t.Helper()
+	v.did.fields++
+	v.did.letters += len(text)
 	v.do(chromedp.Evaluate(fmt.Sprintf(`(() => { const f = document.querySelector('main [name=%q]'); f.value = %q; })()`, name, text), nil))
 }
 
 // press submits the form of the page and reads what comes: the address, and the text of the page.
 func (v visit) press(selector string) (at, text string) {
 	v.t.Helper()
+	v.did.presses++
 	v.do(chromedp.Evaluate(`document.documentElement.dataset.old = "yes"`, nil), chromedp.Click(selector), chromedp.WaitReady("html:not([data-old]) main"),
 		chromedp.Location(&at), chromedp.Text("main", &text))
 	return strings.TrimPrefix(at, v.url), text
@@ -74,6 +87,7 @@ func (v visit) press(selector string) (at, text string) {
 
 func (v visit) open(path string) (text string) {
 	v.t.Helper()
+	v.did.pages++
 	v.do(chromedp.Navigate(v.url+path), chromedp.WaitReady("main"), chromedp.Text("main", &text))
 	return text
 }
@@ -81,8 +95,10 @@ func (v visit) open(path string) (text string) {
 // until opens a page again until it says something, for at most a minute.
 func (v visit) until(path, want string) string {
 	v.t.Helper()
+	v.did.pages++
 	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		text := v.open(path)
+		v.did.pages-- // the page refreshes itself: a person looks once
 		if strings.Contains(text, want) {
 			return text
 		}
@@ -116,7 +132,8 @@ func TestTheFirstHourInTheBrowser(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { p.halt(syscall.SIGKILL) })
-	v := visit{t, ctx, address.FindStringSubmatch(said)[1]}
+	v := visit{t, ctx, address.FindStringSubmatch(said)[1], &effort{}}
+	began := time.Now()
 	invited := regexp.MustCompile(`http\S+/setup\?code=(\S+)`).FindStringSubmatch(said)
 	if invited == nil {
 		t.Fatalf("no link was printed: %q", said)
@@ -259,6 +276,12 @@ func TestTheFirstHourInTheBrowser(t *testing.T) {
 	}
 	if text := v.until("/setup/drill", "promises were kept"); !strings.Contains(text, "✓ as expected") || !strings.Contains(text, "scenario false-alarm") {
 		t.Errorf("its result: %s", text)
+	}
+	machine, did := time.Since(began), *v.did
+	t.Logf("from an empty folder to the first drill's result: %d pages, %d fields, %d letters, %d presses: %v of a person and %v of the machine",
+		did.pages, did.fields, did.letters, did.presses, did.takes().Round(time.Second), machine.Round(time.Second))
+	if all := did.takes() + machine; all > 15*time.Minute {
+		t.Errorf("%v from an empty folder to the first drill: a quarter of an hour is promised", all.Round(time.Second))
 	}
 	v.do(chromedp.Click("#result a"), chromedp.WaitReady("table"), chromedp.Text("main", &text))
 	if !strings.Contains(text, "CLS-1") || !strings.Contains(text, "Margin") {
