@@ -194,6 +194,7 @@ type run struct {
 	refused     bool // the attacker was refused at its last order
 	proven      bool // the revocation was proven by a probe
 	troubles    []string
+	missed      []string // clocks that ran out while a person responded
 }
 
 // Run runs a drill from an empty folder to the scorecard. The error is about the drill itself; a
@@ -239,6 +240,13 @@ func Run(ctx context.Context, o Options) (Scorecard, error) {
 		return Scorecard{}, err
 	}
 	r.tell.scorecard(card, r.command())
+	if o.Interactive {
+		record, err := r.writeRecord(card)
+		if err != nil {
+			return Scorecard{}, fmt.Errorf("drill: the record: %w", err)
+		}
+		r.tell.say("you", "what you did, what would have been missed and the score by promise, to print: %s", record)
+	}
 	return card, nil
 }
 

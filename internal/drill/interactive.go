@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +41,7 @@ func (r *run) handOver(ctx context.Context) error {
 			}
 		}
 	}()
+	r.status(ctx)
 	if r.o.Hints {
 		r.hint(ctx)
 	}
@@ -122,27 +124,59 @@ func (r *run) letPass(ctx context.Context, d time.Duration) error {
 	return r.advance(ctx, to)
 }
 
-// status prints the clocks that run.
-func (r *run) status(ctx context.Context) {
+// clockRow is a clock as the API shows it.
+type clockRow struct {
+	Duty   string    `json:"duty"`
+	Say    string    `json:"say"`
+	State  string    `json:"state"`
+	Due    time.Time `json:"due"`
+	Target time.Time `json:"target"`
+}
+
+func (r *run) clocks(ctx context.Context) ([]clockRow, error) {
 	var rows struct {
-		Clocks []struct {
-			Say   string    `json:"say"`
-			State string    `json:"state"`
-			Due   time.Time `json:"due"`
-		} `json:"clocks"`
+		Clocks []clockRow `json:"clocks"`
 	}
-	if err := r.lead().Call(ctx, http.MethodGet, "/v1/incidents/"+r.inc+"/clocks", nil, &rows); err != nil {
+	err := r.lead().Call(ctx, http.MethodGet, "/v1/incidents/"+r.inc+"/clocks", nil, &rows)
+	return rows.Clocks, err
+}
+
+// status prints the clocks that run, with what is left of each, and remembers those that ran out.
+func (r *run) status(ctx context.Context) {
+	rows, err := r.clocks(ctx)
+	if err != nil {
 		r.tell.say("you", "status: %v", err)
 		return
 	}
-	for _, c := range rows.Clocks {
+	now := r.server.clock()
+	next := clockRow{}
+	for _, c := range rows {
 		switch {
 		case c.State == "met" || c.State == "waiting" || c.State == "not_applicable" || c.State == "met_late":
-		case c.Due.IsZero():
+		case c.Due.IsZero() && c.Target.IsZero():
 			r.tell.say("clock", "%s: %s, without a limit", c.Say, c.State)
+		case c.Due.IsZero() && c.Target.After(now):
+			r.tell.say("clock", "%s: %s, %s left of the policy's target, without a limit", c.Say, c.State, length(c.Target.Sub(now).Seconds()))
+		case c.Due.IsZero():
+			r.tell.say("LATE", "%s: %s past the policy's target; there is no limit to miss", c.Say, length(now.Sub(c.Target).Seconds()))
 		default:
-			r.tell.say("clock", "%s: %s, due %s", c.Say, c.State, c.Due.In(r.program.Zone).Format("Mon 2 Jan 15:04 MST"))
+			at := c.Due.In(r.program.Zone).Format("Mon 2 Jan 15:04 MST")
+			left := c.Due.Sub(now)
+			if c.State == "missed" || left <= 0 {
+				r.tell.say("MISSED", "%s: it was due %s, %s ago", c.Say, at, length((-left).Seconds()))
+				if said := fmt.Sprintf("%s, due %s", c.Say, at); !slices.Contains(r.missed, said) {
+					r.missed = append(r.missed, said)
+				}
+				continue
+			}
+			r.tell.say("clock", "%s: %s, %s left, until %s", c.Say, c.State, length(left.Seconds()), at)
+			if next.Due.IsZero() || c.Due.Before(next.Due) {
+				next = c
+			}
 		}
+	}
+	if !next.Due.IsZero() {
+		r.tell.say("next", "%s in %s", next.Say, length(next.Due.Sub(now).Seconds()))
 	}
 }
 
@@ -207,6 +241,7 @@ func (r *run) endOfHandOver(ctx context.Context) error {
 	if err := r.server.quiet(ctx); err != nil {
 		return err
 	}
+	r.status(ctx)
 	if err := r.saveTimeline(ctx); err != nil {
 		return err
 	}

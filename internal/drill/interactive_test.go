@@ -2,6 +2,8 @@ package drill
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,8 +14,8 @@ import (
 // attacker go on, and is judged by what they left undone.
 func TestAPersonAtTheKeyboardIsToldWhatComesNextAndJudgedByWhatTheyDid(t *testing.T) {
 	o := reduced(t)
-	o.Interactive, o.Hints = true, true
-	o.In = strings.NewReader("dance\nwait 1000000h\nwait 40m\nstatus\ndone\n")
+	o.Interactive, o.Hints, o.Policy = true, true, "shopify_app"
+	o.In = strings.NewReader("dance\nwait 1000000h\nwait 40m\nstatus\nwait 100h\ndone\n")
 	var told bytes.Buffer
 	o.Out, o.Err = &told, &told
 	card, err := Run(t.Context(), o)
@@ -22,10 +24,19 @@ func TestAPersonAtTheKeyboardIsToldWhatComesNextAndJudgedByWhatTheyDid(t *testin
 	}
 	for _, want := range []string{
 		"/join?code=", "stolen_token", "acknowledge the incident", "say how long, such as wait 30m", "wait DURATION lets time pass",
-		"its token still works", "Contain: running", "Scorecard: stolen-token",
+		"its token still works", "Contain: running", " left, until ", "MISSED", " ago", "Scorecard: stolen-token",
 	} {
 		if !strings.Contains(told.String(), want) {
 			t.Errorf("it does not say %q:\n%s", want, told.String())
+		}
+	}
+	record, err := os.ReadFile(filepath.Join(o.Dir, "drill", "record.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## Score by promise", "| CON-1 | missed |", "## What would have been missed", "* **CON-1**: ", "Clocks that ran out", "## What happened"} {
+		if !strings.Contains(string(record), want) {
+			t.Errorf("the record does not say %q:\n%s", want, record)
 		}
 	}
 	if card.OK {

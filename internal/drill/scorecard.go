@@ -68,7 +68,7 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 	c := judge.Case{
 		Export: r.exported, Mailbox: in("mailbox"), Requests: in("requests.ndjson"), Merchants: r.merchantsFile(), Timeline: in("timeline.ndjson"),
 		ServerLog: filepath.Join(r.o.Dir, "server.log"), Truth: truth, Manifest: string(manifest), Policy: r.program.ID, Scenario: r.o.Scenario, Seed: r.o.Seed,
-		Sabotage: r.o.Sabotage, Verifier: r.o.Verifier, Work: in("judge"), Kills: kills, Acked: acked, Events: r.events, Replayed: r.o.Events != "", LogKeys: r.logKeys, Trials: r.o.Trials, Kept: r.kept,
+		Sabotage: r.o.Sabotage, Verifier: r.o.Verifier, Work: in("judge"), Kills: kills, Acked: acked, Events: r.events, Replayed: r.o.Events != "", Free: r.o.Interactive, LogKeys: r.logKeys, Trials: r.o.Trials, Kept: r.kept,
 		FactsKey: filepath.Join(r.data(), "keys", "sign-"+url.PathEscape(organisation+"/facts")+".key"),
 	}
 	if c.Moved, c.Backups = r.moved, r.backups; len(r.backups) > 0 {

@@ -70,7 +70,8 @@ type Case struct {
 	Looks     string            `json:"looks"`              // what they were answered wherever they looked, NDJSON of Look
 	Events    int               `json:"events"`
 	Replayed  bool              `json:"replayed"`
-	Trials    int               `json:"trials"` // random alterations of the evidence; 0: a hundred
+	Free      bool              `json:"free,omitempty"` // a person responded: the evidence holds what they did, and perhaps no scope
+	Trials    int               `json:"trials"`         // random alterations of the evidence; 0: a hundred
 }
 
 // Backup is one that was taken.

@@ -174,6 +174,7 @@ func Judge(ctx context.Context, c Case, seen Sightings) (Scorecard, error) {
 	if b.table, known = tables[c.Scenario]; !known {
 		return Scorecard{}, fmt.Errorf("scenario %q: the judge has no table for it", c.Scenario)
 	}
+	b.table.bare = b.table.bare || c.Free
 	if b.c.Trials == 0 {
 		b.c.Trials = b.table.trials
 	}
