@@ -182,3 +182,19 @@ func TestALinkIsNoticedAndNeverApproved(t *testing.T) {
 		t.Errorf("a file that became a link with the same bytes: %+v", c)
 	}
 }
+
+func TestWhatIsNotKeptWholeIsNamed(t *testing.T) { // promise: REC-3
+	k, m := keeper(t, map[string]string{"slip.liquid": "good", "mail.liquid": "Hello"})
+	a, _, _ := k.Approved(t.Context(), "templates")
+	if err := k.Whole(a.Digest); err != nil {
+		t.Fatal(err)
+	}
+	delete(m.kept, integrity.Digest([]byte("good")))
+	if err := k.Whole(a.Digest); err == nil || !strings.Contains(err.Error(), "slip.liquid is gone") {
+		t.Errorf("a file that is gone: %v", err)
+	}
+	m.kept[integrity.Digest([]byte("good"))] = []byte("bad")
+	if err := k.Whole(a.Digest); err == nil || !strings.Contains(err.Error(), "slip.liquid was altered") {
+		t.Errorf("a file that was altered: %v", err)
+	}
+}

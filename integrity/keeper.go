@@ -144,6 +144,26 @@ func (k *Keeper) Manifest(digest string) (Manifest, error) {
 	return m, nil
 }
 
+// Whole says whether everything of a state is kept, each file by its digest: what is not cannot be put
+// back.
+func (k *Keeper) Whole(digest string) error {
+	m, err := k.Manifest(digest)
+	if err != nil {
+		return err
+	}
+	for _, f := range m.Files {
+		switch raw, err := k.Store.Get(f.Digest); {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%s is gone", f.Path)
+		case err != nil:
+			return fmt.Errorf("%s: %w", f.Path, err)
+		case Digest(raw) != f.Digest:
+			return fmt.Errorf("%s was altered", f.Path)
+		}
+	}
+	return nil
+}
+
 // Show compares two states that were kept, with a diff of each file. At most `most` files are shown
 // with one.
 func (k *Keeper) Show(approved, found string, most int) ([]Shown, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/contain/vault"
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/clock"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -55,6 +56,7 @@ type App struct {
 	keys   *keyring.Ring
 	facts  *translog.Log
 	out    *egress.Client
+	files  *integrity.Keeper // what is compared with what was approved
 	events *translog.Log
 	faces  []*http.Server // on the address and on the socket
 	ending chan struct{}  // closed when streams have to end
@@ -206,6 +208,7 @@ func (a *App) open(ctx context.Context) error {
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
 	}
+	a.files = files.Keeper
 	connectors, switches, err := a.cfg.connectors(out, secrets, files)
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)

@@ -117,7 +117,13 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 		return doctor.Report{}, err
 	}
 	for _, f := range files {
-		seen.Files = append(seen.Files, fileSource(f))
+		x := fileSource(f)
+		if f.Approval != nil {
+			if err := a.files.Whole(f.Approval.Digest); err != nil {
+				x.Damage = err.Error()
+			}
+		}
+		seen.Files = append(seen.Files, x)
 	}
 	if err := a.countMerchants(ctx, &seen.Directory); err != nil {
 		return doctor.Report{}, err

@@ -15,6 +15,7 @@ type FileSource struct {
 	Approved time.Time // zero: never
 	Changed  int       // files that are not as approved
 	Trouble  string    // why nobody could look
+	Damage   string    // what of the approved state is not kept whole, "" when all is
 }
 
 // templateChanged is the signal of a file that is not as approved.
@@ -41,6 +42,9 @@ func (e *examination) files() {
 	}
 	for _, f := range e.seen.Files {
 		id := "files." + f.Name
+		if f.Damage != "" {
+			e.add(id+".kept", merged([]string{"REC-3"}, promises), Fail, "bring the folder baselines back from a backup, or approve "+f.Name+" anew", "What was approved of %s cannot be put back whole: %s.", f.Name, strings.TrimSuffix(f.Damage, "."))
+		}
 		switch f.State {
 		case "no_baseline":
 			e.add(id, promises, Fail, "tocsin integrity baseline "+f.Name, "Nobody has approved a state of %s, so no change of it is noticed.", f.Name)

@@ -33,6 +33,10 @@ func TestTheDoctorSaysWhetherAChangeOfFilesWouldBeNoticed(t *testing.T) {
 			t.Errorf("%s: %+v", state, f)
 		}
 	}
+	f := look(doctor.FileSource{Name: "theme", State: "as_approved", Approved: now, Damage: "layout/theme.liquid is gone"})
+	if i := slices.IndexFunc(f, func(x doctor.Finding) bool { return x.ID == "files.theme.kept" }); i < 0 || f[i].State != doctor.Fail || !strings.Contains(f[i].Say, "layout/theme.liquid is gone") {
+		t.Errorf("what is not kept whole: %+v", f)
+	}
 	p.Classes = nil
 	if f := look(); len(f) != 0 {
 		t.Errorf("a policy that promises nothing of files: %+v", f)
