@@ -195,6 +195,7 @@ func (s *Store) each(ctx context.Context, from, to uint64, fn func(seq uint64, c
 					}
 				}
 			}
+			last = max(last, min(r.First+uint64(r.Count)-1, to)) // a record of a removed day gives nothing
 			if n >= columnRun || last >= to {
 				return errEnough
 			}

@@ -141,6 +141,23 @@ func (s *Store) Prune(ctx context.Context, day, fact string) error {
 	return s.setPruned(ctx, day, fact, true)
 }
 
+// KeepNoKeys destroys the keys of days of which nothing is left: a folder that was restored may have been
+// given keys of before they went.
+func (s *Store) KeepNoKeys(days []string) error {
+	keys, ok := s.o.Keys.(destroyer)
+	if s.o.ReadOnly || !ok {
+		return nil
+	}
+	for _, day := range days {
+		for _, purpose := range []string{"epoch", rejectPurpose} {
+			if err := keys.Destroy(purpose, day); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("accesslog: destroy the key of %s: %w", day, err)
+			}
+		}
+	}
+	return nil
+}
+
 // settled is an error while an event is somewhere else than in log and columns.
 func (s *Store) settled(last uint64) error {
 	s.mu.Lock()

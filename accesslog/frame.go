@@ -39,15 +39,19 @@ type packed struct {
 
 // sealing keys of the spool, by day; the salt is this process's own.
 type frameKeys struct {
-	keys Keys
-	salt [saltLen]byte
+	keys    Keys
+	removed map[string]bool // days that facts say were removed, as of the start
+	salt    [saltLen]byte
 
 	mu sync.Mutex
 	by map[string]cipher.AEAD // day and salt
 }
 
-func newFrameKeys(keys Keys) *frameKeys {
-	f := &frameKeys{keys: keys, by: map[string]cipher.AEAD{}}
+func newFrameKeys(keys Keys, removed ...string) *frameKeys {
+	f := &frameKeys{keys: keys, removed: map[string]bool{}, by: map[string]cipher.AEAD{}}
+	for _, day := range removed {
+		f.removed[day] = true
+	}
 	rand.Read(f.salt[:])
 	return f
 }
@@ -137,6 +141,11 @@ func (f *frameKeys) unpack(body []byte, first uint64, into *room) (day string, l
 		return "", nil, errFrame
 	}
 	day = string(body[:dayLen])
+	if f.removed[day] {
+		// A folder that was restored holds what came before its day was removed. Its positions are taken,
+		// and nobody reads what stands there: also where an older key came back with it.
+		return day, nil, nil
+	}
 	a, err := f.aead(day, body[dayLen:dayLen+saltLen])
 	if err != nil {
 		return "", nil, err

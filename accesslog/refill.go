@@ -56,11 +56,18 @@ func (s *Store) refillLeaf(data []byte) (int64, error) {
 	if h.First > next {
 		return 0, fmt.Errorf("it begins with event %d, and the spool ends with %d", h.First, next-1)
 	}
-	key, err := s.o.Keys.Key("epoch", h.Epoch)
-	if err != nil {
-		return 0, errNoKey
+	count := int(h.Last - next + 1)
+	o, _, err := s.unseal(data)
+	if errors.Is(err, errKeyGone) {
+		// Its day was removed, or its key is not among those that were brought along: its positions are
+		// taken, and nobody can read what stood there.
+		day := s.o.Now().UTC().Format(time.DateOnly)
+		body, err := s.frames.pack(nil, day, nil, &s.packing.pack)
+		if err != nil {
+			return 0, err
+		}
+		return 0, s.spool.Append([]spool.Record{{First: next, Count: count, Body: body}})
 	}
-	o, err := openLeaf(data, key)
 	if err != nil {
 		return 0, err
 	}
@@ -84,6 +91,5 @@ func (s *Store) refillLeaf(data []byte) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	count := int(h.Last - next + 1)
 	return int64(count), s.spool.Append([]spool.Record{{First: next, Count: count, Body: body}})
 }

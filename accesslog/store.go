@@ -56,6 +56,7 @@ type Options struct {
 	Backlog  int64         // bytes of the spool, of what log and table have not taken yet, at which the door says it is busy; default 2 GiB
 	Spool    spool.Options // how its files are written
 	Engine   *ask.Engine   // counts for scopes; nil: event by event
+	Removed  []string      // days that facts say were removed: what a restored folder still holds of them is not read
 	IDs      ids.Options   // how the index of ids is written; its folder is Dir/ids
 	Table    table.Options // when the table of columns writes, and what is erased from it; its folder is Dir/table
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
@@ -147,7 +148,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if s.o.Backlog <= 0 {
 		s.o.Backlog = 2 << 30
 	}
-	s.frames, s.answered = newFrameKeys(o.Keys), map[string]seenBatch{}
+	s.frames, s.answered = newFrameKeys(o.Keys, o.Removed...), map[string]seenBatch{}
 	s.ids, s.batches = newRecent(keepIDs, rememberIDs), newRecent(keepBatch, rememberKeys)
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -184,7 +184,7 @@ func (a *App) open(ctx context.Context) error {
 	for _, x := range a.cfg.Intake.Scrub {
 		scrub = append(scrub, accesslog.Pattern{Name: x.Name, Regexp: x.Pattern})
 	}
-	erased, err := desk.Tombstones(ctx, store, keys)
+	erased, removed, err := desk.Forgotten(ctx, store, keys)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (a *App) open(ctx context.Context) error {
 	}
 	engine := a.engine()
 	a.onClose(engine.Close)
-	access, err := accesslog.Open(ctx, accesslog.Options{Engine: engine, Table: columns, Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
+	access, err := accesslog.Open(ctx, accesslog.Options{Removed: removed, Engine: engine, Table: columns, Scrub: scrub, Dir: a.o.Dir, Keys: keys, Log: events, Now: domain.Now, Env: a.in.Env, ReadOnly: a.readOnly(), Logger: a.o.Log})
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,12 @@ func (d *Desk) pruneDays(ctx context.Context) error {
 	now := d.o.Clock.Now()
 	var held []holding
 	asked := false
+	var gone []string
 	for _, e := range s.Days() {
+		if e.Pruned != nil && have[e.Day].Gone {
+			gone = append(gone, e.Day)
+			continue
+		}
 		day, err := time.Parse(time.DateOnly, e.Day)
 		if err != nil {
 			return fmt.Errorf("desk: the day %q: %w", e.Day, err)
@@ -170,7 +175,7 @@ func (d *Desk) pruneDays(ctx context.Context) error {
 		}
 		d.o.Log.InfoContext(ctx, "a day of the access log was removed", "day", e.Day, "fact", fact)
 	}
-	return nil
+	return d.o.Events.KeepNoKeys(gone)
 }
 
 // Held is why a day is kept longer than days are.

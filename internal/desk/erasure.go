@@ -3,6 +3,7 @@ package desk
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -187,11 +188,12 @@ func tombstonesOf(list []org.Erasure) []table.Tombstone {
 	return out
 }
 
-// Tombstones reads from the facts what was erased, for whoever opens the access log before there is a
-// desk.
-func Tombstones(ctx context.Context, store ledger.Store, keys ledger.Keys) ([]table.Tombstone, error) {
+// Forgotten reads from the facts what was erased, and which days were removed, for whoever opens the
+// access log before there is a desk.
+func Forgotten(ctx context.Context, store ledger.Store, keys ledger.Keys) (erased []table.Tombstone, removed []string, err error) {
 	var s *org.State
-	err := store.View(ctx, func(r ledger.Reader) error {
+	err = store.View(ctx, func(r ledger.Reader) error {
+		s, removed = nil, nil
 		for n := 0; ; {
 			records, err := r.Records(OrgChain, n, 500)
 			if errors.Is(err, ledger.ErrNotFound) || err == nil && len(records) == 0 {
@@ -202,10 +204,20 @@ func Tombstones(ctx context.Context, store ledger.Store, keys ledger.Keys) ([]ta
 			}
 			for _, rec := range records {
 				n = rec.N
-				if rec.Kind != string(org.ErasureOrdered) {
+				if rec.Kind != string(org.ErasureOrdered) && rec.Kind != string(org.EpochPruned) {
 					continue
 				}
 				f, err := ledger.Open(rec, keys)
+				if err == nil && f.Kind == org.EpochPruned {
+					var day struct {
+						Day string `json:"day"`
+					}
+					if err := json.Unmarshal(f.Body, &day); err != nil {
+						return fmt.Errorf("desk: fact %s: %w", rec.ID, err)
+					}
+					removed = append(removed, day.Day)
+					continue
+				}
 				if err == nil {
 					s, err = org.Fold(s, f)
 				}
@@ -216,7 +228,7 @@ func Tombstones(ctx context.Context, store ledger.Store, keys ledger.Keys) ([]ta
 		}
 	})
 	if err != nil || s == nil {
-		return nil, err
+		return nil, removed, err
 	}
-	return tombstonesOf(s.Erasures), nil
+	return tombstonesOf(s.Erasures), removed, nil
 }
