@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,7 +68,7 @@ func phone(t *testing.T, width int64) (ctx context.Context, address string, d *d
 	t.Helper()
 	d, token := desktest.New(now)
 	fill(d)
-	server := httptest.NewServer(console.New(d, console.Options{Now: func() time.Time { return now }, Organisation: "PickAndPack", Env: "drill"}))
+	server := httptest.NewServer(console.New(d, console.Options{Now: func() time.Time { return now }, Organisation: "PickAndPack", Env: "drill", Hour: firstHour{}}))
 	t.Cleanup(server.Close)
 	at, err := url.Parse(server.URL)
 	if err != nil {
@@ -125,7 +126,7 @@ func TestPagesAreAccessible(t *testing.T) {
 		absent(t, "axe-core is not installed: npm ci --prefix internal/console")
 	}
 	ctx, address, _ := phone(t, 320)
-	for _, path := range append(pages, "/settled", "/no/such") {
+	for _, path := range slices.Concat(pages, firstPages(), []string{"/settled", "/no/such"}) {
 		run(t, ctx, chromedp.Navigate(address+path), chromedp.WaitReady("main"), chromedp.Evaluate(string(axe)+";0", nil),
 			// What lies under the bar at this instant is not small: it scrolls out from there. A rule and
 			// not a style of the element, because a refresh of the page brings the element anew.

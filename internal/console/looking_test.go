@@ -147,46 +147,51 @@ func written(t *testing.T, path, page string) string {
 func TestPagesAreValid(t *testing.T) {
 	b := signedIn(t, console.Options{Env: "drill", Ticking: true})
 	for _, path := range append(pages, "/no/such", "/settled") {
-		page := b.get(path).body
-		doc, err := html.Parse(strings.NewReader(page))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var built strings.Builder
-		shape(doc, 0, &built)
-		if got := written(t, path, page); got != built.String() {
-			want := strings.Split(built.String(), "\n")
-			for i, line := range strings.Split(got, "\n") {
-				if i >= len(want) || line != want[i] {
-					t.Errorf("%s: a browser builds another page from element %d on (%s)", path, i, line)
-					break
-				}
+		valid(t, path, b.get(path).body)
+	}
+}
+
+// valid holds one page to it.
+func valid(t *testing.T, path, page string) {
+	t.Helper()
+	doc, err := html.Parse(strings.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var built strings.Builder
+	shape(doc, 0, &built)
+	if got := written(t, path, page); got != built.String() {
+		want := strings.Split(built.String(), "\n")
+		for i, line := range strings.Split(got, "\n") {
+			if i >= len(want) || line != want[i] {
+				t.Errorf("%s: a browser builds another page from element %d on (%s)", path, i, line)
+				break
 			}
 		}
-		ids := map[string]bool{}
-		for n := range doc.Descendants() {
-			if id := attribute(n, "id"); id != "" {
-				if ids[id] || strings.ContainsAny(id, " \t\n") {
-					t.Errorf("%s: the id %q is there twice or holds a space", path, id)
-				}
-				ids[id] = true
+	}
+	ids := map[string]bool{}
+	for n := range doc.Descendants() {
+		if id := attribute(n, "id"); id != "" {
+			if ids[id] || strings.ContainsAny(id, " \t\n") {
+				t.Errorf("%s: the id %q is there twice or holds a space", path, id)
+			}
+			ids[id] = true
+		}
+	}
+	for n := range doc.Descendants() {
+		for _, name := range []string{"for", "aria-describedby", "aria-labelledby"} {
+			if ref := attribute(n, name); ref != "" && !ids[ref] {
+				t.Errorf("%s: %s=%q names nothing", path, name, ref)
 			}
 		}
-		for n := range doc.Descendants() {
-			for _, name := range []string{"for", "aria-describedby", "aria-labelledby"} {
-				if ref := attribute(n, name); ref != "" && !ids[ref] {
-					t.Errorf("%s: %s=%q names nothing", path, name, ref)
-				}
+		for _, a := range n.Attr {
+			if strings.HasPrefix(a.Key, "hx-") || strings.HasPrefix(a.Key, "on") || a.Key == "style" {
+				t.Errorf("%s: <%s> has the attribute %s", path, n.Data, a.Key)
 			}
-			for _, a := range n.Attr {
-				if strings.HasPrefix(a.Key, "hx-") || strings.HasPrefix(a.Key, "on") || a.Key == "style" {
-					t.Errorf("%s: <%s> has the attribute %s", path, n.Data, a.Key)
-				}
-			}
-			if n.Data == "ul" || n.Data == "ol" {
-				if n.FirstChild == nil {
-					t.Errorf("%s: an empty list", path)
-				}
+		}
+		if n.Data == "ul" || n.Data == "ol" {
+			if n.FirstChild == nil {
+				t.Errorf("%s: an empty list", path)
 			}
 		}
 	}
