@@ -28,6 +28,15 @@ type Manifest struct {
 	Class    string                            `yaml:"class,omitempty"` // the class that it opens, where only some policies have it
 	Policies map[string]map[string]Expectation `yaml:"policies"`
 	Sabotage map[string][]string               `yaml:"sabotage"` // name to the promises it must break
+	Played   string                            `yaml:"sabotage_policy"`
+}
+
+// SabotagePolicy is the policy under which the sabotages are played: one that promises what they break.
+func (m Manifest) SabotagePolicy() string {
+	if m.Played == "" {
+		return "pickandpack"
+	}
+	return m.Played
 }
 
 // Expectation is what is expected of one promise.
@@ -63,6 +72,7 @@ type short struct {
 	Promises  map[string]Expectation            `yaml:"promises"`
 	Policies  map[string]map[string]Expectation `yaml:"policies"`
 	Sabotage  map[string][]string               `yaml:"sabotage"`
+	Played    string                            `yaml:"sabotage_policy"`
 }
 
 // Names lists the scenarios.
@@ -122,7 +132,7 @@ func parse(b []byte) (Manifest, error) {
 	if err := d.Decode(&s); err != nil {
 		return Manifest{}, err
 	}
-	m := Manifest{Scenario: s.Scenario, Title: s.Title, Class: s.Class, Policies: s.Policies, Sabotage: s.Sabotage}
+	m := Manifest{Scenario: s.Scenario, Title: s.Title, Class: s.Class, Policies: s.Policies, Sabotage: s.Sabotage, Played: s.Played}
 	if s.Otherwise != "" {
 		var err error
 		if m.Policies, err = expand(s); err != nil {

@@ -38,9 +38,9 @@ func TestEverySabotageBreaksAPromiseThatIsJudged(t *testing.T) {
 			t.Fatal(err)
 		}
 		for sabotage, broken := range m.Sabotage {
-			// Sabotages are played under pickandpack; another policy may not promise what they break.
+			// Another policy than the one they are played under may not promise what they break.
 			for _, id := range broken {
-				if e := m.Policies["pickandpack"][id].Expect; e != Kept && e != Missed {
+				if e := m.Policies[m.SabotagePolicy()][id].Expect; e != Kept && e != Missed {
 					t.Errorf("%s: %s breaks %s, which is not judged", name, sabotage, id)
 				}
 			}
@@ -50,7 +50,7 @@ func TestEverySabotageBreaksAPromiseThatIsJudged(t *testing.T) {
 
 // mostUnreached is how many promises of each policy no scenario reached when that was last lowered.
 // Lower it; never raise it.
-var mostUnreached = map[string]int{"pickandpack": 12, "mynty": 7, "smartque": 12, "palup": 15, "shopstars": 14, "shopify_app": 12}
+var mostUnreached = map[string]int{"pickandpack": 12, "mynty": 7, "smartque": 12, "palup": 15, "shopstars": 11, "shopify_app": 12}
 
 func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 	listed, err := Unreached()

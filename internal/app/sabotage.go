@@ -63,6 +63,26 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 			p.Gates = slices.DeleteFunc(slices.Clone(p.Gates), func(g policy.Gate) bool { return g.Guards == "restore" })
 			p.Gates = append(p.Gates, policy.Gate{ID: "restore", Guards: "restore"})
 		})
+	case "probe-swallowed":
+		o.Probes = slices.Clone(o.Probes)
+		for i := range o.Probes { // as checks of an incident they go on seeing
+			o.Probes[i].Check = seesNothing{}
+		}
+	case "checks-unasked":
+		checks := map[string]desk.Check{}
+		for name := range o.Checks {
+			checks[name] = seesNothing{}
+		}
+		o.Checks = checks
+	case "update-skipped":
+		o.Programs = altered(o.Programs, func(p *policy.Program) {
+			p.Duties = slices.Clone(p.Duties)
+			for i := range p.Duties { // an update is owed once, and not again
+				if p.Duties[i].Do == policy.Announce {
+					p.Duties[i].Every = nil
+				}
+			}
+		})
 	case "dismiss-silent":
 		o.Decided = unsaid(incident.KindDutyStopped)
 	case "restore-old", "backup-plain":
@@ -141,6 +161,13 @@ type believes struct {
 
 func (believes) Confirm(context.Context, contain.Target, contain.Secret) contain.Result {
 	return contain.Result{Outcome: incident.Done, Code: "as_approved", Proof: "every file is as approved", At: time.Now().UTC()}
+}
+
+// seesNothing says that all is well and has not asked.
+type seesNothing struct{}
+
+func (seesNothing) Run(context.Context) probe.Result {
+	return probe.Result{Passed: true, Code: "http 200", Observed: "it answered as expected", At: time.Now().UTC()}
 }
 
 // dropsOne loses one letter and says that it was accepted.

@@ -220,7 +220,7 @@ func (r *run) notice(ctx context.Context, d *policy.Duty, writer *people.Person,
 func (r *run) write(ctx context.Context, d *policy.Duty, writer *people.Person, subject, corrects string, careless bool) (string, error) {
 	content := map[string]string{}
 	for _, item := range d.Content {
-		content[item] = wording(item)
+		content[item] = r.said(item, wording)
 	}
 	before := map[string]bool{}
 	s, err := r.state(ctx)
@@ -245,7 +245,7 @@ func (r *run) write(ctx context.Context, d *policy.Duty, writer *people.Person, 
 		}
 		content = map[string]string{}
 		for _, item := range d.Content {
-			content[item] = wording(item)
+			content[item] = r.said(item, wording)
 		}
 	} else if ok, err := r.do(ctx, writer, "draft", body, "drafts the notice of %s", d.ID); err != nil || !ok {
 		return "", err

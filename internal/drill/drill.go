@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
+	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
 	"github.com/tocsin-ir/tocsin/internal/judge"
 	"github.com/tocsin-ir/tocsin/policy"
@@ -82,8 +83,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.Days == 0 {
 		o.Days = set.days
 	}
-	if o.Days < 4 || o.Days > 60 {
-		return o, fmt.Errorf("drill: %d days of traffic: 4 to 60 are possible", o.Days)
+	if o.Days < 2 || o.Days > 60 {
+		return o, fmt.Errorf("drill: %d days of traffic: 2 to 60 are possible", o.Days)
 	}
 	if o.People == 0 {
 		o.People = set.people
@@ -154,7 +155,9 @@ type run struct {
 	attacker *child
 	sink     *child
 	judge    *child
-	store    *child // a shop with a theme; nil where no files are looked after
+	store    *child           // a shop with a theme; nil where no files are looked after
+	shop     *child           // the storefront; nil where nothing looks at one
+	front    storefront.Ready // where it is reached
 
 	app                    string // address of the victim
 	admin                  string // its admin token
@@ -194,7 +197,8 @@ type run struct {
 	refused     bool // the attacker was refused at its last order
 	proven      bool // the revocation was proven by a probe
 	troubles    []string
-	missed      []string // clocks that ran out while a person responded
+	missed      []string          // clocks that ran out while a person responded
+	tale        map[string]string // what people write of it, by item and part; what is not there is of a stolen token
 }
 
 // Run runs a drill from an empty folder to the scorecard. The error is about the drill itself; a
@@ -318,7 +322,7 @@ func (r *run) stop() error {
 	if r.server != nil {
 		errs = append(errs, r.server.stop())
 	}
-	for _, c := range []*child{r.store, r.sink, r.judge} {
+	for _, c := range []*child{r.store, r.shop, r.sink, r.judge} {
 		if c != nil {
 			errs = append(errs, c.stop())
 		}
@@ -349,6 +353,11 @@ func (r *run) advance(ctx context.Context, t time.Time) error {
 	message := map[string]any{"id": 1, "now": t}
 	if r.sink != nil {
 		if err := r.sink.ask(message, nil); err != nil {
+			return err
+		}
+	}
+	if r.shop != nil {
+		if err := r.shop.ask(storefront.Order{ID: 1, Now: t}, nil); err != nil {
 			return err
 		}
 	}

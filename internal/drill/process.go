@@ -16,6 +16,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/drill/attacker"
 	"github.com/tocsin-ir/tocsin/internal/drill/shop"
 	"github.com/tocsin-ir/tocsin/internal/drill/sink"
+	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
 	"github.com/tocsin-ir/tocsin/internal/drill/victim"
 	"github.com/tocsin-ir/tocsin/internal/judge"
 )
@@ -23,18 +24,19 @@ import (
 // processes are the drill's own, beside `tocsin serve`. Each is a process of its own and talks to
 // the others over sockets only; standard input carries its configuration and the conductor's word.
 var processes = map[string]func(context.Context, io.Reader, io.Writer) error{
-	"victim":   victim.Main,
-	"attacker": attacker.Main,
-	"sink":     sink.Main,
-	"judge":    judge.Main,
-	"shop":     shop.Main,
+	"victim":     victim.Main,
+	"attacker":   attacker.Main,
+	"sink":       sink.Main,
+	"judge":      judge.Main,
+	"shop":       shop.Main,
+	"storefront": storefront.Main,
 }
 
 // Process runs one of the drill's processes: `tocsin drill-process NAME`.
 func Process(ctx context.Context, name string, stdin io.Reader, stdout io.Writer) error {
 	run, ok := processes[name]
 	if !ok {
-		return fmt.Errorf("drill-process %q does not exist: there are victim, attacker, sink, shop and judge", name)
+		return fmt.Errorf("drill-process %q does not exist: there are victim, attacker, sink, shop, storefront and judge", name)
 	}
 	return run(ctx, stdin, stdout)
 }

@@ -83,12 +83,12 @@ func (r *run) finish(ctx context.Context) error {
 		return err
 	}
 	for _, part := range r.program.Review {
-		if _, err := r.do(ctx, r.lead(), "review", map[string]string{"part": part, "text": reviewText(part)}, "writes the review: %s", part); err != nil {
+		if _, err := r.do(ctx, r.lead(), "review", map[string]string{"part": part, "text": r.said(part, reviewText)}, "writes the review: %s", part); err != nil {
 			return err
 		}
 	}
 	due := r.server.clock().AddDate(0, 0, 14)
-	if _, err := r.do(ctx, r.lead(), "corrective", map[string]any{"text": "End access on the day a contract ends", "owner": "person:" + r.cast[2].ID, "due": due}, "adds a corrective action"); err != nil {
+	if _, err := r.do(ctx, r.lead(), "corrective", map[string]any{"text": r.said("corrective", func(string) string { return "End access on the day a contract ends" }), "owner": "person:" + r.cast[2].ID, "due": due}, "adds a corrective action"); err != nil {
 		return err
 	}
 	if _, err := r.do(ctx, r.lead(), "publish", nil, "publishes the review"); err != nil {

@@ -492,9 +492,19 @@ func onlyRows(file []byte, merchants []string) []byte {
 
 func (r *run) assess(ctx context.Context) error {
 	_, err := r.do(ctx, r.lead(), "assess", map[string]string{
-		"vector":     "A contractor's account read the back office's token out of the secret store the afternoon before.",
-		"root_cause": "The contractor's access was not ended with the contract, and the token has no bound to addresses.",
-		"risk":       "Names, e-mail and postal addresses can be used for convincing fraud against customers of the merchants.",
+		"vector":     r.said("vector", assessment),
+		"root_cause": r.said("root_cause", assessment),
+		"risk":       r.said("risk", assessment),
 	}, "records vector, root cause and risk")
 	return err
+}
+
+func assessment(part string) string {
+	switch part {
+	case "vector":
+		return "A contractor's account read the back office's token out of the secret store the afternoon before."
+	case "root_cause":
+		return "The contractor's access was not ended with the contract, and the token has no bound to addresses."
+	}
+	return "Names, e-mail and postal addresses can be used for convincing fraud against customers of the merchants."
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/drill/attacker"
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/drill/sink"
+	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
 	"github.com/tocsin-ir/tocsin/internal/drill/victim"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
 	"github.com/tocsin-ir/tocsin/internal/judge"
@@ -49,6 +50,9 @@ func (r *run) setUp(ctx context.Context) error {
 		return err
 	}
 	where := places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner, checks: r.program.Checks}
+	if r.shop != nil {
+		where.shop, where.watched = &r.front, r.watched()
+	}
 	var err error
 	if s, _ := scriptOf(r.o.Scenario); s != nil && s.setting().copies {
 		if r.recipient, err = prepareCopies(r.o.Dir); err != nil {
@@ -102,6 +106,11 @@ func (r *run) startWorld(ctx context.Context) error {
 		secret := "app_" + rand.Text()
 		r.secrets = append(r.secrets, secret)
 		tokens = append(tokens, victim.Token{Name: name, Secret: victim.Secret(secret)})
+	}
+	if r.needsShop() {
+		if r.shop, err = spawn(ctx, r.o.Binary, "storefront", storefront.Config{Log: in("storefront.ndjson"), Roots: in("storefront-ca.pem"), Now: r.start}, &r.front); err != nil {
+			return err
+		}
 	}
 	config := victim.Config{
 		Listen: "127.0.0.1:0", Seed: r.o.Seed, Merchants: r.o.People, Start: r.start, Days: r.o.Days, Tokens: tokens, Admin: victim.Secret(r.admin),

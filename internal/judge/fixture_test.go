@@ -43,6 +43,7 @@ type story struct {
 	scenario string
 	manifest string
 	trials   int
+	shop     []shopLine
 }
 
 const policySource = `
@@ -252,6 +253,14 @@ func (s *story) file() Case {
 	c.Requests = s.write("requests.ndjson", log.String())
 	c.Merchants = s.write("merchants.csv", "merchant,name,store,domain,email,email_2\nm_001,Shop One,s_1,one.example,owner@one.example,\nm_002,Shop Two,s_2,two.example,owner@two.example,\n")
 	c.Truth, _ = json.Marshal(s.truth)
+	if len(s.shop) > 0 {
+		var front strings.Builder
+		for _, l := range s.shop {
+			line, _ := json.Marshal(l)
+			front.Write(append(line, '\n'))
+		}
+		c.Shop = s.write("storefront.ndjson", front.String())
+	}
 	// The verifier of these tests knows the true file by heart.
 	s.write("true.tocsin", string(s.packedAgain(c.Export)))
 	c.Verifier = s.write("verify.sh", "#!/bin/sh\nfor last; do :; done\ncmp -s \"$last\" \""+filepath.Join(s.dir, "true.tocsin")+"\" && echo verified && exit 0\necho altered\nexit 1\n")

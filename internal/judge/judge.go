@@ -66,6 +66,7 @@ type Case struct {
 	Backups   []Backup          `json:"backups,omitempty"`
 	Copy      string            `json:"copy,omitempty"`     // folder elsewhere to which facts and logs were copied
 	Identity  string            `json:"identity,omitempty"` // file of the age identity that opens the backups
+	Shop      string            `json:"shop,omitempty"`     // the storefront's own log; "" when there is none
 	Outside   []Staff           `json:"outside"`            // those of them who may not know of a private incident
 	Looks     string            `json:"looks"`              // what they were answered wherever they looked, NDJSON of Look
 	Events    int               `json:"events"`

@@ -43,6 +43,13 @@ var tables = map[string]table{
 		also:   []func(*bench) error{(*bench).wentOnElsewhere},
 		trials: fewTrials,
 	},
+	"storefront-outage": {
+		checks: with(of("CLS-2", "CLS-3", "CON-6", "INV-3", "INV-4", "PRO-12", "PUB-1", "REC-1", "REV-1", "REV-2"), map[string]check{
+			"DET-6": (*bench).outageSeen, "NOT-8": (*bench).updatesNeverStop, "REC-4": (*bench).checkedOnDevices,
+		}),
+		also:   []func(*bench) error{(*bench).probesHeldService, (*bench).clocksInTime},
+		trials: fewTrials, bare: true,
+	},
 	"insider": {
 		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "INV-1", "INV-4", "NOT-1", "NOT-2", "NOT-3", "NOT-4", "NOT-6", "PRO-12", "PUB-1"), map[string]check{"INV-3": (*bench).untouchedAndUnknown}),
 		also:   []func(*bench) error{(*bench).unknownOutside, (*bench).calledWithin},
