@@ -114,6 +114,11 @@ func fill(d *desktest.Desk) {
 		d.Lines["INC-1"] = append(d.Lines["INC-1"], desk.TimelineLine{ID: fmt.Sprint("l", i), At: now, Source: "fact", Principal: "person:lena", Text: fmt.Sprint("line ", i)})
 	}
 	d.Letter = desk.Letter{From: "security@example.com", To: "anna@example.com", Subject: "About your data", Text: "Dear \x07Anna\n214 orders"}
+	d.Watched = []desk.ProbeRow{
+		{Name: "shop_broken", Kind: "http", State: "failing", Failures: 1, Since: now, Ran: now, Saw: "HTTP 502 \x1b[31m"},
+		{Name: "shop_checkout", Kind: "http-journey", State: "out", Failures: 9, Since: now, Ran: now, Saw: "step pay as phone: HTTP 502", Incident: "INC-1"},
+		{Name: "shop_dns", Kind: "dns", State: "passing", Since: now, Ran: now, Saw: "it answered"},
+	}
 	d.Known = []ledger.Merchant{{ID: "m_1", Name: "Caf\u00e9 <b>", Emails: []string{"anna@example.com"}, Country: "DE", Zone: "Europe/Berlin"}}
 	d.Comparison = scope.Comparison{Since: now.Add(-400 * time.Hour), Every: 86400, Windows: 16, Now: scope.Amounts{Events: 900, Merchants: 214, Customers: 4210},
 		Usual: scope.Amounts{Events: 12, Merchants: 3, Customers: 12}, Most: scope.Amounts{Events: 41, Merchants: 4, Customers: 40},
