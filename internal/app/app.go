@@ -73,6 +73,7 @@ type App struct {
 	stop    context.CancelFunc
 	life    context.Context // of what runs until Stop
 	running sync.WaitGroup
+	lookups lookups
 
 	beat    heart
 	playing sync.Mutex // held while what is known of the drill in play changes

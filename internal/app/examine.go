@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"net"
-	"net/mail"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,10 +64,14 @@ func Examine(ctx context.Context, o Options, d Depth) (doctor.Report, error) {
 // Checkup is what a running server says of itself. Looking costs about what reading all facts costs,
 // so there is one look at a time: whoever asks often waits for themselves.
 func (a *App) Checkup(ctx context.Context, full bool) (doctor.Report, error) {
+	return a.checkup(ctx, Depth{Full: full})
+}
+
+func (a *App) checkup(ctx context.Context, d Depth) (doctor.Report, error) {
 	a.looking.Lock()
 	defer a.looking.Unlock()
 	defer a.looked.Store(nil)
-	d := Depth{Full: full, Progress: func(p doctor.Progress) { a.looked.Store(&p) }}
+	d.Progress = func(p doctor.Progress) { a.looked.Store(&p) }
 	if err := ctx.Err(); err != nil {
 		return doctor.Report{}, err
 	}
@@ -89,7 +91,7 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 	a.cfg.settings(&seen)
 	seen.Machine.Behind = a.access.Behind()
 	if a.cfg.Mail.Relay != "" && a.in.Env != "drill" {
-		seen.Mail.Domain = a.cfg.lookUp(ctx)
+		seen.Mail.Domain = a.published(ctx, d.Page)
 	}
 	var err error
 	if seen.Org, err = a.desk.Org(ctx); err != nil && !errors.Is(err, ledger.ErrNotFound) {
@@ -431,45 +433,6 @@ func (c *chains) open(rec ledger.Record) {
 			return
 		}
 	}
-}
-
-// lookUp asks what the domain of the sender publishes.
-func (c *Config) lookUp(ctx context.Context) *doctor.Domain {
-	from, err := mail.ParseAddress(c.Mail.From)
-	if err != nil {
-		return nil // the configuration was checked
-	}
-	_, name, _ := strings.Cut(from.Address, "@")
-	d := &doctor.Domain{Name: name, Selector: c.Mail.DKIMSelector}
-	resolver := net.DefaultResolver
-	if at := c.Network.DNS; at != "" {
-		resolver = &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, network, at)
-		}}
-	}
-	ctx, cancel := context.WithTimeout(ctx, 6*time.Second)
-	defer cancel()
-	texts := func(name, begins string) []string {
-		if d.Problem != "" {
-			return nil
-		}
-		all, err := resolver.LookupTXT(ctx, name+".")
-		var none *net.DNSError
-		if err != nil && !(errors.As(err, &none) && none.IsNotFound) {
-			d.Problem = "the resolver does not answer"
-			if none != nil && none.Err != "" {
-				d.Problem = none.Err
-			}
-			return nil
-		}
-		return slices.DeleteFunc(all, func(t string) bool { return !strings.HasPrefix(strings.ToLower(t), begins) })
-	}
-	d.SPF = texts(name, "v=spf1")
-	d.DMARC = texts("_dmarc."+name, "v=dmarc1")
-	if d.Selector != "" {
-		d.DKIM = texts(d.Selector+"._domainkey."+name, "")
-	}
-	return d
 }
 
 // machine is what the system says of the folder, the disk and the clock.

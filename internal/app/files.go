@@ -25,6 +25,7 @@ import (
 type Depth struct {
 	Full     bool                  // all of it, however long it takes
 	Progress func(doctor.Progress) // may be nil
+	Page     bool                  // somebody waits for a page: what is far away is not waited for
 }
 
 // What the doctor reads of a log without being asked for all of it: so many bundles of 256 leaves, the

@@ -33,7 +33,7 @@ func (a *App) hour() console.Hour {
 type firstHour struct{ a *App }
 
 func (h firstHour) Checkup(ctx context.Context) (doctor.Report, error) {
-	return h.a.Checkup(ctx, false)
+	return h.a.checkup(ctx, Depth{Page: true})
 }
 
 func (h firstHour) Steps(r doctor.Report) ([]doctor.Step, error) { return Steps(h.a.o.Dir, r) }

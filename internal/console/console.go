@@ -199,6 +199,8 @@ func New(d Desk, opt Options) *Console {
 	c.acting("POST /evidence/export", c.export)
 	c.page("GET /programme", c.programmePage)
 	c.acting("POST /programme", c.doProgramme)
+	c.acting("GET /break-glass", c.glassPage)
+	c.acting("POST /break-glass", c.breakGlass)
 	c.acting("GET /open", c.openPage)
 	c.acting("POST /open", c.open)
 	c.page("GET /incidents", c.incidentsPage)

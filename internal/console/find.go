@@ -42,7 +42,7 @@ func places(f frame) []place {
 		{"Rules", "which rule keeps which promise", "/policy/rules"},
 	}
 	if f.Who.Access == incident.Owner && f.Acts {
-		list = append(list, place{"The first hour", "setup: policy, mail, key, events, merchants, copy, heartbeat, drill", "/setup"})
+		list = append(list, place{"The first hour", "setup: policy, mail, key, events, merchants, copy, heartbeat, drill", "/setup"}, place{"Break the glass", "private incident, come on its list when nobody of it acts", "/break-glass"})
 	}
 	if f.Acts {
 		list = append(list, place{"Open an incident", "declare, report", "/open"})

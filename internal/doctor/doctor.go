@@ -46,6 +46,7 @@ type Report struct {
 	Served   bool      `json:"served" doc:"a running server answered; otherwise the folder alone was looked at"`
 	Policy   string    `json:"policy,omitempty" doc:"the policy in force"`
 	Findings []Finding `json:"findings" nullable:"false"`
+	Asked    time.Time `json:"-"` // when the domain of the sender was asked what it publishes; zero: it was not
 }
 
 // Progress is how far a look is that reads all of something.
@@ -106,6 +107,9 @@ func (e *examination) add(id string, promises []string, s State, do, format stri
 func Examine(s Seen) Report {
 	e := &examination{seen: s}
 	r := Report{At: s.Now, Served: s.Served}
+	if s.Mail.Domain != nil {
+		r.Asked = s.Mail.Domain.Asked
+	}
 	if s.Trouble != "" {
 		e.add("folder.open", nil, Fail, s.TroubleDo, "The installation cannot be opened: %s.", strings.TrimSuffix(s.Trouble, "."))
 	}

@@ -39,6 +39,10 @@ func (e *examination) mail() {
 
 // domain judges what receivers look at before they believe a sender.
 func (e *examination) domain(d Domain, tells []string) {
+	if d.Waiting {
+		e.add("mail.domain", tells, Warn, "load the page again in a moment, or wait for the answer: tocsin doctor", "What %s publishes for mail is being asked; the resolver has not answered yet.", d.Name)
+		return
+	}
 	if d.Problem != "" {
 		e.add("mail.domain", tells, Warn, "set network.dns in tocsin.yaml to a resolver that answers, such as 127.0.0.1:53", "What %s publishes for mail could not be looked up: %s.", d.Name, strings.TrimSuffix(d.Problem, "."))
 		return

@@ -55,11 +55,13 @@ type Mail struct {
 // Domain is what the domain of the sender publishes.
 type Domain struct {
 	Name     string
-	Problem  string   // why nothing could be looked up
-	SPF      []string // records of the domain that begin with v=spf1
-	DMARC    []string // records of _dmarc that begin with v=DMARC1
-	Selector string   // the selector that the relay signs with, "" when it is not configured
-	DKIM     []string // records of the selector
+	Asked    time.Time // when it was asked
+	Waiting  bool      // the question is not answered yet
+	Problem  string    // why nothing could be looked up
+	SPF      []string  // records of the domain that begin with v=spf1
+	DMARC    []string  // records of _dmarc that begin with v=DMARC1
+	Selector string    // the selector that the relay signs with, "" when it is not configured
+	DKIM     []string  // records of the selector
 }
 
 // Source is who sends access events.
