@@ -119,6 +119,11 @@ func (d *Desk) secretOf(ctx context.Context, s *incident.State) (review.Secret, 
 			out.People = append(out.People, p.ID, p.Name)
 		}
 	}
+	for _, who := range actorsOf(s) { // also who has left, or was never invited here
+		if name, ok := strings.CutPrefix(string(who), "person:"); ok {
+			out.People = append(out.People, name)
+		}
+	}
 	for _, from := range []string{"0", "1"} {
 		to := map[string]string{"0": "1"}[from]
 		rows, err := d.boardRows(ctx, from, to, ledger.MaxRows)
@@ -169,6 +174,40 @@ func (d *Desk) secretOf(ctx context.Context, s *incident.State) (review.Secret, 
 	})
 	slices.Sort(out.Merchants)
 	return out, err
+}
+
+// actorsOf are the people whom an incident names.
+func actorsOf(s *incident.State) []incident.Principal {
+	var all []incident.Principal
+	for _, who := range s.Roles {
+		all = append(all, who)
+	}
+	for _, m := range s.Milestones {
+		all = append(all, m.By)
+	}
+	for _, p := range s.Review.Parts {
+		all = append(all, p.By)
+	}
+	for _, e := range s.Review.Entries {
+		all = append(all, e.By)
+	}
+	for _, c := range s.Review.Corrective {
+		all = append(all, c.Owner)
+	}
+	for _, n := range s.Notices {
+		all = append(all, n.DraftedBy)
+	}
+	for _, a := range s.Actions {
+		all = append(all, a.PlannedBy)
+	}
+	if s.Private != nil {
+		all = append(all, s.Private.About...)
+		for _, r := range s.Private.Readers {
+			all = append(all, r.Person)
+		}
+	}
+	slices.Sort(all) // so that the same facts take out the same words in the same order
+	return slices.Compact(all)
 }
 
 // published is a text that was published, and what the facts say of it.
