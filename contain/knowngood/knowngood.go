@@ -3,6 +3,8 @@
 package knowngood
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -98,9 +100,46 @@ func (c *Connector) Traces(ctx context.Context, t contain.Target) ([]contain.Tra
 	if err != nil {
 		return nil, err
 	}
+	if len(changed) > mostTraces {
+		return packed(f.Source, changed)
+	}
 	var out []contain.Trace
 	for _, e := range changed {
 		out = append(out, contain.Trace{Name: f.Source + ": " + e.Path, Note: "As found before it was put back as approved.", Bytes: e.Bytes})
+	}
+	return out, nil
+}
+
+// An incident keeps a bounded number of files. When more were changed they are kept in archives, each
+// well within what one file may have; the same files make the same archives.
+const (
+	mostTraces = 40
+	mostPacked = 16 << 20 // bytes of the files of one archive
+)
+
+func packed(source string, changed []integrity.Entry) ([]contain.Trace, error) {
+	var out []contain.Trace
+	for len(changed) > 0 {
+		var b bytes.Buffer
+		z := zip.NewWriter(&b)
+		n, size := 0, 0
+		for n < len(changed) && (n == 0 || size+len(changed[n].Bytes) <= mostPacked) {
+			w, err := z.Create(changed[n].Path)
+			if err == nil {
+				_, err = w.Write(changed[n].Bytes)
+			}
+			if err != nil {
+				return nil, err
+			}
+			size += len(changed[n].Bytes)
+			n++
+		}
+		if err := z.Close(); err != nil {
+			return nil, err
+		}
+		out = append(out, contain.Trace{Name: fmt.Sprintf("%s: %d files as found (%d).zip", source, n, len(out)+1),
+			Note: "As found before they were put back as approved. The names in it were chosen by whoever changed them.", Bytes: b.Bytes()})
+		changed = changed[n:]
 	}
 	return out, nil
 }

@@ -1,7 +1,10 @@
 package knowngood_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -122,5 +125,47 @@ func TestAWriteWithoutAnAnswerIsUncertain(t *testing.T) { // promise: REC-3
 	}
 	if r := c.Confirm(t.Context(), target, contain.Secret{}); r.Outcome != incident.Done {
 		t.Errorf("a look afterwards: %+v", r)
+	}
+}
+
+// An incident keeps a bounded number of files, and a mass defacement has to be put back all the same.
+func TestManyFilesAsFoundAreKeptInArchives(t *testing.T) { // promise: INV-3
+	dir := t.TempDir()
+	write := func(n int, s string) {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%03d", n)), []byte(s), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const files = 300
+	for n := range files {
+		write(n, "good")
+	}
+	c, _ := approved(t, folder.New(folder.Config{Root: dir}))
+	for n := range files {
+		write(n, fmt.Sprint("bad ", n))
+	}
+	write(0, strings.Repeat("x", 7<<20))
+	write(1, strings.Repeat("y", 7<<20))
+	write(2, strings.Repeat("z", 7<<20))
+	traces, err := c.Traces(t.Context(), target)
+	if err != nil || len(traces) != 2 {
+		t.Fatalf("%d archives, %v", len(traces), err)
+	}
+	kept := map[string]bool{}
+	for _, x := range traces {
+		z, err := zip.NewReader(bytes.NewReader(x.Bytes), int64(len(x.Bytes)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range z.File {
+			kept[f.Name] = true
+		}
+	}
+	if len(kept) != files {
+		t.Errorf("%d of %d files are kept", len(kept), files)
+	}
+	again, err := c.Traces(t.Context(), target)
+	if err != nil || !bytes.Equal(again[0].Bytes, traces[0].Bytes) {
+		t.Error("the same files made other archives")
 	}
 }

@@ -242,7 +242,10 @@ func (d *Desk) tampered(ctx context.Context, name string, now time.Time, f integ
 	if err != nil {
 		return err
 	}
-	if err := d.keepFound(ctx, out.Incident, name, f, changed); err != nil {
+	if err := d.keepFound(ctx, out.Incident, name, f, changed); errors.Is(err, errNotKept) {
+		// The incident has no room, and will have none the next time: the bytes are with the baselines.
+		d.o.Log.Error("files as found are not attached to the incident", "incident", out.Incident, "source", name, "error", err)
+	} else if err != nil {
 		return err
 	}
 	return d.turned(ctx, name, "changed", f, integrity.Summary(f.Changes))
