@@ -243,6 +243,9 @@ func intake(ctx context.Context, o Options) (_ []Result, err error) {
 	p99 := func(d *door) func() (float64, error) {
 		return func() (float64, error) {
 			took, err := d.paced(ctx, batchSize, pace, lasts)
+			if err == nil && d == ours {
+				err = s.settled(ctx)
+			}
 			if err != nil {
 				return 0, err
 			}
