@@ -151,3 +151,11 @@ func TestAnOwnPolicyIsPlayedInOtherStories(t *testing.T) {
 		})
 	}
 }
+
+func TestAStoryThatIsNotDerivedIsRefusedForAnOwnPolicy(t *testing.T) {
+	o := scene(t, "template-tamper")
+	o.Policy = started(t, nil)
+	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "with the shipped policies alone") {
+		t.Errorf("%v", err)
+	}
+}
