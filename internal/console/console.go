@@ -217,6 +217,7 @@ func New(d Desk, opt Options) *Console {
 	c.acting("POST /incidents/{id}/do/{command}", c.act)
 	c.page("GET /incidents/{id}/attachments/{attachment}", c.attachment)
 	c.page("GET /incidents/{id}/notices", c.noticesPage)
+	c.page("GET /incidents/{id}/notices.csv", c.ledgerFile)
 	c.acting("POST /incidents/{id}/notices", c.actOnNotice)
 	c.page("GET /incidents/{id}/review", c.reviewPage)
 	c.acting("POST /incidents/{id}/review", c.actOnReview)

@@ -6,10 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/a-h/templ"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -25,9 +22,11 @@ type noticesView struct {
 	Notice  *incident.Notice // the one that is looked at
 	Ledger  []*incident.Delivery
 	Counts  []ledgerCount
-	Skip    int // rows of the ledger before this page
-	More    int // rows of the ledger after this page
-	Filter  string
+	Skip    int    // rows of the ledger before this page
+	More    int    // rows of the ledger after this page
+	Filter  string // state of the rows that are shown; "": all
+	Text    string // what stands in their recipient or code
+	Sort    string // "": what needs a person first
 	Preview *desk.Letter
 	Party   string
 	Parties []option          // recipients that a preview can be of
@@ -102,7 +101,7 @@ func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, status int
 		return err
 	}
 	s := look.State
-	v := noticesView{Frame: c.frame(r, "Notices · "+s.ID), State: s, Key: rand.Text(), Trouble: t, Filter: in.Get("state")}
+	v := noticesView{Frame: c.frame(r, "Notices · "+s.ID), State: s, Key: rand.Text(), Trouble: t, Filter: in.Get("state"), Text: short(in.Get("q")), Sort: in.Get("sort")}
 	for _, d := range look.Policy.Duties {
 		if d.Do != policy.Notify && d.Do != policy.Announce {
 			continue
@@ -238,21 +237,13 @@ func (v *noticesView) fillLedger() {
 	n := map[incident.DeliveryState]int{}
 	for _, d := range v.Notice.Deliveries {
 		n[d.State]++
-		if v.Filter == "" || v.Filter == string(d.State) {
-			v.Ledger = append(v.Ledger, d)
-		}
 	}
 	for _, s := range deliveryOrder {
 		if n[s] > 0 {
 			v.Counts = append(v.Counts, ledgerCount{s, deliveryLook(s), n[s]})
 		}
 	}
-	slices.SortFunc(v.Ledger, func(a, b *incident.Delivery) int {
-		if c := slices.Index(deliveryOrder, a.State) - slices.Index(deliveryOrder, b.State); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.Recipient, b.Recipient)
-	})
+	v.Ledger = ledgerOf(v.Notice, v.Filter, v.Text, v.Sort)
 	v.Ledger = v.Ledger[min(v.Skip, len(v.Ledger)):]
 	if len(v.Ledger) > ledgerRows {
 		v.More = len(v.Ledger) - ledgerRows
@@ -294,15 +285,6 @@ func (c *Console) nameParties(r *http.Request, p *policy.Program, v *noticesView
 		v.Parties = append(v.Parties, o)
 	}
 	return nil
-}
-
-// ledgerURL is a page of the ledger.
-func (v noticesView) ledgerURL(skip int) templ.SafeURL {
-	u := noticeURL(v.State.ID, "notice", v.Notice.ID)
-	if v.Filter != "" {
-		u += templ.SafeURL("&state=" + url.QueryEscape(v.Filter))
-	}
-	return u + templ.SafeURL("&skip="+strconv.Itoa(max(0, skip))+"#ledger")
 }
 
 // recipients is how many people a duty's notice goes to, as far as is known now. A clock keeps the
