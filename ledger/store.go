@@ -131,6 +131,7 @@ type Reader interface {
 	RecordsSince(seq int64, limit int) ([]Record, error) // over all chains
 	RecordByID(id string) (Record, error)
 	Unanchored(limit int) ([]Record, error) // in order of Seq
+	CountAnchored(below int64) (int, error) // facts with an index in the facts log that is less; 0 <= index
 	Snapshot(chain string) (n int, engine string, body []byte, err error)
 	Row(projection, key string) (Row, error)
 	Rows(projection, fromRank, toRank string, limit int) ([]Row, error) // fromRank <= Rank < toRank; "" is open

@@ -46,6 +46,7 @@ func approved(t *testing.T, src integrity.Source) (*knowngood.Connector, *string
 var target = contain.Target{"source": "files", "action": "ACT-1"}
 
 // promise: REC-3
+// promise: CON-5
 func TestWhatWasSignedIsWhatIsPutBack(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "slip.liquid")

@@ -96,9 +96,6 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 	if err != nil {
 		return evidence.Input{}, err
 	}
-	if err := d.anchorAll(ctx); err != nil {
-		return evidence.Input{}, err
-	}
 	if err := d.complete(ctx); err != nil {
 		return evidence.Input{}, err
 	}
@@ -138,27 +135,24 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 // complete refuses to export from a database that holds fewer facts than the log. A chain whose
 // newest facts were deleted is a valid chain, and no leaf of the log says which chain it belongs
 // to: who checks the export could not notice. We can, because each fact is in the log once and was
-// in the database before.
+// in the database before. When it returns, every fact that was durable at its start is in the log.
 func (d *Desk) complete(ctx context.Context) error {
-	_, leaves, err := d.o.FactLog.Checkpoint(ctx) // before the facts are counted: both only grow
+	_, leaves, err := d.o.FactLog.Checkpoint(ctx)
 	if err != nil {
 		return err
 	}
-	facts := uint64(0)
-	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
-		for after := ""; ; {
-			heads, err := r.Heads(after, 1000)
-			if err != nil || len(heads) == 0 {
-				return err
-			}
-			for _, h := range heads {
-				facts += uint64(h.N)
-				after = h.Chain
-			}
-		}
+	// What the log held by then came from facts that are durable, and after this the database knows
+	// of each of them where it is. Facts that come meanwhile are further on and do not count.
+	if err := d.anchorAll(ctx); err != nil {
+		return err
+	}
+	facts := 0
+	err = d.o.Store.View(ctx, func(r ledger.Reader) (err error) {
+		facts, err = r.CountAnchored(int64(leaves))
+		return err
 	})
-	if err == nil && facts < leaves {
-		err = fmt.Errorf("desk: the log holds %d facts and the database %d: facts were deleted or an older database was put back: nothing is exported from it", leaves, facts)
+	if err == nil && uint64(facts) != leaves {
+		err = fmt.Errorf("desk: the log holds %d facts and the database %d of them: facts were deleted or an older database was put back: nothing is exported from it", leaves, facts)
 	}
 	return err
 }

@@ -215,6 +215,14 @@ func (r *reader) merchants(what, query string, args ...any) ([]ledger.Merchant, 
 	return found, err
 }
 
+func (r *reader) CountAnchored(below int64) (int, error) {
+	var n int
+	if err := r.tx.QueryRow(r.ctx, `SELECT count(*) FROM facts WHERE anchor >= 0 AND anchor < $1`, below).Scan(&n); err != nil {
+		return 0, wrong("number of anchored facts", err)
+	}
+	return n, nil
+}
+
 func (r *reader) CountMerchants() (int, error) {
 	var n int
 	if err := r.tx.QueryRow(r.ctx, `SELECT count(*) FROM merchants`).Scan(&n); err != nil {

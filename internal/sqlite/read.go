@@ -26,6 +26,7 @@ const (
 	queryByID       = `SELECT ` + factColumns + ` FROM facts f WHERE f.id = ?`
 	queryOwnParts   = `SELECT ` + partColumns + ` FROM parts p WHERE p.seq = ? ORDER BY p.merchant, p.idx`
 	queryPending    = `SELECT ` + factColumns + ` FROM facts f WHERE f.anchor < 0 ORDER BY f.seq LIMIT ?`
+	queryInLog      = `SELECT count(*) FROM facts WHERE anchor >= 0 AND anchor < ?`
 	querySnapshot   = `SELECT n, engine, body FROM snapshots WHERE chain = ?`
 	queryRow        = `SELECT key, rank, body FROM projections WHERE name = ? AND key = ?`
 	queryRows       = `SELECT key, rank, body FROM projections WHERE name = ?1 AND rank >= ?2 AND (?3 = '' OR rank < ?3)
@@ -43,7 +44,7 @@ const (
 
 func readQueries() []string {
 	return []string{queryHead, queryHeads, queryRecords, queryParts, querySince, querySinceParts, queryByID,
-		queryOwnParts, queryPending, querySnapshot, queryRow, queryRows, queryWakes, queryNextWake, queryOutcome,
+		queryOwnParts, queryPending, queryInLog, querySnapshot, queryRow, queryRows, queryWakes, queryNextWake, queryOutcome,
 		queryMerchant, queryMerchants, queryStores, queryCount}
 }
 
@@ -252,6 +253,14 @@ func (r *reader) Merchants(afterID string, limit int) ([]ledger.Merchant, error)
 		return nil, err
 	}
 	return found, r.addStores(found)
+}
+
+func (r *reader) CountAnchored(below int64) (int, error) {
+	var n int
+	if err := r.row(queryInLog, below).Scan(&n); err != nil {
+		return 0, wrong("number of anchored facts", err)
+	}
+	return n, nil
 }
 
 func (r *reader) CountMerchants() (int, error) {

@@ -276,6 +276,11 @@ func anchored(t *testing.T, p Place) {
 		if one, err := r.Unanchored(1); err != nil || len(one) != 1 {
 			t.Errorf("one pending: %v, %v", one, err)
 		}
+		for below, want := range map[int64]int{0: 0, 17: 0, 18: 1, 1000: 1} {
+			if n, err := r.CountAnchored(below); err != nil || n != want {
+				t.Errorf("facts with an index less than %d: %d, %v; want %d", below, n, err, want)
+			}
+		}
 		return err
 	})
 	if got := verify(t, s)[1].Anchor; got != 17 {
