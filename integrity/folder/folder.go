@@ -11,6 +11,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -111,7 +113,8 @@ func (s *Source) Read(ctx context.Context) ([]integrity.Entry, error) {
 }
 
 func read(root *os.Root, name string) ([]byte, error) {
-	f, err := root.Open(name)
+	// Without waiting: a pipe that was put in its place meanwhile would hold the look for ever.
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +130,26 @@ func read(root *os.Root, name string) ([]byte, error) {
 }
 
 // Write puts files beside their places and renames them: a crash leaves each file as it was or as
-// approved, and the next attempt goes on. Permissions of a file that is there are kept.
+// approved, and the next attempt goes on. Permissions of a file that is there are kept. What is to go
+// goes first: it may stand where a folder of an approved file was. Nothing is written through a link.
 func (s *Source) Write(ctx context.Context, put []integrity.Entry, remove []string) error {
 	root, err := os.OpenRoot(s.c.Root)
 	if err != nil {
 		return s.failed(err)
 	}
 	defer root.Close()
+	for _, name := range remove {
+		if err := errors.Join(ctx.Err(), integrity.CheckPath(name)); err != nil {
+			return err
+		}
+		err := folders(root, path.Dir(name), false)
+		if err == nil {
+			err = root.Remove(name)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s was not removed: %w", name, s.failed(err))
+		}
+	}
 	for _, e := range put {
 		if err := errors.Join(ctx.Err(), integrity.CheckPath(e.Path)); err != nil {
 			return err
@@ -142,24 +158,18 @@ func (s *Source) Write(ctx context.Context, put []integrity.Entry, remove []stri
 			return fmt.Errorf("%s was not written back: %w", e.Path, s.failed(err))
 		}
 	}
-	for _, name := range remove {
-		if err := errors.Join(ctx.Err(), integrity.CheckPath(name)); err != nil {
-			return err
-		}
-		if err := root.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s was not removed: %w", name, s.failed(err))
-		}
-	}
 	return nil
 }
 
 func write(root *os.Root, e integrity.Entry) error {
+	if err := folders(root, path.Dir(e.Path), true); err != nil {
+		return err
+	}
 	mode := fs.FileMode(0o644)
 	if st, err := root.Lstat(e.Path); err == nil && st.Mode().IsRegular() {
 		mode = st.Mode().Perm()
-	}
-	if dir := path.Dir(e.Path); dir != "." {
-		if err := root.MkdirAll(dir, 0o755); err != nil {
+	} else if err == nil && st.IsDir() {
+		if err := makeRoom(root, e.Path); err != nil {
 			return err
 		}
 	}
@@ -184,6 +194,49 @@ func write(root *os.Root, e integrity.Entry) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// folders says whether dir and every folder above it is a folder of the root and no link, which could
+// lead to files that nobody looks after; with make, those that are missing are made.
+func folders(root *os.Root, dir string, make bool) error {
+	if dir == "." {
+		return nil
+	}
+	if err := folders(root, path.Dir(dir), make); err != nil {
+		return err
+	}
+	st, err := root.Lstat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && make:
+		return root.Mkdir(dir, 0o755)
+	case err != nil:
+		return err
+	case st.Mode()&fs.ModeSymlink != 0:
+		return fmt.Errorf("%s is a symbolic link, and a folder is needed there: move the link away, then plan it again", dir)
+	case !st.IsDir():
+		return fmt.Errorf("%s is no folder, and one is needed there: move it away, then plan it again", dir)
+	}
+	return nil
+}
+
+// makeRoom removes a folder that stands where a file was approved. Files in it that were looked after are
+// gone by now; any other is somebody's, and was not kept as evidence.
+func makeRoom(root *os.Root, dir string) error {
+	var empty []string
+	err := fs.WalkDir(root.FS(), dir, func(name string, e fs.DirEntry, err error) error {
+		if err == nil && !e.IsDir() {
+			err = fmt.Errorf("a folder stands there, with %s in it, which is not looked after: move it away, then plan it again", name)
+		}
+		empty = append(empty, name)
+		return err
+	})
+	for _, name := range slices.Backward(empty) {
+		if err != nil {
+			return err
+		}
+		err = root.Remove(name)
+	}
+	return err
 }
 
 // failed words an error of the folder without the operation in front of it.

@@ -78,6 +78,56 @@ func TestNothingIsReadOrWrittenThroughALink(t *testing.T) {
 	}
 }
 
+// Whoever changed the files may have put anything where a file or its folder was.
+func TestWhatStandsInTheWayOfAFileGivesWay(t *testing.T) { // promise: REC-3
+	for name, c := range map[string]struct {
+		before func(dir string) error
+		remove []string
+	}{
+		"a folder with a file in it": {func(dir string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(dir, "a/b.liquid/deep"), 0o755), os.WriteFile(filepath.Join(dir, "a/b.liquid/deep/evil.js"), nil, 0o644))
+		}, []string{"a/b.liquid/deep/evil.js"}},
+		"a file instead of its folder": {func(dir string) error { return os.WriteFile(filepath.Join(dir, "a"), nil, 0o644) }, []string{"a"}},
+		"a link instead of its folder": {func(dir string) error { return os.Symlink("other", filepath.Join(dir, "a")) }, []string{"a"}},
+	} {
+		dir := tree(t, map[string]string{"other/b.liquid": "other"})
+		if err := c.before(dir); err != nil {
+			t.Fatal(err)
+		}
+		err := folder.New(folder.Config{Root: dir}).Write(t.Context(), []integrity.Entry{{Path: "a/b.liquid", Bytes: []byte("good")}}, c.remove)
+		if b, _ := os.ReadFile(filepath.Join(dir, "a/b.liquid")); err != nil || string(b) != "good" {
+			t.Errorf("%s: the file is %q, %v", name, b, err)
+		}
+		if b, _ := os.ReadFile(filepath.Join(dir, "other/b.liquid")); string(b) != "other" {
+			t.Errorf("%s: another file became %q", name, b)
+		}
+	}
+}
+
+// What is not looked after is in no plan and was not kept: it is never overwritten or removed.
+func TestWhatIsNotLookedAfterIsLeftAlone(t *testing.T) {
+	put := []integrity.Entry{{Path: "a/b.liquid", Bytes: []byte("good")}}
+	for want, before := range map[string]func(dir string) error{
+		"a is a symbolic link": func(dir string) error { return os.Symlink("uploads", filepath.Join(dir, "a")) },
+		"a is no folder":       func(dir string) error { return os.WriteFile(filepath.Join(dir, "a"), nil, 0o644) },
+		"a/b.liquid/theirs": func(dir string) error {
+			return errors.Join(os.MkdirAll(filepath.Join(dir, "a/b.liquid"), 0o755), os.WriteFile(filepath.Join(dir, "a/b.liquid/theirs"), nil, 0o644))
+		},
+	} {
+		dir := tree(t, map[string]string{"uploads/b.liquid": "theirs"})
+		if err := before(dir); err != nil {
+			t.Fatal(err)
+		}
+		s := folder.New(folder.Config{Root: dir, Include: []string{"**/*.liquid"}, Exclude: []string{"uploads/**"}})
+		if err := s.Write(t.Context(), put, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("the refusal is %v, want %s", err, want)
+		}
+		if b, _ := os.ReadFile(filepath.Join(dir, "uploads/b.liquid")); string(b) != "theirs" {
+			t.Errorf("%s: an upload became %q", want, b)
+		}
+	}
+}
+
 func TestFilesAreWrittenWholeAndKeepTheirPermissions(t *testing.T) {
 	dir := tree(t, map[string]string{"a.liquid": "bad", "added.js": "x"})
 	s := folder.New(folder.Config{Root: dir})
