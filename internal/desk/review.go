@@ -138,18 +138,30 @@ func (d *Desk) secretOf(ctx context.Context, s *incident.State) (review.Secret, 
 			}
 		}
 	}
-	for _, g := range s.Signals {
+	signals := slices.Clone(s.Signals)
+	for _, a := range s.Actions {
+		out.Tokens = append(out.Tokens, a.Target["credential"])
+	}
+	merchants := map[string]bool{}
+	for _, m := range s.Merged { // what is known of a part is known of this
+		for _, g := range m.Signals {
+			signals = append(signals, g.Signal)
+		}
+		for _, a := range m.Actions {
+			out.Tokens = append(out.Tokens, a.Target["credential"])
+		}
+		for id := range m.Tellings {
+			merchants[id] = true
+		}
+	}
+	for _, g := range signals {
 		_, subject, _ := strings.Cut(g.Subject, ":")
 		out.Tokens = append(out.Tokens, subject)
 		for _, facet := range []string{"credential", "ip", "actor"} {
 			out.Tokens = append(out.Tokens, g.Facets[facet])
 		}
 	}
-	for _, a := range s.Actions {
-		out.Tokens = append(out.Tokens, a.Target["credential"])
-	}
-	merchants := map[string]bool{}
-	for id := range s.Exposures {
+	for id := range s.Rows() {
 		merchants[id] = true
 	}
 	for id := range s.Adjusted {
@@ -199,6 +211,12 @@ func actorsOf(s *incident.State) []incident.Principal {
 	}
 	for _, a := range s.Actions {
 		all = append(all, a.PlannedBy)
+	}
+	for _, m := range s.Merged {
+		all = append(all, m.By)
+		for _, n := range m.Notices {
+			all = append(all, n.SentBy)
+		}
 	}
 	if s.Private != nil {
 		all = append(all, s.Private.About...)

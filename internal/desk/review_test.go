@@ -70,3 +70,32 @@ func TestAReviewIsPublishedAsItWasLookedAtAndTellsNothingOfAPrivateIncident(t *t
 		t.Errorf("the review of a private incident is there for others: %v", err)
 	}
 }
+
+// promise: REV-1, REV-2
+func TestWhatPeopleOutsideReadNamesNobodyOfAMergedIncident(t *testing.T) {
+	s := newSite(t, nil)
+	sig := incident.Signal{ID: "sig1", Class: "unusual_volume", Subject: "credential:backoffice-key", At: noon, From: noon, To: noon, Sentence: "much", Facets: map[string]string{"actor": "nightly-job"}}
+	a, b := s.open(), opened(t, s, "two", &sig)
+	scoped := func(inc string, merchants ...string) {
+		c := incident.RecordScope{Query: []byte(`{"from":"x"}`), Log: "o/events", Size: 7, Checkpoint: "note", Digest: "sha256:" + strings.Repeat("0", 64), Events: 9, Records: 9, Customers: 9}
+		for _, m := range merchants {
+			c.Merchants = append(c.Merchants, incident.Exposure{Merchant: m, Customers: 3, Records: 3, DataTypes: []string{"customer.email"}})
+		}
+		s.give(nadia, inc, c)
+	}
+	scoped(b, "m_1")
+	if _, err := s.Merge(t.Context(), "", boss, MergeAsk{Into: a, From: b, Reason: "one thief"}); err != nil {
+		t.Fatal(err)
+	}
+	scoped(a, "m_2", "m_3")
+	scoped(a, "m_2") // m_3 was in the scope once, and is not any more
+	secret := "m_1, m_2 and m_3 were read with backoffice-key by nightly-job."
+	s.give(mark, a, incident.EditReview{Part: "impact", Version: incident.VersionClient, Text: secret})
+	plan, err := s.PlanReview(t.Context(), a, incident.VersionClient)
+	s.must(err)
+	for _, bad := range []string{"m_1", "m_2", "m_3", "backoffice", "nightly"} {
+		if strings.Contains(strings.ReplaceAll(plan.Markdown, `\`, ""), bad) {
+			t.Errorf("the version for clients says %q:\n%s", bad, plan.Markdown)
+		}
+	}
+}
