@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/verify"
 )
 
@@ -58,11 +60,30 @@ func TestACustomerIsErasedFromTheTableAndStaysSealedInTheLog(t *testing.T) {
 	if _, err := owner.Erase(t.Context(), request); !errors.As(err, &refused) || refused.Reason != "under_hold" || len(refused.Missing) != 1 || !strings.Contains(refused.Missing[0].What, "HLD-1 of "+opened.Incident) {
 		t.Fatalf("under a hold: %v", err)
 	}
+	olga, omar := desk.Caller{Principal: "person:olga", Access: incident.Owner}, desk.Caller{Principal: "person:omar", Access: incident.Responder}
+	planned := desk.Erasure{Merchant: "m_1", Basis: "Art. 17 GDPR", Reason: "a customer asked", People: []desk.Erased{{Account: "10010077"}, {Email: " ann@shop.example"}}}
+	var no *incident.Refusal
+	if _, err := a.desk.PlanErasure(t.Context(), olga, planned); !errors.As(err, &no) || no.Reason != "under_hold" {
+		t.Errorf("a plan under a hold: %v", err)
+	}
+	if _, err := a.desk.PlanErasure(t.Context(), omar, planned); !errors.As(err, &no) || no.Reason == "under_hold" {
+		t.Errorf("a plan without an owner: %v", err)
+	}
 	if out, err := owner.Erase(t.Context(), client.Erasure{Merchant: "m_9", Basis: "x", Reason: "y", People: []client.Erased{{Account: "10010077"}}}); err != nil || out.Erasure != "" || out.Unknown != 1 {
 		t.Errorf("of a merchant that nothing was logged of: %+v, %v", out, err)
 	}
 	if _, err := owner.Command(t.Context(), opened.Incident, "release-hold", map[string]any{"hold": "HLD-1", "reason": "settled"}); err != nil {
 		t.Fatal(err)
+	}
+	plan, err := a.desk.PlanErasure(t.Context(), olga, planned)
+	if err != nil || plan.Events != 2 || plan.AtLeast || len(plan.Customers) != 2 || plan.People != 2 {
+		t.Fatalf("the plan: %+v, %v", plan, err)
+	}
+	if whole, err := a.desk.PlanErasure(t.Context(), olga, desk.Erasure{Merchant: "m_3", All: true, Basis: "shop/redact", Reason: "the shop left"}); err != nil || whole.Events != 1 {
+		t.Errorf("the plan of all of a merchant: %+v, %v", whole, err)
+	}
+	if list, err := owner.Erasures(t.Context()); err != nil || len(list.Erasures) != 0 {
+		t.Fatalf("plans have erased: %+v, %v", list, err)
 	}
 	if out, err := owner.Erase(t.Context(), request); err != nil || out.Erasure != "ERS-1" || out.People != 2 {
 		t.Fatalf("erased: %+v, %v", out, err)

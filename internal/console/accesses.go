@@ -9,18 +9,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
 // accessesView is the access log, newest first.
 type accessesView struct {
-	Frame frame
-	In    url.Values
-	Says  string // the filters as a sentence
-	Page  desk.AccessPage
-	Older string // address of the next page
-	File  string // query of the files
-	Newer bool   // this is not the newest page
+	Frame  frame
+	In     url.Values
+	Says   string // the filters as a sentence
+	Page   desk.AccessPage
+	Older  string // address of the next page
+	File   string // query of the files
+	Newer  bool   // this is not the newest page
+	Erases bool   // the reader may erase
 }
 
 const accessRows = 100
@@ -89,6 +91,7 @@ func (v *accessesView) sentence(q desk.AccessQuery) string {
 func (c *Console) accessesPage(w http.ResponseWriter, r *http.Request) error {
 	v := accessesView{Frame: c.frame(r, "Access log")}
 	v.Frame.Here = "accesses"
+	v.Erases = callerOf(r.Context()).Access == incident.Owner && !c.opt.ReadOnly
 	q, l, err := accessQuery(r, v.Frame.Zone, accessRows)
 	if err != nil {
 		return err

@@ -107,6 +107,7 @@ type Desk interface {
 	PolicyProgram(context.Context) *policy.Program
 	PolicyBefore(context.Context) (before *policy.Program, since time.Time, err error)
 	Evidence
+	Erasing
 }
 
 // Evidence is the access log, and what proves it.
@@ -195,6 +196,7 @@ func New(d Desk, opt Options) *Console {
 	c.page("GET /accesses.ndjson", c.accessesFile)
 	c.page("GET /accesses/{event}", c.accessPage)
 	c.page("GET /accesses/{event}/proof", c.accessProof)
+	c.registerErasures()
 	c.page("GET /evidence", c.evidencePage)
 	c.acting("POST /evidence/export", c.export)
 	c.page("GET /programme", c.programmePage)

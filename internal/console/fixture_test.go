@@ -145,6 +145,8 @@ func fill(d *desktest.Desk) {
 	d.Comparison = scope.Comparison{Since: now.Add(-400 * time.Hour), Every: 86400, Windows: 16, Now: scope.Amounts{Events: 900, Merchants: 214, Customers: 4210},
 		Usual: scope.Amounts{Events: 12, Merchants: 3, Customers: 12}, Most: scope.Amounts{Events: 41, Merchants: 4, Customers: 40},
 		New: []scope.Novelty{{Sort: "address", N: 2, Values: []string{"203.0.113.9", "203.0.113.10"}}}}
+	d.Erased = []desk.ErasureRow{{ID: "ERS-1", Merchant: hostile, Names: 2, At: now.Add(-time.Hour), By: "person:lena", Basis: hostile, Reason: hostile, Fact: "01ERASED"},
+		{ID: "ERS-2", Merchant: "m_9", All: true, At: now, By: "person:lena", Basis: "shop/redact", Reason: "the shop left", Fact: "01ERASED2"}}
 	for i := range 230 {
 		d.Log = append(d.Log, desk.Access{Seq: int64(230 - i), ID: fmt.Sprint("evt-a", 230-i), Time: now.Add(-time.Duration(i) * time.Minute), Received: now, Source: "shop", Kind: "pii_access", ActorType: "service",
 			Actor: hostile, Credential: "tok_9f", Action: "read", Endpoint: "GET /orders", Merchant: "m_1", Customers: 3, Records: 9, Bytes: 90, Outcome: "ok", IP: "203.0.113.9"})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -24,6 +25,7 @@ type Erasure struct {
 	People   []Erased `json:"people,omitempty" maxItems:"1000"`
 	Basis    string   `json:"basis" minLength:"1" maxLength:"500" doc:"in which right, such as Art. 17 GDPR, request of 2026-11-20; no name of a customer"`
 	Reason   string   `json:"reason" minLength:"1" maxLength:"2000" doc:"why, in a sentence; no name of a customer"`
+	Known    []string `json:"-"` // pseudonyms that a plan of this desk gave, beside People
 }
 
 // Erased is a customer of the merchant, by everything that the apps may have named them by. What it
@@ -77,40 +79,14 @@ func (d *Desk) Erase(ctx context.Context, id string, who Caller, e Erasure) (Era
 		_, err := d.SubmitOrg(ctx, "", who, org.OrderErasure{})
 		return ErasureTaken{}, err
 	}
-	c := org.OrderErasure{Merchant: e.Merchant, All: e.All, Basis: e.Basis, Reason: e.Reason, UpTo: d.o.Events.Acked()}
-	var out ErasureTaken
-	for i, p := range e.People {
-		known, named := false, false
-		for _, x := range []struct{ kind, id string }{{"account", p.Account}, {"email", p.Email}, {"phone", p.Phone}} {
-			if strings.TrimSpace(x.id) == "" {
-				continue
-			}
-			named = true
-			token, err := d.o.Events.Pseudonym(e.Merchant, x.kind, x.id)
-			if err != nil {
-				return out, err
-			}
-			if token != "" {
-				known = true
-				c.Customers = append(c.Customers, hex.EncodeToString([]byte(token)))
-			}
-		}
-		if !named {
-			return out, fmt.Errorf("%w: people: number %d has neither account, email nor phone", ErrInvalid, i+1)
-		}
-		if known {
-			out.People++
-		} else {
-			out.Unknown++
-		}
+	c, out, err := d.erasureOf(e)
+	if err != nil {
+		return out, err
 	}
-	slices.Sort(c.Customers)
-	c.Customers = slices.Compact(c.Customers)
-	if !e.All && len(c.Customers) == 0 && out.Unknown > 0 {
+	if nobody(c, out) {
 		out.Reason = org.NothingToDo
 		return out, nil
 	}
-	var err error
 	if out.Outcome, err = d.SubmitOrg(ctx, id, who, c); err != nil {
 		return out, err
 	}
@@ -124,6 +100,130 @@ func (d *Desk) Erase(ctx context.Context, id string, who Caller, e Erasure) (Era
 		}
 	}
 	return out, d.o.Events.Erase(tombstonesOf(s.Erasures))
+}
+
+// nobody says that those who were named cannot be in the log, because their merchant has no key.
+func nobody(c org.OrderErasure, out ErasureTaken) bool {
+	return !c.All && len(c.Customers) == 0 && out.Unknown > 0
+}
+
+// erasureOf turns what is asked for into the command, and who is named into pseudonyms. It makes no key.
+func (d *Desk) erasureOf(e Erasure) (org.OrderErasure, ErasureTaken, error) {
+	c := org.OrderErasure{Merchant: e.Merchant, All: e.All, Customers: slices.Clone(e.Known), Basis: e.Basis, Reason: e.Reason, UpTo: d.o.Events.Acked()}
+	out := ErasureTaken{People: len(e.Known)}
+	if len(e.People) > org.MaxErased {
+		return c, out, fmt.Errorf("%w: people: more than %d: erase in parts", ErrInvalid, org.MaxErased)
+	}
+	for i, p := range e.People {
+		known, named := false, false
+		for _, x := range []struct{ kind, id string }{{"account", p.Account}, {"email", p.Email}, {"phone", p.Phone}} {
+			if strings.TrimSpace(x.id) == "" {
+				continue
+			}
+			named = true
+			token, err := d.o.Events.Pseudonym(e.Merchant, x.kind, x.id)
+			if err != nil {
+				return c, out, err
+			}
+			if token != "" {
+				known = true
+				c.Customers = append(c.Customers, hex.EncodeToString([]byte(token)))
+			}
+		}
+		if !named {
+			return c, out, fmt.Errorf("%w: people: number %d has neither account, email nor phone", ErrInvalid, i+1)
+		}
+		if known {
+			out.People++
+		} else {
+			out.Unknown++
+		}
+	}
+	slices.Sort(c.Customers)
+	c.Customers = slices.Compact(c.Customers)
+	return c, out, nil
+}
+
+// ErasurePlan is what an erasure would do, with pseudonyms in the place of whom it names.
+type ErasurePlan struct {
+	Merchant  string
+	All       bool
+	Customers []string // pseudonyms, in hexadecimal digits: what Erasure.Known takes
+	People    int
+	Unknown   int
+	Events    int  // whose rows are concerned
+	AtLeast   bool // there may be more: counting ended before
+}
+
+// What a plan looks through before it says at least.
+const (
+	planEvents = 1_000_000
+	planWait   = 3 * time.Second
+)
+
+// PlanErasure says what an erasure would do and does nothing. It is refused as the erasure would be, so
+// that a hold is named before anybody decides.
+func (d *Desk) PlanErasure(ctx context.Context, who Caller, e Erasure) (ErasurePlan, error) {
+	switch {
+	case d.o.Events == nil:
+		return ErasurePlan{}, fmt.Errorf("%w: there is no access log", ErrUnavailable)
+	case d.o.ReadOnly:
+		return ErasurePlan{}, ErrReadOnly
+	case who.Access != incident.Owner: // before anything is said of who is known
+		_, err := d.SubmitOrg(ctx, "", who, org.OrderErasure{})
+		return ErasurePlan{}, err
+	}
+	c, taken, err := d.erasureOf(e)
+	if err != nil {
+		return ErasurePlan{}, err
+	}
+	out := ErasurePlan{Merchant: e.Merchant, All: e.All, Customers: c.Customers, People: taken.People, Unknown: taken.Unknown}
+	if nobody(c, taken) {
+		return out, nil
+	}
+	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
+		s, _, err := d.readOrg(r)
+		if err != nil {
+			return err
+		}
+		now := d.o.Clock.Now()
+		if c.Held, err = d.holding(r, c.Merchant, now); err != nil {
+			return err
+		}
+		_, err = org.Decide(s, c, incident.Context{Now: now, Actor: incident.Actor{Principal: who.Principal, Roles: who.Roles, Access: who.Access}, Env: d.o.Env})
+		return err
+	})
+	if err != nil {
+		return ErasurePlan{}, err
+	}
+	out.Events, out.AtLeast, err = d.countErased(ctx, c)
+	return out, err
+}
+
+// countErased counts the events that an erasure is about, as long as that is quick.
+func (d *Desk) countErased(ctx context.Context, c org.OrderErasure) (n int, least bool, err error) {
+	named := map[string]bool{}
+	for _, x := range c.Customers {
+		if raw, err := hex.DecodeString(x); err == nil {
+			named[string(raw)] = true
+		}
+	}
+	wait, cancel := context.WithTimeout(ctx, planWait)
+	defer cancel()
+	read := 0
+	err = d.o.Events.Select(wait, accesslog.Filter{Merchants: []string{c.Merchant}, UpToSeq: c.UpTo}, func(e accesslog.Event) error {
+		if read++; read > planEvents {
+			return errEnough
+		}
+		if c.All || slices.ContainsFunc(e.Subjects, func(x []byte) bool { return named[string(x)] }) {
+			n++
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return n, true, nil
+	}
+	return n, false, err
 }
 
 // Erasures lists what was erased.

@@ -39,6 +39,7 @@ type Desk struct {
 	Known      []ledger.Merchant
 	Log        []desk.Access     // newest first
 	Erased     []desk.ErasureRow // what was ordered, oldest first
+	Holding    []org.Held        // refuse an erasure
 	Guarded    []desk.SourceState
 	Shown      []integrity.Shown // of a source that has changed
 	Letter     desk.Letter

@@ -77,9 +77,23 @@ func (d *Desk) Authenticate(_ context.Context, bearer string) (desk.Identity, er
 
 // Erase orders what is asked for and erases nothing: the list has it afterwards.
 func (d *Desk) Erase(_ context.Context, _ string, by desk.Caller, e desk.Erasure) (desk.ErasureTaken, error) {
-	row := desk.ErasureRow{ID: fmt.Sprintf("ERS-%d", len(d.Erased)+1), Merchant: e.Merchant, All: e.All, Names: len(e.People), At: d.Now, By: by.Principal, Basis: e.Basis, Reason: e.Reason, Fact: "01J0000000000000000000ERAS"}
+	row := desk.ErasureRow{ID: fmt.Sprintf("ERS-%d", len(d.Erased)+1), Merchant: e.Merchant, All: e.All, Names: len(e.People) + len(e.Known), At: d.Now, By: by.Principal, Basis: e.Basis, Reason: e.Reason, Fact: "01J0000000000000000000ERAS"}
 	d.Erased = append(d.Erased, row)
 	return desk.ErasureTaken{Outcome: org.Outcome{Reason: org.ErasureTaken, Fact: row.Fact}, Erasure: row.ID, People: len(e.People)}, nil
+}
+
+// PlanErasure takes each name for a pseudonym of its own, and says that three events are concerned. It is
+// refused while Holding names holds.
+func (d *Desk) PlanErasure(_ context.Context, by desk.Caller, e desk.Erasure) (desk.ErasurePlan, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	out := desk.ErasurePlan{Merchant: e.Merchant, All: e.All, People: len(e.People), Events: 3}
+	for i := range e.People {
+		out.Customers = append(out.Customers, fmt.Sprintf("%032x", i+1))
+	}
+	c := org.OrderErasure{Merchant: e.Merchant, All: e.All, Customers: out.Customers, Basis: e.Basis, Reason: e.Reason, Held: d.Holding}
+	_, err := org.Decide(d.org, c, incident.Context{Now: d.Now, Env: "drill", Actor: incident.Actor{Principal: by.Principal, Access: by.Access, Roles: by.Roles}})
+	return out, err
 }
 
 // Erasures lists what Erase was given, newest first.

@@ -1,0 +1,161 @@
+package console
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+)
+
+// Erasing takes access events out of what questions are asked of.
+type Erasing interface {
+	PlanErasure(context.Context, desk.Caller, desk.Erasure) (desk.ErasurePlan, error)
+	Erase(ctx context.Context, id string, by desk.Caller, e desk.Erasure) (desk.ErasureTaken, error)
+	Erasures(context.Context) (desk.Erasures, error)
+}
+
+// registerErasures adds the page, for owners of an installation that can be changed.
+func (c *Console) registerErasures() {
+	for pattern, h := range map[string]handler{"GET /erasures": c.erasuresPage, "POST /erasures": c.erase} {
+		c.page(pattern, func(w http.ResponseWriter, r *http.Request) error {
+			switch {
+			case c.opt.ReadOnly:
+				return desk.ErrReadOnly
+			case callerOf(r.Context()).Access != incident.Owner:
+				return fmt.Errorf("erasing access events is for owners: %w", desk.ErrForbidden)
+			}
+			return h(w, r)
+		})
+	}
+}
+
+// erasuresView is what was erased, and the form for more, or its plan. Who was named stands nowhere on it.
+type erasuresView struct {
+	Frame   frame
+	List    desk.Erasures
+	Fields  []input
+	Plan    *desk.ErasurePlan
+	Says    []string // the plan, one sentence each
+	Basis   string
+	Reason  string
+	Button  string
+	Key     string
+	Trouble *trouble
+}
+
+func (c *Console) erasuresPage(w http.ResponseWriter, r *http.Request) error {
+	return c.showErasures(w, r, http.StatusOK, url.Values{"merchant": {r.URL.Query().Get("merchant")}}, nil, nil)
+}
+
+func (c *Console) showErasures(w http.ResponseWriter, r *http.Request, status int, in url.Values, plan *desk.ErasurePlan, t *trouble) error {
+	v := erasuresView{Frame: c.frame(r, "Erasures"), Key: rand.Text(), Plan: plan, Basis: in.Get("basis"), Reason: in.Get("reason"), Trouble: t}
+	v.Frame.Here = "accesses"
+	var err error
+	if v.List, err = c.desk.Erasures(r.Context()); err != nil {
+		return err
+	}
+	if plan != nil {
+		v.Says, v.Button = erasureSays(plan), "Erase "+erasedNames(plan)+" of "+isolated(plan.Merchant)
+	}
+	// Identifiers are not given back: whoever reads the page, or what a browser keeps of it, learns none.
+	lines := "One on a line. None of them is shown again or kept."
+	v.Fields = []input{
+		{Name: "merchant", Label: "Merchant", Kind: "text", Value: in.Get("merchant"), Help: "Its id, such as m_214."},
+		{Name: "all", Label: "Everything of the merchant: leave the next three empty", Kind: "check", Value: in.Get("all")},
+		{Name: "account", Label: "Customers by account", Kind: "area", Optional: true, Help: lines},
+		{Name: "email", Label: "Customers by e-mail address", Kind: "area", Optional: true, Help: lines},
+		{Name: "phone", Label: "Customers by telephone number", Kind: "area", Optional: true, Help: lines},
+		{Name: "basis", Label: "In which right", Kind: "text", Value: v.Basis, Help: "Such as Art. 17 GDPR, request of 2026-11-20. No name of a customer."},
+		{Name: "reason", Label: "Why", Kind: "area", Value: v.Reason, Help: "One sentence, without the name of a customer. It is kept under your name."},
+	}
+	return c.render(w, r, status, erasuresPage(v))
+}
+
+// erase shows the plan of what the form says, or does what a plan said. The plan's own form has
+// pseudonyms where the first one had identifiers.
+func (c *Console) erase(w http.ResponseWriter, r *http.Request) error {
+	in := reader{in: r.PostForm}
+	err := checkForm(r)
+	e := desk.Erasure{Merchant: in.text("merchant"), All: in.text("all") == "yes", Basis: in.text("basis"), Reason: in.text("reason")}
+	for _, x := range strings.Split(in.text("account"), "\n") {
+		e.People = named(e.People, desk.Erased{Account: strings.TrimSpace(x)})
+	}
+	for _, x := range strings.Split(in.text("email"), "\n") {
+		e.People = named(e.People, desk.Erased{Email: strings.TrimSpace(x)})
+	}
+	for _, x := range strings.Split(in.text("phone"), "\n") {
+		e.People = named(e.People, desk.Erased{Phone: strings.TrimSpace(x)})
+	}
+	if err == nil && in.text("do") == "erase" {
+		e.People, e.Known = nil, in.list("known")
+		var out desk.ErasureTaken
+		if out, err = c.desk.Erase(r.Context(), requestID(r), callerOf(r.Context()), e); err == nil {
+			http.Redirect(w, r, "/erasures#"+urlPath(out.Erasure), http.StatusSeeOther)
+			return nil
+		}
+	} else if err == nil {
+		var plan desk.ErasurePlan
+		if plan, err = c.desk.PlanErasure(r.Context(), callerOf(r.Context()), e); err == nil {
+			return c.showErasures(w, r, http.StatusOK, r.PostForm, &plan, nil)
+		}
+	}
+	t := troubleOf(err)
+	if t.Status >= http.StatusInternalServerError {
+		c.opt.Log.ErrorContext(r.Context(), "access events could not be erased", "error", err)
+	}
+	if len(e.People) > 0 {
+		t.Text += " Whom you named is not shown again: type it again."
+	}
+	return c.showErasures(w, r, t.Status, r.PostForm, nil, t)
+}
+
+// named adds somebody who is named.
+func named(list []desk.Erased, x desk.Erased) []desk.Erased {
+	if x == (desk.Erased{}) {
+		return list
+	}
+	return append(list, x)
+}
+
+// erasedNames is what an erasure takes, in words.
+func erasedNames(p *desk.ErasurePlan) string {
+	if p.All {
+		return "everything"
+	}
+	return count(int64(len(p.Customers)), "identifier", "identifiers")
+}
+
+// erasureSays is a plan in sentences.
+func erasureSays(p *desk.ErasurePlan) []string {
+	if len(p.Customers) == 0 && !p.All {
+		return []string{"Nothing was ever logged of this merchant by which a customer could be known: there is nothing to erase."}
+	}
+	events := count(int64(p.Events), "access event", "access events")
+	if p.AtLeast {
+		events = "At least " + events
+	}
+	out := []string{events + " of merchant " + isolated(p.Merchant) + " as of now: no question finds them from then on, and what names nobody else goes as a whole."}
+	if !p.All {
+		what := "They are known by " + count(int64(len(p.Customers)), "identifier", "different identifiers") + ". Give each that your apps may have named the customer by."
+		if p.Events == 0 {
+			what = "None of the " + count(int64(len(p.Customers)), "identifier", "different identifiers") + " is in the log now. An event of before that comes in later is left out all the same."
+		}
+		out = append(out, what)
+	}
+	return append(out, "Files are written anew behind that. Nothing brings the rows back.",
+		"The sealed log keeps its events, with pseudonyms, until their day is forgotten: docs/privacy.md.",
+		"No hold of an incident covers this merchant now. One that is set before you confirm refuses it.")
+}
+
+// erasureLook is how far an erasure is.
+func erasureLook(files int) look {
+	if files > 0 {
+		return look{"found by no question; files are being written anew", "◐", "waiting"}
+	}
+	return look{"done: in no file of the table", "✓", "met"}
+}
