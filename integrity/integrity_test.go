@@ -112,7 +112,7 @@ func TestAChangeIsFoundShownAndPutBack(t *testing.T) { // promise: DET-7
 		t.Errorf("the file as found is kept: %q, %v", b, err)
 	}
 
-	if _, err := k.Restore(t.Context(), "templates"); err != nil {
+	if _, err := k.Restore(t.Context(), "templates", ""); err != nil {
 		t.Fatal(err)
 	}
 	slices.Sort(m.wrote)
@@ -120,7 +120,12 @@ func TestAChangeIsFoundShownAndPutBack(t *testing.T) { // promise: DET-7
 		t.Errorf("wrote %v, want %v", m.wrote, want)
 	}
 	m.wrote = nil
-	if f, err = k.Restore(t.Context(), "templates"); err != nil || len(f.Changes) != 0 || m.wrote != nil {
+	m.files["pixel.js"] = "steal()\n"
+	if _, err := k.Restore(t.Context(), "templates", "sha256:of another state"); !errors.Is(err, integrity.ErrApproved) || m.wrote != nil {
+		t.Errorf("a state that is not the approved one any more: wrote %v, %v", m.wrote, err)
+	}
+	delete(m.files, "pixel.js")
+	if f, err = k.Restore(t.Context(), "templates", ""); err != nil || len(f.Changes) != 0 || m.wrote != nil {
 		t.Errorf("a second restore writes %v: %+v, %v", m.wrote, f, err)
 	}
 	if f, err = k.Look(t.Context(), "templates"); err != nil || f.Found != f.Approval.Digest {

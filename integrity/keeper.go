@@ -18,6 +18,9 @@ var ErrUnknown = errors.New("there is no such source")
 // ErrNoBaseline says that nobody has approved a state of a source yet.
 var ErrNoBaseline = errors.New("no baseline is recorded")
 
+// ErrApproved says that another state was approved than the one that is meant.
+var ErrApproved = errors.New("another state was approved since this was planned: plan it again")
+
 // Keeper knows the sources, and what of each was approved.
 type Keeper struct {
 	Sources map[string]Source
@@ -209,11 +212,15 @@ func (k *Keeper) Evidence(ctx context.Context, name string) (Finding, []Entry, e
 }
 
 // Restore puts what was approved back: it looks, writes what is missing or changed, and removes what
-// was added. Doing it twice does it once: the second look finds nothing.
-func (k *Keeper) Restore(ctx context.Context, name string) (Finding, error) {
+// was added. Doing it twice does it once: the second look finds nothing. approved is the state that is
+// meant; when another was approved since, nothing is written. Empty: the newest.
+func (k *Keeper) Restore(ctx context.Context, name, approved string) (Finding, error) {
 	k.busy.Lock()
 	defer k.busy.Unlock()
 	f, _, err := k.look(ctx, name)
+	if err == nil && approved != "" && approved != f.Approval.Digest {
+		err = ErrApproved
+	}
 	if err != nil || len(f.Changes) == 0 {
 		return f, err
 	}

@@ -84,12 +84,10 @@ func (c *Connector) look(ctx context.Context, t contain.Target) (integrity.Findi
 	case err != nil:
 		return f, err
 	case t["approved"] != "" && t["approved"] != f.Approval.Digest:
-		return f, errApproved
+		return f, integrity.ErrApproved
 	}
 	return f, nil
 }
-
-var errApproved = errors.New("another state was approved since this was planned: plan it again")
 
 // Traces are the files that would be overwritten or removed.
 func (c *Connector) Traces(ctx context.Context, t contain.Target) ([]contain.Trace, error) {
@@ -150,7 +148,7 @@ func (c *Connector) Apply(ctx context.Context, t contain.Target, _ contain.Secre
 	if _, err := c.look(ctx, t); err != nil {
 		return failed(err)
 	}
-	f, err := c.keeper.Restore(ctx, t["source"])
+	f, err := c.keeper.Restore(ctx, t["source"], t["approved"])
 	if err != nil {
 		return failed(err)
 	}

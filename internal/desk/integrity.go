@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -498,15 +499,24 @@ func (d *Desk) RestoreSource(ctx context.Context, id string, who Caller, name, i
 		if !d.o.Integrity.Restores[a.Uses] {
 			continue
 		}
-		target := map[string]string{"source": name}
-		if now, ok, err := d.Approved(ctx, name); err != nil {
-			return Outcome{}, err
-		} else if ok {
-			target["approved"] = now.Digest // what is signed is this state, and no later one
-		}
-		return d.Plan(ctx, id, who, inc, a.ID, target, "", reason)
+		return d.Plan(ctx, id, who, inc, a.ID, map[string]string{"source": name}, "", reason)
 	}
 	return Outcome{}, fmt.Errorf("%w: the policy has no action that puts files back: add one under actions that uses a connector of the type integrity.restore", ErrInvalid)
+}
+
+// pinned is the target of a plan with the state that it would put back: what is signed is this state, and
+// no later one.
+func (d *Desk) pinned(ctx context.Context, uses string, target map[string]string) (map[string]string, error) {
+	if d.o.Integrity == nil || !d.o.Integrity.Restores[uses] || target["approved"] != "" {
+		return target, nil
+	}
+	now, ok, err := d.Approved(ctx, target["source"])
+	if err != nil || !ok {
+		return target, err
+	}
+	with := maps.Clone(target)
+	with["approved"] = now.Digest
+	return with, nil
 }
 
 // FilesChanged is what an incident's signals say of one source.

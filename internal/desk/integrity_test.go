@@ -262,6 +262,32 @@ func TestFilesArePutBackAndThatIsProven(t *testing.T) {
 	}
 }
 
+// However it was planned, what was signed is the state that was approved then.
+func TestAStateThatWasApprovedLaterIsNotPutBack(t *testing.T) { // promise: REC-3
+	s, root, _ := watchful(t)
+	ctx := t.Context()
+	_, err := s.Approve(ctx, "", lena, "templates", "", "release 1")
+	s.must(err)
+	put(t, root, "slip.liquid", "<script>")
+	s.pass(time.Hour)
+	inc := s.incidents()[0]
+	_, err = s.Plan(ctx, "", nadia, inc, "put_back", map[string]string{"source": "templates"}, "", "a script was put in")
+	s.must(err)
+	d, err := s.Diff(ctx, "templates")
+	s.must(err)
+	_, err = s.Approve(ctx, "", lena, "templates", d.Found, "release 2")
+	s.must(err)
+	put(t, root, "slip.liquid", "<h1>release 3</h1>")
+	s.give(lena, inc, incident.ApproveAction{Action: "ACT-1"})
+	s.quiet()
+	if a := s.state(inc).Actions[0]; a.State != incident.ActionFailed {
+		t.Errorf("the action is %s, %s: %s", a.State, a.Code, a.Proof)
+	}
+	if b, _ := os.ReadFile(filepath.Join(root, "slip.liquid")); string(b) != "<h1>release 3</h1>" {
+		t.Errorf("a state that nobody signed was put back: %q", b)
+	}
+}
+
 func TestNothingIsPutBackThatCannotBeKeptFirst(t *testing.T) { // promise: INV-3
 	s, root, _ := watchful(t)
 	_, err := s.Approve(t.Context(), "", lena, "templates", "", "release 1")

@@ -119,11 +119,15 @@ func (d *Desk) Plan(ctx context.Context, id string, who Caller, inc, action stri
 	if err != nil {
 		return Outcome{}, err
 	}
+	if target, err = d.pinned(ctx, decl.Uses, target); err != nil {
+		return Outcome{}, err
+	}
 	plan, err := connector.Plan(ctx, target, value)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	planned := asked
+	planned.Target = target
 	planned.Steps, planned.Blast, planned.Undo = plan.Steps, plan.Blast, plan.Undo
 	req.Command = planned
 	return d.Submit(ctx, req)
