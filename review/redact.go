@@ -22,12 +22,14 @@ type Secret struct {
 	People    []string // ids and names of people of the organisation
 	Merchants []string // ids, names and shops of merchants
 	Incidents []string // ids and titles of private incidents
+	Known     []string // ids of the incidents that are not private
 	Tokens    []string // credentials, actors and addresses that the incident is about
 }
 
 // redactor takes out what must not be said. What is left in its place says what kind of thing it was.
 type redactor struct {
 	phrases map[string][]phrase // by first word, lower case; the longest first
+	known   map[string]bool     // ids of incidents that may be named
 	said    map[Withheld]int
 	order   []Withheld
 	part    string
@@ -42,7 +44,7 @@ type phrase struct {
 const (
 	aPerson   = "name of a person of the organisation"
 	aMerchant = "name of a merchant"
-	anotherIn = "private incident"
+	anotherIn = "another incident"
 	aToken    = "credential"
 	anEmail   = "e-mail address"
 	anAddress = "network address"
@@ -65,8 +67,15 @@ var patterns = []struct {
 	{aPhone, regexp.MustCompile(`\+\d[\d ()/.-]{6,17}\d`)},
 }
 
+// numbered is the number of an incident, however it is written. One that no incident has goes as that of
+// a private one does: what is taken out must not tell the writer which of the two it is.
+var numbered = regexp.MustCompile(`(?i)\bINC[^\p{L}\p{M}\p{N}_]+0*([1-9]\d*)\b`)
+
 func newRedactor(s Secret) *redactor {
-	r := &redactor{phrases: map[string][]phrase{}, said: map[Withheld]int{}}
+	r := &redactor{phrases: map[string][]phrase{}, known: map[string]bool{}, said: map[Withheld]int{}}
+	for _, id := range s.Known {
+		r.known[id] = true
+	}
 	for _, set := range []struct {
 		what string
 		list []string
@@ -108,6 +117,12 @@ func (r *redactor) text(s string) string {
 	for _, p := range patterns {
 		s = p.form.ReplaceAllStringFunc(s, func(string) string { return r.instead(p.what) })
 	}
+	s = numbered.ReplaceAllStringFunc(s, func(found string) string {
+		if r.known["INC-"+numbered.FindStringSubmatch(found)[1]] {
+			return found
+		}
+		return r.instead(anotherIn)
+	})
 	return r.names(s)
 }
 
@@ -231,7 +246,7 @@ func (r *redactor) finds(s string) bool {
 	if plain, err := url.QueryUnescape(s); err == nil {
 		s += " " + plain // a link hides a name behind its escapes
 	}
-	probe := redactor{phrases: r.phrases, said: map[Withheld]int{}}
+	probe := redactor{phrases: r.phrases, known: r.known, said: map[Withheld]int{}}
 	probe.text(s)
 	return len(probe.order) > 0
 }

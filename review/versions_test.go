@@ -65,7 +65,7 @@ func TestWhatPeopleOutsideReadNamesNobodyAndNothingInside(t *testing.T) {
 		for _, w := range doc.Withheld {
 			what[w.What] += w.N
 		}
-		for _, kind := range []string{"name of a person of the organisation", "name of a merchant", "private incident", "e-mail address", "credential", "network address", "telephone number", "link"} {
+		for _, kind := range []string{"name of a person of the organisation", "name of a merchant", "another incident", "e-mail address", "credential", "network address", "telephone number", "link"} {
 			if what[kind] == 0 {
 				t.Errorf("%s: who publishes it is not told that a %s was taken out: %v", version, kind, what)
 			}

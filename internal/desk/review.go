@@ -135,6 +135,8 @@ func (d *Desk) secretOf(ctx context.Context, s *incident.State) (review.Secret, 
 				return out, err
 			} else if b.Private {
 				out.Incidents = append(out.Incidents, b.ID, b.Title)
+			} else {
+				out.Known = append(out.Known, b.ID)
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package desk
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -96,6 +97,32 @@ func TestWhatPeopleOutsideReadNamesNobodyOfAMergedIncident(t *testing.T) {
 	for _, bad := range []string{"m_1", "m_2", "m_3", "backoffice", "nightly"} {
 		if strings.Contains(strings.ReplaceAll(plan.Markdown, `\`, ""), bad) {
 			t.Errorf("the version for clients says %q:\n%s", bad, plan.Markdown)
+		}
+	}
+}
+
+// promise: REV-2
+func TestAReviewDoesNotTellWhichNumbersArePrivateIncidents(t *testing.T) {
+	s := newSite(t, nil)
+	inc := s.open()
+	out, err := s.OpenIncident(t.Context(), "", lena, incident.Open{Class: incident.Unclassified, Title: "The bookkeeper downloads", Private: true})
+	s.must(err)
+	other, nobody := s.open(), "INC-9"
+	shown := func(id string) string {
+		s.give(mark, inc, incident.EditReview{Part: "impact", Version: incident.VersionClient, Text: "See " + id + "."})
+		plan, err := s.PlanReview(As(t.Context(), mark), inc, incident.VersionClient)
+		s.must(err)
+		return fmt.Sprintf("%s %v", plan.Markdown, plan.Withheld)
+	}
+	if private, none := shown(out.Incident), shown(nobody); private != none {
+		t.Errorf("the number of a private incident is told from one that no incident has:\n%s\n%s", private, none)
+	}
+	if private, none := shown("*inc*  0"+strings.TrimPrefix(out.Incident, "INC-")), shown("*inc*  09"); private != none {
+		t.Errorf("the number of a private incident is told from one that no incident has:\n%s\n%s", private, none)
+	}
+	for _, id := range []string{inc, other} {
+		if text := shown(id); !strings.Contains(text, id+".") {
+			t.Errorf("%s, which everybody knows, was taken out:\n%s", id, text)
 		}
 	}
 }
