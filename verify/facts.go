@@ -209,6 +209,9 @@ func (c *checker) checkOthers() error {
 		}
 		other := cmp.Or(b.Incident, b.From)
 		i, ok := at[string(rfc6962.DefaultHasher.HashLeaf([]byte("tocsin-fact/v1\n"+b.Head+"\n"+b.Hash+"\n")))]
+		if !ok && f.anchor < 0 {
+			continue // it is not in the log yet itself, and is counted as pending; nor need the other be
+		}
 		if !ok || f.anchor >= 0 && i >= f.anchor {
 			c.find(CodeFactOther, factsFile, "%s: the log has no fact %s of %s with that hash before it", safe(f.id), safe(b.Head), safe(other))
 			continue

@@ -161,3 +161,33 @@ func TestAnExportThatNamesAStateOfAnotherIncidentWhichNeverWasIsFoundWrong(t *te
 		t.Fatalf("%v %+v", err, rep)
 	}
 }
+
+// A merging that comes while an export is made: its facts are not in the log yet, which is nobody's fault.
+func TestAMergingWhileAnExportIsMadeIsNoFinding(t *testing.T) {
+	var s *site
+	var a, b string
+	merge := false
+	s = newSite(t, func(o *Options) {
+		o.Events = theGround(t).events
+		pass := o.Anchor
+		o.Anchor = func(ctx context.Context) (int, error) {
+			n, err := pass(ctx)
+			if err == nil && n == 0 && merge {
+				merge = false
+				s.give(lena, b, incident.Note{Text: "its newest fact"})
+				if _, err := s.Merge(ctx, "", boss, MergeAsk{Into: a, From: b, Reason: "one thief"}); err != nil {
+					t.Error(err)
+				}
+			}
+			return n, err
+		}
+	})
+	a, b = opened(t, s, "one", nil), opened(t, s, "two", nil)
+	merge = true
+	path, err := s.Export(t.Context(), "", boss, a, "the authority")
+	s.must(err)
+	rep, err := verify.File(path, verify.Options{})
+	if err != nil || !rep.OK {
+		t.Fatalf("%v %+v", err, rep)
+	}
+}
