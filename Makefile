@@ -13,7 +13,7 @@ QUICK   := -vet=off -ldflags=-w
 # months that it plays are left out of the race, and of the table what one goroutine does to it.
 APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$|/internal/cli$$|/cmd/tocsin$$|/cmd/tocsin-query$$
 
-.PHONY: help man build drill drill-all test test-deps check unit race rest drills soak vuln generate fmt bench clean
+.PHONY: help man build drill drill-all test test-deps check unit race rest drills soak vuln generate pictures fmt bench clean
 
 help:
 	@printf '%s\n' \
@@ -27,6 +27,7 @@ help:
 	  'make soak       long runs: kills, seeds, sabotages, fuzzing (up to 60 minutes; SOAK=full for all)' \
 	  'make bench      the figures of the README' \
 	  'make vuln       known vulnerabilities in what the programs call (asks vuln.go.dev)' \
+	  'make pictures   take the pictures of the README again, from a drill; look at the difference' \
 	  'make generate   regenerate templates and the test column of docs/promises.md'
 
 build:
@@ -86,6 +87,10 @@ vuln:
 generate:
 	$(GO) tool templ generate
 	$(GO) test -count=1 -run TestEveryRowNamesTheTestsThatShowIt ./internal/docs -update
+
+# Needs Chromium. A picture that has not changed is left as it is.
+pictures: build
+	TOCSIN_TEST_BIN='$(CURDIR)/bin' $(GO) test $(QUICK) -count=1 -v -run TestThePicturesAreWhatADrillShows ./internal/drill -approve
 
 fmt:
 	gofmt -w $$(git ls-files '*.go')

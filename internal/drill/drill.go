@@ -199,38 +199,51 @@ type run struct {
 	troubles    []string
 	missed      []string          // clocks that ran out while a person responded
 	tale        map[string]string // what people write of it, by item and part; what is not there is of a stolen token
+
+	arrived func(context.Context, time.Time) error // called when everybody's clock has been moved; nil: nobody looks
 }
 
 // Run runs a drill from an empty folder to the scorecard. The error is about the drill itself; a
 // promise that was not kept is in the scorecard.
 func Run(ctx context.Context, o Options) (Scorecard, error) {
-	o, err := o.withDefaults()
+	r, err := prepare(o)
 	if err != nil {
 		return Scorecard{}, err
 	}
-	bound := limit
-	if o.Interactive {
-		bound = limitInteractive
+	return r.whole(ctx)
+}
+
+// prepare reads what a drill is about, and starts nothing.
+func prepare(o Options) (*run, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, bound)
-	defer cancel()
 	r := &run{
 		o: o, began: time.Now(), tell: newTeller(o), ids: map[string]string{}, acked: map[string]people.FactRef{}, ingest: map[string]people.Token{},
 		client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16, ForceAttemptHTTP2: false}},
 	}
-	defer r.client.CloseIdleConnections()
 	if r.manifest, err = scenarios.Load(o.Scenario); err != nil {
-		return Scorecard{}, err
+		return nil, err
 	}
 	if _, ok := r.manifest.Sabotage[o.Sabotage]; o.Sabotage != "" && !ok {
-		return Scorecard{}, fmt.Errorf("drill: sabotage %q is not in scenario %s", o.Sabotage, o.Scenario)
+		return nil, fmt.Errorf("drill: sabotage %q is not in scenario %s", o.Sabotage, o.Scenario)
 	}
 	if err := r.readPolicy(); err != nil {
-		return Scorecard{}, err
+		return nil, err
 	}
-	if err := r.expectOfOwn(); err != nil {
-		return Scorecard{}, err
+	return r, r.expectOfOwn()
+}
+
+// whole plays the drill, stops every process, and writes the scorecard.
+func (r *run) whole(ctx context.Context) (Scorecard, error) {
+	bound := limit
+	if r.o.Interactive {
+		bound = limitInteractive
 	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	defer r.client.CloseIdleConnections()
 	card, err := r.play(ctx)
 	stopped := r.stop()
 	if err != nil {
@@ -244,7 +257,7 @@ func Run(ctx context.Context, o Options) (Scorecard, error) {
 		return Scorecard{}, err
 	}
 	r.tell.scorecard(card, r.command())
-	if o.Interactive {
+	if r.o.Interactive {
 		record, err := r.writeRecord(card)
 		if err != nil {
 			return Scorecard{}, fmt.Errorf("drill: the record: %w", err)
@@ -362,7 +375,12 @@ func (r *run) advance(ctx context.Context, t time.Time) error {
 		}
 	}
 	if r.judge != nil {
-		return r.judge.ask(message, nil)
+		if err := r.judge.ask(message, nil); err != nil {
+			return err
+		}
+	}
+	if r.arrived != nil {
+		return r.arrived(ctx, t)
 	}
 	return nil
 }
