@@ -151,6 +151,7 @@ func (s *Source) Read(ctx context.Context) ([]integrity.Entry, error) {
 		return nil, err
 	}
 	var out []integrity.Entry
+	var total int
 	var after any
 	for {
 		var page struct {
@@ -185,6 +186,13 @@ func (s *Source) Read(ctx context.Context) ([]integrity.Entry, error) {
 			raw, err := s.body(ctx, f)
 			if err != nil {
 				return nil, err
+			}
+			// Here and not only when it is listed: a store that pages on must not fill the memory first.
+			if len(raw) > integrity.MaxFile {
+				return nil, fmt.Errorf("%w: %s has more than %d MiB: leave it out with exclude", integrity.ErrBounds, f.Filename, integrity.MaxFile>>20)
+			}
+			if total += len(raw); total > integrity.MaxTotal {
+				return nil, fmt.Errorf("%w: the files of the theme have more than %d MiB together: choose with include and exclude", integrity.ErrBounds, integrity.MaxTotal>>20)
 			}
 			out = append(out, integrity.Entry{Path: f.Filename, Bytes: raw})
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -42,6 +43,30 @@ func at(url string) *theme.Source {
 	out := egress.New(egress.Options{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, MaxBody: 32 << 20})
 	return theme.New(theme.Config{Shop: "example.myshopify.com", Token: "theme", URL: url, Exclude: []string{"config/settings_data.json"}}, out,
 		func(string) (egress.Secret, error) { return egress.NewSecret(token), nil })
+}
+
+// A store that answers without end, or a theme that is too large, takes no more memory than a folder may.
+func TestATooLargeThemeIsRefusedWhileItIsRead(t *testing.T) {
+	body := strings.Repeat("x", integrity.MaxFile)
+	for want, size := range map[string]int{"have more than 128 MiB together": integrity.MaxFile, "has more than 8 MiB": integrity.MaxFile + 1} {
+		pages := 0
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if raw, _ := io.ReadAll(r.Body); strings.Contains(string(raw), "roles: [MAIN]") {
+				fmt.Fprint(w, `{"data":{"themes":{"nodes":[{"id":"gid://shopify/OnlineStoreTheme/1"}]}}}`)
+				return
+			}
+			if pages++; pages > 40 {
+				http.Error(w, "it reads on and on", http.StatusTeapot)
+				return
+			}
+			fmt.Fprintf(w, `{"data":{"theme":{"files":{"nodes":[{"filename":"assets/%d.js","body":{"__typename":"OnlineStoreThemeFileBodyText","content":"%s"}}],"pageInfo":{"hasNextPage":true,"endCursor":"%d"}}}}}`, pages, (body + "x")[:size], pages)
+		}))
+		_, err := at(web.URL).Read(t.Context())
+		web.Close()
+		if !errors.Is(err, integrity.ErrBounds) || !strings.Contains(err.Error(), want) {
+			t.Errorf("after %d pages: %v, want %s", pages, err, want)
+		}
+	}
 }
 
 func TestAThemeIsReadPageByPageAndWrittenBack(t *testing.T) { // promise: DET-7
