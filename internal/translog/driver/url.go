@@ -92,6 +92,7 @@ func Parse(c Config, dir string) (Place, error) {
 		if !filepath.IsAbs(p.folder) {
 			p.folder = filepath.Join(dir, p.folder)
 		}
+		p.folder = filepath.Clean(p.folder)
 	}
 	return p, p.fields()
 }
@@ -236,11 +237,24 @@ func (p Place) Folder() string { return p.folder }
 func (p Place) Overlaps(o Place) bool {
 	switch {
 	case p.folder != "" || o.folder != "":
-		return p.folder == o.folder
+		return resolved(p.folder) == resolved(o.folder)
 	case p.mysql.database != "" && p.mysql.network == o.mysql.network && p.mysql.address == o.mysql.address && p.mysql.database == o.mysql.database:
 		return true
 	}
 	return p.db != "" && p.db == o.db || p.kind == o.kind && p.bucket != "" && p.bucket == o.bucket && p.prefix == o.prefix && p.cfg.Endpoint == o.cfg.Endpoint
+}
+
+// resolved is a folder without links, as far as it is there.
+func resolved(folder string) string {
+	for at, rest := folder, ""; at != "" && at != "."; at, rest = filepath.Dir(at), filepath.Join(filepath.Base(at), rest) {
+		if is, err := filepath.EvalSymlinks(at); err == nil {
+			return filepath.Join(is, rest)
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+	}
+	return folder
 }
 
 // Open opens the log for reading and writing, and makes it if it is not there. What is reached over

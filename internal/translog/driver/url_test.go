@@ -79,6 +79,8 @@ func TestPlacesThatAreOneAreSeen(t *testing.T) {
 	}{
 		{"log", "posix:/srv/tocsin/log", true},
 		{"log/a", "log/b", false},
+		{"/srv/a", "/srv/a/", true},
+		{"/srv/a", "posix:/srv/x/../a", true},
 		{"mysql://a@db/x", "mysql://b@db:3306/x", true},
 		{"mysql://a@db/x", "mysql://a@db/y", false},
 		{"mysql://a@db/x", "s3://b/p?mysql=a@db/x", true},
@@ -92,6 +94,20 @@ func TestPlacesThatAreOneAreSeen(t *testing.T) {
 		b, errB := Parse(Config{URL: c.b}, "/srv/tocsin")
 		if errA != nil || errB != nil || a.Overlaps(b) != c.want || b.Overlaps(a) != c.want {
 			t.Errorf("%s and %s: %v, want %v (%v, %v)", c.a, c.b, a.Overlaps(b), c.want, errA, errB)
+		}
+	}
+}
+
+func TestAFolderIsOnePlaceByWhateverLink(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(dir, filepath.Join(dir, "again")); err != nil {
+		t.Fatal(err)
+	}
+	for b, want := range map[string]bool{"again": false, "again/log": true, "again/again/log": true, "again/other": false} {
+		a, errA := Parse(Config{URL: "log"}, dir)
+		b2, errB := Parse(Config{URL: b}, dir)
+		if errA != nil || errB != nil || a.Overlaps(b2) != want {
+			t.Errorf("log and %s: %v, want %v (%v, %v)", b, !want, want, errA, errB)
 		}
 	}
 }
