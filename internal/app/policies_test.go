@@ -85,6 +85,13 @@ func published(t *testing.T, url string) string {
 // An open incident goes on under the policy it started with, whatever became of the file.
 func TestAnOpenIncidentKeepsItsPolicy(t *testing.T) { // promise: NOT-1
 	dir := folder(t, "production", configuration)
+	file := filepath.Join(dir, "policies", "policy.yaml")
+	source, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source = append([]byte("# Ours, and not the example that came with the program.\n"), source...)
+	write(t, dir, "policies/policy.yaml", string(source))
 	a, stop := start(t, Options{Dir: dir})
 	lena, token := member(t, a, "lena", "owner")
 	old := confirmed(t, lena, "old")
@@ -94,11 +101,6 @@ func TestAnOpenIncidentKeepsItsPolicy(t *testing.T) { // promise: NOT-1
 	}
 	stop()
 
-	file := filepath.Join(dir, "policies", "policy.yaml")
-	source, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
 	write(t, dir, "policies/policy.yaml", strings.Replace(string(source), "promptly: 4h", "promptly: 1h", 1))
 
 	reconnect := func(a *App) *client.Client {
