@@ -10,7 +10,8 @@ QUICK   := -vet=off -ldflags=-w
 # What runs without the race detector: whole drills, their judge and benchmarks want the machine for
 # themselves, the documents' tests build programs, and the attacks, the scripts of the command line and
 # the column engine are tests of whole programs whose packages are all raced on their own. Of detect the
-# months that it plays are left out of the race, and of the table what one goroutine does to it.
+# months that it plays are left out of the race, of the table what one goroutine does to it, and of app the
+# folders whose every file is altered.
 APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$|/internal/cli$$|/cmd/tocsin$$|/cmd/tocsin-query$$
 
 .PHONY: help man build drill drill-all test test-deps check unit race rest drills soak vuln generate pictures fmt bench clean
@@ -66,6 +67,7 @@ race:
 
 rest:
 	$(GO) test $(QUICK) -timeout 10m ./detect ./accesslog/table $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$')
+	$(GO) test $(QUICK) -timeout 10m -run 'AnAlteredFileOfTheDataFolder' ./internal/app
 	CGO_ENABLED=1 $(GO) test ./cmd/tocsin-query
 
 drills: build
