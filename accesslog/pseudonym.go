@@ -39,6 +39,7 @@ type looker interface {
 // an HMAC costs more than finishing one.
 type pseudonyms struct {
 	keys  Keys
+	ends  sync.RWMutex // held to write while a key is destroyed, so that no pool of it is kept after that
 	pools sync.Map     // merchant → *pool
 	held  atomic.Int64 // pools, about
 }
@@ -88,6 +89,8 @@ func (p *pseudonyms) pool(merchant string, find func(purpose, id string) ([]byte
 	if v, ok := p.pools.Load(merchant); ok {
 		return v.(*pool), nil
 	}
+	p.ends.RLock()
+	defer p.ends.RUnlock()
 	merchant = strings.Clone(merchant) // it is kept, and the caller's may be part of a buffer
 	key, err := find("pseudonym", cmp.Or(merchant, noMerchant))
 	if err != nil {
@@ -140,8 +143,58 @@ func (p *pseudonyms) prepare(merchants []string) error {
 	return nil
 }
 
-// Forget drops the cached pseudonym key of a merchant; call it after the key was destroyed.
-func (s *Store) Forget(merchant string) { s.pseudonyms.pools.Delete(merchant) }
+// PseudonymKey names the key under which a merchant's customers are known now, by a digest that tells
+// nothing of it: "" when there is none.
+func (s *Store) PseudonymKey(merchant string) (string, error) {
+	return pseudonymKey(s.o.Keys, merchant)
+}
+
+func pseudonymKey(keys Keys, merchant string) (string, error) {
+	k, ok := keys.(looker)
+	if !ok || merchant == "" || merchant == noMerchant {
+		return "", nil
+	}
+	key, err := k.Lookup("pseudonym", merchant)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("accesslog: pseudonym key of a merchant: %w", err)
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "tocsin pseudonym key\n%q\n%x", merchant, key))
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// DestroyKey destroys the pseudonym key of a merchant that a fact names, and no other: called again it
+// does no harm, and the key that later events of the merchant were given stays. A crash leaves the key,
+// and whoever owns the fact calls again. An event that is being taken in at this moment may still carry
+// a pseudonym of the old key, as if it had come before.
+func (s *Store) DestroyKey(merchant, name string) error {
+	if s.o.ReadOnly {
+		return ErrReadOnly
+	}
+	s.pseudonyms.ends.Lock()
+	defer s.pseudonyms.ends.Unlock()
+	err := DestroyKey(s.o.Keys, merchant, name)
+	s.pseudonyms.pools.Delete(merchant)
+	return err
+}
+
+// DestroyKey is Store.DestroyKey before there is a store.
+func DestroyKey(keys Keys, merchant, name string) error {
+	now, err := pseudonymKey(keys, merchant)
+	if err != nil || name == "" || now != name {
+		return err
+	}
+	k, ok := keys.(destroyer)
+	if !ok {
+		return errors.New("accesslog: a pseudonym key cannot be destroyed: the keys do not allow it")
+	}
+	if err := k.Destroy("pseudonym", merchant); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("accesslog: destroy the pseudonym key of a merchant: %w", err)
+	}
+	return nil
+}
 
 // normalise brings an identifier to the form that is hashed, so that the same person written in
 // two ways is one person. It returns "" when nothing identifying is left.

@@ -12,14 +12,24 @@ import (
 
 // Matched says who of a list of customers is affected.
 type Matched struct {
-	Lines     int64    `json:"lines"`     // of the list
-	Affected  int64    `json:"affected"`  // lines whose customer is in the scope
-	People    int64    `json:"people"`    // those lines, each account counted once
-	Customers int64    `json:"customers"` // customer accounts in the scope
-	Unmatched int64    `json:"unmatched"` // of those, in no line
-	AtLeast   bool     `json:"at_least"`  // the scope counted accesses that do not name all their customers
-	Regions   []Region `json:"regions"`   // most people first
-	Hits      []int64  `json:"hits"`      // the affected lines, ascending
+	Lines     int64            `json:"lines"`     // of the list
+	Affected  int64            `json:"affected"`  // lines whose customer is in the scope
+	People    int64            `json:"people"`    // those lines, each account counted once
+	Customers int64            `json:"customers"` // customer accounts in the scope
+	Unmatched int64            `json:"unmatched"` // of those, in no line
+	AtLeast   bool             `json:"at_least"`  // the scope counted accesses that do not name all their customers
+	Regions   []Region         `json:"regions"`   // most people first
+	Hits      []int64          `json:"hits"`      // the affected lines, ascending
+	Erased    []ErasedMerchant `json:"erased,omitempty"`
+}
+
+// ErasedMerchant is a merchant of a recorded scope that was erased whole since: its customers stay counted
+// in what was recorded, and can be compared with no list any more.
+type ErasedMerchant struct {
+	Merchant string    `json:"merchant"`
+	Erasure  string    `json:"erasure"`
+	At       time.Time `json:"at"`
+	Lines    int64     `json:"lines"` // of the list that name it
 }
 
 // Region is how many of those affected live in one place, ISO 3166; "" is unknown.

@@ -65,8 +65,9 @@ type ScopeVersion struct {
 
 // ScopeRecord is a recorded version with its merchants.
 type ScopeRecord struct {
-	Version ScopeVersion `json:"version"`
-	Rows    []Exposure   `json:"rows"`
+	Version ScopeVersion     `json:"version"`
+	Rows    []Exposure       `json:"rows"`
+	Erased  []ErasedMerchant `json:"erased,omitempty"` // since
 }
 
 // ScopeDiff is what changed from one recorded version to another.

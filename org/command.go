@@ -117,6 +117,7 @@ type OrderErasure struct {
 	Customers []string `json:"customers"` // their pseudonyms at the merchant: 32 hexadecimal digits each
 	Basis     string   `json:"basis"`     // in which right, such as "Art. 17 GDPR, request of 2026-11-20"
 	Reason    string   `json:"reason"`
+	Key       string   `json:"key"`   // with All: name of the pseudonym key that is destroyed; "" for none
 	UpTo      int64    `json:"up_to"` // newest position of the access log that it is about
 	Held      []Held   `json:"held"`  // standing holds that cover the merchant
 }

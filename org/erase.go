@@ -28,6 +28,7 @@ type Erasure struct {
 	All       bool               `json:"all"`                 // every row of the merchant
 	Customers []string           `json:"customers,omitempty"` // pseudonyms, in hexadecimal digits
 	Number    int                `json:"number"`              // of pseudonyms, also when they were withheld
+	Key       string             `json:"key,omitempty"`       // name of the merchant's pseudonym key that is destroyed with it
 	UpTo      int64              `json:"up_to"`               // newest position of the log that it is about
 	At        time.Time          `json:"at"`                  // what happened before is left out also when it comes in later
 	By        incident.Principal `json:"by"`
@@ -40,6 +41,7 @@ type (
 		Erasure   string `json:"erasure"`
 		All       bool   `json:"all,omitempty"`
 		Customers int    `json:"customers,omitempty"` // how many
+		Key       string `json:"key,omitempty"`
 		UpTo      int64  `json:"up_to"`
 	}
 	// erasurePart is sealed under the merchant's key. Who may not read it learns how many were erased.
@@ -62,11 +64,15 @@ func (d decider) orderErasure(c OrderErasure) (incident.Decision, error) {
 		return incident.Decision{}, invalid("customers", "are none, and not all of the merchant is asked for")
 	case len(c.Customers) > MaxErased:
 		return incident.Decision{}, invalid("customers", fmt.Sprintf("are more than %d: erase in parts", MaxErased))
+	case c.Key != "" && !c.All:
+		return incident.Decision{}, invalid("key", "is named although not all of the merchant is to go: the others would not be known any more")
+	case c.Key != "" && !isPseudonym(c.Key):
+		return incident.Decision{}, invalid("key", "is no name of a key")
 	case c.UpTo < 0:
 		return incident.Decision{}, invalid("up_to", "is negative")
 	}
 	for _, p := range c.Customers {
-		if raw, err := hex.DecodeString(p); err != nil || len(raw) != 16 || strings.ToLower(p) != p {
+		if !isPseudonym(p) {
 			return incident.Decision{}, invalid("customers", "hold what is no pseudonym: 32 hexadecimal digits are one")
 		}
 	}
@@ -86,10 +92,16 @@ func (d decider) orderErasure(c OrderErasure) (incident.Decision, error) {
 	f := incident.Fact{
 		Kind: ErasureOrdered, Chain: Chain, Env: d.ctx.Env, Principal: d.ctx.Actor.Principal,
 		Occurred: d.ctx.Now, Recorded: d.ctx.Now, Versions: d.ctx.Versions, Causes: d.ctx.Causes,
-		Body:  encode(erasureBody{Erasure: id, All: c.All, Customers: len(c.Customers), UpTo: c.UpTo}),
+		Body:  encode(erasureBody{Erasure: id, All: c.All, Customers: len(c.Customers), Key: c.Key, UpTo: c.UpTo}),
 		Parts: []incident.Part{{Merchant: c.Merchant, Body: encode(erasurePart{Basis: c.Basis, Reason: c.Reason, Customers: sorted(c.Customers)})}},
 	}
 	return one(ErasureTaken, f)
+}
+
+// isPseudonym says whether a text is 32 hexadecimal digits in lower case, as names of keys are too.
+func isPseudonym(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == 16 && strings.ToLower(s) == s
 }
 
 func foldErasure(s *State, f incident.Fact) error {
@@ -100,7 +112,7 @@ func foldErasure(s *State, f incident.Fact) error {
 	if len(f.Parts) == 0 || f.Parts[0].Merchant == "" {
 		return fmt.Errorf("an erasure without the merchant's part")
 	}
-	e := Erasure{ID: b.Erasure, Fact: f.ID, Merchant: f.Parts[0].Merchant, All: b.All, Number: b.Customers, UpTo: b.UpTo, At: f.Recorded, By: f.Principal}
+	e := Erasure{ID: b.Erasure, Fact: f.ID, Merchant: f.Parts[0].Merchant, All: b.All, Number: b.Customers, Key: b.Key, UpTo: b.UpTo, At: f.Recorded, By: f.Principal}
 	if raw := f.Parts[0].Body; len(raw) > 0 {
 		var p erasurePart
 		if err := json.Unmarshal(raw, &p); err != nil {

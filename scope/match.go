@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/scope/tally"
 )
@@ -35,6 +36,16 @@ type Matched struct {
 	AtLeast   bool     `json:"at_least"`  // the scope counted accesses that do not name all their customers
 	Regions   []Region `json:"regions"`   // most people first
 	Hits      []int64  `json:"hits"`      // the affected lines, ascending
+	Erased    []Erased `json:"erased,omitempty"`
+}
+
+// Erased is a merchant of a scope that was erased whole after the scope was recorded. Its key is destroyed:
+// its customers stay counted in what was recorded, and can be compared with no list any more.
+type Erased struct {
+	Merchant string    `json:"merchant"`
+	Erasure  string    `json:"erasure"` // such as ERS-2
+	At       time.Time `json:"at"`
+	Lines    int64     `json:"lines,omitempty"` // of the list that name it, and can be neither affected nor not
 }
 
 // Region is how many of those affected live in one place.

@@ -185,9 +185,17 @@ func (a *App) open(ctx context.Context) error {
 	for _, x := range a.cfg.Intake.Scrub {
 		scrub = append(scrub, accesslog.Pattern{Name: x.Name, Regexp: x.Pattern})
 	}
-	erased, removed, err := desk.Forgotten(ctx, store, keys)
+	erased, ended, removed, err := desk.Forgotten(ctx, store, keys)
 	if err != nil {
 		return err
+	}
+	for _, k := range ended { // a crash may have come between the fact and the key, or older keys were put here
+		if a.readOnly() {
+			break
+		}
+		if err := accesslog.DestroyKey(keys, k.Merchant, k.Name); err != nil {
+			return err
+		}
 	}
 	columns := table.Options{Erased: erased, Cache: a.cfg.Table.CacheMB << 20}
 	if columns.Bucket, err = a.cfg.bucket(out.HTTP().Transport); err != nil {

@@ -152,3 +152,119 @@ func TestACustomerIsErasedFromTheTableAndStaysSealedInTheLog(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// With a whole merchant goes the key of its pseudonyms: after the fact, again on a start that finds it
+// (a crash between the two, or older keys that were put back), and never the key that later events of the
+// merchant were given. What was recorded of it stays counted, and says that it can no longer be matched.
+//
+// promise: PRO-6
+func TestTheKeyOfAnErasedMerchantGoesAndStaysAway(t *testing.T) {
+	dir := folder(t, "production", configuration)
+	a, stop := start(t, Options{Dir: dir})
+	responder, token := member(t, a, "omar", "responder")
+	owner, _ := member(t, a, "olga", "owner")
+	now := a.desk.Now().UTC()
+	send := func(id, merchant string) {
+		t.Helper()
+		event := fmt.Sprintf(`{"id":%q,"time":%q,"kind":"pii_access","actor":{"type":"service","id":"w"},"action":"read","credential":"tok_1","merchant":%q,"records":1,"subjects":[{"kind":"account","id":"10010077"}]}`,
+			id, a.desk.Now().UTC().Format(time.RFC3339Nano), merchant)
+		if got, err := sender(t, a).Ingest(t.Context(), id, "native", []byte(event)); err != nil || got.Accepted != 1 {
+			t.Fatalf("taken in: %+v, %v", got, err)
+		}
+	}
+	key := func(merchant string) string {
+		t.Helper()
+		name, err := a.access.PseudonymKey(merchant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	send("e-1", "m_1")
+	send("e-2", "m_3")
+	opened, err := responder.Open(t.Context(), map[string]any{"class": "unauthorized_access", "title": "orders read at night"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := client.Query{From: now.Add(-time.Hour), To: now.Add(time.Hour), Any: []client.Clause{{Credential: []string{"tok_1"}}}}
+	if _, _, err := responder.RecordScope(t.Context(), opened.Incident, q, "all of the token"); err != nil {
+		t.Fatal(err)
+	}
+	list := []byte("merchant,account\nm_1,10010077\nm_3,10010077\nm_3,10020077\n")
+	if m, err := responder.MatchScope(t.Context(), opened.Incident, 0, list); err != nil || m.Affected != 2 || len(m.Erased) != 0 {
+		t.Fatalf("matched before: %+v, %v", m, err)
+	}
+	kept, old := key("m_1"), key("m_3")
+	person, err := a.access.Pseudonym("m_3", "account", "10010077")
+	if err != nil || person == "" || kept == "" || old == "" || kept == old {
+		t.Fatal("there are no keys", err)
+	}
+	keys := filepath.Join(dir, "keys", "keys.db")
+	before, err := os.ReadFile(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := client.Erasure{Merchant: "m_3", All: true, Basis: "shop/redact", Reason: "the shop left"}
+	held, err := responder.Command(t.Context(), opened.Incident, "hold", map[string]any{"what": "everything", "basis": "litigation"})
+	if err != nil {
+		t.Fatal(err, held)
+	}
+	if _, err := owner.Erase(t.Context(), order); err == nil || key("m_3") != old {
+		t.Fatalf("under a hold the key went: %v", err)
+	}
+	if _, err := owner.Command(t.Context(), opened.Incident, "release-hold", map[string]any{"hold": "HLD-1", "reason": "settled"}); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := owner.Erase(t.Context(), order); err != nil || out.Erasure != "ERS-1" {
+		t.Fatalf("erased: %+v, %v", out, err)
+	}
+	gone := func(when string) {
+		t.Helper()
+		if got, err := a.access.Pseudonym("m_3", "account", "10010077"); err != nil || got == person || key("m_3") == old {
+			t.Errorf("%s the pseudonyms can be made again: %v", when, err)
+		}
+		if key("m_1") != kept {
+			t.Errorf("%s another merchant's key is another", when)
+		}
+	}
+	gone("at once")
+	if name := key("m_3"); name != "" {
+		t.Errorf("there is a key before there is an event: %s", name)
+	}
+	rec, err := responder.ScopeRecord(t.Context(), opened.Incident, 1)
+	if err != nil || rec.Version.Merchants != 2 || len(rec.Erased) != 1 || rec.Erased[0].Merchant != "m_3" || rec.Erased[0].Erasure != "ERS-1" {
+		t.Errorf("the recorded scope: %+v, %v", rec.Erased, err)
+	}
+	if m, err := responder.MatchScope(t.Context(), opened.Incident, 0, list); err != nil || m.Affected != 1 || len(m.Erased) != 1 || m.Erased[0].Lines != 2 {
+		t.Errorf("matched after it: %+v, %v", m, err)
+	}
+	stop()
+
+	// As a crash between the fact and the key leaves it, and as older keys that were put back.
+	if err := os.WriteFile(keys, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, stop = start(t, Options{Dir: dir})
+	gone("after a start that finds the key")
+	send("e-3", "m_3")
+	fresh := key("m_3")
+	if fresh == "" || fresh == old {
+		t.Fatal("a later event was given no key of its own")
+	}
+	stop()
+	a, stop = start(t, Options{Dir: dir})
+	defer stop()
+	gone("after another start")
+	if key("m_3") != fresh {
+		t.Error("a start destroyed the key of later events")
+	}
+	if responder, err = client.New(a.URL(), client.WithToken(token), client.WithTries(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := responder.Access(t.Context(), "e-3"); err != nil {
+		t.Errorf("the later event is not found: %v", err)
+	}
+	if err := a.access.DestroyKey("m_3", old); err != nil || key("m_3") != fresh {
+		t.Errorf("destroying again took the later key: %v", err)
+	}
+}

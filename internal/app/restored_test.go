@@ -72,6 +72,10 @@ func TestARestoredBackupBringsBackNeitherRemovedNorErasedData(t *testing.T) {
 			}
 		}
 	}
+	dead, err := a.access.PseudonymKey("m_3")
+	if err != nil || dead == "" {
+		t.Fatal("the merchant that is erased has no key", err)
+	}
 	if _, err := owner.Command(t.Context(), opened.Incident, "dismiss", map[string]any{"reason": "a test by our own staff"}); err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +159,9 @@ func TestARestoredBackupBringsBackNeitherRemovedNorErasedData(t *testing.T) {
 			}
 			if _, err := a.keys.Lookup("epoch", "2026-10-20"); err == nil {
 				t.Error("the key of the removed day is there again")
+			}
+			if name, err := a.access.PseudonymKey("m_3"); err != nil || name == dead {
+				t.Error("the key of the erased merchant is there again", err)
 			}
 			r, err := a.Checkup(t.Context(), true)
 			if err != nil {

@@ -22,6 +22,7 @@ func (a *app) eraseCommand() *cobra.Command {
 		Long: `Erases from the table that questions are asked of, for good. FILE lists the customers: CSV
 with a header, at least one of account, email and phone; - reads standard input. Give
 everything your apps may have named a customer by. --all takes all of the merchant.
+The key of its pseudonyms is destroyed with it: nobody is matched with them any more.
 Identifiers become pseudonyms on arrival and are kept nowhere; they are read from a file
 because other programs can see a command line. Events stay in the sealed log until their
 day is forgotten: docs/privacy.md.`,

@@ -74,6 +74,9 @@ func (a *app) printMatched(w io.Writer, m client.Matched, out string) {
 		}
 		a.table(w, 0, []string{"REGION", "RESIDENTS"}, rows)
 	}
+	for _, e := range m.Erased {
+		fmt.Fprintf(w, "%s was erased on %s (%s): its %s can no longer be matched\n", oneLine(e.Merchant), a.when(e.At), oneLine(e.Erasure), plural(e.Lines, "line", "lines"))
+	}
 	if out != "" {
 		fmt.Fprintf(w, "the affected lines are in %s\n", oneLine(out))
 	}

@@ -183,7 +183,12 @@ func (a *app) scopesCommand() *cobra.Command {
 			if err := files.write(a, func(form string, w io.Writer) error { return server.ScopeRecordFile(ctx, args[0], version, form, w) }); err != nil {
 				return err
 			}
-			return a.show(rec, func(w io.Writer) { a.printScope(w, resultOf(rec)) })
+			return a.show(rec, func(w io.Writer) {
+				a.printScope(w, resultOf(rec))
+				for _, e := range rec.Erased {
+					fmt.Fprintf(w, "%s was erased on %s (%s): its customers stay counted here and can no longer be matched\n", oneLine(e.Merchant), a.when(e.At), oneLine(e.Erasure))
+				}
+			})
 		}
 		return a.show(state, func(w io.Writer) {
 			var rows [][]string

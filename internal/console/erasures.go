@@ -147,6 +147,9 @@ func erasureSays(p *desk.ErasurePlan) []string {
 		}
 		out = append(out, what)
 	}
+	if p.All {
+		out = append(out, "The key of its pseudonyms is destroyed: whom the sealed log names can no longer be recognised or matched with a list, in open incidents too. Later events get a new key.")
+	}
 	return append(out, "Files are written anew behind that. Nothing brings the rows back.",
 		"The sealed log keeps its events, with pseudonyms, until their day is forgotten: docs/privacy.md.",
 		"No hold of an incident covers this merchant now. One that is set before you confirm refuses it.")

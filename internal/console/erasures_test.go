@@ -12,6 +12,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/console"
+	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/org"
 )
 
@@ -126,5 +127,23 @@ func TestAnErasureByKeyboardWithoutJavaScript(t *testing.T) {
 	run(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady("#ERS-3"), chromedp.Location(&url), chromedp.OuterHTML("html", &list))
 	if strings.Contains(list, "ann@shop.example") || !strings.HasSuffix(url, "/erasures#ERS-3") || len(d.Erased) != 3 || d.Erased[2].Names != 1 || d.Erased[2].Reason != "the customer asked" {
 		t.Errorf("confirmed at %s: %+v", url, d.Erased[2:])
+	}
+}
+
+// A merchant of a recorded scope that was erased since is named where the scope is read.
+func TestARecordedScopeNamesWhoWasErasedSince(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	const says = "they can no longer be matched with a list"
+	if strings.Contains(b.get("/incidents/INC-1/scope").body, says) {
+		t.Error("it says so of nobody")
+	}
+	owner := desk.Caller{Principal: "person:lena", Access: incident.Owner}
+	for _, merchant := range []string{"m_1", "m_77"} { // of which one is in the scope
+		if _, err := b.desk.SubmitOrg(t.Context(), "", owner, org.OrderErasure{Merchant: merchant, All: true, Basis: "shop/redact", Reason: "the shop left"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page := b.get("/incidents/INC-1/scope").body; strings.Count(page, says) != 1 || !strings.Contains(page, "Merchant <bdi>m_1</bdi> was erased (ERS-1)") {
+		t.Error("the scope does not name the erased merchant, or names another")
 	}
 }

@@ -32,6 +32,7 @@ type scopeView struct {
 	Usual   *scope.Comparison
 	Key     string
 	Trouble *trouble
+	Erased  []scope.Erased // merchants of what is recorded, since
 }
 
 // narrowed reports whether one of the fields that are folded away is filled in.
@@ -76,6 +77,11 @@ func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, 
 		return err
 	}
 	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Run: a.Run, Record: a.Record, Diff: a.Diff, Usual: a.Usual, Key: rand.Text(), Trouble: t}
+	if n := len(state.Scopes); n > 0 {
+		if o, err := c.desk.Org(r.Context()); err == nil && o != nil {
+			v.Erased = desk.ErasedOf(o.Erasures, state.Scopes[n-1].At, func(merchant string) bool { return state.Exposures[merchant] != nil })
+		}
+	}
 	if in == nil {
 		v.In = url.Values{}
 		v.In.Set("from", state.Opened.Add(-24*time.Hour).In(v.Frame.Zone).Format(formTime))

@@ -15,6 +15,7 @@ import (
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/org"
+	"github.com/tocsin-ir/tocsin/scope"
 )
 
 // Erasure asks that access events about people, or about a whole merchant, go out of the table that
@@ -66,8 +67,9 @@ type Erasures struct {
 }
 
 // Erase records an erasure and lets no question find what it names from when it returns. The files
-// are written anew behind that. The sealed log is not touched. A crash after the fact: the next start
-// gives the table what the facts name.
+// are written anew behind that. The sealed log is not touched. With a whole merchant goes the key of its
+// pseudonyms, which the fact names. A crash after the fact: the next start gives the table what the facts
+// name, and destroys the keys that they name.
 func (d *Desk) Erase(ctx context.Context, id string, who Caller, e Erasure) (ErasureTaken, error) {
 	if d.o.Events == nil {
 		return ErasureTaken{}, fmt.Errorf("%w: there is no access log", ErrUnavailable)
@@ -99,7 +101,41 @@ func (d *Desk) Erase(ctx context.Context, id string, who Caller, e Erasure) (Era
 			out.Erasure = x.ID
 		}
 	}
-	return out, d.o.Events.Erase(tombstonesOf(s.Erasures))
+	if err := d.o.Events.Erase(tombstonesOf(s.Erasures)); err != nil {
+		return out, err
+	}
+	for _, k := range endedKeys(s.Erasures) {
+		if err := d.o.Events.DestroyKey(k.Merchant, k.Name); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// EndedKey is a pseudonym key that a fact says is destroyed.
+type EndedKey struct{ Merchant, Name string }
+
+// endedKeys are those that erasures name.
+func endedKeys(list []org.Erasure) []EndedKey {
+	var out []EndedKey
+	for _, e := range list {
+		if e.Key != "" {
+			out = append(out, EndedKey{e.Merchant, e.Key})
+		}
+	}
+	return out
+}
+
+// ErasedOf are the merchants of a scope that were erased whole after it was recorded: their customers can
+// be compared with no list any more.
+func ErasedOf(list []org.Erasure, recorded time.Time, has func(merchant string) bool) []scope.Erased {
+	var out []scope.Erased
+	for _, e := range list {
+		if e.All && e.At.After(recorded) && has(e.Merchant) && !slices.ContainsFunc(out, func(x scope.Erased) bool { return x.Merchant == e.Merchant }) {
+			out = append(out, scope.Erased{Merchant: e.Merchant, Erasure: e.ID, At: e.At})
+		}
+	}
+	return out
 }
 
 // nobody says that those who were named cannot be in the log, because their merchant has no key.
@@ -111,6 +147,12 @@ func nobody(c org.OrderErasure, out ErasureTaken) bool {
 func (d *Desk) erasureOf(e Erasure) (org.OrderErasure, ErasureTaken, error) {
 	c := org.OrderErasure{Merchant: e.Merchant, All: e.All, Customers: slices.Clone(e.Known), Basis: e.Basis, Reason: e.Reason, UpTo: d.o.Events.Acked()}
 	out := ErasureTaken{People: len(e.Known)}
+	if e.All { // after the position, so that it is the key of what is erased
+		var err error
+		if c.Key, err = d.o.Events.PseudonymKey(e.Merchant); err != nil {
+			return c, out, err
+		}
+	}
 	if len(e.People) > org.MaxErased {
 		return c, out, fmt.Errorf("%w: people: more than %d: erase in parts", ErrInvalid, org.MaxErased)
 	}
@@ -288,9 +330,9 @@ func tombstonesOf(list []org.Erasure) []table.Tombstone {
 	return out
 }
 
-// Forgotten reads from the facts what was erased, and which days were removed, for whoever opens the
+// Forgotten reads from the facts what was erased, which keys are to be gone, and which days were removed, for whoever opens the
 // access log before there is a desk.
-func Forgotten(ctx context.Context, store ledger.Store, keys ledger.Keys) (erased []table.Tombstone, removed []string, err error) {
+func Forgotten(ctx context.Context, store ledger.Store, keys ledger.Keys) (erased []table.Tombstone, ended []EndedKey, removed []string, err error) {
 	var s *org.State
 	err = store.View(ctx, func(r ledger.Reader) error {
 		s, removed = nil, nil
@@ -328,7 +370,7 @@ func Forgotten(ctx context.Context, store ledger.Store, keys ledger.Keys) (erase
 		}
 	})
 	if err != nil || s == nil {
-		return nil, removed, err
+		return nil, nil, removed, err
 	}
-	return tombstonesOf(s.Erasures), removed, nil
+	return tombstonesOf(s.Erasures), endedKeys(s.Erasures), removed, nil
 }

@@ -42,20 +42,17 @@ var listColumns = []string{"merchant", "account", "email", "phone", "region"}
 // MatchScope compares a vendor's own list of customers, CSV, with a recorded scope of an incident:
 // version, or the newest for 0. Nothing of the list is kept, logged or repeated in an error.
 func (d *Desk) MatchScope(ctx context.Context, inc string, version int, list io.Reader) (scope.Matched, error) {
-	s, err := d.Incident(ctx, inc)
+	rec, err := d.ScopeRecord(ctx, inc, version)
 	if err != nil {
 		return scope.Matched{}, err
 	}
-	v, err := scopeVersion(s, version)
-	if err != nil {
-		return scope.Matched{}, err
-	}
+	v := rec.Version
 	if d.o.Match == nil {
 		return scope.Matched{}, fmt.Errorf("%w: there is no access log to compare with", ErrInvalid)
 	}
 	var q scope.Query
 	if err := json.Unmarshal(v.Query, &q); err != nil {
-		return scope.Matched{}, fmt.Errorf("desk: query of scope %d of %s: %w", v.N, s.ID, err)
+		return scope.Matched{}, fmt.Errorf("desk: query of scope %d of %s: %w", v.N, inc, err)
 	}
 	next, err := readList(list)
 	if err != nil {
@@ -68,7 +65,16 @@ func (d *Desk) MatchScope(ctx context.Context, inc string, version int, list io.
 	case <-ctx.Done():
 		return scope.Matched{}, ctx.Err()
 	}
-	m, err := d.o.Match(ctx, q, v.Size, next)
+	m, err := d.o.Match(ctx, q, v.Size, func() (scope.Person, error) {
+		p, err := next()
+		for i := range rec.Erased {
+			if err == nil && rec.Erased[i].Merchant == p.Merchant {
+				rec.Erased[i].Lines++
+			}
+		}
+		return p, err
+	})
+	m.Erased = rec.Erased
 	return m, invalidQuery(err)
 }
 

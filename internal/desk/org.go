@@ -122,7 +122,7 @@ func askedOf(c org.Command) org.Command {
 		c.KeyID, c.KeyHash = "", ""
 		return c
 	case org.OrderErasure:
-		c.UpTo, c.Held = 0, nil
+		c.UpTo, c.Held, c.Key = 0, nil, ""
 		return c
 	}
 	return c

@@ -17,10 +17,26 @@ import (
 type ScopeRecord struct {
 	Version incident.ScopeVersion `json:"version"`
 	Rows    []incident.Exposure   `json:"rows" nullable:"false"` // by merchant
+	Erased  []scope.Erased        `json:"erased,omitempty"`
 }
 
-// ScopeRecord reads a recorded version of an incident's scope; 0 is the newest.
+// ScopeRecord reads a recorded version of an incident's scope; 0 is the newest. It says which of its
+// merchants were erased since.
 func (d *Desk) ScopeRecord(ctx context.Context, inc string, version int) (ScopeRecord, error) {
+	rec, err := d.scopeRecord(ctx, inc, version)
+	if err != nil {
+		return rec, err
+	}
+	s, err := d.Org(ctx)
+	if err == nil && s != nil {
+		rec.Erased = ErasedOf(s.Erasures, rec.Version.At, func(merchant string) bool {
+			return slices.ContainsFunc(rec.Rows, func(x incident.Exposure) bool { return x.Merchant == merchant })
+		})
+	}
+	return rec, err
+}
+
+func (d *Desk) scopeRecord(ctx context.Context, inc string, version int) (ScopeRecord, error) {
 	s, err := d.Incident(ctx, inc)
 	if err != nil {
 		return ScopeRecord{}, err
