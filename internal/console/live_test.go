@@ -3,6 +3,7 @@ package console_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -218,4 +219,38 @@ func TestTwoPeopleOnOneIncidentSeeEachOther(t *testing.T) {
 	d.Moved("INC-1", func(s *incident.State) { s.Title = "Moved while you slept" })
 	run(t, one, offline(false))
 	shows(one, "h1", "Moved while you slept")
+}
+
+// A browser keeps six connections to one server that has no HTTP/2. Pages that nobody looks at hold none.
+func TestPagesThatNobodyLooksAtLeaveTheConnectionsToThoseThatAreRead(t *testing.T) {
+	address, d, lena, omar := team(t)
+	one, two := someone(t, address, lena), someone(t, address, omar)
+	const look = `Object.defineProperty(document, "hidden", {configurable: true, get: () => %v}); document.dispatchEvent(new Event("visibilitychange"))`
+	var first context.Context
+	for i := range 6 {
+		tab, end := chromedp.NewContext(one)
+		t.Cleanup(end)
+		run(t, tab, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady("#note"), chromedp.Evaluate(fmt.Sprintf(look, true), nil))
+		if i == 0 {
+			first = tab
+		}
+	}
+	ctx, cancel := context.WithTimeout(one, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Run(ctx, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady("#note")); err != nil {
+		t.Fatalf("with six pages open the seventh does not load: %v", err)
+	}
+	run(t, one, chromedp.Navigate(address+"/policy"), chromedp.WaitReady("main"))
+
+	// Nobody looks at an incident whose pages are all hidden. One that is looked at again knows what came.
+	shows := func(ctx context.Context, js string) {
+		t.Helper()
+		run(t, ctx, chromedp.Poll(js, nil, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
+	}
+	run(t, two, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady("#note"))
+	shows(two, `document.getElementById("here").textContent === ""`)
+	d.Moved("INC-1", func(s *incident.State) { s.Title = "Moved behind another page" })
+	run(t, first, chromedp.Evaluate(fmt.Sprintf(look, false), nil))
+	shows(first, `document.querySelector("h1").textContent.includes("Moved behind another page")`)
+	shows(two, `document.getElementById("here").textContent.includes("Lena")`)
 }

@@ -49,7 +49,8 @@
 
   // A page that is open hears of what happens, and fetches itself again; a form says that the incident
   // moved on, and keeps what was written. A stream that says nothing for too long, as after a sleep, is
-  // opened anew and asked for what came since.
+  // opened anew and asked for what came since. A page that nobody looks at has none: a browser keeps six
+  // connections to one server without HTTP/2, and six such pages would leave none for the next.
   const listening = () => document.querySelector("[data-stream]:not([data-stream=''])");
   let source, heard = 0, waits = false, last = 0, seen;
   const refresh = () => {
@@ -79,19 +80,21 @@
         if (line) line.textContent = others.length ? `Also open here: ${others.map((n) => `\u2068${n}\u2069`).join(", ")}` : "";
       }
     });
-    source.addEventListener("error", () => { if (source.readyState === EventSource.CLOSED) heard = 0; });
+    source.addEventListener("error", () => { if (source?.readyState === EventSource.CLOSED) heard = 0; });
   };
   if (listening()) {
-    listen();
+    const quit = () => { source?.close(); source = undefined; };
     const wake = () => {
-      if (Date.now() - heard > 40000) listen();
-      if (waits && !document.hidden) { waits = false; refresh(); }
+      if (document.hidden) return quit();
+      if (!source || Date.now() - heard > 40000) listen();
+      if (waits) { waits = false; refresh(); }
     };
+    wake();
     setInterval(wake, 5000);
     document.addEventListener("visibilitychange", wake);
     addEventListener("online", () => { heard = 0; wake(); });
     addEventListener("pageshow", wake);
-    addEventListener("pagehide", () => source?.close());
+    addEventListener("pagehide", quit);
   }
   // What was written into a part and not saved yet comes back after a reload or a crash of the browser.
   // It is kept for this tab alone, goes when it was saved, and never takes the place of a refused text.
