@@ -170,8 +170,9 @@ type stretch struct{ from, to int64 }
 const fewRows = 1024
 
 // narrow says which rows of a group a selection may be about: none when the bounds of a column rule
-// the group out, else those of its credentials and of its time. Rows are in order of credential, actor
-// and time, so that those of a question stand together or nearly so.
+// the group out, else those of its credentials, its values, its time and its positions. Rows are in order
+// of credential, actor and time, so that those of a question often stand together or nearly so. Of a
+// column that a question is about all values are read: that is far less than whole rows.
 func narrow(g parquet.RowGroup, s Selection) ([]stretch, error) {
 	chunks := g.ColumnChunks()
 	for name, values := range s.Values {
@@ -188,28 +189,48 @@ func narrow(g parquet.RowGroup, s Selection) ([]stretch, error) {
 		}
 	}
 	var out []bool // rows that are not asked for
-	if column, ok := rowSchema.Lookup("time"); ok {
+	left := g.NumRows()
+	leave := func(column int, not func(parquet.Value) bool) error {
+		if out == nil {
+			out = make([]bool, g.NumRows())
+		}
+		n, err := leaveOut(out, chunks[column], not)
+		left -= n
+		return err
+	}
+	for _, c := range []struct {
+		name     string
+		from, to int64
+	}{{"time", s.From, s.To}, {"seq", s.After + 1, s.UpTo}} {
+		column, ok := rowSchema.Lookup(c.name)
+		if !ok {
+			continue
+		}
 		index, err := chunks[column.ColumnIndex].ColumnIndex()
 		if err != nil {
 			return nil, err
 		}
-		if !during(index, s.From, s.To) {
+		if !during(index, c.from, c.to) {
 			return nil, nil
 		}
-		if !whole(index, s.From, s.To) {
-			out = make([]bool, g.NumRows())
-			err := leaveOut(out, chunks[column.ColumnIndex], func(v parquet.Value) bool { return v.Int64() < s.From || v.Int64() > s.To })
-			if err != nil {
-				return nil, err
-			}
+		if out != nil && left <= fewRows || whole(index, c.from, c.to) {
+			continue
+		}
+		if err := leave(column.ColumnIndex, func(v parquet.Value) bool { return v.Int64() < c.from || v.Int64() > c.to }); err != nil {
+			return nil, err
 		}
 	}
 	if column, ok := rowSchema.Lookup("credential"); ok && len(s.Credentials) > 0 {
-		if out == nil {
-			out = make([]bool, g.NumRows())
+		if err := leave(column.ColumnIndex, func(v parquet.Value) bool { return !slices.Contains(s.Credentials, string(v.ByteArray())) }); err != nil {
+			return nil, err
 		}
-		err := leaveOut(out, chunks[column.ColumnIndex], func(v parquet.Value) bool { return !slices.Contains(s.Credentials, string(v.ByteArray())) })
-		if err != nil {
+	}
+	for name, values := range s.Values {
+		column, ok := rowSchema.Lookup(name)
+		if !ok || len(values) == 0 || out != nil && left <= fewRows { // so few are read sooner than a column of the whole group
+			continue
+		}
+		if err := leave(column.ColumnIndex, func(v parquet.Value) bool { return !slices.Contains(values, string(v.ByteArray())) }); err != nil {
 			return nil, err
 		}
 	}
@@ -229,8 +250,9 @@ func narrow(g parquet.RowGroup, s Selection) ([]stretch, error) {
 	return list, nil
 }
 
-// leaveOut marks those rows of a group whose value in a column is not asked for.
-func leaveOut(out []bool, chunk parquet.ColumnChunk, not func(parquet.Value) bool) (err error) {
+// leaveOut marks those rows of a group whose value in a column is not asked for, and says how many it
+// marked that were not yet.
+func leaveOut(out []bool, chunk parquet.ColumnChunk, not func(parquet.Value) bool) (marked int64, err error) {
 	pages := chunk.Pages()
 	defer func() { err = errors.Join(err, pages.Close()) }()
 	row := 0
@@ -238,17 +260,18 @@ func leaveOut(out []bool, chunk parquet.ColumnChunk, not func(parquet.Value) boo
 	for {
 		page, err := pages.ReadPage()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return marked, nil
 		}
 		if err != nil {
-			return err
+			return marked, err
 		}
 		in := page.Values()
 		for {
 			n, err := in.ReadValues(values)
 			for i := range n {
-				if row < len(out) && not(values[i]) {
+				if row < len(out) && !out[row] && not(values[i]) {
 					out[row] = true
+					marked++
 				}
 				row++
 			}
@@ -257,7 +280,7 @@ func leaveOut(out []bool, chunk parquet.ColumnChunk, not func(parquet.Value) boo
 			}
 			if err != nil {
 				parquet.Release(page)
-				return err
+				return marked, err
 			}
 		}
 		parquet.Release(page)
