@@ -378,7 +378,8 @@ func (s *Source) read(resp egress.Response, into any) (wait time.Duration, err e
 	if len(a.Errors) > 0 && json.Unmarshal(a.Errors, &problems) != nil {
 		return 0, fmt.Errorf("%s: %q", s.c.Shop, short(string(a.Errors)))
 	}
-	for _, p := range problems {
+	if len(problems) > 0 { // the first says enough
+		p := problems[0]
 		switch p.Extensions.Code {
 		case "THROTTLED":
 			cost := a.Extra.Cost

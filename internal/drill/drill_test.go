@@ -92,6 +92,7 @@ func TestEveryScenarioKeepsItsExpectations(t *testing.T) {
 			continue // TestAPlainDrillKeepsEveryExpectation
 		}
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := scene(t, name)
 			o.Policy = elsewhere[name]
 			if card := play(t, o); !card.OK {
@@ -110,6 +111,7 @@ func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
 		o := scene(t, name)
 		for _, sabotage := range slices.Sorted(maps.Keys(m.Sabotage)) {
 			t.Run(name+"/"+sabotage, func(t *testing.T) {
+				t.Parallel()
 				o := o
 				o.Policy, o.Sabotage, o.Dir = m.SabotagePolicy(), sabotage, filepath.Join(t.TempDir(), "drill")
 				card := play(t, o)

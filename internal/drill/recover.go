@@ -13,13 +13,13 @@ import (
 	"github.com/tocsin-ir/tocsin/policy"
 )
 
-// fix is repaired by one engineer and verified by another; verifying one's own is a mistake.
-func (r *run) fix(ctx context.Context) error {
+// fix is one engineer's repair and another's word that it holds; verifying one's own is a mistake.
+func (r *run) fix(ctx context.Context, what, how string) error {
 	fixer := r.other(r.lead())
 	if p := r.holder("engineer", r.lead()); p != nil {
 		fixer = p
 	}
-	if _, err := r.do(ctx, fixer, "fix", map[string]string{"what": "The contractor's access is ended, tokens are bound to the office's addresses, and secrets are read only by the deployment."}, "records the fix"); err != nil {
+	if _, err := r.do(ctx, fixer, "fix", map[string]string{"what": what}, "records the fix"); err != nil {
 		return err
 	}
 	if _, err := r.err(ctx, fixer, "verify-fix", map[string]string{"how": "I looked at it."}, "verifies a fix of their own"); err != nil {
@@ -29,8 +29,30 @@ func (r *run) fix(ctx context.Context) error {
 	if p := r.holder("engineer", fixer); p != nil {
 		verifier = p
 	}
-	_, err := r.do(ctx, verifier, "verify-fix", map[string]string{"how": "The old token is refused, the contractor cannot sign in, and the secret store's log shows only the deployment."}, "verifies the fix")
+	_, err := r.do(ctx, verifier, "verify-fix", map[string]string{"how": how}, "verifies the fix")
 	return err
+}
+
+// check has the recovery checks run, waits until each has ended, and tells how.
+func (r *run) check(ctx context.Context) error {
+	if ok, err := r.do(ctx, r.other(r.lead()), "check", nil, "has the recovery checks run"); err != nil || !ok {
+		return err
+	}
+	s, err := r.until(ctx, 6*time.Second, func(s *incident.State) bool {
+		for _, c := range s.Checks {
+			if c.State != incident.CheckPassed && c.State != incident.CheckFailed {
+				return false
+			}
+		}
+		return len(s.Checks) > 0
+	})
+	if err != nil {
+		return err
+	}
+	for _, c := range s.Checks {
+		r.tell.say("system", "check %s: %s: %s", c.ID, c.State, c.Observe)
+	}
+	return nil
 }
 
 // restore runs the checks and returns to service, unless containment is not proven: then people
@@ -39,23 +61,8 @@ func (r *run) restore(ctx context.Context) error {
 	if err := r.advance(ctx, r.at(10, 0)); err != nil {
 		return err
 	}
-	if ok, err := r.do(ctx, r.other(r.lead()), "check", nil, "has the recovery checks run"); err != nil {
+	if err := r.check(ctx); err != nil {
 		return err
-	} else if ok {
-		s, err := r.until(ctx, 4*time.Second, func(s *incident.State) bool {
-			for _, c := range s.Checks {
-				if c.State != "passed" && c.State != "failed" {
-					return false
-				}
-			}
-			return len(s.Checks) > 0
-		})
-		if err != nil {
-			return err
-		}
-		for _, c := range s.Checks {
-			r.tell.say("system", "check %s: %s", c.ID, c.State)
-		}
 	}
 	if !r.proven {
 		r.tell.say("person", "nobody restores: the old token is not proven dead")

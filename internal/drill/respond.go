@@ -56,7 +56,10 @@ func (r *run) respond(ctx context.Context) error {
 		{r.at(5, 0), r.tellOthers},
 		{r.at(6, 0), r.prepareNotice},
 		{r.at(8, 30), r.assess},
-		{r.at(9, 0), r.fix},
+		{r.at(9, 0), func(ctx context.Context) error {
+			return r.fix(ctx, "The contractor's access is ended, tokens are bound to the office's addresses, and secrets are read only by the deployment.",
+				"The old token is refused, the contractor cannot sign in, and the secret store's log shows only the deployment.")
+		}},
 	}
 	for _, s := range steps {
 		if err := r.advance(ctx, s.at); err != nil {

@@ -342,37 +342,13 @@ func (r *run) takeInMerchants(ctx context.Context) error {
 
 // closeTheWayIn is the fix, its verification by somebody else, the checks and the return to service.
 func (r *run) closeTheWayIn(ctx context.Context) error {
-	fixer := r.other(r.lead())
-	if p := r.holder("engineer", r.lead()); p != nil {
-		fixer = p
-	}
-	if _, err := r.do(ctx, fixer, "fix", map[string]string{"what": "The agency's accounts are ended, and the deployment asks for a second person."}, "records the fix"); err != nil {
+	if err := r.fix(ctx, "The agency's accounts are ended, and the deployment asks for a second person.",
+		"The accounts are refused, and a deployment by one person alone is refused too."); err != nil {
 		return err
 	}
-	verifier := r.other(fixer, r.lead())
-	if p := r.holder("engineer", fixer); p != nil {
-		verifier = p
-	}
-	if _, err := r.do(ctx, verifier, "verify-fix", map[string]string{"how": "The accounts are refused, and a deployment by one person alone is refused too."}, "verifies the fix"); err != nil {
+	if err := r.check(ctx); err != nil {
 		return err
 	}
-	if _, err := r.do(ctx, verifier, "check", nil, "has the recovery checks run"); err != nil {
-		return err
-	}
-	s, err := r.until(ctx, 5*time.Second, func(s *incident.State) bool {
-		for _, c := range s.Checks {
-			if c.State != incident.CheckPassed && c.State != incident.CheckFailed {
-				return false
-			}
-		}
-		return len(s.Checks) > 0
-	})
-	if err != nil {
-		return err
-	}
-	for _, c := range s.Checks {
-		r.tell.say("system", "check %s: %s: %s", c.ID, c.State, c.Observe)
-	}
-	_, err = r.do(ctx, r.lead(), "restore", map[string]string{"reason": "The fix is verified and every file is as approved."}, "restores the service")
+	_, err := r.do(ctx, r.lead(), "restore", map[string]string{"reason": "The fix is verified and every file is as approved."}, "restores the service")
 	return err
 }

@@ -18,9 +18,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -28,6 +26,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/tocsin-ir/tocsin/internal/drill/loopback"
 )
 
 // Config is the JSON document on standard input.
@@ -136,34 +136,11 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	l, err := net.Listen("tcp", c.Listen)
-	if err != nil {
-		return fmt.Errorf("shop: listen: %w", err)
+	err = loopback.Serve(ctx, c.Listen, "it has an address for tampering", s.Handler(), io.MultiReader(in.Buffered(), stdin), stdout)
+	if err = errors.Join(err, s.Close()); err != nil {
+		return fmt.Errorf("shop: %w", err)
 	}
-	if a, err := netip.ParseAddrPort(l.Addr().String()); err != nil || !a.Addr().IsLoopback() {
-		l.Close()
-		return errors.New("shop: it has an address for tampering, so it listens on loopback only")
-	}
-	server := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 60 * time.Second, MaxHeaderBytes: 64 << 10}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	if err := json.NewEncoder(stdout).Encode(map[string]any{"ready": true, "addr": l.Addr().String()}); err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	go func() {
-		io.Copy(io.Discard, in.Buffered())
-		io.Copy(io.Discard, stdin)
-		close(ended)
-	}()
-	select {
-	case err = <-failed:
-		return err
-	case <-ctx.Done():
-	case <-ended:
-	}
-	return server.Close()
+	return nil
 }
 
 // Handler is the store's door.

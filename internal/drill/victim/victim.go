@@ -17,12 +17,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/internal/drill/loopback"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
 )
 
@@ -76,36 +75,11 @@ func Main(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer v.Close()
-	l, err := net.Listen("tcp", c.Listen)
-	if err != nil {
-		return fmt.Errorf("victim: listen: %w", err)
+	err = loopback.Serve(ctx, c.Listen, "it trusts drill headers", v.Handler(), io.MultiReader(in.Buffered(), stdin), stdout)
+	if err = errors.Join(err, v.Close()); err != nil {
+		return fmt.Errorf("victim: %w", err)
 	}
-	if a, err := netip.ParseAddrPort(l.Addr().String()); err != nil || !a.Addr().IsLoopback() {
-		l.Close()
-		return errors.New("victim: it trusts drill headers, so it listens on loopback only")
-	}
-	server := &http.Server{Handler: v.Handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 60 * time.Second, MaxHeaderBytes: 64 << 10}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	if err := json.NewEncoder(stdout).Encode(map[string]any{"ready": true, "addr": l.Addr().String()}); err != nil {
-		return err
-	}
-	ended := make(chan struct{})
-	go func() {
-		io.Copy(io.Discard, in.Buffered())
-		io.Copy(io.Discard, stdin)
-		close(ended)
-	}()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("victim: serve: %w", err)
-	case <-ended:
-	case <-ctx.Done():
-	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-	defer cancel()
-	return errors.Join(server.Shutdown(stopping), v.Close())
+	return nil
 }
 
 // Victim is the application.
