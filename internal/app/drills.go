@@ -59,10 +59,6 @@ func (a *App) startDrill(scenario, by string) (began time.Time, err error) {
 	if err != nil {
 		return began, err
 	}
-	source, err := os.ReadFile(a.cfg.path(a.cfg.Policy))
-	if err != nil {
-		return began, err
-	}
 	a.playing.Lock()
 	defer a.playing.Unlock()
 	if !a.play.since.IsZero() {
@@ -75,7 +71,9 @@ func (a *App) startDrill(scenario, by string) (began time.Time, err error) {
 	began = time.Now().UTC().Truncate(time.Millisecond)
 	p := played.Play{Folder: dir, Run: played.Run{Began: began, By: by, Hash: a.policy.Hash, Card: played.Card{Policy: a.policy.ID, Scenario: scenario}}}
 	policy := filepath.Join(dir, "policy.yaml")
-	if err := errors.Join(os.WriteFile(policy, source, 0o600), played.Begin(a.o.Dir, p)); err != nil {
+	// The policy that this server was started with: what stands in its file by now is in force after the
+	// next start, and is not what the result is kept for.
+	if err := errors.Join(os.WriteFile(policy, a.policy.Source, 0o600), played.Begin(a.o.Dir, p)); err != nil {
 		return began, errors.Join(err, os.RemoveAll(dir))
 	}
 	a.play = play{since: began}
