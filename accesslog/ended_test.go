@@ -3,7 +3,9 @@ package accesslog_test
 import (
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/keyring"
 )
@@ -78,5 +80,63 @@ func TestADestroyedPseudonymKeyIsUsedByNobodyAfterwards(t *testing.T) {
 	}
 	if name, err := s.PseudonymKey("*"); err != nil || name != "" {
 		t.Errorf("the key of no merchant has a name: %q, %v", name, err)
+	}
+}
+
+// slowKeys are keys whose next look is answered late, with what was true when it was asked.
+type slowKeys struct {
+	*keyring.Ring
+	late     atomic.Bool
+	read, on chan struct{}
+}
+
+func (k *slowKeys) Lookup(purpose, id string) ([]byte, error) {
+	key, err := k.Ring.Lookup(purpose, id)
+	if k.late.CompareAndSwap(true, false) {
+		close(k.read)
+		<-k.on
+	}
+	return key, err
+}
+
+// Whoever has read the key at the moment in which it is destroyed does not keep it beyond that.
+//
+// promise: PRO-6
+func TestAKeyThatIsReadWhileItIsDestroyedIsNotKept(t *testing.T) {
+	ring, err := keyring.Open(filepath.Join(t.TempDir(), "keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ring.Close() })
+	keys := &slowKeys{Ring: ring, read: make(chan struct{}), on: make(chan struct{})}
+	s := newSite(t)
+	s.close()
+	s.keys = keys
+	s.open(t)
+	if _, err := keys.Key("pseudonym", "m_1"); err != nil {
+		t.Fatal(err)
+	}
+	name, err := s.PseudonymKey("m_1")
+	if err != nil || name == "" {
+		t.Fatal("the key has no name", err)
+	}
+	keys.late.Store(true)
+	var all sync.WaitGroup
+	all.Go(func() { _, _ = s.Pseudonym("m_1", "account", "7") })
+	<-keys.read
+	destroyed := make(chan error, 1)
+	go func() { destroyed <- s.DestroyKey("m_1", name) }()
+	select { // it waits for the reader; one that does not wait has its chance to be wrong
+	case err := <-destroyed:
+		destroyed <- err
+	case <-time.After(200 * time.Millisecond):
+	}
+	close(keys.on)
+	all.Wait()
+	if err := <-destroyed; err != nil {
+		t.Fatal(err)
+	}
+	if p, err := s.Pseudonym("m_1", "account", "7"); err != nil || p != "" {
+		t.Errorf("somebody is known under a key that is destroyed: %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package console_test
 import (
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -145,5 +146,26 @@ func TestARecordedScopeNamesWhoWasErasedSince(t *testing.T) {
 	}
 	if page := b.get("/incidents/INC-1/scope").body; strings.Count(page, says) != 1 || !strings.Contains(page, "Merchant <bdi>m_1</bdi> was erased (ERS-1)") {
 		t.Error("the scope does not name the erased merchant, or names another")
+	}
+}
+
+// The plan is a page that no address leads to: it is looked at after the form, in both colours.
+func TestThePlanOfAnErasureIsAccessible(t *testing.T) {
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		absent(t, "axe-core is not installed: npm ci --prefix internal/console")
+	}
+	ctx, address, _ := phone(t, 320)
+	run(t, ctx, chromedp.Navigate(address+"/erasures"), chromedp.WaitReady("#f-merchant"),
+		chromedp.SendKeys("#f-merchant", "m_1"), chromedp.SendKeys("#f-account", "10010077"), chromedp.SendKeys("#f-basis", "Art. 17 GDPR"), chromedp.SendKeys("#f-reason", "the customer asked"),
+		chromedp.Click("form.form button"), chromedp.WaitReady("#plan"), chromedp.Evaluate(string(axe)+";0", nil),
+		chromedp.Evaluate(`document.styleSheets[0].insertRule(".bar { position: static !important }", document.styleSheets[0].cssRules.length)`, nil))
+	for _, scheme := range []string{"light", "dark"} {
+		var found string
+		run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + ": " + v.nodes[0].html.slice(0, 200)).join("\n"))`, &found, awaited))
+		if found != "" {
+			t.Errorf("%s: %s", scheme, found)
+		}
 	}
 }
