@@ -3,7 +3,6 @@ package drill
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -20,7 +19,6 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/go-fonts/dejavu/dejavusans"
 	"github.com/go-fonts/dejavu/dejavusansbold"
@@ -80,8 +78,40 @@ func steady(s string) string {
 	return s
 }
 
-// screen is a Chromium that draws alike on every machine: with the fonts of this module instead of the
-// machine's, without hints to the rasteriser, and without the graphics card.
+// fonts writes a configuration under which Chromium draws letters alike on every machine: with the fonts of
+// this module instead of the machine's, without hinting, and without colours at their edges.
+func fonts(t *testing.T) (file string) {
+	t.Helper()
+	dir := t.TempDir()
+	file = filepath.Join(dir, "fonts.conf")
+	for name, b := range map[string][]byte{
+		"sans.ttf": dejavusans.TTF, "bold.ttf": dejavusansbold.TTF, "mono.ttf": dejavusansmono.TTF,
+		"fonts.conf": []byte(`<?xml version="1.0"?>
+<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
+<fontconfig>
+<dir>` + dir + `</dir>
+<cachedir>` + dir + `/cache</cachedir>
+<alias binding="same"><family>sans-serif</family><prefer><family>DejaVu Sans</family></prefer></alias>
+<alias binding="same"><family>system-ui</family><prefer><family>DejaVu Sans</family></prefer></alias>
+<alias binding="same"><family>monospace</family><prefer><family>DejaVu Sans Mono</family></prefer></alias>
+<match target="pattern"><edit name="family" mode="append_last"><string>DejaVu Sans</string></edit></match>
+<match target="font">
+<edit name="antialias" mode="assign"><bool>true</bool></edit>
+<edit name="hinting" mode="assign"><bool>false</bool></edit>
+<edit name="hintstyle" mode="assign"><const>hintnone</const></edit>
+<edit name="rgba" mode="assign"><const>none</const></edit>
+</match>
+</fontconfig>
+`),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return file
+}
+
+// screen is a Chromium with fonts of its own and without the graphics card.
 func screen(t *testing.T) context.Context {
 	t.Helper()
 	path := ""
@@ -98,7 +128,7 @@ func screen(t *testing.T) context.Context {
 		t.Skip("Chromium is not installed: apt-get install chromium")
 	}
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("disable-lcd-text", true),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-lcd-text", true), chromedp.Env("FONTCONFIG_FILE="+fonts(t)),
 		chromedp.Flag("hide-scrollbars", true), chromedp.Flag("lang", "en-US"), chromedp.Flag("force-color-profile", "srgb"), chromedp.WindowSize(1200, 900))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -112,22 +142,12 @@ func screen(t *testing.T) context.Context {
 	return ctx
 }
 
-// dress sets the fonts of a page and replaces in its texts what varies. The fonts come as bytes and their
-// rules by the style sheet's own interface, so the page's Content-Security-Policy stays as it is.
+// dress replaces in the texts of a page what varies, and stills what moves. It uses the style sheet's own
+// interface, so the page's Content-Security-Policy stays as it is.
 func dress() string {
 	var b strings.Builder
-	b.WriteString("(async () => {\n")
-	for _, f := range []struct {
-		family, weight string
-		ttf            []byte
-	}{{"Pictured", "400", dejavusans.TTF}, {"Pictured", "700", dejavusansbold.TTF}, {"Pictured Mono", "400", dejavusansmono.TTF}} {
-		fmt.Fprintf(&b, "document.fonts.add(await new FontFace(%q, Uint8Array.from(atob(%q), c => c.charCodeAt(0)), {weight: %q}).load());\n",
-			f.family, base64.StdEncoding.EncodeToString(f.ttf), f.weight)
-	}
-	b.WriteString(`const rule = s => document.styleSheets[0].insertRule(s, document.styleSheets[0].cssRules.length);
-		rule('html { font-family: Pictured !important }');
-		rule('code, pre, kbd, .mono { font-family: "Pictured Mono" !important }');
-		rule('*, ::before, ::after { animation: none !important; transition: none !important; caret-color: transparent !important }');
+	b.WriteString(`(() => {
+		document.styleSheets[0].insertRule('*, ::before, ::after { animation: none !important; transition: none !important; caret-color: transparent !important }', document.styleSheets[0].cssRules.length);
 		const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
 		const steady = s => { `)
 	for _, v := range varies {
@@ -136,7 +156,6 @@ func dress() string {
 	b.WriteString(`return s; };
 		for (let n; n = texts.nextNode();) { const s = steady(n.data); if (s !== n.data) n.data = s; }
 		for (const f of document.querySelectorAll('input:not([type=hidden]), textarea')) if (steady(f.value) !== f.value) f.value = steady(f.value);
-		await document.fonts.ready;
 	})()`)
 	return b.String()
 }
@@ -168,7 +187,7 @@ func (s shot) take(ctx context.Context, base, token string) ([]byte, error) {
 		emulation.SetDeviceMetricsOverride(s.width, s.height, s.scale, s.width < 700),
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}),
 		chromedp.Navigate(base+s.path), chromedp.WaitReady("main"),
-		chromedp.Evaluate(dress(), nil, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }),
+		chromedp.Evaluate(dress(), nil),
 		chromedp.Evaluate(top, nil),
 		chromedp.ActionFunc(func(ctx context.Context) error {
 			var err error

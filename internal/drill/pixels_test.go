@@ -49,7 +49,9 @@ func differ(got, want image.Image) string {
 	return ""
 }
 
-func apart(a, b uint8) bool { return max(a, b)-min(a, b) > sameShade }
+func apart(a, b uint8) bool { return abs(a, b) > sameShade }
+
+func abs(a, b uint8) uint8 { return max(a, b) - min(a, b) }
 
 func plain(m image.Image) *image.RGBA {
 	out := image.NewRGBA(image.Rectangle{Max: m.Bounds().Size()})
@@ -57,8 +59,9 @@ func plain(m image.Image) *image.RGBA {
 	return out
 }
 
-// small is a picture in the 128 colours that it uses most, as PNG: a page has few colours, and the rest
-// are shades at the edges of letters.
+// small is a picture in the 256 colours that it uses most, as PNG: a page has few colours, and the rest
+// are shades at the edges of letters. Of shades that hardly differ one is enough, so that there is room for
+// those of a word in a colour of its own.
 func small(m image.Image) ([]byte, error) {
 	src := plain(m)
 	count := map[color.RGBA]int{}
@@ -73,8 +76,14 @@ func small(m image.Image) ([]byte, error) {
 		return cmp.Or(count[b]-count[a], int(a.R)-int(b.R), int(a.G)-int(b.G), int(a.B)-int(b.B))
 	})
 	var palette color.Palette
-	for _, c := range colours[:min(len(colours), 128)] {
-		palette = append(palette, c)
+	for _, c := range colours {
+		alike := func(p color.Color) bool {
+			k := p.(color.RGBA)
+			return abs(k.R, c.R) < 10 && abs(k.G, c.G) < 10 && abs(k.B, c.B) < 10
+		}
+		if len(palette) < 256 && !slices.ContainsFunc(palette, alike) {
+			palette = append(palette, c)
+		}
 	}
 	nearest := make(map[color.RGBA]uint8, len(colours))
 	for _, c := range colours {
