@@ -215,12 +215,21 @@ func (w *window) add(c *Correlation, in entry, lateness int64, stats *Stats) (en
 		at := sort.Search(n, func(i int) bool { return w.Entries[i].At > in.At })
 		w.Entries = slices.Insert(w.Entries, at, in)
 		n++
-		// Every window that ends at an entry within the timespan after it has changed.
-		for i := at; i < n && w.Entries[i].At <= in.At+span; i++ {
-			from := sort.Search(n, func(j int) bool { return w.Entries[j].At >= w.Entries[i].At-span })
-			v, ok := measureOf(c, w.Entries[from:i+1], w.Entries[i])
-			if ok && (!w.Ever || abs(w.Entries[i].At-w.Fired) >= span) && !fire {
-				end, value, fire = w.Entries[i].At, v, true
+		// Every window that ends at an entry within the timespan after it has changed. One is made from
+		// the one before it: counting each anew would let late events cost the square of the window.
+		var t tally
+		from := sort.Search(n, func(j int) bool { return w.Entries[j].At >= in.At-span })
+		for _, x := range w.Entries[from:at] {
+			t.add(c, x)
+		}
+		for i := at; i < n && w.Entries[i].At <= in.At+span && !fire; i++ {
+			last := w.Entries[i]
+			for t.add(c, last); w.Entries[from].At < last.At-span; from++ {
+				t.remove(c, w.Entries[from])
+			}
+			v, ok := t.value(c, w.Entries[from:i+1], last)
+			if ok && (!w.Ever || abs(last.At-w.Fired) >= span) {
+				end, value, fire = last.At, v, true
 			}
 		}
 		w.rebuild(c)
@@ -277,14 +286,6 @@ func (w *window) rebuild(c *Correlation) {
 		w.sum.add(c, x)
 	}
 	_, w.On = w.sum.value(c, w.Entries[w.from:], w.Entries[n-1])
-}
-
-func measureOf(c *Correlation, entries []entry, last entry) (float64, bool) {
-	var t tally
-	for _, x := range entries {
-		t.add(c, x)
-	}
-	return t.value(c, entries, last)
 }
 
 func abs(x int64) int64 {
