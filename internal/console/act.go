@@ -258,6 +258,9 @@ func (c *Console) showPlan(w http.ResponseWriter, r *http.Request, status int, i
 	switch {
 	case plan != nil:
 		page.Plan, page.Planned = plan, planOf(in)
+		if f.Command == "merge" {
+			page.Planned += "." + in.Get("planned")
+		}
 	case f.Plan != nil:
 		page.Plan = f.Plan(v, in)
 	case f.Foresee:
@@ -326,10 +329,24 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 		if f.Command == "split" {
 			both = c.split
 		}
-		dry := r.PostForm.Get("planned") != planOf(r.PostForm)
+		planned, was, _ := strings.Cut(r.PostForm.Get("planned"), ".")
+		dry := planned != planOf(r.PostForm)
+		var t *trouble
+		status := http.StatusOK
+		if f.Command == "merge" && !dry {
+			if t, err = c.otherMovedOn(r, was); err != nil {
+				break
+			}
+			if t != nil {
+				dry, status = true, t.Status
+			}
+		}
+		if dry {
+			r.PostForm.Set("planned", c.otherVersion(r)) // read before the plan is made: what comes between counts as after it
+		}
 		var out desk.Outcome
 		if out, err = both(r, id, dry); err == nil && dry {
-			return c.showPlan(w, r, http.StatusOK, r.PostForm, nil, out.Plan)
+			return c.showPlan(w, r, status, r.PostForm, t, out.Plan)
 		}
 		if err == nil {
 			next = "/incidents/" + url.PathEscape(out.Incident)

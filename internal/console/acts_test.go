@@ -136,3 +136,26 @@ func TestAnAttachedFileIsSavedAndNeverShown(t *testing.T) {
 		}
 	}
 }
+
+func TestAMergingIsNotDoneAfterAPlanThatTheOtherIncidentLeftBehind(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	const page = "/incidents/INC-1/do/merge"
+	form := url.Values{"from": {"INC-3"}, "reason": {"one thief"}}
+	planned := regexp.MustCompile(`name="planned" value="([^"]+)"`)
+	plan := func(want int) {
+		t.Helper()
+		got := b.submit(page, page, form)
+		shown := planned.FindStringSubmatch(got.body)
+		if got.status != want || shown == nil || len(b.desk.Asked()) != 0 {
+			t.Fatalf("%d, asked %v", got.status, b.desk.Asked())
+		}
+		form.Set("planned", shown[1])
+	}
+	plan(http.StatusOK)
+	b.desk.Moved("INC-3", func(*incident.State) {})
+	b.desk.Others = []incident.Line{{Principal: "person:omar", Text: "Milestone confirmed", Recorded: now}}
+	plan(http.StatusConflict)
+	if got := b.submit(page, page, form); got.status != http.StatusSeeOther || len(b.desk.Asked()) != 1 {
+		t.Fatalf("%d, asked %v", got.status, b.desk.Asked())
+	}
+}

@@ -3,6 +3,7 @@ package console
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
@@ -46,6 +47,31 @@ func (c *Console) merge(r *http.Request, id string, dry bool) (desk.Outcome, err
 func (c *Console) split(r *http.Request, id string, dry bool) (desk.Outcome, error) {
 	in := reader{in: r.PostForm}
 	return c.desk.Split(r.Context(), keyUnless(r, dry), callerOf(r.Context()), desk.SplitAsk{Of: id, Signals: in.list("signal"), Title: in.text("title"), Reason: in.text("reason"), Dry: dry})
+}
+
+// otherVersion is the version of the incident that would end, as its plan is made; "" where there is none.
+func (c *Console) otherVersion(r *http.Request) string {
+	s, err := c.desk.Incident(r.Context(), reader{in: r.PostForm}.text("from"))
+	if err != nil {
+		return "" // the plan says so
+	}
+	return strconv.Itoa(s.Version)
+}
+
+// otherMovedOn says so when somebody acted on the incident that would end after its plan was shown: the
+// plan is shown again as it is now.
+func (c *Console) otherMovedOn(r *http.Request, was string) (*trouble, error) {
+	version, err := strconv.Atoi(was)
+	if err != nil {
+		return nil, nil
+	}
+	other := reader{in: r.PostForm}.text("from")
+	news, err := c.desk.Meanwhile(r.Context(), other, version, callerOf(r.Context()))
+	if err != nil || len(news) == 0 {
+		return nil, err
+	}
+	return &trouble{Status: http.StatusConflict, Title: "Not done yet: " + other + " moved on", News: news,
+		Text: "Others acted on it since the plan was shown. The plan below is as it is now: look it over and submit again."}, nil
 }
 
 // keyUnless is the idempotency key of what is recorded; a look at a plan has none.
