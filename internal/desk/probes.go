@@ -70,7 +70,10 @@ func (d *Desk) startProbes(ctx context.Context) error {
 		w.next = d.o.Clock.Now()
 		if s, ok := known[name]; ok {
 			w.standing = s
-			if due := s.Ran.Add(w.Schedule.Every); due.After(w.next) {
+			// Never later than a probe that has just run: the clock may have been ahead when it did.
+			if due, most := s.Ran.Add(w.Schedule.Every), w.next.Add(w.Schedule.Every); due.After(most) {
+				w.next = most
+			} else if due.After(w.next) {
 				w.next = due
 			}
 		}

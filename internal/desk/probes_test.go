@@ -214,6 +214,22 @@ func TestACrashBetweenTellingAndNotingItTellsNothingTwice(t *testing.T) {
 	}
 }
 
+// A machine whose clock was years ahead for a while must not leave a probe that sleeps until then.
+func TestAProbeOfAClockThatWasAheadRunsOn(t *testing.T) {
+	it := newShop(t)
+	s := newSite(t, it.probes)
+	row, err := json.Marshal(probe.Standing{State: probe.Passing, Since: noon.AddDate(10, 0, 0), Ran: noon.AddDate(10, 0, 0)})
+	s.must(err)
+	s.must(s.store.Update(t.Context(), func(tx ledger.Tx) error {
+		return tx.PutRow(probeProjection, ledger.Row{Key: "checkout", Body: row})
+	}))
+	s.start()
+	s.wait(11 * time.Minute)
+	if p := s.probe(); it.asked.Load() != 2 || p.Ran.After(noon.Add(11*time.Minute)) {
+		t.Errorf("in eleven minutes of every five it ran %d times: %+v", it.asked.Load(), p)
+	}
+}
+
 func TestAProbeIsRunWhenSomebodyAsksAndTheOutcomeCounts(t *testing.T) {
 	it := newShop(t)
 	s := newSite(t, it.probes).start()
