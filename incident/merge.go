@@ -51,15 +51,16 @@ func (w *work) merge(c Merge) (Reason, error) {
 	}
 	// What the merging says of the clocks of this incident is tried first. Whatever it would take from
 	// them, or put off, is left out; where the union of both scopes does, the clock stands as it was.
+	without := w.lostBy(b, c, nil)
 	var adjust []Fact
 	for _, f := range w.adjustments(b, c) {
-		if len(w.lostBy(b, c, append(slices.Clip(adjust), f))) == 0 || len(w.lostBy(b, c, nil)) > 0 {
+		if len(without) > 0 || len(w.lostBy(b, c, append(slices.Clip(adjust), f))) == 0 {
 			adjust = append(adjust, f)
 		}
 	}
 	lost := w.lostBy(b, c, adjust)
-	if len(lost) > 0 && len(w.lostBy(b, c, nil)) > 0 {
-		adjust, lost = nil, w.lostBy(b, c, nil)
+	if len(lost) > 0 && len(without) > 0 {
+		adjust, lost = nil, without
 	}
 	w.takeIn(b, c, adjust, lost)
 	return ReasonMerged, nil

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -303,16 +304,12 @@ func (d *Desk) keepFound(ctx context.Context, inc, source string, f integrity.Fi
 	}
 	var total int
 	for i, e := range changed {
-		digest := integrity.Digest(e.Bytes)
-		if slices.ContainsFunc(s.Attachments, func(a incident.Attachment) bool { return a.Digest == digest }) {
-			continue
-		}
 		if total += len(e.Bytes); i >= mostKept || total > mostBytes {
 			d.o.Log.Warn("more files changed than an incident keeps; the rest is kept with the baselines", "incident", inc, "source", source, "files", len(changed))
 			return nil
 		}
 		note := fmt.Sprintf("As found in %s, which is not as approved (manifest %s).", source, f.Approval.Digest)
-		_, err := d.Attach(ctx, "", worker("integrity"), inc, clipped(source+": "+e.Path, 290), note, strings.NewReader(string(e.Bytes)))
+		err := d.attachOnce(ctx, worker("integrity"), s, source+": "+e.Path, note, e.Bytes)
 		if decided(err) {
 			return fmt.Errorf("%w: %w", errNotKept, err)
 		}
@@ -321,6 +318,16 @@ func (d *Desk) keepFound(ctx context.Context, inc, source string, f integrity.Fi
 		}
 	}
 	return nil
+}
+
+// attachOnce attaches a file to an incident that does not have these bytes yet.
+func (d *Desk) attachOnce(ctx context.Context, who Caller, s *incident.State, name, note string, data []byte) error {
+	digest := integrity.Digest(data)
+	if slices.ContainsFunc(s.Attachments, func(a incident.Attachment) bool { return a.Digest == digest }) {
+		return nil
+	}
+	_, err := d.Attach(ctx, "", who, s.ID, clipped(name, 290), note, bytes.NewReader(data))
+	return err
 }
 
 var errNotKept = errors.New("a file as found could not be kept as evidence")

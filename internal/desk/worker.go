@@ -1,7 +1,6 @@
 package desk
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/tocsin-ir/tocsin/contain"
 	"github.com/tocsin-ir/tocsin/incident"
-	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/probe"
@@ -277,10 +275,7 @@ func (d *Desk) keepTraces(ctx context.Context, inc string, destroyer contain.Des
 		return err
 	}
 	for _, t := range traces {
-		if slices.ContainsFunc(s.Attachments, func(a incident.Attachment) bool { return a.Digest == integrity.Digest(t.Bytes) }) {
-			continue
-		}
-		if _, err := d.Attach(ctx, "", worker("contain"), inc, clipped(t.Name, 290), t.Note, bytes.NewReader(t.Bytes)); err != nil {
+		if err := d.attachOnce(ctx, worker("contain"), s, t.Name, t.Note, t.Bytes); err != nil {
 			return fmt.Errorf("%s was not kept as evidence, so nothing was written: %w", clipped(t.Name, 200), err)
 		}
 	}
