@@ -148,8 +148,18 @@ connectors:
 	if len(list.Drills) != 2 || list.Drills[0].Failed != played.Interrupted || !list.Drills[0].Began.Equal(begun.Began) || list.Drills[0].Card.Scenario != "stolen-token" {
 		t.Errorf("after the crash: %d drills, the newest %+v", len(list.Drills), list.Drills[0])
 	}
-	if left, err := filepath.Glob(filepath.Join(short, "tocsin-drill-*")); err != nil || len(left) > 0 {
-		t.Errorf("its folder is still there: %v %v", left, err)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for late := time.After(30 * time.Second); ; {
+		left, err := filepath.Glob(filepath.Join(short, "tocsin-drill-*"))
+		if err == nil && len(left) == 0 {
+			break
+		}
+		select {
+		case <-late:
+			t.Fatalf("its folder is still there: %v %v", left, err)
+		case <-again.C:
+		}
 	}
 	if page := fetched(t, url+"/policy"); !strings.Contains(page, "The story: supplier") {
 		t.Error("an interrupted drill took the place of the one with a result")

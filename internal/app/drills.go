@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,7 +104,7 @@ func (a *App) playDrill(program, policy string, p played.Play) (card played.Card
 	cmd.WaitDelay = 5 * time.Second
 	var out, said bytes.Buffer
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Folder, &out, &said
-	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "TOCSIN_") })
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return !inherited(v) })
 	leash, hold, err := os.Pipe() // the drill ends with this process, however that ends
 	if err != nil {
 		return p.Card, err.Error()
@@ -127,6 +128,13 @@ func (a *App) playDrill(program, policy string, p played.Play) (card played.Card
 	return p.Card, text
 }
 
+// inherited says whether a drill gets a variable of this server's environment: where programs, temporary
+// files and time zones are, and nothing that may hold a secret of the installation.
+func inherited(v string) bool {
+	name, _, _ := strings.Cut(v, "=")
+	return slices.Contains([]string{"PATH", "HOME", "TMPDIR", "TZ", "ZONEINFO", "LANG", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "SYSTEMROOT", "TEMP", "TMP"}, strings.ToUpper(name))
+}
+
 // resumeDrill keeps the drill that an earlier process on this folder did not end as interrupted, and
 // removes what is left of it.
 func (a *App) resumeDrill() error {
@@ -135,9 +143,29 @@ func (a *App) resumeDrill() error {
 		return err
 	}
 	if strings.HasPrefix(filepath.Base(folder), playFolder) && filepath.Dir(folder) == filepath.Clean(os.TempDir()) {
-		return os.RemoveAll(folder)
+		a.copying.Go(func() { a.sweep(folder) })
 	}
 	return nil
+}
+
+// sweep removes the folder of a drill whose server has died. The drill ends with its server and may still
+// be writing while it does, so the folder counts as gone when it stayed away for a second.
+func (a *App) sweep(folder string) {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for range 60 {
+		_, there := os.Lstat(folder)
+		err := os.RemoveAll(folder)
+		if errors.Is(there, fs.ErrNotExist) && err == nil {
+			return
+		}
+		select {
+		case <-a.life.Done():
+			return
+		case <-again.C:
+		}
+	}
+	a.o.Log.Warn("the folder of a drill that was interrupted is still there: remove it", "folder", folder)
 }
 
 // drillsOf are the drills as the API takes them.

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/transparency-dev/tessera/api/layout"
@@ -112,7 +113,7 @@ func (p *Place) parse() error {
 	}
 	one := func(allowed ...string) error {
 		for name, values := range q {
-			if !contains(allowed, name) {
+			if !slices.Contains(allowed, name) {
 				return errors.New("url: has something after the question mark that is not known there: " + forms)
 			}
 			if len(values) != 1 {
@@ -149,7 +150,7 @@ func (p *Place) parse() error {
 		}
 		p.db = q.Get("spanner")
 		part := strings.Split(p.db, "/")
-		if u.Host == "" || u.User != nil || len(part) != 6 || part[0] != "projects" || part[2] != "instances" || part[4] != "databases" || contains(part, "") {
+		if u.Host == "" || u.User != nil || len(part) != 6 || part[0] != "projects" || part[2] != "instances" || part[4] != "databases" || slices.Contains(part, "") {
 			return errors.New("url: has to be gcs://BUCKET/PREFIX?spanner=projects/P/instances/I/databases/D")
 		}
 		p.bucket, p.prefix = u.Host, strings.Trim(u.Path, "/")
@@ -190,7 +191,7 @@ func (p *Place) fields() error {
 		{"credentials_file", c.CredentialsFile, []string{kindS3}},
 		{"password_file", c.PasswordFile, []string{kindMySQL, kindS3}},
 	} {
-		if f.value == "" || contains(f.kinds, p.kind) {
+		if f.value == "" || slices.Contains(f.kinds, p.kind) {
 			continue
 		}
 		if p.kind == kindGCS && f.name == "credentials_file" {
@@ -328,15 +329,6 @@ func (p Place) path(name string) string {
 		return name
 	}
 	return filepath.Join(p.dir, name)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 func loopback(host string) bool {
