@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -270,6 +271,9 @@ func TestALogOnMariaDBDoesNotFailForWaiting(t *testing.T) {
 	}
 	defer db.Close()
 	if _, err := db.Exec("SET GLOBAL innodb_snapshot_isolation = ON"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
 		t.Skipf("this server has no such setting: %v", err)
 	}
 	defer func() {
