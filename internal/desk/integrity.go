@@ -216,6 +216,9 @@ func (d *Desk) tampered(ctx context.Context, name string, now time.Time, f integ
 	if err != nil {
 		return err
 	}
+	if a, ok := s.Reported(org.BaselineRecorded, name); ok && a.Fact != f.Approval.Fact {
+		return nil // another state was approved while this look went on: who approved it looks again
+	}
 	if was, ok := s.Reported(org.ProbeTurned, turnSubject(name)); ok && was.State == "changed" && was.Digest == f.Found && was.At.After(f.Approval.At) {
 		return nil
 	}
