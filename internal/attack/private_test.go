@@ -62,7 +62,7 @@ func pages(t *testing.T) (routes []string) {
 	return routes
 }
 
-// ask makes a request again until it is not put off for its rate.
+// ask makes a request as a person does: of a page by their cookie, of the API by their token.
 func (s *target) ask(as, method, path string, body []byte) (status int, answer []byte) {
 	s.t.Helper()
 	headers := []string{"Sec-Fetch-Site", "same-origin"}
@@ -70,11 +70,7 @@ func (s *target) ask(as, method, path string, body []byte) (status int, answer [
 		headers = append(headers, "Cookie", "tocsin="+s.token[as])
 		as = ""
 	}
-	s.eventually(method+" "+path+" is answered", func() bool {
-		status, answer = s.raw(as, method, path, "application/json", body, headers...)
-		return status != http.StatusTooManyRequests
-	})
-	return status, answer
+	return s.unhurried(as, method, path, body, headers...)
 }
 
 // Whoever is not on the list of a private incident learns nothing of it by any route, not even that it
