@@ -29,8 +29,16 @@ func (a *App) URL() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// secure says that the server speaks TLS itself. A drill is on loopback and never does.
-func (a *App) secure() bool { return a.cfg.TLS.Cert != "" && a.drill == nil && !a.readOnly() }
+// secure says that the server speaks TLS itself. What only shows a finished drill is on loopback and never does.
+func (a *App) secure() bool { return a.cfg.TLS.Cert != "" && !a.readOnly() }
+
+// oldestTLS is the oldest version of TLS that is spoken.
+func (a *App) oldestTLS() uint16 {
+	if a.drill != nil && a.drill.Sabotage == oldTLS {
+		return tls.VersionTLS12
+	}
+	return tls.VersionTLS13
+}
 
 // listen opens the address and the socket. The socket in the data folder lets the account that
 // owns the folder in without a token: whoever can open it could read the database as well.
@@ -51,7 +59,7 @@ func (a *App) listen() error {
 			l.Close()
 			return located(a.cfg.file, &a.cfg.root, &mistake{Field: "tls", Say: "certificate and key cannot be used: " + strings.TrimPrefix(err.Error(), "tls: ")})
 		}
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}})
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: a.oldestTLS(), NextProtos: []string{"h2", "http/1.1"}})
 	}
 	handler := a.handler()
 	a.serve(l, handler)

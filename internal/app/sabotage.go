@@ -31,6 +31,9 @@ import (
 	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
+// oldTLS is the sabotage of a server that speaks an older TLS too.
+const oldTLS = "tls-old"
+
 // apply puts what a drill differs in over the production options: the mail schedule, and the one
 // organ it breaks. It is reached over the inherited pipe alone.
 func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
@@ -85,8 +88,12 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		})
 	case "dismiss-silent":
 		o.Decided = unsaid(incident.KindDutyStopped)
-	case "restore-old", "backup-plain":
-		// Nothing of the server is broken: it is the conductor that goes on from an old backup, or takes them in the clear.
+	case oldTLS: // where the server listens
+	case "report-lost":
+		o.Decided = unsaid(incident.KindSignal)
+	case "restore-old", "backup-plain", "production-mislabelled":
+		// Nothing of the server is broken: it is the conductor that goes on from an old backup, takes them in the clear, or
+		// sets up an installation wrongly.
 	case "inclusion-lost":
 		o.Decided = losesAnInclusion()
 	case "private-leaks":

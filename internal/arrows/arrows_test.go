@@ -46,12 +46,13 @@ var layers = [][]string{
 
 // peers are imports inside one layer, each with its reason.
 var peers = map[string]string{
-	"internal/drill/victim -> internal/drill/world":    "the orders that the application serves are the world's",
-	"internal/drill/victim -> internal/drill/loopback": "how a process of the drill serves",
-	"internal/drill/shop -> internal/drill/loopback":   "how a process of the drill serves",
-	"detect/baseline -> detect/saved":                  "the form of a snapshot",
-	"detect/metric -> detect/saved":                    "the form of a snapshot",
-	"detect/sigma -> detect/saved":                     "the form of a snapshot",
+	"internal/drill/victim -> internal/drill/world":         "the orders that the application serves are the world's",
+	"internal/drill/victim -> internal/drill/loopback":      "how a process of the drill serves",
+	"internal/drill/shop -> internal/drill/loopback":        "how a process of the drill serves",
+	"internal/drill/storefront -> internal/drill/authority": "certificates of the drill are issued in one place",
+	"detect/baseline -> detect/saved":                       "the form of a snapshot",
+	"detect/metric -> detect/saved":                         "the form of a snapshot",
+	"detect/sigma -> detect/saved":                          "the form of a snapshot",
 }
 
 // alone are packages that other people's programs import, that judge us, or that we are measured on:

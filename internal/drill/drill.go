@@ -159,6 +159,7 @@ type run struct {
 	shop     *child           // the storefront; nil where nothing looks at one
 	front    storefront.Ready // where it is reached
 
+	roots                  string // file of the authority whose certificates are believed; "" where nothing speaks TLS
 	app                    string // address of the victim
 	admin                  string // its admin token
 	stolen                 string // the token the attacker has

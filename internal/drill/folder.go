@@ -53,6 +53,7 @@ type places struct {
 	templates, store                  string            // files that are looked after: a folder, and the address of a shop; "" for none
 	shop                              *storefront.Ready // the shop that checks look at; nil for none
 	watched                           bool              // they are probes: they run by themselves
+	tls                               bool              // the server and the mail server show certificates
 	copy, recipient                   string            // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
 }
 
@@ -92,6 +93,10 @@ func writeConfig(dir string, p places) error {
 			},
 			"shop_switch": m{"type": "switch"},
 		},
+	}
+	if p.tls {
+		config["tls"] = m{"cert": certFile, "key": certKey}
+		config["mail"].(m)["tls"] = "starttls"
 	}
 	checks := m{}
 	for _, c := range p.checks {

@@ -140,6 +140,12 @@ func (r *run) noticed(ctx context.Context) error {
 
 // noData answers what the policy asks people to judge: an outage, and nobody's data.
 func (r *run) noData(ctx context.Context) error {
+	return r.answerNo(ctx, "the shop does not work; nobody's data was read", "nothing can be sold")
+}
+
+// answerNo answers no to whatever the policy asks people to judge, and gives the highest level where none
+// follows from that.
+func (r *run) answerNo(ctx context.Context, why, level string) error {
 	for _, f := range r.program.Facts {
 		var value any = false
 		switch f.Type {
@@ -152,7 +158,7 @@ func (r *run) noData(ctx context.Context) error {
 		if p == nil {
 			p = r.lead()
 		}
-		if _, err := r.do(ctx, p, "answer", map[string]any{"fact": f.ID, "value": value, "reason": "the shop does not work; nobody's data was read"}, "answers %s: %v", f.ID, value); err != nil {
+		if _, err := r.do(ctx, p, "answer", map[string]any{"fact": f.ID, "value": value, "reason": why}, "answers %s: %v", f.ID, value); err != nil {
 			return err
 		}
 	}
@@ -160,7 +166,7 @@ func (r *run) noData(ctx context.Context) error {
 	if err != nil || s.Severity != "" || len(r.program.Severities) == 0 {
 		return err
 	}
-	_, err = r.do(ctx, r.lead(), "severity", map[string]string{"severity": r.program.Severities[0].ID, "reason": "nothing can be sold"}, "sets the severity to %s", r.program.Severities[0].ID)
+	_, err = r.do(ctx, r.lead(), "severity", map[string]string{"severity": r.program.Severities[0].ID, "reason": level}, "sets the severity to %s", r.program.Severities[0].ID)
 	return err
 }
 

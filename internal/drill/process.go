@@ -58,10 +58,11 @@ type child struct {
 }
 
 // spawn starts `BINARY drill-process NAME`, gives it its configuration and waits until it is ready.
-func spawn(ctx context.Context, binary, name string, config any, ready any) (*child, error) {
+func spawn(ctx context.Context, binary, name string, config any, ready any, env ...string) (*child, error) {
 	c := &child{name: name, said: &tail{}}
 	c.cmd = exec.CommandContext(ctx, binary, "drill-process", name)
 	c.cmd.Env = append(os.Environ(), "TOCSIN_DRILL_PROCESS="+name)
+	c.cmd.Env = append(c.cmd.Env, env...)
 	c.cmd.Stderr = c.said
 	c.cmd.WaitDelay = 2 * time.Second
 	var err error

@@ -77,6 +77,12 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 	if r.shop != nil {
 		c.Shop = in("storefront.ndjson")
 	}
+	if r.roots != "" {
+		c.Server, c.Roots = strings.TrimPrefix(r.server.Base(), "https://"), r.roots
+	}
+	if r.o.Scenario == "outside-report" {
+		c.Visits, c.Tries, c.Tocsin, c.Production = r.visitsFile(), r.triesFile(), r.o.Binary, r.productionDir()
+	}
 	if r.own {
 		c.Source = r.source
 	}

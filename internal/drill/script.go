@@ -25,6 +25,7 @@ type setting struct {
 	calls  bool // people have addresses at which they are called
 	files  bool // templates and a theme are compared with what was approved
 	copies bool // facts and logs are copied off the machine
+	tls    bool // server and mail server show certificates, and nothing goes in the clear between them, the application and the people
 	probes bool // the storefront is watched by probes
 	stands bool // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
 }
@@ -38,6 +39,8 @@ var scripts = map[string]script{
 	"late-scope":   lateScope{},
 	"insider":      insider{},
 	"tocsin-down":  tocsinDown{},
+
+	"outside-report": outsideReport{},
 
 	"template-tamper":   templateTamper{},
 	"storefront-outage": storefrontOutage{},

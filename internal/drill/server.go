@@ -17,6 +17,8 @@ import (
 // started again on the same address; the conductor's clock is the one that counts.
 type server struct {
 	binary, dir, sabotage, store string
+	env                          []string // beside the conductor's own
+	scheme                       string   // https where it speaks TLS
 	log                          *os.File // its standard error, kept for the judge's search for secrets
 
 	mu     sync.Mutex // one question at a time; held over a restart
@@ -52,12 +54,16 @@ type pipeAnswer struct {
 	Error string    `json:"error"`
 }
 
-func startServer(ctx context.Context, binary, dir, store, sabotage string, now time.Time) (*server, error) {
+// startServer starts it; with roots it speaks TLS, and trusts what they vouch for.
+func startServer(ctx context.Context, binary, dir, store, sabotage string, now time.Time, roots string) (*server, error) {
 	log, err := os.OpenFile(filepath.Join(dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("drill: server log: %w", err)
 	}
-	s := &server{binary: binary, dir: dir, store: store, sabotage: sabotage, log: log, addr: "127.0.0.1:0", now: now}
+	s := &server{binary: binary, dir: dir, store: store, sabotage: sabotage, log: log, addr: "127.0.0.1:0", now: now, scheme: "http"}
+	if roots != "" {
+		s.scheme, s.env = "https", trusting(roots)
+	}
 	if err := s.start(ctx); err != nil {
 		log.Close()
 		return nil, err
@@ -80,6 +86,7 @@ func (s *server) start(ctx context.Context) error {
 		args = append(args, "--store", s.store)
 	}
 	s.cmd = exec.CommandContext(ctx, s.binary, args...)
+	s.cmd.Env = append(os.Environ(), s.env...)
 	s.cmd.ExtraFiles = []*os.File{toServer, fromServer} // descriptors 3 and 4
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	err = s.cmd.Start()
@@ -106,7 +113,7 @@ func (s *server) start(ctx context.Context) error {
 		s.link = a.Link
 	}
 	s.addrMu.Lock()
-	s.base = "http://" + a.Addr
+	s.base = s.scheme + "://" + a.Addr
 	s.addrMu.Unlock()
 	return nil
 }

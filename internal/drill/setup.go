@@ -49,7 +49,7 @@ func (r *run) setUp(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(r.o.Dir, policyFile), r.source, 0o600); err != nil {
 		return err
 	}
-	where := places{mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner, checks: r.program.Checks}
+	where := places{tls: r.roots != "", mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner, checks: r.program.Checks}
 	if r.shop != nil {
 		where.shop, where.watched = &r.front, r.watched()
 	}
@@ -69,7 +69,7 @@ func (r *run) setUp(ctx context.Context) error {
 	if err := writeConfig(r.o.Dir, where); err != nil {
 		return err
 	}
-	if r.server, err = startServer(ctx, r.o.Binary, r.o.Dir, r.o.Store, r.o.Sabotage, r.start); err != nil {
+	if r.server, err = startServer(ctx, r.o.Binary, r.o.Dir, r.o.Store, r.o.Sabotage, r.start, r.roots); err != nil {
 		return err
 	}
 	r.tell.now(r.start)
@@ -94,7 +94,15 @@ func (r *run) startWorld(ctx context.Context) error {
 	in := func(parts ...string) string {
 		return filepath.Join(append([]string{r.o.Dir, "drill"}, parts...)...)
 	}
-	if r.sink, err = spawn(ctx, r.o.Binary, "sink", sink.Config{Listen: "127.0.0.1:0", Dir: in("mailbox"), Greylist: "120ms", Dead: r.world.DeadAddresses(), DropEach: 61, Now: r.start}, &up); err != nil {
+	post := sink.Config{Listen: "127.0.0.1:0", Dir: in("mailbox"), Greylist: "120ms", Dead: r.world.DeadAddresses(), DropEach: 61, Now: r.start}
+	var env []string
+	if s, _ := scriptOf(r.o.Scenario); s != nil && s.setting().tls {
+		if post.Cert, post.Key, err = r.certify(); err != nil {
+			return fmt.Errorf("drill: certificates: %w", err)
+		}
+		env = trusting(r.roots)
+	}
+	if r.sink, err = spawn(ctx, r.o.Binary, "sink", post, &up); err != nil {
 		return err
 	}
 	r.ids["mail"] = up.Addr
@@ -116,7 +124,7 @@ func (r *run) startWorld(ctx context.Context) error {
 		Listen: "127.0.0.1:0", Seed: r.o.Seed, Merchants: r.o.People, Start: r.start, Days: r.o.Days, Tokens: tokens, Admin: victim.Secret(r.admin),
 		EnvFile: r.envFile, Log: in("requests.ndjson"), App: appID, SpillDir: in("spill"),
 	}
-	if r.victim, err = spawn(ctx, r.o.Binary, "victim", config, &up); err != nil {
+	if r.victim, err = spawn(ctx, r.o.Binary, "victim", config, &up, env...); err != nil {
 		return err
 	}
 	r.app = "http://" + up.Addr

@@ -27,6 +27,7 @@ type letter struct {
 	MessageID string    `json:"message_id"`
 	Digest    string    `json:"digest"`
 	Dropped   bool      `json:"dropped"`
+	TLS       string    `json:"tls"` // the version it came over; "" for none
 
 	raw     []byte
 	subject string

@@ -30,6 +30,14 @@ var tables = map[string]table{
 		also:   []func(*bench) error{(*bench).raisedBySupplier, (*bench).onlyTheNamed},
 		trials: fewTrials, bare: true,
 	},
+	"outside-report": {
+		checks: with(of("CLS-3", "INV-3", "INV-4", "PRO-12", "PUB-1", "REV-1"), map[string]check{
+			"DET-11": (*bench).reportTakenIn, "PUB-2": (*bench).contactAnswers, "REV-3": (*bench).correctedToTheEnd,
+			"PRO-1": (*bench).encrypted, "PRO-4": (*bench).roleBased, "PRO-7": (*bench).keptApart, "PRO-11": (*bench).accessReviewed,
+		}),
+		also:   []func(*bench) error{(*bench).nobodyOutsideTold},
+		trials: fewTrials, bare: true,
+	},
 	"template-tamper": {
 		checks: with(of("CLS-1", "CLS-3", "INV-4", "NOT-1", "NOT-3", "NOT-4", "NOT-6", "PRO-12", "PUB-1"), map[string]check{
 			"CON-5": (*bench).gone, "DET-7": (*bench).changeNoticed, "INV-3": (*bench).untouchedAndKept, "NOT-2": (*bench).contentWithoutNumbers,

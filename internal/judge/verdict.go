@@ -38,6 +38,7 @@ type manifest struct {
 
 // bench is everything on the judge's table.
 type bench struct {
+	ctx       context.Context // of this judging: a check that asks what still runs asks under it
 	c         Case
 	table     table
 	manifest  manifest
@@ -169,7 +170,7 @@ var notWithoutTruth = []string{"DET-1", "DET-2", "DET-3", "INV-1", "NOT-1", "NOT
 
 // Judge decides every promise of the manifest.
 func Judge(ctx context.Context, c Case, seen Sightings) (Scorecard, error) {
-	b := &bench{c: c, seen: seen}
+	b := &bench{ctx: ctx, c: c, seen: seen}
 	var known bool
 	if b.table, known = tables[c.Scenario]; !known {
 		return Scorecard{}, fmt.Errorf("scenario %q: the judge has no table for it", c.Scenario)

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,8 @@ type Config struct {
 	Dead     []string  `json:"dead"`      // addresses refused with 550
 	DropEach int       `json:"drop_each"` // every n-th message is kept and its connection dropped unanswered; 0 never
 	Now      time.Time `json:"now"`       // domain time, moved by control messages
+	Cert     string    `json:"cert"`      // PEM files: it offers STARTTLS, and takes no mail without it
+	Key      string    `json:"key"`
 }
 
 // Kept is one line of index.ndjson.
@@ -50,6 +53,7 @@ type Kept struct {
 	MessageID string    `json:"message_id"`
 	Digest    string    `json:"digest"` // sha256 of the bytes after dot-unstuffing
 	Dropped   bool      `json:"dropped,omitempty"`
+	TLS       string    `json:"tls,omitempty"` // the version it came over, such as TLS 1.3; "" for none
 }
 
 // control is a message on standard input after the configuration.
@@ -98,6 +102,7 @@ type Server struct {
 	c        Config
 	greylist time.Duration
 	dead     map[string]bool
+	tls      *tls.Config // nil: in the clear
 	listener net.Listener
 	wait     sync.WaitGroup
 
@@ -122,6 +127,13 @@ func Start(c Config) (*Server, error) {
 		if s.greylist, err = time.ParseDuration(c.Greylist); err != nil {
 			return nil, fmt.Errorf("sink: greylist %q is not a duration such as 100ms", c.Greylist)
 		}
+	}
+	if c.Cert != "" {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+		if err != nil {
+			return nil, fmt.Errorf("sink: certificate: %w", err)
+		}
+		s.tls = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}} // what comes over 1.2 is noted, not refused
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("sink: mailbox: %w", err)
@@ -194,11 +206,13 @@ func (s *Server) accept() {
 type envelope struct {
 	from string
 	rcpt []string
+	tls  string // what it comes over
 }
 
 // serve speaks RFC 5321 as far as a sender of ours needs it. A connection that misbehaves ends.
 func (s *Server) serve(c net.Conn) {
 	r := bufio.NewReaderSize(c, maxLine)
+	over := ""
 	say := func(code int, text string) bool {
 		_, err := fmt.Fprintf(c, "%d %s\r\n", code, text)
 		return err == nil
@@ -217,8 +231,26 @@ func (s *Server) serve(c net.Conn) {
 		ok := true
 		switch strings.ToUpper(verb) {
 		case "EHLO":
-			_, err := io.WriteString(c, "250-drill.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-PIPELINING\r\n250 SIZE 4194304\r\n")
+			offers := "250-drill.example\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-PIPELINING\r\n"
+			if s.tls != nil && over == "" {
+				offers += "250-STARTTLS\r\n"
+			}
+			_, err := io.WriteString(c, offers+"250 SIZE 4194304\r\n")
 			ok = err == nil
+		case "STARTTLS":
+			if s.tls == nil || over != "" || r.Buffered() > 0 { // what was said before the handshake is nobody's word
+				ok = say(503, "not now")
+				break
+			}
+			if !say(220, "go on") {
+				return
+			}
+			t := tls.Server(c, s.tls)
+			if err := t.Handshake(); err != nil {
+				return
+			}
+			c, over, e = t, tls.VersionName(t.ConnectionState().Version), envelope{}
+			r.Reset(c)
 		case "HELO":
 			ok = say(250, "drill.example")
 		case "NOOP":
@@ -227,7 +259,11 @@ func (s *Server) serve(c net.Conn) {
 			e = envelope{}
 			ok = say(250, "ok")
 		case "MAIL":
-			e = envelope{from: address(arg)}
+			if s.tls != nil && over == "" {
+				ok = say(530, "5.7.0 begin with STARTTLS")
+				break
+			}
+			e = envelope{from: address(arg), tls: over}
 			ok = say(250, "ok")
 		case "RCPT":
 			code, text := s.recipient(address(arg), len(e.rcpt))
@@ -335,7 +371,7 @@ func (s *Server) keep(e envelope, body []byte) (dropped bool, err error) {
 	dropped = s.c.DropEach > 0 && s.count%s.c.DropEach == 0 && !s.seen[id]
 	s.seen[id] = true
 	sum := sha256.Sum256(body)
-	k := Kept{File: fmt.Sprintf("%05d.eml", s.count), At: s.now.UTC(), Real: time.Now().UTC(), From: e.from, Rcpt: e.rcpt, MessageID: id, Digest: "sha256:" + hex.EncodeToString(sum[:]), Dropped: dropped}
+	k := Kept{File: fmt.Sprintf("%05d.eml", s.count), At: s.now.UTC(), Real: time.Now().UTC(), From: e.from, Rcpt: e.rcpt, MessageID: id, Digest: "sha256:" + hex.EncodeToString(sum[:]), Dropped: dropped, TLS: e.tls}
 	if err := os.WriteFile(filepath.Join(s.c.Dir, k.File), body, 0o600); err != nil {
 		return false, err
 	}
