@@ -52,8 +52,8 @@ func count(ctx context.Context, conn *sql.Conn, q *ask.Question, tell func(ask.P
 	if err != nil {
 		return nil, err
 	}
-	// What one clause narrows is read once and kept; what is asked of everything is read anew by
-	// each of the three, because keeping it would cost more.
+	// What one clause narrows is read once and kept; what is asked of everything, and did not fit the
+	// memory over dictionaries, is read anew by each of them, because keeping it would cost more.
 	kind := "VIEW"
 	if len(q.Query.Any) > 0 {
 		kind = "TABLE"

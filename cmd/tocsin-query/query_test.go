@@ -334,20 +334,28 @@ func TestACancelledQuestionLeavesNoChildAndNoFile(t *testing.T) {
 	defer v.Release()
 	files, _, _ := v.Paths(table.Selection{To: 1 << 60, UpTo: 9})
 	e := engine(t, dir, ask.Options{})
-	told, steps := []ask.Progress{}, 0
-	if _, err := e.Ask(ask.Report(t.Context(), func(p ask.Progress) { told = append(told, p) }), question(files...)); err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range told {
-		if p.Unit == "steps" {
-			if p.Done != int64(steps) || p.Of != 5 {
-				t.Errorf("step %d is told as %+v", steps, p)
-			}
-			steps++
+	all, one := question(files...), question(files...)
+	one.Query.Any = []tally.Clause{{Credential: []string{"tok_1"}}}
+	one.Wide.Any = one.Query.Any
+	for _, x := range []struct {
+		asked ask.Question
+		of    int
+	}{{all, 2}, {one, 6}} { // over dictionaries, and by the general engine
+		told, steps := []ask.Progress{}, 0
+		if _, err := e.Ask(ask.Report(t.Context(), func(p ask.Progress) { told = append(told, p) }), x.asked); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if steps != 5 {
-		t.Errorf("%d steps were told: %+v", steps, told)
+		for _, p := range told {
+			if p.Unit == "steps" {
+				if p.Done != int64(steps) || p.Of != int64(x.of) {
+					t.Errorf("step %d is told as %+v", steps, p)
+				}
+				steps++
+			}
+		}
+		if steps != x.of {
+			t.Errorf("%d steps of %d were told: %+v", steps, x.of, told)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ctx = ask.Report(ctx, func(p ask.Progress) {

@@ -12,11 +12,15 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
+	"slices"
 	"strings"
 
 	_ "github.com/duckdb/duckdb-go/v2" // the engine
 
 	"github.com/tocsin-ir/tocsin/scope/ask"
+	"github.com/tocsin-ir/tocsin/scope/columns"
+	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
 // serve answers questions until the input ends.
@@ -47,7 +51,7 @@ func serve(c config, in io.Reader, out io.Writer) error {
 		a := &ask.Answer{}
 		if err := json.Unmarshal(line, &q); err != nil {
 			a.Error = "the question is not one"
-		} else if a, err = count(ctx, conn, &q, func(p ask.Progress) {
+		} else if a, err = answer(ctx, c, conn, &q, func(p ask.Progress) {
 			// A parent that cannot be told is gone, which the answer will notice.
 			_ = errors.Join(json.NewEncoder(w).Encode(ask.Answer{Progress: &p}), w.Flush())
 		}); err != nil {
@@ -60,6 +64,29 @@ func serve(c config, in io.Reader, out io.Writer) error {
 			return err
 		}
 	}
+}
+
+// answer counts a question that is confined to credentials by the general engine, because their rows stand
+// together and it reads little beside them; and any other over dictionaries, in a fraction of the
+// time. What that cannot count the general engine does, which puts beside its memory whatever it has.
+func answer(ctx context.Context, c config, conn *sql.Conn, q *ask.Question, tell func(ask.Progress)) (*ask.Answer, error) {
+	if confined(q.Wide.Any) {
+		return count(ctx, conn, q, tell)
+	}
+	before := debug.SetMemoryLimit(int64(c.memory) << 20)
+	a, err := columns.Count(q, columns.Options{Dir: c.dir, Spill: c.spill, Memory: int64(c.memory) << 20, Threads: c.threads, Tell: tell})
+	debug.SetMemoryLimit(before)
+	debug.FreeOSMemory() // the general engine has a limit of its own beside it
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tocsin-query: the general engine counts:", oneLine(err))
+		return count(ctx, conn, q, tell)
+	}
+	return a, nil
+}
+
+// confined says whether every clause of a question names credentials.
+func confined(list []tally.Clause) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(c tally.Clause) bool { return len(c.Credential) == 0 })
 }
 
 // oneLine keeps what an engine says from filling a log: values that were asked for do not stand in

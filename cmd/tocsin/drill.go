@@ -142,7 +142,8 @@ func benchCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.Records, "records", "", "detect: folder of CloudTrail files (default: TOCSIN_TEST_CLOUDTRAIL, else made-up records)")
 	cmd.Flags().StringVar(&o.ThresholdFrom, "threshold-from", "", "detect: such a folder that fixes the threshold (default: the one that is scored)")
 	cmd.Flags().StringVar(&o.Events, "events", "", "detect: your own access events, a JSON object a line, to be scored with --truth")
-	cmd.Flags().IntVar(&o.Count, "rows", 0, "scope: how many events the columns have (default 2,000,000; with --full 20,000,000)")
+	cmd.Flags().IntVar(&o.Count, "rows", 0, "scope: how many events the columns have (default 2,000,000; with --full 20,000,000 and 100,000,000)")
+	cmd.Flags().StringVar(&o.Table, "table", "", "scope: folder in which the tables of events are kept, and taken from when they are there (default: made anew and removed)")
 	cmd.Flags().StringVar(&o.Truth, "truth", "", "detect: which of them belong to attacks, lines of {\"event\":\"ID\",\"attack\":\"NAME\"}")
 	return cmd
 }

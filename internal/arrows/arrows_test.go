@@ -34,6 +34,7 @@ var layers = [][]string{
 	{"accesslog/format", "accesslog/ids", "accesslog/spool", "accesslog/table", "accesslog/table/s3", "verify/command"},
 	{"detect", "verify", "rehearsal"},
 	{"detect/*"},
+	{"scope/columns"},
 	{"scope/ask"},
 	{"scope/tally"},
 	{"leaf", "incident", "regime"},

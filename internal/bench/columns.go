@@ -23,10 +23,12 @@ import (
 )
 
 const (
-	columnEvents = 2_000_000  // of a run that ends within the limit
-	columnMonth  = 20_000_000 // of --full
+	columnEvents = 2_000_000   // of a run that ends within the limit
+	columnMonth  = 20_000_000  // of --full
+	columnLarge  = 100_000_000 // after it
 	columnDays   = 30
 	columnMemory = 512 // MB of the engine
+	largeMemory  = 800 // of the largest
 )
 
 // month is a made-up month of a vendor of 3,000 merchants: 2,000 credentials of which a few are
@@ -131,52 +133,59 @@ func (c counting) Count(ctx context.Context, q, wide scope.Query, _ uint64, pair
 }
 
 // columnScopes measures scopes over a month by columns, beside the same questions answered event by
-// event over the same files, by the lines that the verifier runs.
-func columnScopes(ctx context.Context, o Options) (_ []Result, err error) {
-	n := o.of(columnEvents)
-	if o.Full {
-		n = columnMonth
+// event over the same files, by the lines that the verifier runs. --full measures the large month, and
+// after it five of them in one, by the memory that is asked for there.
+func columnScopes(ctx context.Context, o Options) ([]Result, error) {
+	switch {
+	case o.Count > 0:
+		return scopesOf(ctx, o, months{rows: o.Count, memory: columnMemory})
+	case !o.Full:
+		return scopesOf(ctx, o, months{rows: o.of(columnEvents), memory: columnMemory})
 	}
-	if o.Count > 0 {
-		n = o.Count
-	}
-	dir := filepath.Join(o.Dir, "table")
-	tab, err := table.Open(table.Options{Dir: dir, Origin: "bench/events"})
+	results, err := scopesOf(ctx, o, months{rows: columnMonth, memory: columnMemory})
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, tab.Close()) }()
-	lines, sampled, began := 0, 0, time.Now()
+	large, err := scopesOf(ctx, o, months{rows: columnLarge, memory: largeMemory, name: "100m-"})
+	return append(results, large...), err
+}
+
+// months is one size that scopes are measured at.
+type months struct {
+	rows   int
+	memory int    // MB of the engine
+	name   string // put before what a figure is about
+}
+
+// named puts what a size is called before what a figure is about: scope-busy-30d, scope-100m-busy-30d.
+func (x months) named(figure string) string {
+	if rest, ok := strings.CutPrefix(figure, "scope-"); ok {
+		return "scope-" + x.name + rest
+	}
+	return x.name + figure
+}
+
+func scopesOf(ctx context.Context, o Options, x months) (_ []Result, err error) {
+	n := x.rows
+	dir := filepath.Join(o.Dir, "table")
+	if o.Table != "" {
+		dir = filepath.Join(o.Table, fmt.Sprint(n))
+	}
 	m := newMonth(n)
-	var making time.Duration
-	for from := 0; from < n; {
-		at := time.Now()
-		rows := make([]table.Row, 0, 20_000)
-		for len(rows) < 20_000 && from+len(rows) < n {
-			rows = append(rows, m.row(from+len(rows)))
-		}
-		lines, sampled = lines+len(native(&rows[0])), sampled+1
-		making += time.Since(at)
-		if err := tab.Append(ctx, int64(from), rows, int64(from+len(rows))); err != nil {
-			return nil, err
-		}
-		from += len(rows)
-	}
-	if err := tab.Flush(); err != nil {
+	tab, about, err := m.table(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
-	written := perSecond(n, time.Since(began)-making)
-	if err := tab.Merge(ctx); err != nil {
-		return nil, err
-	}
-	size, rows := tab.Bytes()
-	if rows != int64(n) {
-		return nil, fmt.Errorf("the table has %d rows of %d", rows, n)
-	}
+	defer func() {
+		err = errors.Join(err, tab.Close())
+		if o.Table == "" {
+			err = errors.Join(err, os.RemoveAll(dir)) // the next size needs the room
+		}
+	}()
 	c := &columns{table: tab, size: int64(n)}
 	how := "by tocsin-query, kept running"
 	if program := ask.Beside(); program != "" {
-		c.engine = ask.New(ask.Options{Program: program, Dir: dir, Memory: columnMemory})
+		c.engine = ask.New(ask.Options{Program: program, Dir: dir, Memory: x.memory})
 		defer func() { err = errors.Join(err, c.engine.Close()) }()
 	} else {
 		how = "event by event too: tocsin-query is not beside the program, make build makes it"
@@ -226,15 +235,15 @@ func columnScopes(ctx context.Context, o Options) (_ []Result, err error) {
 		if ours.Digest != theirs.Digest || ours.Customers != theirs.Customers || ours.Events == 0 {
 			return nil, fmt.Errorf("%s: the engine counts %d events and %d customers, one by one it is %d and %d", ask.name, ours.Events, ours.Customers, theirs.Events, theirs.Customers)
 		}
-		results = append(results, figure(ask.name, "ms", "lower", values[0], base, series{slow},
+		results = append(results, figure(x.named(ask.name), "ms", "lower", values[0], base, series{slow},
 			fmt.Sprintf("%s, of %d events over %d days in memory of the system, %s: %d events, %d merchants, %d distinct customers, %s", ask.says, n, columnDays, how, ours.Events, len(ours.Rows), ours.Customers, both)))
 	}
 	own := watch()
 	child := float64(c.engine.RSS()) / (1 << 20)
 	weigh := "merged, zstd; identifiers of events are ULIDs, one or two pseudonyms of 16 bytes each"
-	results = append(results, figure("bytes-table", "bytes/event", "lower", series{float64(size) / float64(n)}, "the events as lines of JSON", series{float64(lines) / float64(sampled)}, weigh),
-		figure("table-write", "events/s", "higher", series{written}, "", nil, "rows to files on the disk, with what is merged meanwhile, without making them up"),
-		figure("rss-query", "MB", "lower", series{max(child, 1)}, "this process, which counts event by event too", series{own}, fmt.Sprintf("tocsin-query at its highest, with a limit of %d MB", columnMemory)))
+	results = append(results, figure(x.named("bytes-table"), "bytes/event", "lower", series{float64(about.Size) / float64(n)}, "the events as lines of JSON", series{about.Line}, weigh),
+		figure(x.named("table-write"), "events/s", "higher", series{about.Written}, "", nil, "rows to files on the disk, with what is merged meanwhile, without making them up"+about.kept),
+		figure(x.named("rss-query"), "MB", "lower", series{max(child, 1)}, "this process, which counts event by event too", series{own}, fmt.Sprintf("tocsin-query at its highest, with a limit of %d MB", x.memory)))
 	return results, os.RemoveAll(filepath.Join(dir, "spill"))
 }
 

@@ -53,7 +53,8 @@ type Options struct {
 	// A file of access events and one that names those of attacks, for the benchmark detect.
 	Events, Truth string
 
-	Count int // events of the benchmark scope; 0: as many as fit the limit, or the large row
+	Count int    // events of the benchmark scope; 0: as many as fit the limit, or the large rows
+	Table string // where its tables are kept, and taken from when they are there; "": nowhere
 
 	Spend time.Duration // what the rounds of one benchmark may take together; 0: as long as they need
 }
