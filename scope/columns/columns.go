@@ -64,7 +64,7 @@ func Count(q *ask.Question, o Options) (_ *ask.Answer, err error) {
 		return nil, fmt.Errorf("columns: %w", err)
 	}
 	defer root.Close()
-	s := &scan{q: q, o: o, filter: filter, root: root, names: newNames(), distinct: newDistinct(o.Spill, o.Memory/customerShare)}
+	s := &scan{q: q, o: o, filter: filter, root: root, merchants: newNames(), names: newNames(), distinct: newDistinct(o.Spill, o.Memory/customerShare)}
 	defer func() {
 		for _, x := range s.files {
 			if x.left > 0 || len(x.of.RowGroups()) == 0 {
@@ -99,12 +99,12 @@ func guarded(fn func() error) (err error) {
 
 // scan is one question on its way.
 type scan struct {
-	q        *ask.Question
-	o        Options
-	filter   *filter
-	root     *os.Root
-	names    *names
-	distinct *distinct
+	q                *ask.Question
+	o                Options
+	filter           *filter
+	root             *os.Root
+	merchants, names *names // numbers of merchants are small, because sums stand by them
+	distinct         *distinct
 
 	mu     sync.Mutex
 	failed error
@@ -241,6 +241,12 @@ func (n *names) add(list []uint32, texts []string) ([]uint32, int64) {
 	return list, n.bytes - before
 }
 
+func (n *names) text(id uint32) string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.texts[id]
+}
+
 const nameBytes = 64 // of a text beside its own
 
 // answer puts together what the workers have counted.
@@ -251,33 +257,22 @@ func (s *scan) answer(workers []*worker) (*ask.Answer, error) {
 	for _, w := range workers[1:] {
 		first.take(w)
 	}
-	types := map[uint32][]string{}
-	for i, key := range first.parts.keys {
-		p, id := &first.partSums[i], uint32(key[1]>>32)
-		list, ok := types[id]
-		if !ok {
-			if err := json.Unmarshal([]byte(s.names.texts[id]), &list); err != nil {
-				return nil, fmt.Errorf("columns: a list of data types: %w", err)
-			}
-			types[id] = list
-		}
-		a.Parts = append(a.Parts, ask.Part{
-			Merchant: s.names.texts[key[0]>>32], Store: s.names.texts[uint32(key[0])], Types: list, Supplied: s.names.texts[uint32(key[1])],
-			Events: p.events, Records: p.records, AtLeast: p.atLeast, First: p.first, Last: p.last,
-		})
+	var err error
+	if a.Parts, err = s.parts(first); err != nil {
+		return nil, err
 	}
 	for at, h := range first.hours {
 		a.Hours = append(a.Hours, ask.Hour{At: at, Events: h.events, Records: h.records})
 	}
 	slices.SortFunc(a.Hours, func(a, b ask.Hour) int { return cmp.Compare(a.At, b.At) })
 	a.In, a.Out = s.pairs(first)
-	merchants, regions, known, err := s.distinct.count(len(s.names.texts), s.o.Threads)
+	merchants, regions, known, err := s.distinct.count(len(s.merchants.texts), len(s.names.texts), s.o.Threads)
 	if err != nil {
 		return nil, err
 	}
 	for id, n := range merchants {
 		if n > 0 {
-			a.Customers[s.names.texts[id]] = n
+			a.Customers[s.merchants.texts[id]] = n
 		}
 	}
 	for id, n := range regions {
@@ -289,31 +284,76 @@ func (s *scan) answer(workers []*worker) (*ask.Answer, error) {
 	return a, nil
 }
 
+// parts are the sums of merchants: one part with all events of one that were logged live, and its stores,
+// lists of types and files spread over that and as many more as are needed, which add no events but those of
+// a file.
+func (s *scan) parts(w *worker) ([]ask.Part, error) {
+	of := make([][]ask.Part, len(w.sums))
+	for i := range w.sums {
+		if x := &w.sums[i]; x.events > 0 {
+			of[i] = []ask.Part{{Merchant: s.merchants.texts[i], Types: []string{}, Events: x.events, Records: x.records, AtLeast: x.atLeast, First: x.first, Last: x.last}}
+		}
+	}
+	at := func(merchant uint64, n int) *ask.Part {
+		for list := of[merchant]; n >= len(list); list = of[merchant] {
+			of[merchant] = append(list, ask.Part{Merchant: list[0].Merchant, Types: []string{}, First: list[0].First, Last: list[0].First})
+		}
+		return &of[merchant][n]
+	}
+	place := func(list keys, put func(p *ask.Part, i int) error) error {
+		used := make([]int, len(of))
+		for i, key := range list.keys {
+			if err := put(at(key[0], used[key[0]]), i); err != nil {
+				return err
+			}
+			used[key[0]]++
+		}
+		return nil
+	}
+	types := map[uint64][]string{}
+	err := errors.Join(place(w.stores, func(p *ask.Part, i int) error {
+		p.Store = s.names.texts[w.stores.keys[i][1]]
+		return nil
+	}), place(w.types, func(p *ask.Part, i int) error {
+		id := w.types.keys[i][1]
+		list, ok := types[id]
+		if !ok {
+			if err := json.Unmarshal([]byte(s.names.texts[id]), &list); err != nil {
+				return fmt.Errorf("columns: a list of data types: %w", err)
+			}
+			types[id] = list
+		}
+		p.Types = list
+		return nil
+	}))
+	used := make([]int, len(of))
+	for i, key := range w.files.keys {
+		if file := s.names.texts[key[1]]; file != "" {
+			used[key[0]]++
+			p := at(key[0], used[key[0]])
+			p.Supplied, p.Events = file, w.supplied[i]
+			of[key[0]][0].Events -= w.supplied[i]
+		}
+	}
+	return slices.Concat(of...), err
+}
+
 // pairs lists the busiest addresses and agents on either side.
 func (s *scan) pairs(w *worker) (in, out []ask.Pair) {
-	type who struct {
-		inside    bool
-		ip, agent uint32
-	}
-	sums := map[who]*ask.Pair{}
-	for i, key := range w.pairs.keys {
-		p := &w.pairSums[i]
-		k := who{key[1]>>32 != 0, uint32(key[0] >> 32), uint32(key[0])}
-		x := sums[k]
-		if x == nil {
-			x = &ask.Pair{IP: s.names.texts[k.ip], Agent: s.names.texts[k.agent], First: p.first, Last: p.last}
-			sums[k] = x
+	merchants := make([]int64, len(w.pairSums))
+	for _, v := range w.visits.slots {
+		if v > 0 {
+			merchants[(v-1)>>32]++
 		}
-		x.Events += p.events
-		x.Merchants++
-		x.First, x.Last = min(x.First, p.first), max(x.Last, p.last)
 	}
 	in, out = []ask.Pair{}, []ask.Pair{}
-	for k, x := range sums {
-		if k.inside {
-			in = append(in, *x)
+	for i, key := range w.pairs.keys {
+		p := &w.pairSums[i]
+		x := ask.Pair{IP: s.names.texts[key[0]>>32], Agent: s.names.texts[uint32(key[0])], Events: p.events, Merchants: merchants[i], First: p.first, Last: p.last}
+		if key[1] == inside {
+			in = append(in, x)
 		} else {
-			out = append(out, *x)
+			out = append(out, x)
 		}
 	}
 	busiest := func(list []ask.Pair) []ask.Pair {

@@ -186,16 +186,16 @@ func (d *distinct) close() error {
 	return err
 }
 
-// count says how many distinct customers each merchant has and live in each region, by numbers of
-// names, and of how many a region is known.
-func (d *distinct) count(names, threads int) (merchants, regions []int64, known int64, err error) {
-	merchants, regions = make([]int64, names), make([]int64, names)
+// count says how many distinct customers each merchant has and live in each region, by their numbers, of
+// which there are so many, and of how many a region is known.
+func (d *distinct) count(of, in, threads int) (merchants, regions []int64, known int64, err error) {
+	merchants, regions = make([]int64, of), make([]int64, in)
 	var mu sync.Mutex
 	var work sync.WaitGroup
 	next := 0
 	for range threads {
 		work.Go(func() {
-			of, lives, sum := make([]int64, names), make([]int64, names), int64(0)
+			has, lives, sum := make([]int64, of), make([]int64, in), int64(0)
 			var s set
 			var failed error
 			for failed == nil {
@@ -206,13 +206,15 @@ func (d *distinct) count(names, threads int) (merchants, regions []int64, known 
 				if at >= partCount {
 					break
 				}
-				failed = d.parts[at].count(&s, of, lives, &sum)
+				failed = d.parts[at].count(&s, has, lives, &sum)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			for i := range names {
-				merchants[i] += of[i]
-				regions[i] += lives[i]
+			for i, n := range has {
+				merchants[i] += n
+			}
+			for i, n := range lives {
+				regions[i] += n
 			}
 			known += sum
 			err = errors.Join(err, failed)

@@ -54,7 +54,7 @@ func TestDistinctCustomersAreCountedExactlyInAnyMemory(t *testing.T) {
 				}
 			}
 		}
-		merchants, regions, n, err := d.count(4, 2)
+		merchants, regions, n, err := d.count(4, 4, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
