@@ -157,12 +157,12 @@ type months struct {
 	name   string // put before what a figure is about
 }
 
-// named puts what a size is called before what a figure is about: scope-busy-30d, scope-100m-busy-30d.
+// named puts what a size is called before what a figure is about: scope-100m-busy-30d.
 func (x months) named(figure string) string {
-	if rest, ok := strings.CutPrefix(figure, "scope-"); ok {
-		return "scope-" + x.name + rest
+	if x.name == "" {
+		return figure
 	}
-	return x.name + figure
+	return "scope-" + x.name + strings.TrimPrefix(figure, "scope-")
 }
 
 func scopesOf(ctx context.Context, o Options, x months) (_ []Result, err error) {
