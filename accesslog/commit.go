@@ -12,12 +12,14 @@ import (
 
 // Limits of one commit, and how long what came before is known.
 const (
-	maxGroup  = 20_000 // events of several callers made durable together
+	maxGroup  = 10_000 // events of several callers made durable together, some 6 MB
 	keepBatch = 24 * time.Hour
 	keepIDs   = 7 * 24 * time.Hour
 
-	rememberIDs  = 1 << 20 // in each of two generations
+	rememberIDs  = 1 << 19 // in each of two generations; more than the index of ids holds that is not on the disk yet
 	rememberKeys = 1 << 19
+
+	maxAnswered = 32 << 20 // bytes of receipts that the table has not yet
 )
 
 // ErrDisk says that the disk did not take a batch. Nothing of it was taken, and the door stays
@@ -71,6 +73,17 @@ type seenBatch struct {
 	receipt  []byte
 }
 
+// size is about what it takes in memory.
+func (b seenBatch) size(name string) int { return len(name) + len(b.receipt) + 128 }
+
+// forgetAnswer lets go of a batch that the table has, or that another takes the place of; mu is held.
+func (s *Store) forgetAnswer(name string) {
+	if b, ok := s.answered[name]; ok {
+		s.answers -= b.size(name)
+		delete(s.answered, name)
+	}
+}
+
 // commit makes the batches of a group durable in the spool. A crash before its sync: nothing of
 // them is stored and no sender was told. A crash after it: they are stored and the next start feeds
 // them to table and log; the sender, who was not told, sends again and is answered as duplicates by
@@ -110,7 +123,9 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 	s.mu.Lock()
 	s.acked = c.next - 1
 	for name, b := range c.keys {
+		s.forgetAnswer(name)
 		s.answered[name] = b
+		s.answers += b.size(name)
 	}
 	s.mu.Unlock()
 	if c.next > next {

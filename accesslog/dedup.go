@@ -102,7 +102,7 @@ func (g *generation) find(hash uint64) (uint32, bool) {
 }
 
 func (g *generation) put(hash uint64, minute uint32) {
-	if 2*(g.n+1) > len(g.hashes) {
+	if 4*(g.n+1) > 3*len(g.hashes) {
 		bigger := generation{hashes: make([]uint64, max(1024, 2*len(g.hashes))), minutes: make([]uint32, max(1024, 2*len(g.hashes)))}
 		for i, h := range g.hashes {
 			if h != 0 {

@@ -122,7 +122,7 @@ func (s *Store) feedOnce(ctx context.Context, from uint64) error {
 	s.mu.Lock()
 	s.fed = last
 	for _, p := range f.named {
-		delete(s.answered, p.source+"\x00"+p.key)
+		s.forgetAnswer(p.source + "\x00" + p.key)
 	}
 	s.cond.Broadcast()
 	s.mu.Unlock()

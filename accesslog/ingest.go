@@ -136,6 +136,10 @@ func (s *Store) send(ctx context.Context, b *batch) error {
 		s.mu.Unlock()
 		return ErrClosed
 	}
+	if s.answers > maxAnswered {
+		s.mu.Unlock()
+		return ErrBusy
+	}
 	s.senders.Add(1)
 	s.mu.Unlock()
 	defer s.senders.Done()

@@ -178,8 +178,12 @@ type run struct {
 func (w *sealer) spooled(from uint64) ([]run, error) {
 	var out []run
 	plain := 0
-	if w.used = 0; len(w.rooms) > 64 {
-		w.rooms = nil // after many small records
+	held := 0
+	for _, r := range w.rooms {
+		held += cap(r.plain)
+	}
+	if w.used = 0; held > 8*sealPlain || len(w.rooms) > 64 {
+		w.rooms = nil // after many small records, or some large ones
 	}
 	err := w.s.spool.Read(from-1, func(r spool.Record) error {
 		day, list, err := w.s.frames.unpack(r.Body, r.First, w.room())

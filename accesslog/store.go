@@ -115,6 +115,7 @@ type Store struct {
 	failed     error                // why sealing does not go on; nil when it does
 	behind     error                // why the table does not go on; nil when it does
 	answered   map[string]seenBatch // by source and key: answered and not in the table yet
+	answers    int                  // bytes of them
 	rechecking bool
 	verified   bool // the files of the columns are those that were written
 	closed     bool
@@ -215,7 +216,7 @@ func (s *Store) openDB(ctx context.Context) error {
 	base := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(5000)"
 	var err error
 	if !s.o.ReadOnly {
-		s.write, err = sql.Open("sqlite", base+"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-65536)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_txlock=immediate")
+		s.write, err = sql.Open("sqlite", base+"&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-16384)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_txlock=immediate")
 		if err != nil {
 			return fmt.Errorf("accesslog: open %s: %w", path, err)
 		}
@@ -225,7 +226,7 @@ func (s *Store) openDB(ctx context.Context) error {
 			return fmt.Errorf("accesslog: prepare %s: %w", path, err)
 		}
 	}
-	readOnly := base + "&mode=ro&_pragma=query_only(1)&_pragma=cache_size(-32768)&_pragma=temp_store(MEMORY)"
+	readOnly := base + "&mode=ro&_pragma=query_only(1)&_pragma=cache_size(-8192)&_pragma=temp_store(MEMORY)"
 	if s.read, err = sql.Open("sqlite", readOnly); err != nil {
 		return fmt.Errorf("accesslog: open %s: %w", path, err)
 	}
@@ -281,7 +282,10 @@ func (s *Store) resume(ctx context.Context) error {
 				s.sources.advance(p.source, m.time)
 			}
 			if p.key != "" {
-				s.answered[p.source+"\x00"+p.key] = seenBatch{p.received, append([]byte(nil), p.receipt...)}
+				name, b := p.source+"\x00"+p.key, seenBatch{p.received, append([]byte(nil), p.receipt...)}
+				s.forgetAnswer(name)
+				s.answered[name] = b
+				s.answers += b.size(name)
 				s.batches.add(s.batches.hash(p.source, p.key), p.received)
 			}
 		}

@@ -29,9 +29,9 @@ import (
 )
 
 const (
-	idLen     = 12 // bytes of the hash of an id
-	sourceLen = 4  // bytes of the hash of its source
-	cacheSize = 48 << 20
+	idLen     = 12       // bytes of the hash of an id
+	sourceLen = 4        // bytes of the hash of its source
+	cacheSize = 16 << 20 // before it stands the filter, and behind it the system's own cache of files
 	runName   = "run.new"
 	markName  = "anew" // says that what is here is damaged
 )
@@ -66,7 +66,7 @@ type Entry struct {
 
 // Options tune an index.
 type Options struct {
-	Run  int    // entries held in memory at which they are written; default 256 Ki
+	Run  int    // entries held in memory at which they are written; default 128 Ki
 	Part int    // entries in one of the four parts of the filter in memory; default 16 Mi
 	FS   vfs.FS // where runs are written; tests give one that fails
 }
@@ -100,7 +100,7 @@ type Index struct {
 // anew, empty, and why says so.
 func Open(dir string, o Options) (x *Index, why string, err error) {
 	if o.Run <= 0 {
-		o.Run = 256 << 10
+		o.Run = 128 << 10
 	}
 	if o.Part <= 0 {
 		o.Part = filterPart

@@ -11,8 +11,8 @@ import (
 // ByID returns the newest row of an event by its id; ok is false when there is none. It reads the
 // column of ids of every file, about a second for ten million events.
 func (v *View) ByID(id string) (found Row, ok bool, err error) {
-	for i := range v.Tail {
-		if r := &v.Tail[i]; r.ID == id && (!ok || r.Seq > found.Seq) {
+	for r := range v.tail.all() {
+		if r.ID == id && (!ok || r.Seq > found.Seq) {
 			found, ok = *r, true
 		}
 	}

@@ -161,15 +161,13 @@ func (t *Table) Erase(list []Tombstone) {
 		return
 	}
 	t.tombs = next
-	tail := make([]Row, 0, max(cap(t.tail), 1024)) // views hold the one that is there
-	for i := range t.tail {
-		r := t.tail[i]
-		if next.row(&r, before) {
-			tail = append(tail, r)
+	var kept tail // views hold the one that is there
+	for r := range t.tail.all() {
+		if r := *r; next.row(&r, before) {
+			kept.add(&r)
 		}
 	}
-	t.tail = tail
-	t.erased++
+	t.tail = kept
 	nudge(t.tidy)
 }
 

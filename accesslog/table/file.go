@@ -15,7 +15,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
-	pqzstd "github.com/parquet-go/parquet-go/compress/zstd"
 )
 
 const (
@@ -75,11 +74,11 @@ type writer struct {
 // The two ways of writing: what has just come in is written fast, what was merged is written once
 // and read often.
 var (
-	fastCodec  = &pqzstd.Codec{Level: zstd.SpeedFastest, Concurrency: 1}
-	smallCodec = &pqzstd.Codec{Level: zstd.SpeedBetterCompression, Concurrency: 1}
+	fastCodec  = newCodec(zstd.SpeedFastest)
+	smallCodec = newCodec(zstd.SpeedBetterCompression)
 )
 
-func newWriter(dir string, codec *pqzstd.Codec) (*writer, error) {
+func newWriter(dir string, with *codec) (*writer, error) {
 	out, err := os.CreateTemp(filepath.Join(dir, "tmp"), "file-")
 	if err != nil {
 		return nil, err
@@ -87,7 +86,7 @@ func newWriter(dir string, codec *pqzstd.Codec) (*writer, error) {
 	w := &writer{temp: out.Name(), out: out, hash: sha256.New()}
 	w.buffered = bufio.NewWriterSize(io.MultiWriter(out, w.hash), 1<<18)
 	w.parquet = parquet.NewGenericWriter[Row](w.buffered, rowSchema,
-		parquet.Compression(codec), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(false), // the column index has them
+		parquet.Compression(with), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(false), // the column index has them
 		parquet.CreatedBy("tocsin", "1", "table"), parquet.SortingWriterConfig(parquet.SortingColumns(
 			parquet.Ascending("credential"), parquet.Ascending("actor"), parquet.Ascending("time"))))
 	return w, nil
@@ -150,8 +149,8 @@ func (w *writer) finish(to place, number int64) (File, error) {
 func (w *writer) abandon() error { return errors.Join(w.out.Close(), os.Remove(w.temp)) }
 
 // writeFile writes sorted rows of one day.
-func writeFile(dir string, to place, rows []*Row, codec *pqzstd.Codec, number int64) (File, error) {
-	w, err := newWriter(dir, codec)
+func writeFile(dir string, to place, rows []*Row, with *codec, number int64) (File, error) {
+	w, err := newWriter(dir, with)
 	if err != nil {
 		return File{}, err
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	fanIn    = 8       // files of one size that are merged to one
+	fanIn    = 8       // files of one size that are merged to one; each takes some 7 MB while it is read
 	maxMerge = 8 << 20 // rows of the largest file that is still merged with others
 	maxFiles = 64      // beyond which merging goes first
 )
@@ -78,6 +78,7 @@ func choose(files []File, quiet bool) []File {
 		}
 	}
 	var best []File
+	most := 0 // files of the class it is of
 	for _, list := range days {
 		classes := map[int][]File{}
 		var all []File
@@ -85,13 +86,13 @@ func choose(files []File, quiet bool) []File {
 		slices.SortFunc(list, func(a, b File) int { return int(min(max(a.Rows-b.Rows, -1), 1)) })
 		for _, f := range list {
 			classes[sizeClass(f.Rows)] = append(classes[sizeClass(f.Rows)], f)
-			if rows += f.Rows; rows <= maxMerge && len(all) < 4*fanIn {
+			if rows += f.Rows; rows <= maxMerge && len(all) < fanIn {
 				all = append(all, f)
 			}
 		}
 		for _, c := range classes {
-			if c = c[:min(len(c), 4*fanIn)]; len(c) >= fanIn && len(c) > len(best) {
-				best = c
+			if len(c) >= fanIn && len(c) > most {
+				best, most = c[:fanIn], len(c)
 			}
 		}
 		if quiet && len(all) > 1 && len(all) > len(best) {

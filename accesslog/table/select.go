@@ -68,8 +68,8 @@ func (v *View) Span(s Selection) (first, last int64, ok bool) {
 			widen(f.First, f.Last)
 		}
 	}
-	for i := range v.Tail {
-		if r := &v.Tail[i]; r.Time >= s.From && r.Time <= s.To {
+	for r := range v.tail.all() {
+		if r.Time >= s.From && r.Time <= s.To {
 			widen(r.Seq, r.Seq)
 		}
 	}
@@ -81,16 +81,16 @@ func (v *View) Span(s Selection) (first, last int64, ok bool) {
 // order within a day, and calls dayEnds after each with the time, in microseconds, at which the next
 // begins. fn must not keep the row. An error of reading a file is reported to Damage.
 func (v *View) Scan(s Selection, fn func(*Row) error, dayEnds func(next int64) error) error {
-	files, tail := map[int32][]*File{}, map[int32][]int{}
+	files, tail := map[int32][]*File{}, map[int32][]*Row{}
 	days := map[int32]bool{}
 	for i := range v.Files {
 		if f := &v.Files[i]; f.may(s) {
 			files[f.Day], days[f.Day] = append(files[f.Day], f), true
 		}
 	}
-	for i := range v.Tail {
-		if r := &v.Tail[i]; r.Time >= s.From && r.Time <= s.To {
-			tail[r.day()], days[r.day()] = append(tail[r.day()], i), true
+	for r := range v.tail.all() {
+		if r.Time >= s.From && r.Time <= s.To {
+			tail[r.day()], days[r.day()] = append(tail[r.day()], r), true
 		}
 	}
 	for _, day := range slices.Sorted(maps.Keys(days)) {
@@ -100,8 +100,8 @@ func (v *View) Scan(s Selection, fn func(*Row) error, dayEnds func(next int64) e
 				return err
 			}
 		}
-		for _, i := range tail[day] {
-			if err := fn(&v.Tail[i]); err != nil {
+		for _, r := range tail[day] {
+			if err := fn(r); err != nil {
 				return err
 			}
 		}
@@ -325,9 +325,9 @@ func bounds(index parquet.ColumnIndex, values []string) bool {
 // crash leaves goes at the next start.
 func (v *View) Loose(keep func(*Row) bool) (path string, rows int64, remove func() error, err error) {
 	var kept []*Row
-	for i := range v.Tail {
-		if keep(&v.Tail[i]) {
-			kept = append(kept, &v.Tail[i])
+	for r := range v.tail.all() {
+		if keep(r) {
+			kept = append(kept, r)
 		}
 	}
 	if len(kept) == 0 {

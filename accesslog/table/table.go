@@ -55,14 +55,13 @@ type Table struct {
 	mu     sync.Mutex
 	cond   *sync.Cond
 	meta   *metadata
-	tail   []Row // in order of Seq, not in a file yet; only ever appended to or replaced
+	tail   tail  // not in a file yet
 	upTo   int64 // position of the newest event taken, tail included
 	since  time.Time
 	grown  time.Time
 	epoch  int64 // counts Reset
 	number int64 // of the next file
 	tombs  *Tombstones
-	erased int64 // counts calls of Erase that changed the tail
 	pins   map[string]int
 	doomed map[string]bool
 	anew   string // why it was begun anew
@@ -114,7 +113,7 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	defer stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for len(t.tail) >= 2*t.o.FlushRows && ctx.Err() == nil && !t.closed && !t.stuck {
+	for t.tail.len() >= 2*t.o.FlushRows && ctx.Err() == nil && !t.closed && !t.stuck {
 		t.cond.Wait()
 	}
 	if t.closed {
@@ -123,7 +122,7 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if t.away != nil || t.stuck && len(t.tail) >= 2*t.o.FlushRows {
+	if t.away != nil || t.stuck && t.tail.len() >= 2*t.o.FlushRows {
 		return fmt.Errorf("table: %w: it falls behind and catches up later", errAway) // nobody waits for it
 	}
 	if after > t.upTo {
@@ -132,22 +131,20 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	for len(rows) > 0 && rows[0].Seq <= t.upTo {
 		rows = rows[1:]
 	}
-	if len(t.tail) == 0 {
+	began := t.tail.len()
+	if began == 0 {
 		t.since = time.Now()
 	}
-	began := len(t.tail)
-	if t.tombs.Len() == 0 {
-		t.tail = append(t.tail, rows...)
-	} else {
-		for _, r := range rows {
-			if t.tombs.row(&r, 0) {
-				t.tail = append(t.tail, r)
-			}
+	for i := range rows {
+		if t.tombs.Len() == 0 {
+			t.tail.add(&rows[i])
+		} else if r := rows[i]; t.tombs.row(&r, 0) {
+			t.tail.add(&r)
 		}
 	}
 	t.upTo = max(t.upTo, upTo)
 	t.grown = time.Now()
-	if len(t.tail) >= t.o.FlushRows || began == 0 {
+	if began == 0 || t.tail.len() >= t.o.FlushRows {
 		nudge(t.wake)
 	}
 	return nil
@@ -236,8 +233,7 @@ func (t *Table) adopt(number int64) error {
 	defer t.mu.Unlock()
 	m.followed(t.tombs)
 	t.meta = m
-	t.tail = slices.DeleteFunc(slices.Clone(t.tail), func(r Row) bool { return r.Seq <= m.index() })
-	t.erased++
+	t.tail = t.tail.after(m.index())
 	return errAdopted
 }
 
@@ -249,7 +245,7 @@ func (t *Table) flushLoop(ctx context.Context) {
 	defer age.Stop()
 	for {
 		t.mu.Lock()
-		n, since := len(t.tail), t.since
+		n, since := t.tail.len(), t.since
 		t.mu.Unlock()
 		wait := t.o.FlushAge
 		if n > 0 {
@@ -290,15 +286,15 @@ func (t *Table) Flush() error {
 	t.flushes.Lock()
 	defer t.flushes.Unlock()
 	t.mu.Lock()
-	rows, index, epoch, tombs, erased := t.tail, t.upTo, t.epoch, t.tombs, t.erased
+	rows, index, epoch, tombs := slices.Clone(t.tail), t.upTo, t.epoch, t.tombs
 	current := t.meta.index()
 	t.mu.Unlock()
 	if t.o.ReadOnly || index <= current {
 		return nil
 	}
 	byDay := map[int32][]*Row{}
-	for i := range rows {
-		byDay[rows[i].day()] = append(byDay[rows[i].day()], &rows[i])
+	for r := range rows.all() {
+		byDay[r.day()] = append(byDay[r.day()], r)
 	}
 	err := t.commit(epoch, index, "append", func(files []File) ([]File, error) {
 		for _, list := range byDay {
@@ -317,11 +313,7 @@ func (t *Table) Flush() error {
 	}
 	t.mu.Lock()
 	if t.epoch == epoch {
-		rest := t.tail[min(len(rows), len(t.tail)):]
-		if t.erased != erased { // the tail was made anew meanwhile, and may have fewer rows of those that were written
-			rest = slices.DeleteFunc(slices.Clone(t.tail), func(r Row) bool { return r.Seq <= index })
-		}
-		t.tail = append(make([]Row, 0, max(len(t.tail), 1024)), rest...)
+		t.tail = t.tail.after(index)
 		t.since = time.Now()
 	}
 	t.cond.Broadcast()

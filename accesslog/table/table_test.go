@@ -97,7 +97,9 @@ func all(t testing.TB, tab *Table) []Row {
 			t.Fatal(err)
 		}
 	}
-	out = append(out, v.Tail...)
+	for r := range v.tail.all() {
+		out = append(out, *r)
+	}
 	slices.SortFunc(out, func(a, b Row) int { return int(a.Seq - b.Seq) })
 	for i := range out {
 		if len(out[i].Customers) == 0 {

@@ -1,15 +1,10 @@
 package table
 
-import (
-	"cmp"
-	"slices"
-)
-
 // View is the table at one instant. Its files stay until Release.
 type View struct {
 	t     *Table
 	Files []File
-	Tail  []Row // newer than all files; not to be changed
+	tail  tail // newer than all files
 	UpTo  int64
 	tombs *Tombstones
 	lent  []func() // to be called when its files are not read any more
@@ -20,8 +15,7 @@ func (t *Table) View() *View {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	// Between a commit and the end of Flush rows stand in both.
-	tail, _ := slices.BinarySearchFunc(t.tail, t.meta.index()+1, func(r Row, seq int64) int { return cmp.Compare(r.Seq, seq) })
-	v := &View{t: t, Files: t.meta.files(), Tail: t.tail[tail:len(t.tail):len(t.tail)], UpTo: t.upTo, tombs: t.tombs}
+	v := &View{t: t, Files: t.meta.files(), tail: t.tail.after(t.meta.index()), UpTo: t.upTo, tombs: t.tombs}
 	for i := range v.Files {
 		t.pins[v.Files[i].Name]++
 	}
@@ -60,8 +54,8 @@ func (v *View) Each(fn func(*Row) error) error {
 			return err
 		}
 	}
-	for i := range v.Tail {
-		if err := fn(&v.Tail[i]); err != nil {
+	for r := range v.tail.all() {
+		if err := fn(r); err != nil {
 			return err
 		}
 	}

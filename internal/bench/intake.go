@@ -229,11 +229,11 @@ func intake(ctx context.Context, o Options) (_ []Result, err error) {
 	if err != nil {
 		return nil, err
 	}
+	rss := peak() // what it is compared with is no part of it
 	plainest, err := indexed(ctx, o, lasts)
 	if err != nil {
 		return nil, err
 	}
-	rss := peak()
 	var p50, p50Floor series
 	single, err := alternate(ctx, o, 4, flood(ours, connections, 1, &p50), flood(theirs, connections, 1, &p50Floor))
 	if err != nil {
