@@ -17,7 +17,7 @@ var ErrIndexing = errors.New("accesslog: the index of ids is being made again fr
 const healRetry = time.Second // protocol time
 
 // openIndex opens the index of ids and brings into it, and into memory, what came after its newest
-// run: from the spool and the log. Of an index that is whole these are half a million events at most.
+// run: from the spool and the log. Of an index that is whole these are a quarter of a million events at most.
 func (s *Store) openIndex(ctx context.Context) error {
 	var why string
 	var err error

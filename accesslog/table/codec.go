@@ -7,8 +7,9 @@ import (
 
 // codec packs the pages of a file with Zstandard. The one that comes with the Parquet library keeps up
 // to 24 MB for each page that is packed at a time, and loses and makes it anew with each collection of
-// garbage; a page is 256 KB and a dictionary 2 MB at most, for which a window of one suffices.
+// garbage; a page is 256 KB and a dictionary 2 MB at most, for which a window of 1 MB suffices.
 type codec struct {
+	page    int // bytes of a page before it is packed
 	encoder *zstd.Encoder
 	decoder *zstd.Decoder
 }
@@ -17,8 +18,8 @@ type codec struct {
 // question.
 const packers = 2
 
-func newCodec(level zstd.EncoderLevel) *codec {
-	c := &codec{}
+func newCodec(level zstd.EncoderLevel, page int) *codec {
+	c := &codec{page: page}
 	// They fail on options that do not fit together, and these do.
 	c.encoder, _ = zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithEncoderConcurrency(packers), zstd.WithZeroFrames(true),
 		zstd.WithEncoderCRC(false), zstd.WithWindowSize(1<<20), zstd.WithLowerEncoderMem(true))

@@ -72,10 +72,11 @@ type writer struct {
 }
 
 // The two ways of writing: what has just come in is written fast, what was merged is written once
-// and read often.
+// and read often. Pages of what has just come in are small, because files are merged with a page of each
+// column of each of them in memory; small ones do not pack as well.
 var (
-	fastCodec  = newCodec(zstd.SpeedFastest)
-	smallCodec = newCodec(zstd.SpeedBetterCompression)
+	fastCodec  = newCodec(zstd.SpeedFastest, 64<<10)
+	smallCodec = newCodec(zstd.SpeedBetterCompression, 256<<10)
 )
 
 func newWriter(dir string, with *codec) (*writer, error) {
@@ -86,7 +87,7 @@ func newWriter(dir string, with *codec) (*writer, error) {
 	w := &writer{temp: out.Name(), out: out, hash: sha256.New()}
 	w.buffered = bufio.NewWriterSize(io.MultiWriter(out, w.hash), 1<<18)
 	w.parquet = parquet.NewGenericWriter[Row](w.buffered, rowSchema,
-		parquet.Compression(with), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(false), // the column index has them
+		parquet.Compression(with), parquet.PageBufferSize(with.page), parquet.MaxRowsPerRowGroup(rowGroup), parquet.DictionaryMaxBytes(2<<20), parquet.DataPageStatistics(false), // the column index has them
 		parquet.CreatedBy("tocsin", "1", "table"), parquet.SortingWriterConfig(parquet.SortingColumns(
 			parquet.Ascending("credential"), parquet.Ascending("actor"), parquet.Ascending("time"))))
 	return w, nil

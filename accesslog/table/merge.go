@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	fanIn    = 8       // files of one size that are merged to one; each takes some 7 MB while it is read
+	fanIn    = 8       // files of one size that are merged to one; each takes 2 to 7 MB while it is read
 	maxMerge = 8 << 20 // rows of the largest file that is still merged with others
 	maxFiles = 64      // beyond which merging goes first
 )
