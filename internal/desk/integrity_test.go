@@ -331,3 +331,45 @@ func TestASourceThatNobodyCanLookAtIsSaidAloud(t *testing.T) { // promise: DET-7
 		t.Errorf("it is back: %+v, %v", list, err)
 	}
 }
+
+// change is a signal that files of a source were changed.
+func change(source string, at time.Time, facets ...string) incident.Signal {
+	s := incident.Signal{ID: "integrity-" + source + at.Format("0201T1504"), Class: templateChanged, Subject: "files:" + source, At: at, From: at, To: at,
+		Sentence: source + " is not as approved", Facets: map[string]string{facetSource: source, facetFound: "sha256:00"}}
+	for i := 0; i+1 < len(facets); i += 2 {
+		s.Facets[facets[i]] = facets[i+1]
+	}
+	return s
+}
+
+// promise: DET-7
+func TestChangesThatAreFoundTogetherAreOneIncident(t *testing.T) {
+	for name, tt := range map[string]struct {
+		later   incident.Signal
+		private bool
+		one     bool
+	}{
+		"a theme and a template in one night":  {change("theme", noon.Add(40*time.Minute)), false, true},
+		"two days later":                       {change("theme", noon.Add(48*time.Hour)), false, false},
+		"of another service":                   {change("theme", noon.Add(40*time.Minute), facetService, "blog"), false, false},
+		"a source that cannot be read":         {change("theme", noon.Add(40*time.Minute), facetFound, ""), false, false},
+		"the first is private":                 {change("theme", noon.Add(40*time.Minute)), true, false},
+		"the same source, though it is hidden": {change("templates", noon.Add(40*time.Minute)), true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t, nil)
+			s.clock.Set(noon.Add(72 * time.Hour))
+			out, err := s.Signal(t.Context(), change("templates", noon))
+			s.must(err)
+			if tt.private {
+				_, err := s.Submit(t.Context(), Request{Incident: out.Incident, Command: incident.Restrict{Readers: []incident.Principal{lena.Principal}, Reason: "staff"}, Caller: lena})
+				s.must(err)
+			}
+			later, err := s.Signal(t.Context(), tt.later)
+			s.must(err)
+			if one := later.Incident == out.Incident; one != tt.one {
+				t.Errorf("the change of %s is in %s, the other one in %s", tt.later.Subject, later.Incident, out.Incident)
+			}
+		})
+	}
+}

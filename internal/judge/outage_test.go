@@ -71,11 +71,12 @@ func outage(t *testing.T, spoil func(s *story, moment string) bool) *story {
 	signal := func(n int, kind, name string) {
 		s.fact("signal.linked", "service:probe", minute(n), `{}`, fmt.Sprintf(`{"signal":{"id":"probe-%s","sentence":"It failed.","facets":{"probe":%q,"kind":%q,"code":"x"}}}`, name, name, kind))
 	}
-	s.line(2, shopLine{Kind: "state", Broken: []string{"dns", "checkout"}})
+	s.line(2, shopLine{Kind: "state", Broken: []string{"dns", "checkout", "tls-name"}})
 	do("asked", func() {
 		for _, n := range []int{10, 20} {
 			s.line(n, shopLine{Kind: "dns", Answer: "203.0.113.66"})
 			s.line(n, shopLine{Kind: "http", What: "POST /pay", Agent: "iPhone", Answer: "502"})
+			s.line(n, shopLine{Kind: "tls", What: shopName, Answer: "expired"})
 		}
 	})
 	do("opened", func() {
@@ -83,12 +84,15 @@ func outage(t *testing.T, spoil func(s *story, moment string) bool) *story {
 	})
 	s.fact("milestone.set", "policy:x", minute(20), fmt.Sprintf(`{"milestone":"detected","at":%q}`, night.Add(minute(20)).Format(time.RFC3339)), `{"reason":"a signal"}`)
 	signal(20, "dns", "shop_dns")
+	do("signal of the certificate", func() { signal(20, "tls", "shop_tls") })
 	do("second signal", func() { signal(20, "http-journey", "shop_checkout") })
 	s.fact("duty.started", "policy:x", minute(20), `{"duty":"start_containment"}`, ``)
 	s.fact("milestone.set", "person:lena", minute(30), fmt.Sprintf(`{"milestone":"confirmed","at":%q}`, night.Add(minute(30)).Format(time.RFC3339)), `{"reason":"it is one"}`)
 	s.update(60, "NTC-1", "tell_clients")
 	do("healed", func() { s.line(100, shopLine{Kind: "state", Broken: []string{"tablet"}}) })
 	s.line(101, shopLine{Kind: "dns", Answer: shopAddress})
+	do("certificate asked", func() { s.line(101, shopLine{Kind: "tls", What: shopName, Answer: "ok"}) })
+	s.fact("signal.ended", "service:probe", minute(102), `{"signal":"probe-shop_tls"}`, `{"text":"x"}`)
 	do("ended", func() {
 		s.fact("signal.ended", "service:probe", minute(102), `{"signal":"probe-shop_dns"}`, `{"text":"x"}`)
 	})
@@ -100,7 +104,7 @@ func outage(t *testing.T, spoil func(s *story, moment string) bool) *story {
 	do("tablets", func() { s.line(310, shopLine{Kind: "state", Broken: []string{}}) })
 	s.visits(311, shopAddress, "200")
 	s.fact("signal.ended", "service:probe", minute(312), `{"signal":"probe-shop_checkout"}`, `{"text":"x"}`)
-	for i, name := range []string{"shop_checkout", "shop_dns"} {
+	for i, name := range []string{"shop_checkout", "shop_dns", "shop_tls"} {
 		s.fact("check.attempted", "service:check", minute(330+i), fmt.Sprintf(`{"check":%q}`, name), ``)
 		do("check of "+name, func() { s.visits(330+i, shopAddress, "200") })
 		s.fact("check.passed", "service:check", minute(330+i), fmt.Sprintf(`{"check":%q}`, name), ``)
@@ -135,6 +139,8 @@ func TestAnOutageIsJudgedByWhatTheShopSawItself(t *testing.T) {
 		spoil  func(*story, string) bool
 		broken []string
 	}{
+		"nobody saw the certificate":             {leave("signal of the certificate"), []string{"DET-6"}},
+		"nobody asked for the certificate again": {leave("certificate asked"), []string{"DET-6"}},
 		"a person opened it": {instead("opened", func(s *story) {
 			s.fact("incident.opened", "person:lena", minute(20), `{"class":"dns_or_tls_failure"}`, `{"title":"x"}`)
 		}), []string{"DET-6"}},
