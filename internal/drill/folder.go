@@ -54,6 +54,7 @@ type places struct {
 	shop                              *storefront.Ready // the shop that checks look at; nil for none
 	watched                           bool              // they are probes: they run by themselves
 	tls                               bool              // the server and the mail server show certificates
+	budget                            bool              // what a key costs has one
 	copy, recipient                   string            // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
 }
 
@@ -93,6 +94,9 @@ func writeConfig(dir string, p places) error {
 			},
 			"shop_switch": m{"type": "switch"},
 		},
+	}
+	if p.budget {
+		config["detection"] = m{"budgets": []m{{"credential": costlyKey, "amount": 1500, "unit": "USD", "period": "720h"}}}
 	}
 	if p.tls {
 		config["tls"] = m{"cert": certFile, "key": certKey}

@@ -77,6 +77,7 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 	if r.shop != nil {
 		c.Shop = in("storefront.ndjson")
 	}
+	c.FalseAlarms = r.falseAlarms
 	if r.roots != "" {
 		c.Server, c.Roots = strings.TrimPrefix(r.server.Base(), "https://"), r.roots
 	}

@@ -20,14 +20,15 @@ type script interface {
 
 // setting is what a scenario needs of the world.
 type setting struct {
-	days   int  // of ordinary traffic before the night
-	people int  // merchants in the directory
-	calls  bool // people have addresses at which they are called
-	files  bool // templates and a theme are compared with what was approved
-	copies bool // facts and logs are copied off the machine
-	tls    bool // server and mail server show certificates, and nothing goes in the clear between them, the application and the people
-	probes bool // the storefront is watched by probes
-	stands bool // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
+	days    int  // of ordinary traffic before the night
+	people  int  // merchants in the directory
+	calls   bool // people have addresses at which they are called
+	files   bool // templates and a theme are compared with what was approved
+	copies  bool // facts and logs are copied off the machine
+	tls     bool // server and mail server show certificates, and nothing goes in the clear between them, the application and the people
+	numbers bool // what a key costs has a budget
+	probes  bool // the storefront is watched by probes
+	stands  bool // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
 }
 
 // scripts are the scenarios that can be played, by name.
@@ -41,6 +42,7 @@ var scripts = map[string]script{
 	"tocsin-down":  tocsinDown{},
 
 	"outside-report": outsideReport{},
+	"other-alarms":   otherAlarms{},
 
 	"template-tamper":   templateTamper{},
 	"storefront-outage": storefrontOutage{},

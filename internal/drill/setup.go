@@ -60,6 +60,9 @@ func (r *run) setUp(ctx context.Context) error {
 		}
 		where.copy, where.recipient = copyOf(r.o.Dir), r.recipient
 	}
+	if s, _ := scriptOf(r.o.Scenario); s != nil {
+		where.budget = s.setting().numbers
+	}
 	if s, _ := scriptOf(r.o.Scenario); s != nil && s.setting().files {
 		if err := r.startStore(ctx); err != nil {
 			return err

@@ -39,46 +39,47 @@ func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
 
 // Case is what the judge is given at the end. All names are files or folders.
 type Case struct {
-	Export     string            `json:"export"`
-	Mailbox    string            `json:"mailbox"`    // folder with index.ndjson
-	Requests   string            `json:"requests"`   // the application's log; absent in a replay
-	Merchants  string            `json:"merchants"`  // CSV the vendor imported
-	Timeline   string            `json:"timeline"`   // as the API served it
-	ServerLog  string            `json:"server_log"` // searched for secrets only
-	Truth      json.RawMessage   `json:"truth"`
-	Manifest   string            `json:"manifest"` // YAML, as written before the run
-	Policy     string            `json:"policy"`
-	Source     []byte            `json:"source,omitempty"` // a policy of one's own, as it was given: what is expected of it was derived from this text
-	Scenario   string            `json:"scenario"`
-	Seed       uint64            `json:"seed"`
-	Now        time.Time         `json:"now"` // domain time, as the conductor's clock says
-	Sabotage   string            `json:"sabotage"`
-	Verifier   string            `json:"verifier"`  // tocsin-verify
-	FactsKey   string            `json:"facts_key"` // the real signing key of the facts log, for the forger's trials
-	Kept       string            `json:"kept"`      // a checkpoint of the facts log that somebody fetched before the export, and kept
-	LogKeys    string            `json:"log_keys"`  // verifier keys of both logs, as published before the incident
-	Work       string            `json:"work"`
-	Kills      int               `json:"kills"`
-	Acked      map[string]string `json:"acked"` // id to hash of every fact the server answered with
-	Secrets    []Secret          `json:"secrets"`
-	People     []Staff           `json:"people"`         // whom the vendor invited
-	Moved      time.Time         `json:"moved,omitzero"` // domain time at which the server went to another machine
-	Backups    []Backup          `json:"backups,omitempty"`
-	Copy       string            `json:"copy,omitempty"`     // folder elsewhere to which facts and logs were copied
-	Identity   string            `json:"identity,omitempty"` // file of the age identity that opens the backups
-	Shop       string            `json:"shop,omitempty"`     // the storefront's own log; "" when there is none
-	Outside    []Staff           `json:"outside"`            // those of them who may not know of a private incident
-	Looks      string            `json:"looks"`              // what they were answered wherever they looked, NDJSON of Look
-	Visits     string            `json:"visits"`             // what visitors without an account were answered, NDJSON of Visit
-	Tries      string            `json:"tries"`              // what people and machines tried, NDJSON of Try
-	Server     string            `json:"server"`             // host:port at which the server speaks TLS; "" where it does not
-	Roots      string            `json:"roots"`              // PEM file of the drill's authority
-	Tocsin     string            `json:"tocsin"`             // the program
-	Production string            `json:"production"`         // folder of an installation that is no drill
-	Events     int               `json:"events"`
-	Replayed   bool              `json:"replayed"`
-	Free       bool              `json:"free,omitempty"` // a person responded: the evidence holds what they did, and perhaps no scope
-	Trials     int               `json:"trials"`         // random alterations of the evidence; 0: a hundred
+	Export      string            `json:"export"`
+	Mailbox     string            `json:"mailbox"`    // folder with index.ndjson
+	Requests    string            `json:"requests"`   // the application's log; absent in a replay
+	Merchants   string            `json:"merchants"`  // CSV the vendor imported
+	Timeline    string            `json:"timeline"`   // as the API served it
+	ServerLog   string            `json:"server_log"` // searched for secrets only
+	Truth       json.RawMessage   `json:"truth"`
+	Manifest    string            `json:"manifest"` // YAML, as written before the run
+	Policy      string            `json:"policy"`
+	Source      []byte            `json:"source,omitempty"` // a policy of one's own, as it was given: what is expected of it was derived from this text
+	Scenario    string            `json:"scenario"`
+	Seed        uint64            `json:"seed"`
+	Now         time.Time         `json:"now"` // domain time, as the conductor's clock says
+	Sabotage    string            `json:"sabotage"`
+	Verifier    string            `json:"verifier"`  // tocsin-verify
+	FactsKey    string            `json:"facts_key"` // the real signing key of the facts log, for the forger's trials
+	Kept        string            `json:"kept"`      // a checkpoint of the facts log that somebody fetched before the export, and kept
+	LogKeys     string            `json:"log_keys"`  // verifier keys of both logs, as published before the incident
+	Work        string            `json:"work"`
+	Kills       int               `json:"kills"`
+	Acked       map[string]string `json:"acked"` // id to hash of every fact the server answered with
+	Secrets     []Secret          `json:"secrets"`
+	People      []Staff           `json:"people"`         // whom the vendor invited
+	Moved       time.Time         `json:"moved,omitzero"` // domain time at which the server went to another machine
+	Backups     []Backup          `json:"backups,omitempty"`
+	Copy        string            `json:"copy,omitempty"`     // folder elsewhere to which facts and logs were copied
+	Identity    string            `json:"identity,omitempty"` // file of the age identity that opens the backups
+	Shop        string            `json:"shop,omitempty"`     // the storefront's own log; "" when there is none
+	Outside     []Staff           `json:"outside"`            // those of them who may not know of a private incident
+	Looks       string            `json:"looks"`              // what they were answered wherever they looked, NDJSON of Look
+	Visits      string            `json:"visits"`             // what visitors without an account were answered, NDJSON of Visit
+	Tries       string            `json:"tries"`              // what people and machines tried, NDJSON of Try
+	Server      string            `json:"server"`             // host:port at which the server speaks TLS; "" where it does not
+	Roots       string            `json:"roots"`              // PEM file of the drill's authority
+	Tocsin      string            `json:"tocsin"`             // the program
+	Production  string            `json:"production"`         // folder of an installation that is no drill
+	Events      int               `json:"events"`
+	FalseAlarms int               `json:"false_alarms"` // incidents that were open before anything was wrong
+	Replayed    bool              `json:"replayed"`
+	Free        bool              `json:"free,omitempty"` // a person responded: the evidence holds what they did, and perhaps no scope
+	Trials      int               `json:"trials"`         // random alterations of the evidence; 0: a hundred
 }
 
 // Backup is one that was taken.
@@ -108,6 +109,8 @@ type Truth struct {
 	Events []TruthEvent `json:"events"`
 	// Sources are files that were changed, where the scenario is about files.
 	Sources []TruthSource `json:"sources,omitempty"`
+	// Planted is what was made to go wrong, where the scenario is about what others' logs say.
+	Planted []Planted `json:"planted,omitempty"`
 }
 
 // TruthSource is a set of files as it was approved and as it was changed, and where it is.

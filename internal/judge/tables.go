@@ -38,6 +38,13 @@ var tables = map[string]table{
 		also:   []func(*bench) error{(*bench).nobodyOutsideTold},
 		trials: fewTrials, bare: true,
 	},
+	"other-alarms": {
+		checks: with(of("CLS-3", "INV-3", "PRO-12", "PUB-1"), map[string]check{
+			"DET-4": (*bench).alarmed, "DET-5": (*bench).alarmed, "DET-8": (*bench).alarmed, "DET-9": (*bench).alarmed, "DET-10": (*bench).alarmed,
+		}),
+		also:   []func(*bench) error{(*bench).nobodyOutsideTold},
+		trials: fewTrials, bare: true,
+	},
 	"template-tamper": {
 		checks: with(of("CLS-1", "CLS-3", "INV-4", "NOT-1", "NOT-3", "NOT-4", "NOT-6", "PRO-12", "PUB-1"), map[string]check{
 			"CON-5": (*bench).gone, "DET-7": (*bench).changeNoticed, "INV-3": (*bench).untouchedAndKept, "NOT-2": (*bench).contentWithoutNumbers,
