@@ -50,7 +50,7 @@ func TestEverySabotageBreaksAPromiseThatIsJudged(t *testing.T) {
 
 // mostUnreached is how many promises of each policy no scenario reached when that was last lowered.
 // Lower it; never raise it.
-var mostUnreached = map[string]int{"pickandpack": 3, "mynty": 3, "smartque": 3, "palup": 9, "shopstars": 7, "shopify_app": 5}
+var mostUnreached = map[string]int{"pickandpack": 2, "mynty": 3, "smartque": 3, "palup": 9, "shopstars": 7, "shopify_app": 4}
 
 func TestWhatIsNotReachedIsListedAndOnlyShrinks(t *testing.T) {
 	listed, err := Unreached()

@@ -19,6 +19,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/app"
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/judge"
+	"github.com/tocsin-ir/tocsin/policy"
 )
 
 // outsideReport is a hole that somebody outside finds and nobody has used: it is reported by the form that
@@ -73,7 +74,10 @@ func (outsideReport) play(ctx context.Context, r *run) error {
 	if err := r.saveTimeline(ctx); err != nil {
 		return err
 	}
-	return r.export(ctx)
+	if err := r.export(ctx); err != nil {
+		return err
+	}
+	return r.rereadPolicy(ctx)
 }
 
 // visit is what somebody without an account is answered. A server that was just killed is asked again.
@@ -327,4 +331,39 @@ var outsideTale = map[string]string{
 	"corrective":      "Try every link of every page against another shop's",
 	"vector":          "A link whose number can be guessed.",
 	"risk":            "Somebody could have read the orders of a shop by guessing; the log shows that nobody did.",
+}
+
+// rereadPolicy lets the weeks pass until the policy is read again, as it promises for every year, and then
+// the year, so that it is owed again.
+func (r *run) rereadPolicy(ctx context.Context) error {
+	i := slices.IndexFunc(r.program.Duties, func(d policy.Duty) bool { return d.For == "programme" && d.Do == policy.ReRead })
+	if i < 0 {
+		return nil
+	}
+	duty := r.program.Duties[i]
+	look := judge.Act{Method: http.MethodGet, Path: judge.ProgrammePath}
+	if err := r.try(ctx, r.owner.ID, judge.LevelOwner, r.owner.Token, look); err != nil {
+		return err
+	}
+	p := r.holder(duty.Who)
+	if p == nil {
+		p = r.lead()
+	}
+	err := r.steps(ctx,
+		step{30 * 24, 0, func(ctx context.Context) error {
+			body := map[string]string{"duty": duty.ID, "note": "Read whole: contact, parties and numbers still hold."}
+			if err := p.Call(ctx, http.MethodPost, "/v1/programme/done", body, nil); err != nil {
+				return err
+			}
+			r.tell.say("person", "%s has read the policy again", p.Name)
+			return r.try(ctx, r.owner.ID, judge.LevelOwner, r.owner.Token, look)
+		}},
+		step{45 * 24, 0, func(ctx context.Context) error {
+			return r.try(ctx, r.owner.ID, judge.LevelOwner, r.owner.Token, look)
+		}},
+	)
+	if err != nil {
+		return fmt.Errorf("the policy is read again: %w", err)
+	}
+	return nil
 }

@@ -32,7 +32,7 @@ var tables = map[string]table{
 	},
 	"outside-report": {
 		checks: with(of("CLS-3", "INV-3", "INV-4", "PRO-12", "PUB-1", "REV-1"), map[string]check{
-			"DET-11": (*bench).reportTakenIn, "PUB-2": (*bench).contactAnswers, "REV-3": (*bench).correctedToTheEnd,
+			"DET-11": (*bench).reportTakenIn, "PUB-2": (*bench).contactAnswers, "REV-3": (*bench).correctedToTheEnd, "REV-4": (*bench).policyReread,
 			"PRO-1": (*bench).encrypted, "PRO-4": (*bench).roleBased, "PRO-7": (*bench).keptApart, "PRO-11": (*bench).accessReviewed,
 		}),
 		also:   []func(*bench) error{(*bench).nobodyOutsideTold},
