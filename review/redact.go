@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Withheld says what was taken out of a version for people outside, and how often. It never holds what
@@ -28,7 +30,8 @@ type Secret struct {
 
 // redactor takes out what must not be said. What is left in its place says what kind of thing it was.
 type redactor struct {
-	phrases map[string][]phrase // by first word, lower case; the longest first
+	phrases map[string][]phrase // by first word, folded; the longest first
+	inside  []secretText        // in scripts that put no blanks between words: found wherever they stand
 	known   map[string]bool     // ids of incidents that may be named
 	said    map[Withheld]int
 	order   []Withheld
@@ -36,7 +39,7 @@ type redactor struct {
 }
 
 type phrase struct {
-	words  []string
+	words  []string // as fold gives them
 	what   string
 	proper bool // only where it begins with a capital
 }
@@ -50,6 +53,7 @@ const (
 	anAddress = "network address"
 	aPhone    = "telephone number"
 	aLink     = "link"
+	aNumber   = "long number, which may be a telephone number or an identifier"
 )
 
 // patterns are personal data and tokens that are known by their form. Order matters: an e-mail address is
@@ -58,13 +62,12 @@ var patterns = []struct {
 	what string
 	form *regexp.Regexp
 }{
-	{anEmail, regexp.MustCompile(`(?i)[\p{L}\p{N}._%+'-]+@[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)+`)},
+	{anEmail, regexp.MustCompile(`(?i)[\p{L}\p{M}\p{N}._%+'-]+@[\p{L}\p{M}\p{N}-]+(?:\.[\p{L}\p{M}\p{N}-]+)+`)},
 	{aToken, regexp.MustCompile(`(?i)\b(?:shp(?:at|ca|pa|ss|tk)_[0-9a-z]{6,}|tok_[0-9a-z]{2,}|sk_(?:live|test)_[0-9a-z]+|gh[opsur]_[0-9a-z]{10,}|github_pat_[0-9a-z_]{10,}|xox[abprs]-[0-9a-z-]{8,}|AKIA[0-9A-Z]{12,}|eyJ[0-9a-z_-]{8,}\.[0-9a-z_-]+(?:\.[0-9a-z_-]*)?|bearer\s+[0-9a-z._~+/=-]{8,}|tcs_[0-9a-z_]{8,})`)},
 	{aToken, regexp.MustCompile(`\b(?:[0-9a-f]{32,}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b`)},
 	{aToken, regexp.MustCompile(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)},
 	{anAddress, regexp.MustCompile(`\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b(?:/\d{1,2}\b)?`)},
 	{anAddress, regexp.MustCompile(`(?i)\b(?:[0-9a-f]{1,4}:){3,7}[0-9a-f]{1,4}\b|\b(?:[0-9a-f]{1,4}:){1,6}(?::[0-9a-f]{1,4}){1,6}\b`)},
-	{aPhone, regexp.MustCompile(`\+\d[\d ()/.-]{6,17}\d`)},
 }
 
 // numbered is the number of an incident, however it is written. One that no incident has goes as that of
@@ -81,19 +84,24 @@ func newRedactor(s Secret) *redactor {
 		list []string
 	}{{anotherIn, s.Incidents}, {aToken, s.Tokens}, {aPerson, s.People}, {aMerchant, s.Merchants}} {
 		for _, text := range set.list {
-			words := wordsOf(strings.ToLower(text))
-			if len(words) == 0 || len(words) == 1 && utf8.RuneCountInString(words[0]) < 3 {
-				continue // a name of two letters is a word of the language
+			if unspaced(text) {
+				r.inside = append(r.inside, secretText{norm.NFC.String(strings.TrimSpace(text)), set.what})
 			}
-			r.phrases[words[0]] = append(r.phrases[words[0]], phrase{words: words, what: set.what})
+			for _, words := range spellings(text) {
+				if len(words) == 0 || len(words) == 1 && utf8.RuneCountInString(words[0]) < 3 {
+					continue // a name of two letters is a word of the language
+				}
+				r.phrases[words[0]] = append(r.phrases[words[0]], phrase{words: words, what: set.what})
+			}
 		}
 	}
 	// Each word of a person's name, where it is written as a name: "Lena", and not "a mark" for Mark.
 	for _, name := range s.People {
-		words := wordsOf(strings.ToLower(name))
-		for _, w := range words {
-			if len(words) > 1 && utf8.RuneCountInString(w) >= 3 {
-				r.phrases[w] = append(r.phrases[w], phrase{words: []string{w}, what: aPerson, proper: true})
+		for _, words := range spellings(name) {
+			for _, w := range words {
+				if len(words) > 1 && utf8.RuneCountInString(w) >= 3 {
+					r.phrases[w] = append(r.phrases[w], phrase{words: []string{w}, what: aPerson, proper: true})
+				}
 			}
 		}
 	}
@@ -114,9 +122,16 @@ func (r *redactor) text(s string) string {
 		}
 		return c
 	}, s)
+	s = plainForm(s)
+	for _, x := range r.inside {
+		for strings.Contains(s, x.text) {
+			s = strings.Replace(s, x.text, r.instead(x.what), 1)
+		}
+	}
 	for _, p := range patterns {
 		s = p.form.ReplaceAllStringFunc(s, func(string) string { return r.instead(p.what) })
 	}
+	s = r.numbers(s)
 	s = numbered.ReplaceAllStringFunc(s, func(found string) string {
 		if r.known["INC-"+numbered.FindStringSubmatch(found)[1]] {
 			return found
@@ -142,14 +157,14 @@ func (r *redactor) names(s string) string {
 	at := 0
 next:
 	for i := 0; i < len(spots); i++ {
-		for _, p := range r.phrases[strings.ToLower(s[spots[i].from:spots[i].to])] {
+		for _, p := range r.phrases[fold(s[spots[i].from:spots[i].to])] {
 			if i+len(p.words) > len(spots) {
 				continue
 			}
 			first, _ := utf8.DecodeRuneInString(s[spots[i].from:])
 			same := !p.proper || !unicode.IsLower(first)
 			for k, w := range p.words {
-				same = same && strings.ToLower(s[spots[i+k].from:spots[i+k].to]) == w
+				same = same && fold(s[spots[i+k].from:spots[i+k].to]) == w
 			}
 			if !same {
 				continue
@@ -172,7 +187,7 @@ func spotsOf(s string) []spot {
 	var out []spot
 	from := -1
 	for i, c := range s {
-		in := unicode.IsLetter(c) || unicode.IsDigit(c) || unicode.IsMark(c) || c == '_'
+		in := unicode.IsLetter(c) || unicode.IsDigit(c) || unicode.IsMark(c) || c == '_' || c == '\u200c' || c == '\u200d'
 		switch {
 		case in && from < 0:
 			from = i
@@ -246,7 +261,7 @@ func (r *redactor) finds(s string) bool {
 	if plain, err := url.QueryUnescape(s); err == nil {
 		s += " " + plain // a link hides a name behind its escapes
 	}
-	probe := redactor{phrases: r.phrases, known: r.known, said: map[Withheld]int{}}
+	probe := redactor{phrases: r.phrases, inside: r.inside, known: r.known, said: map[Withheld]int{}}
 	probe.text(s)
 	return len(probe.order) > 0
 }
