@@ -60,7 +60,9 @@ scopes/            who was affected, as computed; recompute it from events.ndjso
 days.ndjson        only where accesses that a scope counts were removed because their time was over: the
                    facts that say so. What is left is proven as ever; the scope is as it was recorded
 policy/            the policy the incident ran under
-review.*           the review
+review.*           the review as it stands
+publications/      each text of the review that was published, as it was; the facts review.published name
+                   their versions and digests
 attachments/       files that people attached, as they were given; their names and digests are in the
                    facts evidence.attached. Nothing here was looked at for harm: open them with care
 custody.ndjson     who took evidence out before, and when
@@ -126,6 +128,9 @@ func build(ctx context.Context, in *Input) ([]file, error) {
 	}
 	if in.ReviewPDF != nil {
 		b.files = append(b.files, file{"review.pdf", in.ReviewPDF, true})
+	}
+	for _, p := range in.Publications {
+		b.add("publications/"+strconv.Itoa(p.N)+"-"+p.Version+".md", p.Markdown)
 	}
 	for _, a := range in.Attachments {
 		b.files = append(b.files, file{"attachments/" + a.ID, a.Data, true})

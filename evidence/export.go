@@ -103,7 +103,8 @@ type Input struct {
 	ReviewPDF    []byte // nil while there is none
 	Published    []Published
 	Custody      []Custody
-	Attachments  []Attachment // in the order in which they were attached
+	Publications []Publication // in the order in which they were published
+	Attachments  []Attachment  // in the order in which they were attached
 }
 
 // Removed is what was removed of the days of the access log on which events that a scope counts may
@@ -117,6 +118,14 @@ type Removed struct {
 func (r *Removed) has(seq int64) bool {
 	i := sort.Search(len(r.Positions), func(i int) bool { return r.Positions[i][1] >= seq })
 	return i < len(r.Positions) && r.Positions[i][0] <= seq
+}
+
+// Publication is a text of the review that was published. The fact that records it carries the digest of
+// its Markdown.
+type Publication struct {
+	N        int    // which of the facts review.published of the incident records it, from 1
+	Version  string // internal, client or public
+	Markdown []byte
 }
 
 // Attachment is a file that somebody attached to the incident. The fact that records it carries its

@@ -172,14 +172,15 @@ type manifest struct {
 
 var leafName = regexp.MustCompile(`^leaves/(0|[1-9][0-9]{0,18})$`)
 var scopeName = regexp.MustCompile(`^scopes/([1-9][0-9]{0,8})\.json$`)
+var publicationName = regexp.MustCompile(`^publications/([1-9][0-9]{0,8})-(?:internal|client|public)\.md$`)
 var attachmentName = regexp.MustCompile(`^attachments/ATT-([1-9][0-9]{0,8})$`)
 
-// fixedFiles is the order of an export; leaves, scopes and attachments stand for the files in these folders,
+// fixedFiles is the order of an export; leaves, scopes, publications and attachments stand for the files in these folders,
 // and the removed days and the review may be absent.
 var fixedFiles = []string{
 	"README.txt", "manifest.json", "keys.txt", "facts.ndjson", "facts.checkpoint", "facts.leaves", "events.checkpoint",
 	"events.leaves", "checkpoints.ndjson", "leaves", "events.ndjson", daysFile, "scopes", "policy/policy.yaml", "policy/page.md",
-	"policy/page.html", "review.md", "review.pdf", "attachments", "custody.ndjson",
+	"policy/page.html", "review.md", "review.pdf", "publications", "attachments", "custody.ndjson",
 }
 
 // place is where a name belongs in the order of an export; -1 when it does not belong at all.
@@ -189,20 +190,25 @@ func place(name string) int {
 		name = "leaves"
 	case scopeName.MatchString(name):
 		name = "scopes"
+	case publicationName.MatchString(name):
+		name = "publications"
 	case attachmentName.MatchString(name):
 		name = "attachments"
-	case name == "leaves", name == "scopes", name == "attachments":
+	case slices.Contains(folders, name):
 		return -1
 	}
 	return slices.Index(fixedFiles, name)
 }
 
+// folders are the names in fixedFiles that stand for the files in a folder, of which there may be none.
+var folders = []string{"leaves", "scopes", "publications", "attachments"}
+
 // optional says whether a file may be absent.
 func optional(name string) bool { return name == daysFile || strings.HasPrefix(name, "review.") }
 
-// number is the number in a name of leaves, scopes or attachments.
+// number is the number in a name of leaves, scopes, publications or attachments.
 func number(name string) uint64 {
-	for _, p := range []*regexp.Regexp{leafName, scopeName, attachmentName} {
+	for _, p := range []*regexp.Regexp{leafName, scopeName, publicationName, attachmentName} {
 		if m := p.FindStringSubmatch(name); m != nil {
 			n, _ := strconv.ParseUint(m[1], 10, 64)
 			return n
@@ -226,7 +232,7 @@ func (c *checker) contents() error {
 		last, lastNumber = at, n
 	}
 	for _, name := range fixedFiles {
-		if name != "leaves" && name != "scopes" && name != "attachments" && !optional(name) && c.archive.files[name] == nil {
+		if !slices.Contains(folders, name) && !optional(name) && c.archive.files[name] == nil {
 			c.find(CodeContents, name, "it is missing")
 		}
 	}

@@ -284,6 +284,53 @@ func (c *checker) checkCustody() error {
 	return nil
 }
 
+// checkPublications compares the published texts of the review with the facts that record them: the text of
+// each that was kept is there and has the recorded digest, and there is no other.
+func (c *checker) checkPublications() error {
+	recorded, n := map[string]bool{}, 0
+	for _, f := range c.chain {
+		if f.kind != "review.published" {
+			continue
+		}
+		n++
+		var b struct {
+			Version string `json:"version"`
+			Digest  string `json:"digest"`
+			Kept    string `json:"kept"`
+		}
+		if json.Unmarshal(f.body, &b) != nil {
+			c.find(CodePublication, "facts.ndjson", "publication %d: the fact does not say what was published", n)
+			continue
+		}
+		if b.Kept == "" {
+			continue // an earlier release kept no text
+		}
+		if b.Version == "" {
+			b.Version = "internal"
+		}
+		name := fmt.Sprintf("publications/%d-%s.md", n, b.Version)
+		if !publicationName.MatchString(name) {
+			c.find(CodePublication, "facts.ndjson", "publication %d is of a version that is none", n)
+			continue
+		}
+		recorded[name] = true
+		data, ok := c.read(name)
+		if !ok {
+			continue
+		}
+		c.report.Publications++
+		if sum := sha256.Sum256(data); fmt.Sprintf("sha256:%x", sum) != b.Digest {
+			c.find(CodePublication, name, "it is not the text that was published: the fact records another digest")
+		}
+	}
+	for _, name := range c.archive.order {
+		if publicationName.MatchString(name) && !recorded[name] {
+			c.find(CodePublication, name, "no fact records it")
+		}
+	}
+	return nil
+}
+
 // checkAttachments compares the attached files with the facts that record them: every one is there,
 // has the recorded digest and size, and there is no other.
 func (c *checker) checkAttachments() error {

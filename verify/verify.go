@@ -44,6 +44,7 @@ const (
 	CodePolicy      Code = "policy"      // the policy is not the one the facts name
 	CodeConsistency Code = "consistency" // an earlier checkpoint is not a state of this log
 	CodeCustody     Code = "custody"     // custody.ndjson
+	CodePublication Code = "publication" // a published text of the review is not the one that a fact records
 	CodeAttachment  Code = "attachment"  // an attached file is not the one that a fact records
 	CodeWitness     Code = "witness"     // a witness that was named has signed nothing here
 )
@@ -84,11 +85,12 @@ type Report struct {
 	Events       int       `json:"events"`
 	Leaves       int       `json:"leaves"`
 	Scopes       int       `json:"scopes"`
-	Removed      []Removed `json:"removed,omitempty"`     // days whose events were removed, as facts in the log say
-	Short        []Short   `json:"short,omitempty"`       // scopes that counted events of such days
-	Attachments  int       `json:"attachments,omitempty"` // attached files that were checked
-	Merged       []string  `json:"merged,omitempty"`      // other incidents that facts name a state of, which the log proves
-	Checkpoints  int       `json:"checkpoints"`           // earlier ones that are consistent, Since not counted
+	Removed      []Removed `json:"removed,omitempty"`      // days whose events were removed, as facts in the log say
+	Short        []Short   `json:"short,omitempty"`        // scopes that counted events of such days
+	Publications int       `json:"publications,omitempty"` // published texts of the review that were checked
+	Attachments  int       `json:"attachments,omitempty"`  // attached files that were checked
+	Merged       []string  `json:"merged,omitempty"`       // other incidents that facts name a state of, which the log proves
+	Checkpoints  int       `json:"checkpoints"`            // earlier ones that are consistent, Since not counted
 	KeyGiven     bool      `json:"key_given"`
 	Against      []string  `json:"against,omitempty"`   // given checkpoints it is consistent with
 	Witnessed    []string  `json:"witnessed,omitempty"` // what each given witness has signed: its name, the log and the size
@@ -175,7 +177,7 @@ var errStop = errors.New("verify: stop")
 func (c *checker) run() error {
 	for _, step := range []func() error{
 		c.envelope, c.contents, c.readManifest, c.readKeys, c.checkEnvelopeKey, c.readTrees, c.checkFacts, c.checkOthers, c.checkEvents, c.checkDays, c.checkScopes,
-		c.checkPolicy, c.checkAttachments, c.checkCustody, c.checkPublished, c.checkSince, c.checkWitnesses,
+		c.checkPolicy, c.checkPublications, c.checkAttachments, c.checkCustody, c.checkPublished, c.checkSince, c.checkWitnesses,
 	} {
 		if err := step(); errors.Is(err, errStop) {
 			return nil

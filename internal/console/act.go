@@ -51,7 +51,7 @@ type person struct {
 
 // input is one field of a form.
 type input struct {
-	Name, Label, Help, Kind string // Kind: text, area, select, time, check, checks, fixed
+	Name, Label, Help, Kind string // Kind: text, area, select, time, check, checks, radios, fixed
 	Options                 []option
 	Value                   string
 	Values                  []string // of checks: those that are ticked
@@ -318,6 +318,11 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 		return c.showAct(w, r, t.Status, r.PostForm, t)
 	}
 	next := "/incidents/" + url.PathEscape(id)
+	if f.Command == "pick" && r.PostForm.Has("line") {
+		if next, err = takePin(r.PostForm, id); err != nil {
+			return err
+		}
+	}
 	switch f.Command {
 	case "attach":
 		_, err = c.desk.Attach(r.Context(), requestID(r), callerOf(r.Context()), id, up.Name(), strings.TrimSpace(up.Fields["note"]), up.File)
@@ -351,6 +356,8 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 		if err == nil {
 			next = "/incidents/" + url.PathEscape(out.Incident)
 		}
+	case "answers":
+		err = c.answerAll(r, id)
 	case "plan":
 		next, err = c.plan(r, id)
 	case "switch":

@@ -47,6 +47,7 @@ type Incidents interface {
 	Incident(ctx context.Context, id string) (*incident.State, error)
 	Clocks(ctx context.Context, id string) ([]desk.ClockRow, error)
 	EveryClock(context.Context) (desk.ClockSheet, error)
+	EveryNotice(context.Context) (rows []desk.NoticeRow, cut bool, err error)
 	Gates(ctx context.Context, id string) ([]desk.GateRow, error)
 	Timeline(ctx context.Context, id, after string, limit int, sources []string) ([]desk.TimelineLine, error)
 	Newest(ctx context.Context, id, from string, limit int, sources []string) (lines []desk.LogLine, next string, err error)
@@ -190,6 +191,9 @@ func New(d Desk, opt Options) *Console {
 	c.page("GET /settled", c.settledPage)
 	c.page("GET /clocks", c.clocksPage)
 	c.page("GET /clocks.csv", c.clocksFile)
+	c.page("GET /notices", c.everyNoticePage)
+	c.page("GET /notices.csv", c.everyNoticeFile)
+	c.page("GET /notices.ndjson", c.everyNoticeFile)
 	c.page("GET /find", c.findPage)
 	c.page("GET /accesses", c.accessesPage)
 	c.page("GET /accesses.csv", c.accessesFile)
@@ -421,7 +425,11 @@ func troubleOf(err error) *trouble {
 	var refusal *incident.Refusal
 	var field *incident.FieldError
 	var tooLarge *http.MaxBytesError
+	var answered meanwhileAnswered
 	switch {
+	case errors.As(err, &answered):
+		return &trouble{Status: http.StatusConflict, Title: "Not done yet: somebody else answered", News: answered.news,
+			Text: "They answered otherwise while your form was open. What you chose for the other questions is kept below; an answer that stands is changed from its own line in the room."}
 	case errors.As(err, &refusal):
 		return &trouble{Status: http.StatusConflict, Title: "Refused", Text: refusal.Message, Reason: refusal.Reason, Missing: refusal.Missing}
 	case errors.As(err, &field):

@@ -111,11 +111,11 @@ var pages = []string{"/", "/open", "/incidents/INC-1", "/incidents/INC-1?order=s
 	"/incidents/INC-1/notices", "/incidents/INC-1/notices?duty=tell_merchants", "/incidents/INC-1/notices?notice=NTC-1", "/incidents/INC-1/notices?notice=NTC-1&state=bounced",
 	"/incidents/INC-1/notices?notice=NTC-2&party=m_1", "/incidents/INC-1/notices?notice=NTC-3",
 	"/incidents/INC-1/do/confirm", "/incidents/INC-1/do/dismiss", "/incidents/INC-1/do/plan", "/incidents/INC-1/do/approve?action=ACT-2", "/incidents/INC-1/do/restore",
-	"/incidents/INC-1/do/note", "/incidents/INC-1/do/close", "/incidents/INC-1/do/answer", "/incidents/INC-1/do/correct", "/incidents/INC-1/do/waive", "/incidents/INC-1/do/corrective", "/incidents/INC-1/do/switch",
+	"/incidents/INC-1/do/note", "/incidents/INC-1/do/close", "/incidents/INC-1/do/answer", "/incidents/INC-1/do/answer?fact=personal_data", "/incidents/INC-1/do/answers", "/incidents/INC-1/do/correct", "/incidents/INC-1/do/waive", "/incidents/INC-1/do/corrective", "/incidents/INC-1/do/switch",
 	"/incidents/INC-1/do/hand-over", "/incidents/INC-1/do/accept-role", "/incidents/INC-1/do/unlink-signal", "/incidents/INC-1/do/attach", "/incidents/INC-1/do/hold", "/incidents/INC-1/do/release-hold", "/incidents/INC-1/do/merge", "/incidents/INC-1/do/split", "/incidents/INC-1/do/link-signal", "/incidents/INC-3", "/break-glass",
 	"/incidents/INC-1/review", "/incidents/INC-1/review?version=client&text=line", "/incidents/INC-1/review/plan", "/incidents/INC-1/review/plan?version=client", "/incidents/INC-1/review/changes?from=1&to=0",
 	"/incidents/INC-1/do/pick?entry=TL-1", "/incidents/INC-1/do/move-corrective?corrective=CA-1", "/incidents/INC-1/do/publish",
-	"/clocks", "/clocks?q=tell&state=missed&sort=holder", "/find", "/find?q=INC", "/accesses", "/accesses?credential=tok_9f&from=2026-11-20T10%3A00", "/accesses/evt-1", "/accesses/evt-2", "/erasures", "/erasures?merchant=m_1", "/evidence", "/programme", "/incidents", "/settings", "/probes", "/integrity", "/integrity/theme", "/integrity/templates", "/incidents/INC-1/files", "/report", "/status", "/people", "/people/do/invite", "/drills", "/policy", "/policy/rules", "/join?code=abc", "/signin"}
+	"/clocks", "/clocks?q=tell&state=missed&sort=holder", "/notices", "/notices?state=waiting&kind=notice&to=merchants.affected&sort=needs", "/notices?q=nothing", "/find", "/find?q=INC", "/accesses", "/accesses?credential=tok_9f&from=2026-11-20T10%3A00", "/accesses/evt-1", "/accesses/evt-2", "/erasures", "/erasures?merchant=m_1", "/evidence", "/programme", "/incidents", "/settings", "/probes", "/integrity", "/integrity/theme", "/integrity/templates", "/incidents/INC-1/files", "/report", "/status", "/people", "/people/do/invite", "/drills", "/policy", "/policy/rules", "/join?code=abc", "/signin"}
 
 // Each page is whole, escaped HTML: no element or attribute in it comes from anybody's text.
 func TestPagesAreWellFormedAndEscaped(t *testing.T) {
@@ -162,7 +162,7 @@ func TestPagesAreWellFormedAndEscaped(t *testing.T) {
 			case "label":
 				labels[attr["for"]] = true
 			case "input", "select", "textarea":
-				if t := attr["type"]; t != "hidden" && t != "checkbox" && attr["aria-label"] == "" {
+				if t := attr["type"]; t != "hidden" && t != "checkbox" && t != "radio" && attr["aria-label"] == "" {
 					fields[attr["id"]] = n.Data + " " + attr["name"]
 				}
 			}

@@ -28,6 +28,7 @@ func places(f frame) []place {
 	list := []place{
 		{"Board", "open incidents, the next clock of each, what is settled", "/"},
 		{"Clocks", "every clock that runs, laws, deadlines, what is missing to send", "/clocks"},
+		{"Notices", "of all incidents: who was told, drafts, what waits for a person, export", "/notices"},
 		{"Access log", "who read what, by credential, actor, merchant, address", "/accesses"},
 		{"Evidence", "checkpoints, witnesses, proofs, export, verify", "/evidence"},
 		{"All incidents", "filter, order, export as CSV or NDJSON", "/incidents"},

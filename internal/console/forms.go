@@ -20,6 +20,7 @@ func commandForms() map[string]form {
 	policyForms(register)
 	roomForms(register)
 	register(switchForm())
+	register(answersForm())
 	return all
 }
 

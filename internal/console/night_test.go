@@ -129,6 +129,9 @@ func night(t *testing.T) (address string, lena, omar string, victim *leaky) {
 	}
 }
 
+// nightQuestions are what the policy asks that night: personal data, data of Shopify, exposed.
+var nightQuestions = []string{"personal_data", "shopify_data", "exposed"}
+
 // hand is somebody's hand on a phone; it counts what it does.
 type hand struct {
 	t       *testing.T
@@ -215,11 +218,11 @@ func TestFromTheAlarmToContainedOnAPhone(t *testing.T) {
 	run(t, lena.ctx, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady(room, chromedp.ByQuery))
 	lena.follow(`a.button[href$="/do/acknowledge"]`, "form.form")
 	lena.follow("form.form button", room)
-	for range 3 { // personal data, data of Shopify, exposed: yes stands first
-		lena.follow(`a.button[href*="/do/answer"]`, "#f-value")
-		lena.write("#f-reason", "orders with addresses were read")
-		lena.follow("form.form button", room)
+	for _, fact := range nightQuestions { // one form of the room takes the three answers and one reason
+		lena.tap(`label:has([name="answer.` + fact + `"][value="true"])`)
 	}
+	lena.write("#f-reason", "orders with addresses were read")
+	lena.follow("form.asked button", `a[href$="/do/answer?fact=exposed"]`)
 	lena.follow(`a.button[href$="/do/confirm"]`, "#f-reason")
 	lena.write("#f-reason", "300 orders in five minutes")
 	lena.follow("form.form button", room)
@@ -267,7 +270,7 @@ func TestFromTheAlarmToContainedOnAPhone(t *testing.T) {
 	if all := person + machine; all > 3*time.Minute {
 		t.Errorf("%v from the mail to contained: three minutes are promised", all.Round(time.Second))
 	}
-	if lena.taps > 26 || omar.taps > 3 {
-		t.Errorf("%d and %d taps: somebody tired has to get through with 26 and 3", lena.taps, omar.taps)
+	if lena.taps > 18 || omar.taps > 3 {
+		t.Errorf("%d and %d taps: somebody tired has to get through with 18 and 3", lena.taps, omar.taps)
 	}
 }

@@ -23,8 +23,9 @@ type roomView struct {
 	Next      *desk.ClockRow
 	Here      string // who else has it open
 	Lines     []desk.LogLine
-	From      string // where the page begins, when it is not the newest line
-	Older     string // address of the lines after these
+	From      string            // where the page begins, when it is not the newest line
+	Older     string            // address of the lines after these
+	Pinned    map[string]string // the entry of the review that each line is
 	Order     string
 	Sources   []string
 	Gates     []desk.GateRow
@@ -33,6 +34,7 @@ type roomView struct {
 	Checks    []*incident.Check
 	Roles     []roleRow
 	Questions []question
+	Asked     []input // the fields of those that are open
 	Waiting   []todo
 	Key       string
 }
@@ -110,6 +112,12 @@ func (c *Console) roomPage(w http.ResponseWriter, r *http.Request) error {
 	if state.Status == incident.StatusOpen {
 		v.Gates = gates // of an incident that is over, nothing waits behind a gate
 	}
+	if v.openNow() {
+		if v.Asked = openQuestions(look); len(v.Asked) > 0 {
+			v.Asked = append(v.Asked, reasonField())
+		}
+	}
+	v.Pinned = pinned(state)
 	v.Roles, v.Questions, v.Waiting = rolesOf(look), questionsOf(look), waiting(look, v.Frame.Who.Principal)
 	v.Bar = bar(v.Frame, state, v.Gates)
 	return c.render(w, r, http.StatusOK, roomPage(v))
@@ -408,11 +416,8 @@ func waiting(v view, reader incident.Principal) []todo {
 	if !has("acknowledged") && !has("confirmed") {
 		do("acknowledge")
 	}
-	for _, q := range questionsOf(v) {
-		if !q.Answered {
-			add("Answer: "+q.Ask, "/do/answer?fact="+url.QueryEscape(q.ID))
-			break
-		}
+	if n := unanswered(questionsOf(v)); n > 0 {
+		add(shortAsk(n), "#questions")
 	}
 	if !has("confirmed") && !has("dismissed") {
 		do("confirm")

@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,9 +20,11 @@ type timelineView struct {
 	In      url.Values
 	Sources []string
 	Page    desk.EntryPage
-	Begun   bool   // this is not the first page
-	Files   string // address of the files, without their form
-	Next    string // address of the next page
+	Begun   bool              // this is not the first page
+	Files   string            // address of the files, without their form
+	Next    string            // address of the next page
+	Pinned  map[string]string // the entry of the review that each line is
+	Key     string
 }
 
 // entryRows is how many entries a page shows.
@@ -64,6 +67,7 @@ func (c *Console) timelinePage(w http.ResponseWriter, r *http.Request) error {
 	if v.Page, err = c.desk.Entries(r.Context(), state.ID, q); err != nil {
 		return err
 	}
+	v.Pinned, v.Key = pinned(state), rand.Text()
 	v.In, v.Sources, v.Begun = in, q.Sources, q.After != ""
 	v.Files = v.base() + "/file?" + in.Encode()
 	if v.Page.Next != "" {

@@ -69,7 +69,7 @@ func urgency(due, target time.Time) time.Time {
 func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 	b := BoardRow{
 		ID: s.ID, Title: s.Title, Class: s.Class, Severity: s.Severity, Status: s.Status, Env: s.Env,
-		Apps: s.Apps, Opened: s.Opened, Updated: s.Updated, Milestones: map[string]time.Time{}, Correctives: len(s.Review.Corrective),
+		Apps: s.Apps, Opened: s.Opened, Updated: s.Updated, Milestones: map[string]time.Time{}, Correctives: len(s.Review.Corrective), Notices: len(s.Notices),
 	}
 	for name, m := range s.Milestones {
 		b.Milestones[name] = m.At

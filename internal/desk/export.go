@@ -118,6 +118,9 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 	for _, e := range s.Exports {
 		in.Custody = append(in.Custody, evidence.Custody{At: e.At, By: string(e.By), Recipient: e.Recipient, Digest: e.Digest, Bytes: e.Bytes})
 	}
+	if in.Publications, err = d.publications(s); err != nil {
+		return in, err
+	}
 	for _, a := range s.Attachments {
 		raw, err := d.files().Get(a.Digest)
 		if err != nil {

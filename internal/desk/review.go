@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tocsin-ir/tocsin/evidence"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
 	"github.com/tocsin-ir/tocsin/review"
@@ -251,6 +252,27 @@ func (d *Desk) published(s *incident.State, version string, n int) (review.Docum
 		return doc, p, err
 	}
 	return review.Document{}, incident.Publication{}, fmt.Errorf("%w: %s has no such publication of its review", ErrNotFound, s.ID)
+}
+
+// publications are the texts that were published and kept, for an export. One that is gone, or is rendered
+// otherwise than when it was published, is not left out in silence.
+func (d *Desk) publications(s *incident.State) ([]evidence.Publication, error) {
+	var out []evidence.Publication
+	for i, p := range s.Review.Published {
+		if p.Kept == "" {
+			continue // by an earlier release, which kept none
+		}
+		doc, _, err := d.published(s, p.Version, p.N)
+		if err != nil {
+			return nil, fmt.Errorf("desk: publication %d of the review of %s, %s: %w: nothing is exported without it", p.N, s.ID, p.Version, err)
+		}
+		text := doc.Markdown()
+		if got := digestOf(text); got != p.Digest {
+			return nil, fmt.Errorf("desk: publication %d of the review of %s, %s: its text has the digest %s, and %s was recorded: nothing is exported with it", p.N, s.ID, p.Version, got, p.Digest)
+		}
+		out = append(out, evidence.Publication{N: i + 1, Version: p.Version, Markdown: text})
+	}
+	return out, nil
 }
 
 // PlanReview shows a version of the review as it would be published now, and what stands in its way.

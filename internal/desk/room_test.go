@@ -129,12 +129,27 @@ func TestAnAttachedFileIsKeptSealedAndExportedUnderItsDigest(t *testing.T) {
 	if err != nil || !bytes.Equal(got, file) || at.Name != "../../dump.html" {
 		t.Fatalf("%+v %v", at, err)
 	}
+	// A published text of the review is kept as sealed, and the export has it under the digest that is recorded.
+	s.give(lena, inc, incident.Assess{Vector: "a", RootCause: "b", Risk: "c"})
+	for _, part := range []string{"impact", "response", "recommendations"} {
+		s.give(mark, inc, incident.EditReview{Part: part, Version: incident.VersionClient, Text: "The shop of Annabelle was read."})
+	}
+	s.give(mark, inc, incident.PublishReview{Version: incident.VersionClient})
+	files, err := os.ReadDir(filepath.Join(s.dir, "attachments"))
+	if err != nil || len(files) != 2 {
+		t.Fatalf("%v %v", files, err)
+	}
+	for _, f := range files {
+		if sealed, err := os.ReadFile(filepath.Join(s.dir, "attachments", f.Name())); err != nil || bytes.Contains(sealed, []byte("Annabelle")) {
+			t.Fatalf("a published text lies there in the clear (%v)", err)
+		}
+	}
 	path, err := s.Export(ctx, "", lena, inc, "the insurer")
 	if err != nil {
 		t.Fatal(err)
 	}
 	report, err := verify.File(path, verify.Options{Keys: []string{s.g.verifiers[0]}})
-	if err != nil || !report.OK || report.Attachments != 1 {
+	if err != nil || !report.OK || report.Attachments != 1 || report.Publications != 1 {
 		t.Fatalf("%+v %v", report, err)
 	}
 	// A file that was changed on the disk is neither shown nor exported as if it were the one.

@@ -89,6 +89,7 @@ type BoardRow struct {
 	Merchants  int64                `json:"merchants,omitempty"` // merchants in the newest scope
 
 	Correctives int `json:"correctives,omitempty"` // corrective actions, whatever became of them
+	Notices     int `json:"notices,omitempty"`     // notices, drafts with them
 
 	Into    string               `json:"into,omitempty"`    // the incident that it was merged into
 	Private bool                 `json:"private,omitempty"` // known to its readers alone

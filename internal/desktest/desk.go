@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -337,6 +338,14 @@ func (d *Desk) Clocks(_ context.Context, id string) ([]desk.ClockRow, error) {
 
 // Programme is not there while the fake policy has not been published, which is when Yearly is nil.
 // EveryClock lists the clocks of open incidents and of the programme.
+// EveryNotice lists the notices of all incidents, by their ids.
+func (d *Desk) EveryNotice(context.Context) (out []desk.NoticeRow, cut bool, err error) {
+	for _, id := range slices.Sorted(maps.Keys(d.States)) {
+		out = append(out, desk.NoticesOf(d.Program, d.States[id])...)
+	}
+	return out, false, nil
+}
+
 func (d *Desk) EveryClock(context.Context) (desk.ClockSheet, error) {
 	var sheet desk.ClockSheet
 	take := func(rows []desk.ClockRow) {

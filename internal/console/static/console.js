@@ -123,7 +123,7 @@
 
   const door = (i) => document.querySelectorAll(".bar a")[i]?.click();
   const to = (path) => () => { location.href = path; };
-  const keys = { b: ["the board", to("/")], c: ["all clocks", to("/clocks")], a: ["the access log", to("/accesses")], e: ["evidence", to("/evidence")], "/": ["go to a page, an incident or a rule", to("/find")],
+  const keys = { b: ["the board", to("/")], c: ["all clocks", to("/clocks")], l: ["the notices of all incidents", to("/notices")], a: ["the access log", to("/accesses")], e: ["evidence", to("/evidence")], "/": ["go to a page, an incident or a rule", to("/find")],
     p: ["the policy", to("/policy")],
     n: ["write a note", () => document.getElementById("note")?.focus()],
     t: ["the timeline", () => document.getElementById("timeline")?.scrollIntoView()],
