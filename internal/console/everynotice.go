@@ -146,7 +146,7 @@ func (c *Console) everyNoticeFile(w http.ResponseWriter, r *http.Request) error 
 func noticeLook(n desk.NoticeRow) look {
 	switch {
 	case n.Needs > 0:
-		return look{word(string(n.State)) + ", " + count(int64(n.Needs), "letter needs a person", "letters need a person"), "✕", "missed"}
+		return look{"needs a person", "✕", "missed"} // how many of its letters do is said beside it
 	case n.State == incident.NoticeDraft:
 		return look{"draft", "○", "waiting"}
 	case n.State == incident.NoticeApproved:
@@ -177,4 +177,12 @@ func noticeNext(n desk.NoticeRow) (say string, href templ.SafeURL) {
 		return "See to " + count(int64(n.Needs), "letter", "letters"), at + "#ledger"
 	}
 	return "", ""
+}
+
+// needsSay is how many letters wait for a person, and nothing when none does.
+func needsSay(n desk.NoticeRow) string {
+	if n.Needs == 0 {
+		return ""
+	}
+	return ", " + count(int64(n.Needs), "letter needs a person", "letters need a person")
 }

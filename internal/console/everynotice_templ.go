@@ -451,9 +451,9 @@ func everyNoticeLine(f frame, n desk.NoticeRow) templ.Component {
 		}
 		if n.Recipients > 0 {
 			var templ_7745c5c3_Var23 string
-			templ_7745c5c3_Var23, templ_7745c5c3_Err = templ.JoinStringErrs(" · " + number(int64(n.Accepted)) + " of " + number(int64(n.Recipients)) + " told")
+			templ_7745c5c3_Var23, templ_7745c5c3_Err = templ.JoinStringErrs(" · " + number(int64(n.Accepted)) + " of " + number(int64(n.Recipients)) + " told" + needsSay(n))
 			if templ_7745c5c3_Err != nil {
-				return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/everynotice.templ`, Line: 75, Col: 89}
+				return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/everynotice.templ`, Line: 75, Col: 103}
 			}
 			_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var23))
 			if templ_7745c5c3_Err != nil {
