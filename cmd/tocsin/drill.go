@@ -111,7 +111,7 @@ func benchCommand() *cobra.Command {
 		Short: "Measure, beside what you would use instead",
 		Long: "Measures one thing, or all, with a baseline from the same run. Ends within four\n" +
 			"minutes on two cores; --full runs the large rows.",
-		Args: cobra.ExactArgs(1),
+		Args: cli.Exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := bench.Find(args[0])
 			if err != nil {

@@ -26,6 +26,9 @@ func usage(cmd *cobra.Command) error {
 			}
 		}
 	}
+	if cmd.Example != "" {
+		fmt.Fprintf(&b, "\nExample:\n%s\n", cmd.Example)
+	}
 	if flags := cmd.LocalFlags(); flags.HasAvailableFlags() {
 		fmt.Fprintf(&b, "\nFlags:\n%s", flags.FlagUsagesWrapped(columns))
 	}

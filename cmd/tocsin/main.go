@@ -44,6 +44,7 @@ func rootCommand() *cobra.Command {
 			return app.Examine(ctx, app.Options{Dir: dir}, app.Depth{Full: full, Progress: progress})
 		}})
 	root.AddCommand(initCommand(), setupCommand(), serveCommand(), rebuildCommand(), backupCommand(), restoreCommand(), moveLogsCommand(), drillCommand(), drillProcessCommand(), benchCommand())
+	cli.AddExamples(root)
 	root.SetUsageFunc(usage)
 	return root
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -56,7 +57,7 @@ func setupCommand() *cobra.Command {
 		},
 	}
 	var again bool
-	skip := &cobra.Command{Use: "skip STEP", Short: "Put a step off; it is not asked for again", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	skip := &cobra.Command{Use: "skip STEP", Short: "Put a step off; it is not asked for again", Args: cli.Exactly("STEP"), RunE: func(cmd *cobra.Command, args []string) error {
 		dir, _ := cmd.Flags().GetString("data")
 		if elsewhere, _ := cmd.Flags().GetString("server"); elsewhere != "" {
 			server, err := cli.Connect(cmd)
@@ -72,7 +73,7 @@ func setupCommand() *cobra.Command {
 		return said(cmd, map[string]any{"step": args[0], "skipped": !again}, args[0]+map[bool]string{true: " is asked for again.", false: " is put off."}[again])
 	}}
 	skip.Flags().BoolVar(&again, "again", false, "ask for it again")
-	mail := &cobra.Command{Use: "mail ADDRESS", Short: "Send a test message to yourself by the relay that is configured", Args: cobra.ExactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
+	mail := &cobra.Command{Use: "mail ADDRESS", Short: "Send a test message to yourself by the relay that is configured", Args: cli.Exactly("ADDRESS"), RunE: func(cmd *cobra.Command, args []string) error {
 		dir, _ := cmd.Flags().GetString("data")
 		if elsewhere, _ := cmd.Flags().GetString("server"); elsewhere != "" {
 			return &cli.ExitError{Code: cli.ExitUsage, Err: errors.New("the test message goes out by the configuration in the data folder: run this where the folder is"), Hint: []string{"or send it from the console, under Settings"}}
@@ -128,8 +129,22 @@ func printSteps(cmd *cobra.Command, steps []doctor.Step) error {
 		fmt.Fprintln(w, "\nThe first hour is over. What is still amiss: tocsin doctor")
 		return nil
 	}
-	fmt.Fprintf(w, "\nnext: %s\n  or put it off: tocsin setup skip %s\n", steps[i].Do, steps[i].ID)
+	fmt.Fprintf(w, "\nnext: %s\n  or put it off: %s\n", inFolder(cmd, steps[i].Do), inFolder(cmd, "tocsin setup skip "+steps[i].ID))
 	return nil
+}
+
+// ofOurs finds the commands of this program in a sentence.
+var ofOurs = regexp.MustCompile(`tocsin (init|serve|setup|people|key|merchants)\b`)
+
+// inFolder has the commands of a hint name the folder or the server that was named here: without it they
+// would be about another one.
+func inFolder(cmd *cobra.Command, text string) string {
+	for _, name := range []string{"server", "data"} {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed {
+			return ofOurs.ReplaceAllString(text, "tocsin --"+name+" "+f.Value.String()+" $1")
+		}
+	}
+	return text
 }
 
 func said(cmd *cobra.Command, v map[string]any, text string) error {
@@ -149,8 +164,14 @@ func firstEvent(cmd *cobra.Command, dir string, wait time.Duration) error {
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		w = cmd.ErrOrStderr()
 	}
+	address := "http://127.0.0.1:8080"
+	if cfg, err := app.LoadConfig(dir, ""); err == nil && cfg.PublicURL != "" {
+		address = cfg.PublicURL
+	} else if err == nil {
+		address = "http://" + cfg.Listen
+	}
 	fmt.Fprintf(w, "Send one, with the address that tocsin serve printed and the key's file:\n\n"+
-		"  curl -H \"Authorization: Bearer $(cat ingest.key)\" http://127.0.0.1:8080/v1/events --data-binary \\\n"+
+		"  curl -H \"Authorization: Bearer $(cat ingest.key)\" "+strings.ReplaceAll(strings.TrimSuffix(address, "/"), "%", "%%")+"/v1/events --data-binary \\\n"+
 		"    '{\"time\":\"%s\",\"actor\":{\"type\":\"user\",\"id\":\"me\"},\"action\":\"read\",\"merchant\":\"shop_1\",\"records\":1}'\n\nWaiting for it; Ctrl-C ends, and nothing is lost by it.\n",
 		time.Now().UTC().Format(time.RFC3339))
 	server, err := ofFolder(dir)

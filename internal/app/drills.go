@@ -121,11 +121,27 @@ func (a *App) playDrill(program, policy string, p played.Play) (card played.Card
 	if a.life.Err() != nil {
 		return p.Card, played.Interrupted
 	}
-	text := firstLine(fmt.Errorf("%s", strings.TrimSpace(said.String())))
+	if ctx.Err() != nil {
+		return p.Card, fmt.Sprintf("it did not end within %s, and was stopped: this machine has too much else to do, or it waits for something", maxPlay)
+	}
+	text := reasonOf(said.String())
 	if text == "" {
 		text = fmt.Sprint(err)
 	}
 	return p.Card, text
+}
+
+// reasonOf is why a drill could not be played, of what it said on the way: the error stands last, after
+// the lines that told the story, and has its hints below it.
+func reasonOf(said string) string {
+	const begins = "tocsin drill: "
+	lines := strings.Split(strings.TrimSpace(said), "\n")
+	for _, line := range slices.Backward(lines) {
+		if text, ok := strings.CutPrefix(line, begins); ok {
+			return text
+		}
+	}
+	return strings.TrimSpace(lines[len(lines)-1])
 }
 
 // inherited says whether a drill gets a variable of this server's environment: where programs, temporary

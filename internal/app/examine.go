@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/keyring"
@@ -42,6 +43,7 @@ func Examine(ctx context.Context, o Options, d Depth) (doctor.Report, error) {
 	cfg.settings(&seen)
 	programs, err := cfg.programs(o.Log)
 	if err != nil {
+		seen.TroubleOf = []string{"CLS-1", "CLS-2", "PUB-1"} // what an incident is stands in the policy
 		return refuse(fmt.Errorf("%s: %w", filepath.Base(cfg.file), err), "tocsin policy check "+cfg.path(cfg.Policy))
 	}
 	seen.Policy = programs[len(programs)-1]
@@ -152,6 +154,9 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 			}
 		}
 	}
+	if err := a.owed(ctx, &seen); err != nil {
+		return doctor.Report{}, err
+	}
 	seen.Logs.Heartbeat = a.beat.seen(a.cfg.Heartbeat.URL != "")
 	if run, ok := a.lastDrill(); ok {
 		seen.LastDrill = doctor.Drill{At: run.At, Kept: run.Card.OK}
@@ -159,8 +164,47 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 	return doctor.Examine(seen), nil
 }
 
+// owed adds what is owed without an incident, and after one.
+func (a *App) owed(ctx context.Context, seen *doctor.Seen) error {
+	rows, err := a.desk.ProgrammeClocks(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		missed := r.State == incident.DutyMissed
+		if !missed && r.State != incident.DutyRunning && r.State != incident.DutyAtRisk {
+			continue
+		}
+		say := r.Say
+		if !r.Due.IsZero() {
+			say += ", due " + r.Due.UTC().Format(time.DateOnly)
+		}
+		seen.Programme = append(seen.Programme, doctor.Owed{Duty: r.Duty, Say: say, Missed: missed, AtRisk: r.State == incident.DutyAtRisk})
+	}
+	actions, err := a.desk.Correctives(ctx)
+	if err != nil {
+		return err
+	}
+	seen.Corrective.Looked = true
+	for _, x := range actions {
+		if x.State != incident.CorrectiveOpen {
+			continue
+		}
+		seen.Corrective.Open++
+		if x.Overdue {
+			seen.Corrective.Overdue++
+		}
+		owner, person := strings.CutPrefix(string(x.Owner), "person:")
+		if p := seen.Org.People[owner]; !person || p == nil || !p.Active() {
+			seen.Corrective.NoOwner++
+		}
+	}
+	return nil
+}
+
 // settings are what the configuration says.
 func (c *Config) settings(seen *doctor.Seen) {
+	seen.Budgets = len(c.Detection.Budgets)
 	seen.PublicURL, seen.PolicyFile = c.PublicURL, c.path(c.Policy)
 	seen.Mail.Relay, seen.Mail.From = c.Mail.Relay, c.Mail.From
 	seen.Logs.Witnesses = len(c.Evidence.Witnesses)

@@ -100,8 +100,8 @@ func (c *Config) lookUp(ctx context.Context) *doctor.Domain {
 		var none *net.DNSError
 		if err != nil && !(errors.As(err, &none) && none.IsNotFound) {
 			d.Problem = "the resolver does not answer"
-			if none != nil && none.Err != "" {
-				d.Problem = none.Err
+			if none != nil && strings.Contains(none.Err, "server misbehaving") {
+				d.Problem = "the resolver answers that it cannot find out"
 			}
 			return nil
 		}

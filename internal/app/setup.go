@@ -30,7 +30,7 @@ var steps = []struct {
 	{"events", "Nothing is noticed before the first access event has come in.", "tocsin setup events", "events.source.", false},
 	{"merchants", "Who is in the directory can be told; its copy here is there when your own database is not.", "tocsin merchants import merchants.csv", "merchants.import", false},
 	{"away", "What leaves this machine cannot be rewritten by whoever takes it over.", "name a witness under evidence:, a folder elsewhere under copy: and a heartbeat: in tocsin.yaml, restart", "evidence.away", true},
-	{"drill", "A drill shows that the promises can be kept, before a bad night does.", "tocsin drill plays a shipped policy; for your own write its expectations first: docs/drill.md", "drill", true},
+	{"drill", "A drill shows that the promises can be kept, before a bad night does.", "tocsin drill --against http://127.0.0.1:8080 plays one of your own policy; what it expects is read from the policy's text", "drill", true},
 }
 
 // Steps says how far the first hour is. What was done is read from what the doctor found, so that a
@@ -133,7 +133,7 @@ func TestMail(ctx context.Context, o Options, to string, now time.Time) error {
 	}
 	p.MailTested, p.MailFailed = receipt.At, ""
 	if receipt.Outcome != incident.Done {
-		p.MailFailed = strings.TrimSpace(receipt.Code + " " + receipt.Detail)
+		p.MailFailed = refusedMail(receipt.Code, receipt.Detail)
 	}
 	if err := writeProgress(o.Dir, p); err != nil {
 		return err
@@ -142,4 +142,36 @@ func TestMail(ctx context.Context, o Options, to string, now time.Time) error {
 		return errors.New(cfg.Mail.Relay + " did not take the message: " + p.MailFailed)
 	}
 	return nil
+}
+
+// refusedMail says why a relay did not take a message, and what to look at. The relay's own words are not
+// in it, because relays quote addresses; its code is.
+func refusedMail(code, detail string) string {
+	step, enhanced, _ := strings.Cut(detail, " ")
+	said := strings.TrimSpace(code + " " + enhanced)
+	switch code {
+	case "connection":
+		return "nothing answers there, or the connection was cut: look at the host and the port of mail.relay"
+	case "timeout":
+		return "it did not answer in time: look at the host and the port of mail.relay, and at what stands between"
+	case "dns":
+		return "its name is not found: look at the host of mail.relay"
+	case "tls":
+		return "its certificate is none that this machine trusts for that name"
+	case "no_tls":
+		return "it offers no STARTTLS: write mail.tls: tls if it speaks TLS from the start"
+	case "530", "534", "535", "538":
+		return "it does not take the user name and the password (" + said + "): look at mail.username and at the file of mail.password_file"
+	}
+	switch {
+	case code == "" || code[0] != '4' && code[0] != '5':
+		return strings.TrimSpace(code + " " + detail)
+	case step == "mail":
+		return "it does not take the sender (" + said + "): look at mail.from"
+	case step == "rcpt":
+		return "it does not take the address the message goes to (" + said + ")"
+	case code[0] == '4':
+		return "it does not take mail just now (" + said + "): try again in some minutes"
+	}
+	return "it answered " + said + " (" + step + ")"
 }

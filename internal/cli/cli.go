@@ -242,6 +242,10 @@ func exactly(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// Exactly takes as many arguments as it has names for; what the program adds to these commands says the
+// same about one that is missing.
+func Exactly(names ...string) cobra.PositionalArgs { return exactly(names...) }
+
 // atMost allows up to n arguments.
 func atMost(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {

@@ -280,7 +280,7 @@ func (a *app) merchantCommands() *cobra.Command {
 			raw, err = readLimited(args[0], limit)
 		}
 		if err != nil {
-			return &failure{text: err.Error(), hint: "the directory of merchants is a CSV file of at most 128 MiB"}
+			return &failure{text: err.Error(), hint: "the directory of merchants is a CSV file of at most 64 MiB"}
 		}
 		server, err := a.connect()
 		if err != nil {

@@ -129,6 +129,14 @@ func (a *app) printReport(w io.Writer, r doctor.Report, all bool) {
 			}
 		}
 	}
+	if len(r.Beyond) > 0 {
+		fmt.Fprintln(w, "\nCannot be checked from here:")
+	}
+	for _, b := range r.Beyond {
+		for i, line := range wrapped(oneLine(b.Say)+" ("+strings.Join(b.Promises, " ")+")", a.width()-2) {
+			fmt.Fprintf(w, "%s%s\n", []string{"○ ", "  "}[min(i, 1)], line)
+		}
+	}
 	fmt.Fprintf(w, "\n%s %d fail, %d warn, %d ok\n", r.Worst().Mark(), r.Count(doctor.Fail), r.Count(doctor.Warn), r.Count(doctor.OK))
 }
 

@@ -229,6 +229,10 @@ func (a *app) keyCommands() *cobra.Command {
 		if purpose != "ingest" && purpose != "switch" {
 			return &usageError{text: "--purpose must be ingest or switch", hint: "usage: " + c.UseLine()}
 		}
+		// A key that is written over is lost, and an application may still send with it.
+		if _, err := os.Lstat(out); out != "-" && err == nil {
+			return &failure{text: out + " is there already: nothing was made", hint: "name another file with --out, or move it away"}
+		}
 		server, err := a.connect()
 		if err != nil {
 			return err

@@ -1,6 +1,8 @@
 package desk
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/csv"
@@ -9,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/mail"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,7 +62,13 @@ func (d *Desk) ImportMerchants(ctx context.Context, who Caller, file io.Reader) 
 }
 
 func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
-	cr := csv.NewReader(r)
+	in := bufio.NewReaderSize(r, 64<<10)
+	start, _ := in.Peek(4096) // less is there when the file is short
+	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
+		return nil, nil, fmt.Errorf("%w: line 1: the file is UTF-16: save it as CSV UTF-8", ErrInvalid)
+	}
+	cr := csv.NewReader(in)
+	cr.Comma = separator(start)
 	cr.FieldsPerRecord = -1
 	head, err := cr.Read()
 	if err != nil {
@@ -99,6 +108,11 @@ func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
 			return nil, nil, err
 		}
 		line, _ := cr.FieldPos(0)
+		// A whole file is in one encoding: taking in the lines that happen to have no umlaut, and refusing
+		// the others one by one, would leave a directory with holes.
+		if slices.ContainsFunc(rec, func(v string) bool { return !utf8.ValidString(v) }) {
+			return nil, nil, fmt.Errorf("%w: line %d: the file is not UTF-8: save it as CSV UTF-8, or convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD.csv > NEW.csv", ErrInvalid, line)
+		}
 		m, field, reason := merchantOf(func(name string) string {
 			if i, ok := index[name]; ok && i < len(rec) {
 				return strings.TrimSpace(rec[i])
@@ -111,6 +125,9 @@ func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
 		}
 		if at, ok := byID[m.ID]; ok {
 			list[at].Stores = append(list[at].Stores, m.Stores...)
+			if slices.ContainsFunc(m.Emails, func(a string) bool { return !slices.Contains(list[at].Emails, a) }) {
+				rejected = append(rejected, Reject{Line: line, Field: "email", Reason: "is another address than in an earlier line of the same merchant, and the earlier one counts: email_2 takes a second one"})
+			}
 			continue
 		}
 		byID[m.ID] = len(list)
@@ -118,14 +135,27 @@ func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
 	}
 }
 
+// separator is what stands between the columns of the first line: a comma, or what spreadsheets write
+// where the comma is in numbers.
+func separator(start []byte) rune {
+	line, _, _ := bytes.Cut(start, []byte("\n"))
+	best, most := ',', bytes.Count(line, []byte(","))
+	for _, c := range []rune{';', '\t'} {
+		if n := bytes.Count(line, []byte(string(c))); n > most {
+			best, most = c, n
+		}
+	}
+	return best
+}
+
 func merchantOf(get func(string) string) (m ledger.Merchant, field, reason string) {
 	m = ledger.Merchant{ID: get("merchant"), Name: get("name"), Phone: get("phone"), Language: get("language"), Zone: get("zone"), Country: strings.ToUpper(get("country"))}
-	if m.ID == "" || len(m.ID) > 128 || m.ID == "*" || !utf8.ValidString(m.ID) ||
+	if m.ID == "" || len(m.ID) > 128 || m.ID == "*" ||
 		strings.ContainsFunc(m.ID, func(r rune) bool { return r == '/' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		return m, "merchant", "has to be 1 to 128 characters without spaces or slashes, and not *, which stands for all"
 	}
-	if len(m.Name) > 512 || !utf8.ValidString(m.Name) {
-		return m, "name", "is longer than 512 bytes or not UTF-8"
+	if len(m.Name) > 512 {
+		return m, "name", "is longer than 512 bytes"
 	}
 	if m.Zone != "" {
 		if _, err := time.LoadLocation(m.Zone); err != nil {

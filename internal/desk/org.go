@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +69,10 @@ func (d *Desk) SubmitOrg(ctx context.Context, id string, who Caller, c org.Comma
 	d.inFlight.Add(1)
 	defer d.inFlight.Add(-1)
 	var out org.Outcome
+	// A key for an app that nobody configured sends events that belong to nothing.
+	if k, ok := c.(org.IssueKey); ok && k.App != "" && len(d.o.Apps) > 0 && !slices.Contains(d.o.Apps, k.App) {
+		return out, fmt.Errorf("%w: app: there is no app of that id here; there are %s", ErrInvalid, strings.Join(d.o.Apps, ", "))
+	}
 	if err := d.announce(ctx, who, c); err != nil {
 		return out, err
 	}

@@ -190,6 +190,31 @@ func TestTheDirectoryTakesGoodRowsAndNamesTheBad(t *testing.T) {
 	if err != nil || len(rejected) != 1 || !strings.Contains(rejected[0].Reason, "lines 2 to") {
 		t.Errorf("a quote that is not closed: %+v, %v", rejected, err)
 	}
+	// What spreadsheets write where the comma is in numbers, and what they write when nobody chose UTF-8.
+	for name, text := range map[string]string{"semicolons": "merchant;name;email\r\nj_1;Jota, GmbH;j@j.example\r\n", "tabs": "\ufeffmerchant\tname\temail\nj_1\tJota, GmbH\tj@j.example\n"} {
+		n, rejected, err := s.ImportMerchants(t.Context(), boss, strings.NewReader(text))
+		if err != nil || n != 1 || len(rejected) != 0 {
+			t.Errorf("%s: %d taken, %+v, %v", name, n, rejected, err)
+		}
+	}
+	for name, text := range map[string]string{
+		"Latin-1": "merchant,name,email\nk_1,Kappa,k@k.example\nl_1,L\xe4den,l@l.example\n",
+		"UTF-16":  "\xff\xfem\x00e\x00r\x00",
+	} {
+		n, _, err := s.ImportMerchants(t.Context(), boss, strings.NewReader(text))
+		if n != 0 || !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "CSV UTF-8") || strings.Contains(err.Error(), "den") {
+			t.Errorf("%s: %d taken, %v", name, n, err)
+		}
+	}
+	if _, err := s.Merchants(t.Context(), "k_0", 1); err != nil {
+		t.Error(err)
+	} else if list, _ := s.Merchants(t.Context(), "k_0", 1); len(list) > 0 && list[0].ID == "k_1" {
+		t.Error("of a file in another encoding the lines without umlauts were taken")
+	}
+	n, rejected, err = s.ImportMerchants(t.Context(), boss, strings.NewReader("merchant,name,email,store\nm_1,My,m@m.example,s1\nm_1,My,other@m.example,s2\nm_1,My,m@m.example,s3\n"))
+	if err != nil || n != 1 || len(rejected) != 1 || rejected[0].Line != 3 || rejected[0].Field != "email" {
+		t.Errorf("a merchant with two addresses in two lines: %d, %+v, %v", n, rejected, err)
+	}
 	noise := strings.Repeat(",,,,\n", maxRejected+10)
 	if _, _, err := s.ImportMerchants(t.Context(), boss, strings.NewReader(head+noise)); !errors.Is(err, ErrInvalid) {
 		t.Errorf("a file of something else: %v", err)

@@ -46,6 +46,7 @@ type Report struct {
 	Served   bool      `json:"served" doc:"a running server answered; otherwise the folder alone was looked at"`
 	Policy   string    `json:"policy,omitempty" doc:"the policy in force"`
 	Findings []Finding `json:"findings" nullable:"false"`
+	Beyond   []Beyond  `json:"beyond" nullable:"false" doc:"what cannot be checked from here of the promises of the policy"`
 	Asked    time.Time `json:"-"` // when the domain of the sender was asked what it publishes; zero: it was not
 }
 
@@ -111,19 +112,25 @@ func Examine(s Seen) Report {
 		r.Asked = s.Mail.Domain.Asked
 	}
 	if s.Trouble != "" {
-		e.add("folder.open", nil, Fail, s.TroubleDo, "The installation cannot be opened: %s.", strings.TrimSuffix(s.Trouble, "."))
+		e.add("folder.open", s.TroubleOf, Fail, s.TroubleDo, "The installation cannot be opened: %s.", strings.TrimSuffix(s.Trouble, "."))
 	}
 	if s.Policy != nil {
 		r.Policy = s.Policy.ID
 		e.policy()
+		e.classes()
 		e.people()
+		e.access()
+		e.address()
 		e.mail()
 		e.events()
+		e.budgets()
 		e.directory()
 		e.containment()
 		e.restoring()
 		e.probes()
 		e.files()
+		e.programme()
+		e.corrective()
 	}
 	e.machine()
 	e.altered()
@@ -131,7 +138,7 @@ func Examine(s Seen) Report {
 	e.heartbeat()
 	e.drill()
 	slices.SortStableFunc(e.all, func(a, b Finding) int { return rank(b.State) - rank(a.State) })
-	r.Findings = e.all
+	r.Findings, r.Beyond = e.all, e.uncheckable()
 	return r
 }
 

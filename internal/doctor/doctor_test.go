@@ -43,6 +43,7 @@ func sound() Seen {
 		Sources: []Source{{"web", now.Add(-time.Minute)}}, Directory: Directory{Merchants: 3},
 		Machine: Machine{Free: 90 << 30, Disk: 100 << 30, Clock: "synchronised"},
 		Logs:    Logs{Looked: true, Facts: 12, Witnesses: 1, Heartbeat: Heartbeat{Configured: true, Newest: now}}, LastDrill: Drill{At: day, Kept: true},
+		Corrective: Corrective{Looked: true, Open: 1},
 	}
 }
 
@@ -54,72 +55,110 @@ func TestASoundInstallationHasNothingToMend(t *testing.T) {
 	}
 }
 
+// amiss takes one precondition away in each line.
+var amiss = []struct {
+	id, promise string
+	state       State
+	take        func(*Seen)
+}{
+	{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact = policy.Contact{} }},
+	{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact.Email = "security@Example.com" }},
+	{"policy.open", "", Warn, func(s *Seen) { s.Policy.Open = []policy.Placeholder{{Text: "[company]"}} }},
+	{"account.owner", "", Fail, func(s *Seen) { s.Org.People["lena"].Joined = time.Time{} }},
+	{"people.lead", "NOT-1", Fail, func(s *Seen) { delete(s.Org.People, "lena") }},
+	{"people.lead", "NOT-1", Fail, func(s *Seen) { s.Org.People["lena"].Email = "" }},
+	{"backup.lead", "NOT-1", Warn, func(s *Seen) { s.Policy.Roles[0].Backup = nil }},
+	{"backup.lead", "NOT-1", Warn, func(s *Seen) { delete(s.Org.People, "omar") }},
+	{"mail.relay", "NOT-1", Fail, func(s *Seen) { s.Mail.Relay = "" }},
+	{"mail.relay", "NOT-1", Warn, func(s *Seen) { s.Mail.Tested = time.Time{} }},
+	{"mail.relay", "NOT-1", Warn, func(s *Seen) { s.Mail.Tested = now.AddDate(-1, 0, 0) }},
+	{"mail.relay", "NOT-1", Fail, func(s *Seen) { s.Mail.TestFailed = "535 no" }},
+	{"mail.links", "NOT-1", Warn, func(s *Seen) { s.PublicURL = "" }},
+	{"mail.domain", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.Problem = "timeout" }},
+	{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = nil }},
+	{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = []string{"v=spf1 +all"} }},
+	{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = []string{"v=spf1 -all", "v=spf1 mx -all"} }},
+	{"mail.dkim", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.Selector = "" }},
+	{"mail.dkim", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.DKIM = nil }},
+	{"mail.dkim", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.DKIM = []string{"v=DKIM1; p="} }},
+	{"mail.dmarc", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.DMARC = nil }},
+	{"mail.dmarc", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.DMARC = []string{"v=DMARC1; p=none"} }},
+	{"events.key", "DET-1", Fail, func(s *Seen) { s.Org.Keys["k"].Revoked = now }},
+	{"events.sources", "DET-1", Fail, func(s *Seen) { s.Sources = nil }},
+	{"events.source.web", "DET-1", Fail, func(s *Seen) { s.Sources[0].Newest = now.Add(-25 * time.Hour) }},
+	{"events.source.web", "DET-1", Warn, func(s *Seen) { s.Sources[0].Newest = now.Add(time.Hour) }},
+	{"events.source.jobs", "DET-1", Warn, func(s *Seen) {
+		s.Org.Keys["j"] = &org.Key{Purpose: org.PurposeIngest, Source: "jobs"}
+	}},
+	{"merchants.import", "NOT-1", Fail, func(s *Seen) { s.Org.Imports = nil }},
+	{"merchants.import", "NOT-1", Warn, func(s *Seen) { s.Org.Imports[0].At = now.AddDate(0, -2, 0) }},
+	{"merchants.contacts", "NOT-1", Warn, func(s *Seen) { s.Directory.NoMail = 1 }},
+	{"action.revoke", "CON-1", Fail, func(s *Seen) { s.Connectors = nil }},
+	{"action.revoke", "CON-1", Fail, func(s *Seen) { s.Connectors["app_tokens"] = "switch" }},
+	{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed = nil }},
+	{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed["app_tokens"] = now.AddDate(-1, 0, 0) }},
+	{"check.checkout", "REC-1", Fail, func(s *Seen) { s.Checks = nil }},
+	{"watch.outage", "DET-6", Fail, func(s *Seen) { s.Probes = nil }},
+	{"probe.shop", "", Warn, func(s *Seen) { s.Probes[0].Signal = "another" }},
+	{"probe.shop", "DET-6", Warn, func(s *Seen) { s.Probes[0].Ran = time.Time{} }},
+	{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Ran = now.Add(-time.Hour) }},
+	{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "refused_address" }},
+	{"probe.shop", "DET-6", Warn, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "http 502" }},
+	{"folder.keys", "INV-3", Fail, func(s *Seen) { s.Machine.NoKeys = "none" }},
+	{"folder.data", "INV-3", Fail, func(s *Seen) { s.Machine.Open = []Mode{{"data", "0755"}} }},
+	{"disk.space", "DET-1", Fail, func(s *Seen) { s.Machine.Free = 1 << 20 }},
+	{"disk.space", "DET-1", Warn, func(s *Seen) { s.Machine.Free = 2 << 30 }},
+	{"clock", "NOT-1", Warn, func(s *Seen) { s.Machine.Clock = "unsynchronised" }},
+	{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Altered = "fact 3 of org" }},
+	{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Unsealed = "no file" }},
+	{"evidence.away", "PRO-8", Warn, func(s *Seen) { s.Logs.Witnesses = 0 }},
+	{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{} }},
+	{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{Configured: true} }},
+	{"machine.heartbeat", "", Fail, func(s *Seen) { s.Logs.Heartbeat.Failing = "timeout" }},
+	{"drill", "", Warn, func(s *Seen) { s.LastDrill = Drill{} }},
+	{"drill", "", Fail, func(s *Seen) { s.LastDrill.Kept = false }},
+	{"drill", "", Warn, func(s *Seen) { s.LastDrill.At = now.AddDate(-1, 0, 0) }},
+	{"folder.open", "", Fail, func(s *Seen) { s.Trouble, s.TroubleDo = "no folder", "make one" }},
+	{"folder.open", "CLS-1", Fail, func(s *Seen) {
+		s.Trouble, s.TroubleDo, s.TroubleOf = "no policy", "mend it", []string{"CLS-1", "CLS-2"}
+	}},
+	{"folder.open", "CLS-2", Fail, func(s *Seen) {
+		s.Trouble, s.TroubleDo, s.TroubleOf = "no policy", "mend it", []string{"CLS-1", "CLS-2"}
+	}},
+	{"policy.open", "PUB-1", Warn, func(s *Seen) { s.Policy.Open = []policy.Placeholder{{Text: "[company]"}} }},
+	{"public.address", "PUB-2", Fail, func(s *Seen) { s.PublicURL = "" }},
+	{"public.address", "DET-11", Fail, func(s *Seen) { s.PublicURL = "" }},
+	{"public.address", "PRO-1", Fail, func(s *Seen) { s.PublicURL = "http://security.acme.shop" }},
+	{"account.access", "PRO-11", Warn, func(s *Seen) {
+		for _, id := range []string{"lena", "omar", "ines"} {
+			s.Org.People[id] = &org.Person{ID: id, Access: incident.Owner, Email: "a@acme.shop", Joined: now}
+		}
+	}},
+	{"probe.shop", "CLS-1", Warn, func(s *Seen) { s.Probes[0].Signal = "another" }},
+	{"detect.budgets", "DET-5", Fail, func(s *Seen) {
+		s.Policy.Classes = append(s.Policy.Classes, policy.Class{ID: "cost", Promise: []string{"DET-5"}})
+	}},
+	{"programme.again", "REV-4", Fail, func(s *Seen) {
+		s.Policy.Duties = append(s.Policy.Duties, policy.Duty{ID: "again", Do: policy.ReRead, Promise: []string{"REV-4"}})
+		s.Programme = []Owed{{Duty: "again", Say: "Read the policy again", Missed: true}}
+	}},
+	{"programme.again", "REV-4", Warn, func(s *Seen) {
+		s.Policy.Duties = append(s.Policy.Duties, policy.Duty{ID: "again", Do: policy.ReRead, Promise: []string{"REV-4"}})
+		s.Programme = []Owed{{Duty: "again", Say: "Read the policy again", AtRisk: true}}
+	}},
+	{"policy.classes", "CLS-1", Warn, func(s *Seen) { s.Policy.Classes = nil }},
+	{"files.theme", "", Fail, func(s *Seen) { s.Files = []FileSource{{Name: "theme", State: "no_baseline"}} }},
+	{"review.corrective", "REV-3", Fail, func(s *Seen) { s.Corrective.Overdue = 1 }},
+	{"review.corrective", "REV-3", Warn, func(s *Seen) { s.Corrective.NoOwner = 1 }},
+	{"folder.keys", "PRO-2", Fail, func(s *Seen) { s.Machine.NoKeys = "none" }},
+	{"folder.data", "PRO-12", Fail, func(s *Seen) { s.Machine.Open = []Mode{{"data", "0755"}} }},
+	{"evidence.verify", "PRO-6", Fail, func(s *Seen) { s.Logs.Altered = "fact 3 of org" }},
+	{"evidence.away", "REC-3", Warn, func(s *Seen) { s.Logs.Witnesses = 0 }},
+}
+
 // Each line takes one precondition away; the finding has to name it, its promises and what to do.
 func TestEachMissingPreconditionIsNamedWithItsPromises(t *testing.T) {
-	for _, c := range []struct {
-		id, promise string
-		state       State
-		take        func(*Seen)
-	}{
-		{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact = policy.Contact{} }},
-		{"policy.contact", "PUB-2", Fail, func(s *Seen) { s.Policy.Contact.Email = "security@Example.com" }},
-		{"policy.open", "", Warn, func(s *Seen) { s.Policy.Open = []policy.Placeholder{{Text: "[company]"}} }},
-		{"account.owner", "", Fail, func(s *Seen) { s.Org.People["lena"].Joined = time.Time{} }},
-		{"people.lead", "NOT-1", Fail, func(s *Seen) { delete(s.Org.People, "lena") }},
-		{"people.lead", "NOT-1", Fail, func(s *Seen) { s.Org.People["lena"].Email = "" }},
-		{"backup.lead", "NOT-1", Warn, func(s *Seen) { s.Policy.Roles[0].Backup = nil }},
-		{"backup.lead", "NOT-1", Warn, func(s *Seen) { delete(s.Org.People, "omar") }},
-		{"mail.relay", "NOT-1", Fail, func(s *Seen) { s.Mail.Relay = "" }},
-		{"mail.relay", "NOT-1", Warn, func(s *Seen) { s.Mail.Tested = time.Time{} }},
-		{"mail.relay", "NOT-1", Warn, func(s *Seen) { s.Mail.Tested = now.AddDate(-1, 0, 0) }},
-		{"mail.relay", "NOT-1", Fail, func(s *Seen) { s.Mail.TestFailed = "535 no" }},
-		{"mail.links", "NOT-1", Warn, func(s *Seen) { s.PublicURL = "" }},
-		{"mail.domain", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.Problem = "timeout" }},
-		{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = nil }},
-		{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = []string{"v=spf1 +all"} }},
-		{"mail.spf", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.SPF = []string{"v=spf1 -all", "v=spf1 mx -all"} }},
-		{"mail.dkim", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.Selector = "" }},
-		{"mail.dkim", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.DKIM = nil }},
-		{"mail.dkim", "NOT-1", Fail, func(s *Seen) { s.Mail.Domain.DKIM = []string{"v=DKIM1; p="} }},
-		{"mail.dmarc", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.DMARC = nil }},
-		{"mail.dmarc", "NOT-1", Warn, func(s *Seen) { s.Mail.Domain.DMARC = []string{"v=DMARC1; p=none"} }},
-		{"events.key", "DET-1", Fail, func(s *Seen) { s.Org.Keys["k"].Revoked = now }},
-		{"events.sources", "DET-1", Fail, func(s *Seen) { s.Sources = nil }},
-		{"events.source.web", "DET-1", Fail, func(s *Seen) { s.Sources[0].Newest = now.Add(-25 * time.Hour) }},
-		{"events.source.web", "DET-1", Warn, func(s *Seen) { s.Sources[0].Newest = now.Add(time.Hour) }},
-		{"events.source.jobs", "DET-1", Warn, func(s *Seen) {
-			s.Org.Keys["j"] = &org.Key{Purpose: org.PurposeIngest, Source: "jobs"}
-		}},
-		{"merchants.import", "NOT-1", Fail, func(s *Seen) { s.Org.Imports = nil }},
-		{"merchants.import", "NOT-1", Warn, func(s *Seen) { s.Org.Imports[0].At = now.AddDate(0, -2, 0) }},
-		{"merchants.contacts", "NOT-1", Warn, func(s *Seen) { s.Directory.NoMail = 1 }},
-		{"action.revoke", "CON-1", Fail, func(s *Seen) { s.Connectors = nil }},
-		{"action.revoke", "CON-1", Fail, func(s *Seen) { s.Connectors["app_tokens"] = "switch" }},
-		{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed = nil }},
-		{"action.revoke", "CON-1", Warn, func(s *Seen) { s.Rehearsed["app_tokens"] = now.AddDate(-1, 0, 0) }},
-		{"check.checkout", "REC-1", Fail, func(s *Seen) { s.Checks = nil }},
-		{"watch.outage", "DET-6", Fail, func(s *Seen) { s.Probes = nil }},
-		{"probe.shop", "", Warn, func(s *Seen) { s.Probes[0].Signal = "another" }},
-		{"probe.shop", "DET-6", Warn, func(s *Seen) { s.Probes[0].Ran = time.Time{} }},
-		{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Ran = now.Add(-time.Hour) }},
-		{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "refused_address" }},
-		{"probe.shop", "DET-6", Warn, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "http 502" }},
-		{"folder.keys", "INV-3", Fail, func(s *Seen) { s.Machine.NoKeys = "none" }},
-		{"folder.data", "INV-3", Fail, func(s *Seen) { s.Machine.Open = []Mode{{"data", "0755"}} }},
-		{"disk.space", "DET-1", Fail, func(s *Seen) { s.Machine.Free = 1 << 20 }},
-		{"disk.space", "DET-1", Warn, func(s *Seen) { s.Machine.Free = 2 << 30 }},
-		{"clock", "NOT-1", Warn, func(s *Seen) { s.Machine.Clock = "unsynchronised" }},
-		{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Altered = "fact 3 of org" }},
-		{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Unsealed = "no file" }},
-		{"evidence.away", "PRO-8", Warn, func(s *Seen) { s.Logs.Witnesses = 0 }},
-		{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{} }},
-		{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{Configured: true} }},
-		{"machine.heartbeat", "", Fail, func(s *Seen) { s.Logs.Heartbeat.Failing = "timeout" }},
-		{"drill", "", Warn, func(s *Seen) { s.LastDrill = Drill{} }},
-		{"drill", "", Fail, func(s *Seen) { s.LastDrill.Kept = false }},
-		{"drill", "", Warn, func(s *Seen) { s.LastDrill.At = now.AddDate(-1, 0, 0) }},
-		{"folder.open", "", Fail, func(s *Seen) { s.Trouble, s.TroubleDo = "no folder", "make one" }},
-	} {
+	for _, c := range amiss {
 		s := sound()
 		c.take(&s)
 		r := Examine(s)

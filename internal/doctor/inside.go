@@ -79,7 +79,7 @@ func (e *examination) machine() {
 		e.add("folder.permissions", []string{"PRO-12", "INV-3"}, OK, "", "Nobody else on this machine can read the data folder.")
 	}
 	if m.NoKeys != "" {
-		e.add("folder.keys", []string{"INV-3"}, Fail, "bring keys/ back from where you keep a copy", "The keys cannot be used: %s.", m.NoKeys)
+		e.add("folder.keys", []string{"INV-3", "PRO-2"}, Fail, "bring keys/ back from where you keep a copy", "The keys cannot be used: %s.", m.NoKeys)
 	}
 	if m.Disk > 0 {
 		const gib = 1 << 30
@@ -127,7 +127,7 @@ func (e *examination) evidence() {
 	if !l.Looked {
 		return
 	}
-	kept := []string{"INV-3"}
+	kept := []string{"INV-3", "PRO-6"}
 	switch {
 	case l.Altered != "":
 		e.add("evidence.verify", kept, Fail, "stop, copy the folder aside, and compare it with an export or a checkpoint that was sent out", "The evidence was altered: %s.", l.Altered)
@@ -149,13 +149,13 @@ func (e *examination) evidence() {
 		e.add("evidence.verify", kept, OK, "", "%s and %s of access events were recomputed and are as they were written.%s", count(l.Facts, "fact"), leavesOf(l.Leaves), removed)
 	}
 	if l.Witnesses == 0 && !l.Copy {
-		e.add("evidence.away", append([]string{"PRO-8"}, kept...), Warn, "name a witness under evidence: in tocsin.yaml, and a folder on another machine under copy: (docs/operator.md)", "Nothing leaves this machine by itself: whoever takes it over can rewrite what it holds.")
+		e.add("evidence.away", []string{"PRO-8", "REC-3", "INV-3"}, Warn, "name a witness under evidence: in tocsin.yaml, and a folder on another machine under copy: (docs/operator.md)", "Nothing leaves this machine by itself: whoever takes it over can rewrite what it holds.")
 	} else {
 		away := l.Away
 		if away == "" {
 			away = count(l.Witnesses, "witness")
 		}
-		e.add("evidence.away", append([]string{"PRO-8"}, kept...), OK, "", "The state of the evidence is kept elsewhere too: %s.", away)
+		e.add("evidence.away", []string{"PRO-8", "REC-3", "INV-3"}, OK, "", "The state of the evidence is kept elsewhere too: %s.", away)
 	}
 }
 
@@ -195,7 +195,7 @@ func (e *examination) drill() {
 	}
 	d := e.seen.LastDrill
 	age := e.seen.Now.Sub(d.At)
-	do := "tocsin drill --policy " + e.seen.PolicyFile + "; a policy of your own needs its expectations in a scenario's manifest first: docs/drill.md"
+	do := "tocsin drill --against ADDRESS, the address of this server, or Drills in the console: it plays the policy in force"
 	switch {
 	case d.At.IsZero():
 		e.add("drill", nil, Warn, do, "This policy was never drilled: that its promises can be kept is not shown.")

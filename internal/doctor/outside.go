@@ -99,7 +99,7 @@ func (e *examination) events() {
 	if e.seen.Org == nil {
 		return
 	}
-	watch := []string{"DET-1", "DET-2", "DET-3", "INV-1"}
+	watch := []string{"DET-1", "DET-2", "DET-3", "DET-4", "DET-8", "INV-1", "INV-2", "PRO-6"}
 	keys := 0
 	known := map[string]bool{}
 	for _, k := range e.seen.Org.Keys {

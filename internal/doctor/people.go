@@ -49,7 +49,9 @@ func (e *examination) policy() {
 		for _, o := range p.Open {
 			places = append(places, fmt.Sprintf("%q in line %d", o.Text, o.Pos.Line))
 		}
-		e.add("policy.open", nil, Warn, "fill them in: tocsin policy check FILE names each", "The policy still has %s to be filled in: %s.", count(n, "text"), several(places))
+		e.add("policy.open", []string{"PUB-1"}, Warn, "fill them in: tocsin policy check FILE names each", "The policy still has %s to be filled in: %s.", count(n, "text"), several(places))
+	} else {
+		e.add("policy.open", []string{"PUB-1"}, OK, "", "The page of the policy has no text that is still to be filled in.")
 	}
 }
 

@@ -49,7 +49,7 @@ func (e *examination) probes() {
 		look := "tocsin probe check " + p.Name
 		switch {
 		case !known:
-			e.add("probe."+p.Name, promises, Warn, "name the signal "+p.Signal+" under signals: of a class of the policy, or write signal: with one that is there", "An outage that the probe %s sees opens an incident of no class: the policy knows no signal %s.", p.Name, p.Signal)
+			e.add("probe."+p.Name, []string{"CLS-1"}, Warn, "name the signal "+p.Signal+" under signals: of a class of the policy, or write signal: with one that is there", "An outage that the probe %s sees opens an incident of no class: the policy knows no signal %s.", p.Name, p.Signal)
 		case p.Ran.IsZero() && e.seen.Served:
 			e.add("probe."+p.Name, promises, Warn, look, "The probe %s has not run yet.", p.Name)
 		case p.Ran.IsZero():

@@ -13,8 +13,9 @@ type Seen struct {
 	Served    bool
 	Trouble   string // why the folder cannot be opened, "" when it can
 	TroubleDo string
-	Dir       string // the data folder, for the commands that name it
-	Drill     bool   // the folder is a drill's
+	TroubleOf []string // promises that it breaks, when that is known
+	Dir       string   // the data folder, for the commands that name it
+	Drill     bool     // the folder is a drill's
 
 	Policy      *policy.Program
 	PolicyFile  string // where it was read
@@ -33,6 +34,9 @@ type Seen struct {
 	Logs        Logs
 	Altered     []File // files of the data folder that are not as they were written
 	LastDrill   Drill
+	Programme   []Owed
+	Corrective  Corrective
+	Budgets     int // of what credentials may cost
 }
 
 // Probe is a check that runs by itself, with what its newest run saw.

@@ -246,7 +246,11 @@ func (r *run) whole(ctx context.Context) (Scorecard, error) {
 	defer cancel()
 	defer r.client.CloseIdleConnections()
 	card, err := r.play(ctx)
+	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
 	stopped := r.stop()
+	if err != nil && late { // whatever it was waiting for says only that it was cut off
+		err = fmt.Errorf("drill: it did not end within %s and was stopped: this machine has too much else to do, or it waits for something", bound)
+	}
 	if err != nil {
 		return Scorecard{}, err
 	}

@@ -39,7 +39,7 @@ func (a *API) registerDoctor() {
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
-		report.Findings = full(report.Findings)
+		report.Findings, report.Beyond = full(report.Findings), full(report.Beyond)
 		return &struct{ Body doctor.Report }{report}, nil
 	})
 

@@ -186,14 +186,16 @@ func (b *bench) after(from time.Time, text string, zone *time.Location) (time.Ti
 	if !business {
 		return from.Add(length), nil
 	}
+	open := time.Duration(0)
 	for end := from; end.Sub(from) < 30*24*time.Hour; end = end.Add(time.Minute) {
-		open, err := openTime(b.policy.Time.Business, b.policy.Time.Zone, from, end)
-		if err != nil {
-			return time.Time{}, err
-		}
 		if open >= length {
 			return end, nil
 		}
+		more, err := openTime(b.policy.Time.Business, b.policy.Time.Zone, end, end.Add(time.Minute))
+		if err != nil {
+			return time.Time{}, err
+		}
+		open += more
 	}
 	return time.Time{}, fmt.Errorf("%q never ends in the policy's hours", text)
 }
