@@ -76,6 +76,13 @@ type seenBatch struct {
 // size is about what it takes in memory.
 func (b seenBatch) size(name string) int { return len(name) + len(b.receipt) + 128 }
 
+// keepAnswer holds a batch until the table has it; mu is held.
+func (s *Store) keepAnswer(name string, b seenBatch) {
+	s.forgetAnswer(name)
+	s.answered[name] = b
+	s.answers += b.size(name)
+}
+
 // forgetAnswer lets go of a batch that the table has, or that another takes the place of; mu is held.
 func (s *Store) forgetAnswer(name string) {
 	if b, ok := s.answered[name]; ok {
@@ -123,9 +130,7 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 	s.mu.Lock()
 	s.acked = c.next - 1
 	for name, b := range c.keys {
-		s.forgetAnswer(name)
-		s.answered[name] = b
-		s.answers += b.size(name)
+		s.keepAnswer(name, b)
 	}
 	s.mu.Unlock()
 	if c.next > next {

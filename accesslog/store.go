@@ -282,10 +282,7 @@ func (s *Store) resume(ctx context.Context) error {
 				s.sources.advance(p.source, m.time)
 			}
 			if p.key != "" {
-				name, b := p.source+"\x00"+p.key, seenBatch{p.received, append([]byte(nil), p.receipt...)}
-				s.forgetAnswer(name)
-				s.answered[name] = b
-				s.answers += b.size(name)
+				s.keepAnswer(p.source+"\x00"+p.key, seenBatch{p.received, append([]byte(nil), p.receipt...)})
 				s.batches.add(s.batches.hash(p.source, p.key), p.received)
 			}
 		}
