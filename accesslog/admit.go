@@ -36,7 +36,8 @@ type admission struct {
 	event    leaf.Event
 	fresh    map[string]bool // merchants without a key
 	wait     bool            // an event of a merchant without a key is put off
-	plain    []byte          // of the event at hand
+	drop     func(field string)
+	plain    []byte // of the event at hand
 }
 
 var admissions = sync.Pool{New: func() any { return new(admission) }}
@@ -60,11 +61,12 @@ func (a *admission) admit(b []byte, w *format.Event, offset int) ([]byte, string
 	if src.App != "" && w.App != src.App {
 		return b, "", w.Time, &invalid{Field: "app", Reason: "is not the app this key belongs to"}
 	}
+	w.Forgive(a.drop)
 	if err := w.Check(); err != nil {
 		return b, "", w.Time, err
 	}
 	*e = leaf.Event{
-		Time: w.Time, Kind: w.Kind, Actor: leaf.Actor{Type: w.ActorType}, Action: w.Action, Endpoint: s.scrub.text(w.Endpoint),
+		Time: w.Time, Kind: w.Kind, Actor: leaf.Actor{Type: w.ActorType}, Action: s.scrub.text(w.Action), Endpoint: s.scrub.text(w.Endpoint),
 		Purpose: s.scrub.text(w.Purpose), Bytes: w.Bytes, Outcome: w.Outcome, Ingest: src.Name, Supplied: src.Supplied,
 		Received: a.received, Source: leaf.Origin{UserAgent: s.scrub.text(w.Agent)},
 		Subjects: e.Subjects[:0], DataTypes: e.DataTypes[:0],
@@ -76,13 +78,14 @@ func (a *admission) admit(b []byte, w *format.Event, offset int) ([]byte, string
 		a.fresh[strings.Clone(e.Merchant)] = true
 		return b, "", w.Time, errNewMerchant
 	}
-	if w.IP != "" {
-		ip, err := netip.ParseAddr(w.IP)
-		if err != nil {
-			return b, "", w.Time, &invalid{Field: "source.ip", Reason: "is not an IP address"}
-		}
+	if ip, err := netip.ParseAddr(w.IP); err == nil {
 		if e.Source.IP = w.IP; ip.Is4In6() || ip.Zone() != "" || ip.Is6() {
 			e.Source.IP = ip.Unmap().WithZone("").String()
+		}
+	}
+	for _, name := range w.DataTypes {
+		if s.scrub.found(name) {
+			return b, "", w.Time, &invalid{Field: "data_types", Reason: "hold an identifier of a person: name kinds of data, such as customer.email"}
 		}
 	}
 	e.DataTypes = append(e.DataTypes, w.DataTypes...)
@@ -92,7 +95,7 @@ func (a *admission) admit(b []byte, w *format.Event, offset int) ([]byte, string
 		return b, "", w.Time, err
 	}
 	if e.Records = w.Records; e.Records < 0 {
-		if e.Records = int64(counted(e.Subjects)); e.Records == 0 && w.Kind == PIIAccess && w.Outcome != "denied" && w.Outcome != "error" {
+		if e.Records = int64(counted(w.Subjects)); e.Records == 0 && w.Kind == PIIAccess && w.Outcome != "denied" && w.Outcome != "error" {
 			e.Records = 1
 		}
 	}
@@ -135,12 +138,19 @@ func (a *admission) times(e *leaf.Event) {
 	e.Late = a.newest.Sub(e.Time) > lateAfter
 }
 
-// subjects makes the pseudonyms.
+// subjects makes the pseudonyms. A subject without an identifier, as a guest's order without an
+// e-mail address has it, names nobody and is left out; records still counts it, so a scope says
+// "at least". A region that holds an identifier is none.
 func (a *admission) subjects(w *format.Event) error {
 	for _, sub := range w.Subjects {
 		normal := normalise(sub.Kind, sub.ID)
 		if normal == "" {
-			return &invalid{Field: "subjects.id", Reason: "is empty"}
+			a.drop("subjects.id")
+			continue
+		}
+		if a.s.scrub.found(sub.Region) {
+			a.drop("subjects.region")
+			sub.Region = ""
 		}
 		token, err := a.s.pseudonyms.token(a.event.Merchant, sub.Kind, normal)
 		if err != nil {
@@ -167,10 +177,10 @@ func (a *admission) names(w *format.Event) error {
 		{&e.Actor.ID, w.ActorID, w.ActorType == "staff" || w.ActorType == "service"},
 	} {
 		*f.to = f.from
-		if f.kept || !telling(f.from) {
+		if f.kept || f.to == &e.ID && random(f.from) {
 			continue
 		}
-		if a.s.scrub.text(f.from) != f.from {
+		if a.s.scrub.found(f.from) {
 			token, err := a.s.pseudonyms.token("", "name", f.from)
 			if err != nil {
 				return err
@@ -181,25 +191,28 @@ func (a *admission) names(w *format.Event) error {
 	return nil
 }
 
-// telling says whether a name could hold an identifier at all. Own patterns are for free text and
-// for such names.
-func telling(s string) bool {
-	digits := 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9':
-			if digits++; digits >= 8 {
-				return true
+// random says whether an id is a UUID, with or without hyphens, or a ULID. One in some hundred has
+// digits that look like those of a card, and an app has to find an access by the id it gave out.
+func random(id string) bool {
+	switch len(id) {
+	case 26:
+		return strings.Trim(id, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") == "" && strings.ContainsAny(id, "ABCDEFGHJKMNPQRSTVWXYZ")
+	case 32, 36:
+		for i := 0; i < len(id); i++ {
+			c := id[i]
+			if hyphen := len(id) == 36 && (i == 8 || i == 13 || i == 18 || i == 23); hyphen != (c == '-') {
+				return false
+			} else if !hyphen && (c < '0' || c > '9') && (c < 'a' || c > 'f') && (c < 'A' || c > 'F') {
+				return false
 			}
-		case c == '@', c == '%', c == '+':
-			return true
 		}
+		return strings.ContainsAny(id, "abcdefABCDEF")
 	}
 	return false
 }
 
 // counted is the number of customers an event names; see tally.Customers.
-func counted(list []leaf.Subject) int {
+func counted(list []format.Subject) int {
 	for _, kind := range subjectKinds {
 		n := 0
 		for _, s := range list {

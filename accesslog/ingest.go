@@ -29,7 +29,7 @@ type Receipt struct {
 	Rejected   []Reject `json:"rejected"`
 	Skipped    int      `json:"skipped,omitempty"`        // entries that are no access events and not wrong either
 	Unchecked  int      `json:"unchecked,omitempty"`      // accepted or duplicates, and older than the seven days over which ids are compared
-	Ignored    []string `json:"ignored_fields,omitempty"` // fields no event has, dropped; at most 20 names
+	Ignored    []string `json:"ignored_fields,omitempty"` // fields that were dropped: those no event has, and values that are none; at most 20 names
 }
 
 // Reject says which event was not taken, which field is wrong and why; never the value.
@@ -163,11 +163,12 @@ func (s *Store) decode(b *batch, src Source, cut *format.Batch, size int) error 
 	a.s, a.src, a.received, a.stamp = s, src, b.received, stamp(b.received)
 	a.newest, a.idBase, a.fresh, a.wait = s.sources.at(src.Name), batchBase(src.Name, b.key), map[string]bool{}, true
 	a.source = ids.SourceOf(src.Name)
-	a.decoder.Reset(cut, func(name string) {
+	a.drop = func(name string) {
 		if len(b.receipt.Ignored) < 20 && format.SafeName(name) && !slices.Contains(b.receipt.Ignored, name) {
 			b.receipt.Ignored = append(b.receipt.Ignored, strings.Clone(name))
 		}
-	})
+	}
+	a.decoder.Reset(cut, a.drop)
 	b.draft = drafts.Get().(*draft)
 	d := b.draft
 	d.begin(cut.Len(), size)

@@ -17,17 +17,19 @@ import (
 
 // What is planted: the same person by everything that the door declares or the scrubber knows.
 const (
-	mail    = "planted.person@example.net"
-	phone   = "+49 171 5550199"
-	card    = "4111 1111 1111 1111"
-	iban    = "DE89370400440532013000" // by a pattern of the operator's own
-	account = "planted-account-7781"   // declared, which is the only way to see it
+	mail     = "planted.person@example.net"
+	phone    = "+49 171 5550199"
+	card     = "4111 1111 1111 1111"
+	iban     = "DE89370400440532013000" // by a pattern of the operator's own
+	customer = "KD-77-81-x"             // by one as well, and it has few digits
+	account  = "planted-account-7781"   // declared, which is the only way to see it
 )
 
 // plantings are bodies of each format with identifiers in every field that takes free text, in names
 // and in entries that are refused.
 var plantings = map[string]string{
 	format.Native: `{"id":"n-` + mail + `","time":"2026-11-22T11:00:00Z","actor":{"type":"user","id":"` + mail + `"},"credential":"tok-` + card + `","session":"` + mail + `","action":"read","merchant":"shop of ` + mail + `","store":"` + phone + `","endpoint":"GET /find?mail=planted.person%40example.net","purpose":"call ` + phone + ` back","subjects":[{"kind":"account","id":"` + account + `"},{"kind":"email","id":"` + strings.ToUpper(mail) + `"},{"kind":"phone","id":"` + phone + `"}],"source":{"user_agent":"x ` + mail + `"},"attributes":{"note":"paid with ` + card + `, ` + iban + `","card":4111111111111111,"` + mail + `":"x","deep":[{"a":"` + phone + `"}]},"nobody_declared":"` + mail + `"}
+{"time":"2026-11-22T11:00:00Z","kind":"http_access","actor":{"type":"user","id":"u"},"session":"` + customer + `","action":"mail ` + mail + ` ` + card + `","subjects":[{"kind":"account","id":"` + account + `","region":"` + customer + `"}]}
 {"id":"` + mail + `","time":"` + mail + `"}
 ` + mail + ` ` + card + `
 `,
@@ -128,7 +130,7 @@ func TestIdentifiersOfPeopleReachNothingButTheSealedLeaves(t *testing.T) {
 	s.close()
 	files := 0
 	look := func(where string, raw []byte) {
-		for _, p := range []string{mail, strings.ToUpper(mail), "planted.person", phone, "5550199", card, "4111111111111111", iban, account} {
+		for _, p := range []string{mail, strings.ToUpper(mail), "planted.person", phone, "5550199", card, "4111111111111111", iban, customer, account} {
 			if i := bytes.Index(raw, []byte(p)); i >= 0 {
 				t.Errorf("%s holds %q: %.200q", where, p, raw[max(0, i-80):])
 			}

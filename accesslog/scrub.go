@@ -86,6 +86,9 @@ func (c *scrubber) text(s string) string {
 	return s
 }
 
+// found says whether there is an identifier in s.
+func (c *scrubber) found(s string) bool { return c.text(s) != s }
+
 // signs are what the patterns cannot do without.
 type signs struct {
 	at     bool // of an address, as such or escaped

@@ -202,31 +202,77 @@ func rowEnd(body []byte, at int) int {
 	return len(body)
 }
 
-// array cuts the elements of the JSON array that begins at open. An element that breaks the array
-// ends it: what came before is taken, and the broken element is refused by its line.
+// array cuts the elements of the JSON array that begins at open, and of those in the documents that
+// follow, as in files that were put one behind the other; what follows and is no such document is
+// read line by line. An element that breaks the array ends it: what came before is taken, and the
+// broken element is refused by its line.
 func (b *Batch) array(body []byte, open, most int) error {
 	line, counted := 1, 0
-	for at := open + 1; ; {
-		at = skip(body, at)
-		if at < len(body) && body[at] == ']' {
-			return nil
-		}
-		end := valueEnd(body, at)
+	add := func(at, end int) error {
 		if len(b.pieces) == most {
 			return &TooMany{most}
 		}
 		line += bytes.Count(body[counted:at], newline)
 		counted = at
-		if end < 0 {
-			b.pieces = append(b.pieces, piece{line: line, offset: at, raw: body[at:]})
-			b.broken = &Invalid{"event", "breaks the array: what follows it was not read"}
-			return nil
-		}
 		b.pieces = append(b.pieces, piece{line: line, offset: at, raw: bytes.TrimRight(body[at:end], " \t\r\n")})
+		return nil
+	}
+	for at := open + 1; ; {
+		at = skip(body, at)
+		if at < len(body) && body[at] == ']' {
+			end := documentEnd(body, open, at)
+			if at = skip(body, end); at == len(body) {
+				return nil
+			}
+			next := container(body[at:])
+			if next < 0 {
+				before := b.pieces
+				err := b.entries(body, at, most-len(before), nil)
+				b.pieces = append(before, b.pieces...)
+				return err
+			}
+			open = at + next
+			at = open + 1
+			continue
+		}
+		end := valueEnd(body, at)
+		if end < 0 {
+			b.broken = &Invalid{"event", "breaks the array: what follows it was not read"}
+			return add(at, len(body))
+		}
+		if err := add(at, end); err != nil {
+			return err
+		}
 		if at = skip(body, end); at < len(body) && body[at] == ',' {
 			at++
 		}
 	}
+}
+
+// documentEnd is where the document ends whose array begins at open and ends at closed: there, or
+// with the object that the array is a member of.
+func documentEnd(body []byte, open, closed int) int {
+	if before := bytes.TrimRight(body[:open], " \t\r\n"); len(before) == 0 || before[len(before)-1] != ':' {
+		return closed + 1
+	}
+	level := 1
+	for i := closed + 1; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			level++
+		case '}', ']':
+			if level--; level == 0 {
+				return i + 1
+			}
+		}
+	}
+	return len(body)
 }
 
 func skip(body []byte, at int) int {

@@ -5,8 +5,10 @@ package format
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -88,12 +90,14 @@ func (e *Skip) Error() string { return e.Reason }
 
 // Limits of the fields of an event, in bytes or elements.
 const (
-	MaxName      = 200 // what a keyring takes as an id
-	MaxText      = 2048
-	MaxSubjects  = 1000
-	MaxDataTypes = 64
-	MaxDepth     = 16
-	MaxCount     = 1 << 53 // above it a number has no exact RFC 8785 form
+	MaxName = 200 // what a keyring takes as an id
+	MaxText = 2048
+
+	MaxIdentifier = 512 // an e-mail address may have 320; only its pseudonym is kept
+	MaxSubjects   = 1000
+	MaxDataTypes  = 64
+	MaxDepth      = 16
+	MaxCount      = 1 << 53 // above it a number has no exact RFC 8785 form
 )
 
 var (
@@ -107,6 +111,49 @@ func knownKind(s string) bool {
 		return true
 	}
 	return false
+}
+
+// Forgive makes fit what the client of an app chooses and the app only passes on: the user agent, the
+// path and the address it claims to come from. Otherwise a tab in a user agent would keep an access
+// out of the log. What had to be left out is told to dropped, by its field.
+func (e *Event) Forgive(dropped func(field string)) {
+	if len(e.Agent) > MaxText || !Clean(e.Agent) {
+		e.Agent = cut(e.Agent, MaxText)
+	}
+	if e.Endpoint = withoutIDs(e.Endpoint); len(e.Endpoint) > MaxText || !Clean(e.Endpoint) {
+		e.Endpoint = cut(e.Endpoint, MaxText)
+	}
+	if e.IP == "" {
+		return
+	}
+	if _, err := netip.ParseAddr(e.IP); err == nil {
+		return
+	}
+	claimed, _, _ := strings.Cut(e.IP, ",") // what proxies hand on: the client first
+	claimed = strings.TrimSpace(claimed)
+	if e.IP = address(claimed); e.IP == "" {
+		e.IP = address(strings.Trim(claimed, "[]"))
+	}
+	if e.IP == "" {
+		dropped("source.ip")
+	}
+}
+
+// withoutIDs takes what names one thing out of an endpoint that is a path, with a method in front or
+// without: its query, and parts such as numbers.
+func withoutIDs(endpoint string) string {
+	at := strings.IndexByte(endpoint, '/')
+	if at < 0 || at > 0 && (endpoint[at-1] != ' ' || strings.IndexByte(endpoint, ' ') != at-1) {
+		return endpoint
+	}
+	path := endpoint[at:]
+	if i := strings.IndexAny(path, "?#"); i >= 0 {
+		path = path[:i]
+	}
+	if short := template(path); short != endpoint[at:] {
+		return endpoint[:at] + short
+	}
+	return endpoint
 }
 
 // Check finds the first field that is wrong.
@@ -158,7 +205,6 @@ func (e *Event) checkTexts() error {
 		{"id", e.ID, MaxName}, {"app", e.App, MaxName}, {"env", e.Env, MaxName}, {"actor.id", e.ActorID, MaxName},
 		{"credential", e.Credential, MaxName}, {"session", e.Session, MaxName}, {"action", e.Action, MaxName},
 		{"merchant", e.Merchant, MaxName}, {"store", e.Store, MaxName}, {"purpose", e.Purpose, MaxName},
-		{"endpoint", e.Endpoint, MaxText}, {"source.user_agent", e.Agent, MaxText},
 	} {
 		if len(f.value) > f.max {
 			return &Invalid{f.name, fmt.Sprintf("is longer than %d bytes", f.max)}
@@ -178,7 +224,7 @@ func (e *Event) checkLists() error {
 		if !slices.Contains(subjectKind, s.Kind) {
 			return &Invalid{"subjects.kind", "is not one of account, email, phone"}
 		}
-		if len(s.ID) > MaxName || len(s.Region) > 16 || !Clean(s.Region) {
+		if len(s.ID) > MaxIdentifier || len(s.Region) > 16 || !Clean(s.Region) {
 			return &Invalid{"subjects", "have an id or a region that is too long"}
 		}
 	}

@@ -263,7 +263,7 @@ func subjectsOf(e *Event, v *fastjson.Value) error {
 
 // identifier is a string, or a whole number that a sender did not quote.
 func identifier(v *fastjson.Value) (string, error) {
-	if v == nil {
+	if v == nil || v.Type() == fastjson.TypeNull {
 		return "", nil
 	}
 	if v.Type() == fastjson.TypeNumber {

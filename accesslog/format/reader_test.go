@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -67,6 +68,52 @@ func TestAStreamHasTheEntriesOfItsBody(t *testing.T) {
 		if n != whole.Len() {
 			t.Errorf("%s: %d entries, want %d", path, n, whole.Len())
 		}
+	}
+}
+
+// cat *.json | tocsin ingest - is what people do with a folder of CloudTrail's files.
+func TestDocumentsOneBehindTheOtherAreReadToTheLast(t *testing.T) {
+	record := func(id string) string {
+		return `{"eventID":"` + id + `","eventName":"GetObject","eventSource":"s3.amazonaws.com","eventTime":"2026-11-22T11:00:00Z","note":"]}"}`
+	}
+	first := "{\"Records\": [\n" + record("a") + ",\n" + record("b") + "], \"next\": {\"x\": [\"}]\"]}}"
+	for name, x := range map[string]struct {
+		body  string
+		lines []int
+	}{
+		"documents":         {first + `{"Records":[` + record("c") + "]}\n\n[" + record("d") + "]", []int{2, 3, 3, 5}},
+		"lines after it":    {first + "\n" + record("c") + "\n" + record("d") + "\n", []int{2, 3, 4, 5}},
+		"junk after it":     {"[" + record("a") + "] and so on\nto the end", []int{1, 1, 2}},
+		"nothing but space": {first + " \n", []int{2, 3}},
+	} {
+		b, err := Cut([]byte(x.body), Auto, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lines, streamed []int
+		for i := range b.Len() {
+			lines = append(lines, b.Line(i))
+		}
+		r, err := NewReader(strings.NewReader(x.body), Auto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			e, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			streamed = append(streamed, e.Line)
+		}
+		if !slices.Equal(lines, x.lines) || !slices.Equal(streamed, x.lines) {
+			t.Errorf("%s: entries on lines %v, as a stream %v, want %v", name, lines, streamed, x.lines)
+		}
+	}
+	if _, err := Cut([]byte(first+first), Auto, 3); err == nil {
+		t.Error("the second document is not counted against the limit")
 	}
 }
 

@@ -24,10 +24,23 @@ class AccessLog {
     const list = Object.entries(attributes).filter(([, v]) => v !== undefined).map(([key, v]) => ({ key, value: text(v) }));
     list.push({ key: "data_types", value: { arrayValue: { values: dataTypes.map(text) } } });
     this.waiting.push({ timeUnixNano: `${BigInt(Date.now()) * 1000000n}`, eventName: "pii_access", attributes: list });
-    this.timer ??= setTimeout(() => this.flush(), DELAY);
+    this.later(DELAY);
   }
 
-  async flush() {
+  later(pause) {
+    if (!this.sending) this.timer ??= setTimeout(() => this.flush(), pause);
+  }
+
+  // flush sends what waits, one batch after another; a second call joins the first.
+  flush() {
+    this.sending ??= this.send().finally(() => {
+      this.sending = undefined;
+      if (this.waiting.length > 0) this.later(this.pause);
+    });
+    return this.sending;
+  }
+
+  async send() {
     clearTimeout(this.timer);
     this.timer = undefined;
     while (this.waiting.length > 0) {
@@ -37,9 +50,9 @@ class AccessLog {
         const response = await fetch(this.url, { method: "POST", signal: AbortSignal.timeout(10000),
           headers: { "Content-Type": "application/json", Authorization: `Bearer ${this.key}` },
           body: JSON.stringify({ resourceLogs: [{ scopeLogs: [{ logRecords: records }] }] }) });
+        if (response.status === 200) answer = await response.json();
         status = response.status;
-        answer = await response.json();
-      } catch { /* the network: the same as a server that is not there */ }
+      } catch { /* the network, or an answer that is not the server's: the same as a server that is not there */ }
       if (status === 200 || (status >= 400 && status < 500 && status !== 429)) {
         this.waiting.splice(0, records.length); // taken, or never going to be
         this.rejected += status === 200 ? Number(answer.partialSuccess?.rejectedLogRecords ?? 0) : records.length;
@@ -47,7 +60,6 @@ class AccessLog {
         continue;
       }
       this.pause = Math.min(this.pause * 2, 30000);
-      this.timer = setTimeout(() => this.flush(), this.pause);
       return;
     }
   }

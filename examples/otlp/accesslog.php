@@ -43,7 +43,7 @@ final class AccessLog
     public function flush(): void
     {
         foreach (array_chunk($this->waiting, 500) as $records) {
-            $body = json_encode(['resourceLogs' => [['scopeLogs' => [['logRecords' => $records]]]]], JSON_THROW_ON_ERROR);
+            $body = json_encode(['resourceLogs' => [['scopeLogs' => [['logRecords' => $records]]]]], JSON_THROW_ON_ERROR | JSON_INVALID_UTF8_SUBSTITUTE);
             if (!$this->send($body, count($records))) {
                 if ($this->spill === '' || file_put_contents($this->spill, $body . "\n", FILE_APPEND | LOCK_EX) === false) {
                     $this->lost += count($records);
@@ -60,8 +60,9 @@ final class AccessLog
                 'header' => "Content-Type: application/json\r\nAuthorization: Bearer {$this->key}\r\n"]]);
             $answer = @file_get_contents(rtrim($this->url, '/') . '/v1/logs', false, $context);
             $status = (int) (explode(' ', $http_response_header[0] ?? '')[1] ?? 0);
-            if ($status === 200) {
-                $this->rejected += (int) (json_decode($answer, true)['partialSuccess']['rejectedLogRecords'] ?? 0);
+            $said = json_decode((string) $answer, true);
+            if ($status === 200 && is_array($said)) {
+                $this->rejected += (int) ($said['partialSuccess']['rejectedLogRecords'] ?? 0);
                 return true;
             }
             if ($status >= 400 && $status < 500 && $status !== 429) {

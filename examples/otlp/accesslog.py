@@ -6,6 +6,7 @@
 access() never waits: a thread sends after 200 ms or 500 events, and what the server does not take is sent again with
 growing pauses. Beyond 10,000 waiting events the newest are dropped and counted in lost.
 """
+import http.client
 import json
 import os
 import queue
@@ -22,9 +23,14 @@ MOST, BATCH, DELAY = 10_000, 500, 0.2
 class AccessLog:
     def __init__(self, url, key, app):
         self.url, self.key, self.app = url.rstrip("/") + "/v1/logs", key, app
-        self.waiting, self.lost, self.rejected = queue.Queue(MOST), 0, 0
-        self.thread = threading.Thread(target=self._run, daemon=True)
-        self.thread.start()
+        self.lost, self.rejected = 0, 0
+        self._start()
+        if hasattr(os, "register_at_fork"):  # threads do not live on in the workers that a server forks
+            os.register_at_fork(after_in_child=self._start)
+
+    def _start(self):
+        self.waiting = queue.Queue(MOST)
+        threading.Thread(target=self._run, daemon=True).start()
 
     def access(self, actor, action, merchant, endpoint=None, account=None, email=None, data_types=(), records=1, actor_type="user", ip=None, user_agent=None):
         fields = {
@@ -67,14 +73,14 @@ class AccessLog:
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
                 answer = json.load(response)
-                self.rejected += int(answer.get("partialSuccess", {}).get("rejectedLogRecords", 0))
+                self.rejected += int((answer.get("partialSuccess") or {}).get("rejectedLogRecords", 0))
                 return True
         except urllib.error.HTTPError as e:
             if e.code == 429 or e.code >= 500:
                 return False
             self.rejected += len(batch)  # never going to be taken
             return True
-        except OSError:
+        except (OSError, http.client.HTTPException, ValueError, AttributeError):  # no answer, or not the server's
             return False
 
 

@@ -16,16 +16,17 @@ class AccessLog
   def initialize(url, key, app)
     @uri, @key, @app = URI.join(url, "/v1/logs"), key, app
     @waiting, @busy, @lost, @rejected = SizedQueue.new(MOST), 0, 0, 0
-    @thread = Thread.new { run }
+    @starting = Mutex.new
   end
 
   def access(actor:, action:, merchant:, endpoint: nil, account: nil, email: nil, data_types: [], records: 1, actor_type: "user", ip: nil, user_agent: nil)
     fields = { "id" => SecureRandom.uuid, "app" => @app, "actor.id" => actor, "actor.type" => actor_type, "action" => action, "merchant" => merchant,
                "endpoint" => endpoint, "subject.account" => account, "subject.email" => email, "client.address" => ip, "user_agent.original" => user_agent, "records" => records }
-    attributes = fields.compact.map { |k, v| { key: k, value: { stringValue: v.to_s } } }
-    attributes << { key: "data_types", value: { arrayValue: { values: data_types.map { |t| { stringValue: t } } } } }
+    attributes = fields.compact.map { |k, v| { key: k, value: { stringValue: text(v) } } }
+    attributes << { key: "data_types", value: { arrayValue: { values: data_types.map { |t| { stringValue: text(t) } } } } }
     record = { timeUnixNano: Process.clock_gettime(Process::CLOCK_REALTIME, :nanosecond).to_s, eventName: "pii_access", attributes: attributes }
     @waiting.push(record, true)
+    @starting.synchronize { @thread = Thread.new { run } unless @thread&.alive? } # threads do not live on in the workers that a server forks
   rescue ThreadError
     @lost += 1
   end
@@ -40,6 +41,9 @@ class AccessLog
   private
 
   def left = @waiting.size + @busy
+
+  # What comes in with a request may be any bytes; JSON takes UTF-8 only.
+  def text(value) = value.to_s.dup.force_encoding(Encoding::UTF_8).scrub
 
   def run
     loop do
@@ -66,7 +70,7 @@ class AccessLog
 
     @rejected += code == 200 ? JSON.parse(answer.body).dig("partialSuccess", "rejectedLogRecords").to_i : batch.size # others are never going to be taken
     true
-  rescue SystemCallError, IOError, Timeout::Error, SocketError
+  rescue StandardError # no answer, a certificate that is not trusted, or an answer that is not the server's
     false
   end
 end

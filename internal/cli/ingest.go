@@ -320,7 +320,7 @@ func (in *ingestion) done(err error) error {
 			fmt.Fprintf(w, "%s older than seven days: whether they came before was checked against the last seven days only\n", plural(int64(in.total.Unchecked), "event is", "events are"))
 		}
 		if len(in.total.Ignored) > 0 {
-			fmt.Fprintf(w, "fields that no event has were dropped: %s\n", strings.Join(in.total.Ignored, ", "))
+			fmt.Fprintf(w, "dropped, because no event has such a field or its value is none: %s\n", strings.Join(in.total.Ignored, ", "))
 		}
 		printRejects(w, in.total.Rejected)
 		if more := in.rejected - len(in.total.Rejected); more > 0 {

@@ -174,7 +174,7 @@ type Receipt struct {
 	Rejected   []Reject `json:"rejected,omitempty"`
 	Skipped    int      `json:"skipped,omitempty"`        // entries that are no access events and not wrong either
 	Unchecked  int      `json:"unchecked,omitempty"`      // older than the seven days over which ids are compared
-	Ignored    []string `json:"ignored_fields,omitempty"` // fields that no event has; they were dropped
+	Ignored    []string `json:"ignored_fields,omitempty"` // fields that were dropped: those no event has, and values that are none
 }
 
 // Delivery is how a batch of access events comes.
