@@ -3,6 +3,9 @@
 package scope
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -54,3 +57,30 @@ type Seen struct {
 	First     time.Time `json:"first"`
 	Last      time.Time `json:"last"`
 }
+
+// Known refuses a new query for a kind of event, or for an action of accesses to customers' data,
+// that no event can have: a slip of the pen would be answered with nobody affected. What was recorded
+// before is computed again as it stands.
+func Known(q Query) error {
+	if !slices.Contains(kinds, q.Kind) {
+		return &InvalidError{Field: "kind", Reason: "is not one of " + strings.Join(kinds, ", ")}
+	}
+	if q.Kind != tally.DefaultKind {
+		return nil
+	}
+	for name, list := range map[string][]Clause{"any": q.Any, "not": q.Not} {
+		for i, c := range list {
+			for _, a := range c.Action {
+				if !slices.Contains(actions, a) {
+					return &InvalidError{Field: fmt.Sprintf("%s[%d].action", name, i), Reason: "has a value that is not one of " + strings.Join(actions, ", ")}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+var (
+	kinds   = []string{"pii_access", "auth", "config_change", "http_access", "db_query", "cloud_audit", "order", "metric"}
+	actions = []string{"read", "list", "export", "update", "delete"}
+)

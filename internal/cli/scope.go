@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -185,10 +186,13 @@ func (a *app) printScope(w io.Writer, r client.Result) {
 		fmt.Fprintf(w, "and %d more merchants; --json lists all\n", len(r.Rows)-50)
 	}
 	for _, s := range r.Included {
-		fmt.Fprintf(w, "taken in:  %s  %s  %s\n", oneLine(s.IP), plural(s.Events, "access", "accesses"), oneLine(s.Agent))
+		fmt.Fprintf(w, "taken in:  %s  %s  %s\n", cmp.Or(oneLine(s.IP), "no address"), plural(s.Events, "access", "accesses"), cmp.Or(oneLine(s.Agent), "no user agent"))
+	}
+	if r.Events == 0 {
+		fmt.Fprintln(w, "nothing in this time has all of these values: tocsin access list shows how they are written")
 	}
 	for _, s := range r.Excluded {
-		fmt.Fprintf(w, "left out:  %s  %s  %s\n", oneLine(s.IP), plural(s.Events, "access", "accesses"), oneLine(s.Agent))
+		fmt.Fprintf(w, "left out:  %s  %s  %s\n", cmp.Or(oneLine(s.IP), "no address"), plural(s.Events, "access", "accesses"), cmp.Or(oneLine(s.Agent), "no user agent"))
 	}
 	fmt.Fprintf(w, "defined on %d leaves of %s, %s\n", r.Size, oneLine(r.Log), oneLine(r.Digest))
 }

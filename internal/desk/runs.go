@@ -65,6 +65,9 @@ type job struct {
 // away; it ends with CancelScope or with the server.
 func (d *Desk) StartScope(ctx context.Context, key string, who Caller, q scope.Query, inc, reason string) (ScopeRun, error) {
 	normal, err := q.Normal()
+	if err == nil {
+		err = scope.Known(normal)
+	}
 	if err != nil {
 		return ScopeRun{}, invalidQuery(err)
 	}
