@@ -14,6 +14,7 @@ type Erasure struct {
 	People   []Erased `json:"people,omitempty"`
 	Basis    string   `json:"basis"` // in which right; no name of a customer
 	Reason   string   `json:"reason"`
+	Plan     string   `json:"plan,omitempty"` // of a plan that was looked at: refused when it is stale
 }
 
 // Erased is a customer, by everything that the apps may have named them by. It becomes pseudonyms when
@@ -31,6 +32,24 @@ type ErasureTaken struct {
 	Fact    string `json:"fact,omitempty"`
 	People  int    `json:"people"`
 	Unknown int    `json:"unknown"` // of whom the log cannot know anything
+}
+
+// ErasurePlan is what an erasure would do as of now.
+type ErasurePlan struct {
+	Plan     string    `json:"plan,omitempty"` // what confirms it; "" when there is nothing to erase or a hold stands in the way
+	Until    time.Time `json:"until,omitzero"` // until when it can be confirmed
+	Merchant string    `json:"merchant"`
+	All      bool      `json:"all"`
+	Names    int       `json:"names"` // pseudonyms; a person may have several
+	People   int       `json:"people"`
+	Unknown  int       `json:"unknown"` // of whom the log cannot know anything
+	Events   int       `json:"events"`  // whose rows are concerned
+	Whole    int       `json:"whole"`   // of these, rows that go as a whole
+	First    time.Time `json:"first,omitzero"`
+	Last     time.Time `json:"last,omitzero"`
+	AtLeast  bool      `json:"at_least"` // there may be more events
+	Key      bool      `json:"key"`      // the key of the merchant's pseudonyms is destroyed with it
+	Holds    []Missing `json:"holds"`    // what stands in the way
 }
 
 // ErasureRow is an erasure that was ordered.
@@ -57,6 +76,13 @@ type Erasures struct {
 func (c *Client) Erase(ctx context.Context, e Erasure) (ErasureTaken, error) {
 	var out ErasureTaken
 	err := c.Do(ctx, http.MethodPost, at("erasures"), e, &out)
+	return out, err
+}
+
+// PlanErasure says what an erasure would do, and does nothing. It takes an owner.
+func (c *Client) PlanErasure(ctx context.Context, e Erasure) (ErasurePlan, error) {
+	var out ErasurePlan
+	err := c.Do(ctx, http.MethodPost, at("erasures", "plan"), e, &out)
 	return out, err
 }
 

@@ -40,34 +40,53 @@ type fileEntry struct {
 	SHA256 string `json:"sha256"`
 }
 
-const readme = `This file is the evidence of one security incident, exported by Tocsin.
+// readme is for somebody who was handed the file and knows nothing of us. Its verbs are incident,
+// organisation and instant.
+const readme = `This file is the evidence of the security incident %s of %s, exported by Tocsin on %s.
 
 It begins with a few lines of text, which are signed, and goes on as a zip archive, so any zip tool
-opens it. To check it without trusting whoever gave it to you:
+opens it. To check it without trusting whoever gave it to you, and without a network:
 
     tocsin-verify --key KEYFILE --since CHECKPOINT FILE
 
-KEYFILE holds the verifier key of the facts log (as in keys.txt; get it from somewhere else than this
-file), CHECKPOINT is one that you kept: every mail of the vendor carries it in a header, and so does
-the public policy page. Without them a check can only say that the file agrees with itself.
+tocsin-verify   is one program without dependencies. Do not take it from whoever gave you this file. Its
+                source is at github.com/tocsin-ir/tocsin. Everybody who builds one version of it with
+                one version of Go gets the same bytes, by this line in its folder:
+                  CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w' ./cmd/tocsin-verify
+                docs/design/export.md there says enough to write another checker
+KEYFILE         holds the verifier key of the facts log, as in keys.txt; get it from somewhere else than
+                this file
+CHECKPOINT      is one that you kept: every mail of the vendor about an incident carries it in a header,
+                and the public policy page shows it. An earlier export will do, too
 
-facts.ndjson       what happened, in order, each fact bound to the one before it
+The first line of the answer counts what is there. Then it says "verified against" and what, which
+means that nothing of what you see was altered, and nothing of the log up to the checkpoint you kept was
+rewritten, not by the vendor either. Without a checkpoint (or the key of a witness, --witness) it can
+only say "internally consistent only": the owner of the signing key could have written another history
+that agrees with itself. Whatever does not hold is named, with the file, and the exit status is 1.
+No check shows what was never logged, nor that the newest facts of the incident were left out: the log
+does not say which incident a fact belongs to. Keep this file: the next one is checked against it.
+
+manifest.json      every other file with its size and digest
+keys.txt           the keys that this file says the two logs are signed with
+facts.ndjson       what happened, in order, each fact bound to the one before it; a part that is not
+                   shown was withheld, and its place is
 events.ndjson      the accesses that the scopes count, each with its proof; people are pseudonyms
-leaves/            the sealed batches these accesses were logged in, as stored
+leaves/            the sealed batches these accesses were logged in, as stored; nobody can open them
+                   with what is here
 *.checkpoint       the signed state of the two logs; *.leaves is every leaf hash, to recompute it
-checkpoints.ndjson every checkpoint that was published before
+checkpoints.ndjson checkpoints that mails and published states of this incident carried out before
 scopes/            who was affected, as computed; recompute it from events.ndjson
 days.ndjson        only where accesses that a scope counts were removed because their time was over: the
                    facts that say so. What is left is proven as ever; the scope is as it was recorded
 policy/            the policy the incident ran under
-review.*           the review as it stands
+review.*           the review as it stands, or its draft
 publications/      each text of the review that was published, as it was; the facts review.published name
                    their versions and digests
 attachments/       files that people attached, as they were given; their names and digests are in the
                    facts evidence.attached. Nothing here was looked at for harm: open them with care
-custody.ndjson     who took evidence out before, and when
-
-The exact form is described in docs/design/export.md of Tocsin's source.
+custody.ndjson     who took evidence of this incident out before, for whom, when, with the digest of the
+                   file; the fact that records this export came after it, and is in the next one
 `
 
 // build makes the files in the order they stand in.
@@ -91,7 +110,7 @@ func build(ctx context.Context, in *Input) ([]file, error) {
 		}
 	}
 	b := &builder{}
-	b.add("README.txt", []byte(readme))
+	b.add("README.txt", fmt.Appendf(nil, readme, in.Incident, in.Organisation, in.Created.UTC().Format(time.RFC3339)))
 	b.add("keys.txt", []byte(in.Keys[0]+"\n"+in.Keys[1]+"\n"))
 	if err := b.facts("facts.ndjson", in.Facts); err != nil {
 		return nil, err

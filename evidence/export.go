@@ -65,7 +65,7 @@ type Published struct {
 	Log   string `json:"log"`
 	Size  uint64 `json:"size"`
 	Note  string `json:"note"`
-	Where string `json:"where"` // "mail MESSAGE-ID", "page" or "export"
+	Where string `json:"where"` // "mail MESSAGE-ID" or "snapshot FACT"
 }
 
 // Custody is one handing over of evidence.

@@ -93,12 +93,15 @@ func write(path string, raw []byte) error {
 		return fail(errors.Join(err, os.Remove(tmp.Name())))
 	}
 	// A crash between the rename and this: the file may be gone and was not yet recorded as handed out.
-	folder, err := os.Open(dir)
-	if err != nil {
-		return fail(err)
-	}
-	if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
-		return fail(err)
+	// The folder above is synced because it may have this one since just now.
+	for _, dir := range []string{dir, filepath.Dir(dir)} {
+		folder, err := os.Open(dir)
+		if err != nil {
+			return fail(err)
+		}
+		if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
+			return fail(err)
+		}
 	}
 	return nil
 }

@@ -3,11 +3,14 @@ package evidence
 import (
 	"bytes"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/verify"
+	"github.com/tocsin-ir/tocsin/verify/command"
 )
 
 // An export holds all that its recipient needs to check it alone: facts, leaves as they are stored,
@@ -49,6 +52,11 @@ func TestAnExportHoldsAllThatItsRecipientNeeds(t *testing.T) {
 			t.Errorf("README.txt does not say what %s is", name)
 		}
 	}
+	for _, says := range []string{"incident INC-1 of ", noon.UTC().Format("2006-01-02T"), "manifest.json", "internally consistent only", "github.com/tocsin-ir/tocsin", "go build -trimpath -buildvcs=false -ldflags '-s -w' ./cmd/tocsin-verify", "--witness"} {
+		if !strings.Contains(readme, says) {
+			t.Errorf("README.txt does not say %q", says)
+		}
+	}
 	if leaves == 0 || !strings.Contains(readme, "tocsin-verify --key") || !strings.Contains(readme, "--since") {
 		t.Errorf("%d leaves; README.txt: %s", leaves, readme)
 	}
@@ -67,5 +75,38 @@ func TestAnExportHoldsAllThatItsRecipientNeeds(t *testing.T) {
 	}
 	if !strings.Contains(string(have["custody.ndjson"]), "the insurer") {
 		t.Errorf("custody: %s", have["custody.ndjson"])
+	}
+}
+
+// Whoever holds an earlier export needs no other checkpoint: a later one is checked against it, and a
+// history that was rewritten with the real keys in between is caught.
+//
+// promise: INV-3
+func TestALaterExportIsCheckedAgainstAnEarlierOne(t *testing.T) {
+	s := newSigners(t)
+	verified := func(earlier, later []byte) (code int, said string) {
+		dir := t.TempDir()
+		for name, raw := range map[string][]byte{"earlier": earlier, "later": later} {
+			if err := os.WriteFile(filepath.Join(dir, name), raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out bytes.Buffer
+		return command.Run([]string{"--since", filepath.Join(dir, "earlier"), filepath.Join(dir, "later")}, &out, &out), out.String()
+	}
+	h := newHouse(t, s, nil)
+	earlier := h.export(t)
+	if code, said := verified(earlier, h.export(t)); code != 0 || !strings.Contains(said, "verified against javabeanai/facts ") || !strings.Contains(said, "javabeanai/events ") {
+		t.Errorf("the same history: %d, %s", code, said)
+	}
+	rewritten := newHouse(t, s, func(list []incident.Fact) []incident.Fact {
+		list[0].Principal = "person:paul"
+		return list
+	})
+	if code, said := verified(earlier, rewritten.export(t)); code != 1 || !strings.Contains(said, "consistency: ") {
+		t.Errorf("a rewritten history: %d, %s", code, said)
+	}
+	if code, said := verified(earlier[:len(earlier)/2], h.export(t)); code != 2 || !strings.Contains(said, "cannot be read") {
+		t.Errorf("half of an earlier export: %d, %s", code, said)
 	}
 }

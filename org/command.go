@@ -120,11 +120,13 @@ type OrderErasure struct {
 	Key       string   `json:"key"`   // with All: name of the pseudonym key that is destroyed; "" for none
 	UpTo      int64    `json:"up_to"` // newest position of the access log that it is about
 	Held      []Held   `json:"held"`  // standing holds that cover the merchant
+
+	Plan *ErasurePlan `json:"plan,omitempty"` // the plan that is confirmed; nil: nobody looked at one
 }
 
 // Held is a hold of an incident that covers what should be erased.
 type Held struct {
-	Incident string    `json:"incident"`
+	Incident string    `json:"incident"` // "": one that who asks may not know of
 	Hold     string    `json:"hold"`
 	Until    time.Time `json:"until,omitzero"` // zero: until it is released
 }

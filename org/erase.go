@@ -18,6 +18,7 @@ const MaxErased = 1_000
 const (
 	ErasureTaken incident.Reason = "erasure_ordered"
 	UnderHold    incident.Reason = "under_hold"
+	StalePlan    incident.Reason = "stale_plan"
 )
 
 // Erasure is what was taken out of the table of access events, for good.
@@ -83,10 +84,19 @@ func (d decider) orderErasure(c OrderErasure) (incident.Decision, error) {
 			if !h.Until.IsZero() {
 				until = "until " + h.Until.UTC().Format(time.RFC3339)
 			}
+			if h.Incident == "" {
+				missing = append(missing, incident.Missing{What: "a hold of an incident that is known to some people only keeps what is about this merchant", Do: "wait: whoever set it releases it, or it ends"})
+				continue
+			}
 			missing = append(missing, incident.Missing{What: fmt.Sprintf("%s of %s keeps what is about this merchant, %s", h.Hold, h.Incident, until),
 				Do: fmt.Sprintf("wait for its end, or release it: tocsin incident release-hold %s %s", h.Incident, h.Hold)})
 		}
 		return incident.Decision{}, refuse(UnderHold, "a hold keeps these access events", missing...)
+	}
+	if c.Plan != nil {
+		if missing := c.Plan.stale(d.s, c, d.ctx.Now); len(missing) > 0 {
+			return incident.Decision{}, refuse(StalePlan, "the plan does not say any more what would be erased", missing...)
+		}
 	}
 	id := fmt.Sprintf("ERS-%d", len(d.s.Erasures)+1)
 	f := incident.Fact{

@@ -12,6 +12,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/bench"
 	"github.com/tocsin-ir/tocsin/internal/cli"
 	"github.com/tocsin-ir/tocsin/internal/drill"
+	"github.com/tocsin-ir/tocsin/internal/translog/driver"
 	"github.com/tocsin-ir/tocsin/policies"
 	"github.com/tocsin-ir/tocsin/scenarios"
 )
@@ -31,6 +32,11 @@ func drillCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkStore(o.Store); err != nil {
 				return err
+			}
+			for name, url := range map[string]string{"--facts-log": o.Logs.Facts, "--events-log": o.Logs.Events} {
+				if _, err := driver.Parse(driver.Config{URL: url}, ""); url != "" && err != nil {
+					return &cli.ExitError{Code: cli.ExitUsage, Err: fmt.Errorf("%s: %w", name, err), Hint: []string{"docs/operator.md, Where the logs are kept"}}
+				}
 			}
 			if against != "" {
 				return drillAgainst(cmd, against, o.Scenario)
@@ -74,6 +80,8 @@ func drillCommand() *cobra.Command {
 	f.IntVar(&o.Kills, "kills", 0, "kill -9 the server `N` times at random instants")
 	f.DurationVar(&o.KillEvery, "kill-every", 0, "with --kills: at this distance, such as 150ms")
 	f.StringVar(&o.Store, "store", "", "postgres://USER@HOST/DATABASE (`URL`); default SQLite")
+	f.StringVar(&o.Logs.Facts, "facts-log", "", "where the facts log is kept (`URL`), such as mysql://USER@HOST/DATABASE, empty; default: the drill's folder")
+	f.StringVar(&o.Logs.Events, "events-log", "", "where the event log is kept (`URL`)")
 	f.StringVar(&o.Background, "background", "", "folder (`DIR`) of CloudTrail files to stand in the timeline")
 	f.StringVar(&o.Events, "events", "", "replay this log (NDJSON `FILE`) instead of the generated one")
 	f.StringVar(&o.Merchants, "merchants", "", "merchants of that log (CSV `FILE`)")

@@ -115,6 +115,13 @@ func assemble(ctx context.Context, o Options, in Installation, cfg *Config, dril
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}
+	if !a.readOnly() {
+		// What was opened may be new: its folders are there after a loss of power before anything in them is
+		// answered for.
+		if err := syncDir(o.Dir); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s cannot be made durable: %w", o.Dir, err), a.close())
+		}
+	}
 	return a, nil
 }
 

@@ -63,8 +63,8 @@ func TestACustomerIsErasedFromTheTableAndStaysSealedInTheLog(t *testing.T) {
 	olga, omar := desk.Caller{Principal: "person:olga", Access: incident.Owner}, desk.Caller{Principal: "person:omar", Access: incident.Responder}
 	planned := desk.Erasure{Merchant: "m_1", Basis: "Art. 17 GDPR", Reason: "a customer asked", People: []desk.Erased{{Account: "10010077"}, {Email: " ann@shop.example"}}}
 	var no *incident.Refusal
-	if _, err := a.desk.PlanErasure(t.Context(), olga, planned); !errors.As(err, &no) || no.Reason != "under_hold" {
-		t.Errorf("a plan under a hold: %v", err)
+	if plan, err := a.desk.PlanErasure(t.Context(), olga, planned); err != nil || !errors.As(plan.InTheWay(), &no) || no.Reason != "under_hold" || plan.Plan != "" || plan.Events != 2 {
+		t.Errorf("a plan under a hold: %+v, %v", plan, err)
 	}
 	if _, err := a.desk.PlanErasure(t.Context(), omar, planned); !errors.As(err, &no) || no.Reason == "under_hold" {
 		t.Errorf("a plan without an owner: %v", err)
@@ -85,8 +85,23 @@ func TestACustomerIsErasedFromTheTableAndStaysSealedInTheLog(t *testing.T) {
 	if list, err := owner.Erasures(t.Context()); err != nil || len(list.Erasures) != 0 {
 		t.Fatalf("plans have erased: %+v, %v", list, err)
 	}
-	if out, err := owner.Erase(t.Context(), request); err != nil || out.Erasure != "ERS-1" || out.People != 2 {
+	// What was looked at is confirmed; the same plan with other people, or again, is refused.
+	dry, err := owner.PlanErasure(t.Context(), request)
+	if err != nil || dry.Events != 2 || dry.Whole != 1 || dry.Names != 2 || dry.Plan == "" || !dry.First.Equal(now) || len(dry.Holds) != 0 {
+		t.Fatalf("the plan over the API: %+v, %v", dry, err)
+	}
+	confirmed := request
+	confirmed.Plan = dry.Plan
+	other := confirmed
+	other.People = other.People[:1]
+	if _, err := owner.Erase(t.Context(), other); !errors.As(err, &refused) || refused.Reason != "stale_plan" || refused.Status != 409 {
+		t.Errorf("a plan for somebody else: %v", err)
+	}
+	if out, err := owner.Erase(t.Context(), confirmed); err != nil || out.Erasure != "ERS-1" || out.People != 2 {
 		t.Fatalf("erased: %+v, %v", out, err)
+	}
+	if _, err := owner.Erase(t.Context(), confirmed); !errors.As(err, &refused) || refused.Reason != "stale_plan" {
+		t.Errorf("a plan that was confirmed, again: %v", err)
 	}
 	if out, err := owner.Erase(t.Context(), client.Erasure{Merchant: "m_3", All: true, Basis: "shop/redact", Reason: "the shop left"}); err != nil || out.Erasure != "ERS-2" {
 		t.Fatalf("erased: %+v, %v", out, err)
@@ -266,5 +281,44 @@ func TestTheKeyOfAnErasedMerchantGoesAndStaysAway(t *testing.T) {
 	}
 	if err := a.access.DestroyKey("m_3", old); err != nil || key("m_3") != fresh {
 		t.Errorf("destroying again took the later key: %v", err)
+	}
+}
+
+// A hold of a private incident refuses an erasure as any other does, and tells an owner who is not on
+// the list neither which hold nor which incident it is.
+//
+// promise: INV-3
+func TestAHoldOfAPrivateIncidentRefusesAnErasureAndIsNotNamed(t *testing.T) {
+	a, _ := start(t, Options{Dir: folder(t, "production", configuration)})
+	responder, _ := member(t, a, "omar", "responder")
+	owner, _ := member(t, a, "olga", "owner")
+	take(t, a, sender(t, a), "d0", 6)
+	opened, err := responder.Open(t.Context(), map[string]any{"class": "unauthorized_access", "title": "somebody of ours"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		in   map[string]any
+	}{
+		{"hold", map[string]any{"what": "everything", "basis": "litigation"}},
+		{"restrict", map[string]any{"reason": "it is about an owner"}},
+	} {
+		if _, err := responder.Command(t.Context(), opened.Incident, c.name, c.in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	order := client.Erasure{Merchant: "m_1", All: true, Basis: "shop/redact", Reason: "the shop left"}
+	plan, err := owner.PlanErasure(t.Context(), order)
+	if err != nil || len(plan.Holds) != 1 || plan.Plan != "" || plan.Events != 2 {
+		t.Fatalf("the plan: %+v, %v", plan, err)
+	}
+	_, err = owner.Erase(t.Context(), order)
+	var refused *client.Error
+	if !errors.As(err, &refused) || refused.Reason != "under_hold" || len(refused.Missing) != 1 {
+		t.Fatalf("under a hold: %v", err)
+	}
+	if said := fmt.Sprint(plan.Holds, refused.Missing, refused); strings.Contains(said, "HLD-") || strings.Contains(said, opened.Incident) || strings.Contains(said, "litigation") {
+		t.Errorf("it tells of a private incident: %s", said)
 	}
 }

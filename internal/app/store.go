@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/postgres"
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -120,8 +121,9 @@ func (a *App) openPostgres(ctx context.Context, first bool) (_ ledger.Store, err
 		}
 	}
 	if first {
-		// A crash before this: the next start is given --store again, and finds its own schema.
-		if err := os.WriteFile(filepath.Join(a.o.Dir, storeFile), []byte(a.o.Store+"\n"), 0o600); err != nil {
+		// A crash before this: the next start is given --store again, and finds its own schema. It is whole
+		// and on the disk afterwards: without it a start would begin an empty database.
+		if err := backup.Folder(a.o.Dir).Write(ctx, storeFile, []byte(a.o.Store+"\n")); err != nil {
 			return nil, err
 		}
 	}

@@ -249,7 +249,7 @@ func (a *app) evidenceCommands() *cobra.Command {
 	var brought struct{ keys, since, witnesses []string }
 	check := &cobra.Command{Use: "verify FILE", Short: "Check an export or the proof of an event, offline, as tocsin-verify does", Args: exactly("FILE")}
 	check.Flags().StringArrayVar(&brought.keys, "key", nil, "file with verifier keys of the logs, from somewhere else than FILE")
-	check.Flags().StringArrayVar(&brought.since, "since", nil, "file with a checkpoint that was kept, or a mail that carries it")
+	check.Flags().StringArrayVar(&brought.since, "since", nil, "file with a checkpoint that was kept, a mail that carries it, or an earlier export")
 	check.Flags().StringArrayVar(&brought.witnesses, "witness", nil, "file with verifier keys of witnesses that have to have signed")
 	check.RunE = func(_ *cobra.Command, args []string) error {
 		var line []string

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,7 @@ import (
 const maxErased = 1000
 
 func (a *app) eraseCommand() *cobra.Command {
-	e := client.Erasure{}
+	e, dry := client.Erasure{}, false
 	c := &cobra.Command{Use: "erase MERCHANT [FILE]", Short: "Erase access events of customers, or of a whole merchant, from the table",
 		Long: `Erases from the table that questions are asked of, for good. FILE lists the customers: CSV
 with a header, at least one of account, email and phone; - reads standard input. Give
@@ -25,13 +27,22 @@ everything your apps may have named a customer by. --all takes all of the mercha
 The key of its pseudonyms is destroyed with it: nobody is matched with them any more.
 Identifiers become pseudonyms on arrival and are kept nowhere; they are read from a file
 because other programs can see a command line. Events stay in the sealed log until their
-day is forgotten: docs/privacy.md.`,
+day is forgotten: docs/privacy.md.
+
+--dry-run erases nothing and says what would go and which holds stand in the way. The id
+it gives confirms what was shown: with --plan ID the same line is refused when it would
+erase something else, or the plan is over an hour old.`,
 		Args: cobra.RangeArgs(1, 2)}
 	c.Flags().BoolVar(&e.All, "all", false, "everything of the merchant")
 	c.Flags().StringVar(&e.Basis, "basis", "", `in which right, such as "Art. 17 GDPR, request of 2026-11-20"`)
 	c.Flags().StringVar(&e.Reason, "reason", "", "why, in a sentence; no name of a customer")
+	c.Flags().BoolVar(&dry, "dry-run", false, "say what would be erased and what stands in the way; erase nothing")
+	c.Flags().StringVar(&e.Plan, "plan", "", "the plan of a dry run: what it showed is erased, or nothing")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		e.Merchant = args[0]
+		if dry && e.Plan != "" {
+			return &usageError{text: "--dry-run makes a plan and --plan confirms one", hint: "leave one of the two out"}
+		}
 		if e.All == (len(args) == 2) {
 			return &usageError{text: "erase takes either a file of customers or --all", hint: "tocsin access erase MERCHANT FILE --basis TEXT --reason TEXT"}
 		}
@@ -47,6 +58,16 @@ day is forgotten: docs/privacy.md.`,
 		server, err := a.connect()
 		if err != nil {
 			return err
+		}
+		if dry {
+			plan, err := server.PlanErasure(a.context(c), e)
+			if err != nil {
+				return err
+			}
+			if err := a.show(plan, func(w io.Writer) { a.erasurePlan(w, plan) }); err != nil || len(plan.Holds) == 0 {
+				return err
+			}
+			return &client.Error{Status: http.StatusConflict, Title: "Conflict", Detail: "a hold keeps these access events", Reason: "under_hold", Missing: plan.Holds}
 		}
 		out, err := server.Erase(a.context(c), e)
 		if err != nil {
@@ -66,6 +87,40 @@ day is forgotten: docs/privacy.md.`,
 		})
 	}
 	return c
+}
+
+// erasurePlan says what an erasure would do. The people who were named are in none of it.
+func (a *app) erasurePlan(w io.Writer, p client.ErasurePlan) {
+	merchant := oneLine(p.Merchant)
+	if !p.All && p.Names == 0 {
+		fmt.Fprintf(w, "Nothing was ever logged of %s by which a customer could be known: there is nothing to erase.\n", merchant)
+		return
+	}
+	least := ""
+	if p.AtLeast {
+		least = "at least "
+	}
+	fmt.Fprintf(w, "Nothing is erased yet. As of now it would take from the table %s%s of %s", least, plural(int64(p.Events), "access event", "access events"), merchant)
+	if p.Events > 0 {
+		fmt.Fprintf(w, ",\nfrom %s to %s", p.First.UTC().Format(time.RFC3339), p.Last.UTC().Format(time.RFC3339))
+	}
+	fmt.Fprintln(w, ".")
+	if others := p.Events - p.Whole; others > 0 {
+		fmt.Fprintf(w, "%s others too and would stay without these customers.\n", plural(int64(others), "of them names", "of them name"))
+	}
+	if !p.All {
+		fmt.Fprintf(w, "%s, known by %s in the log.\n", plural(int64(p.People), "customer", "customers"), plural(int64(p.Names), "pseudonym", "pseudonyms"))
+	}
+	if p.Unknown > 0 {
+		fmt.Fprintf(w, "Of %s the log cannot know anything.\n", plural(int64(p.Unknown), "customer", "customers"))
+	}
+	if p.Key {
+		fmt.Fprintln(w, "The key of the merchant's pseudonyms would be destroyed: nobody is matched with them any more.")
+	}
+	fmt.Fprintln(w, "Nothing brings the rows back. The sealed log keeps its events until their day is forgotten.")
+	if p.Plan != "" {
+		fmt.Fprintf(w, "To confirm it until %s, give the same line with --plan in the place of --dry-run:\n  --plan %s\n", a.when(p.Until), p.Plan)
+	}
 }
 
 // readErased reads a list of customers. Nothing of it stands in an error.

@@ -92,7 +92,7 @@ func (c *Console) erase(w http.ResponseWriter, r *http.Request) error {
 		e.People = named(e.People, desk.Erased{Phone: strings.TrimSpace(x)})
 	}
 	if err == nil && in.text("do") == "erase" {
-		e.People, e.Known = nil, in.list("known")
+		e.People, e.Known, e.Plan = nil, in.list("known"), in.text("plan")
 		var out desk.ErasureTaken
 		if out, err = c.desk.Erase(r.Context(), requestID(r), callerOf(r.Context()), e); err == nil {
 			http.Redirect(w, r, "/erasures#"+urlPath(out.Erasure), http.StatusSeeOther)
@@ -101,6 +101,9 @@ func (c *Console) erase(w http.ResponseWriter, r *http.Request) error {
 	} else if err == nil {
 		var plan desk.ErasurePlan
 		if plan, err = c.desk.PlanErasure(r.Context(), callerOf(r.Context()), e); err == nil {
+			err = plan.InTheWay()
+		}
+		if err == nil {
 			return c.showErasures(w, r, http.StatusOK, r.PostForm, &plan, nil)
 		}
 	}

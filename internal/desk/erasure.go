@@ -26,6 +26,7 @@ type Erasure struct {
 	People   []Erased `json:"people,omitempty" maxItems:"1000"`
 	Basis    string   `json:"basis" minLength:"1" maxLength:"500" doc:"in which right, such as Art. 17 GDPR, request of 2026-11-20; no name of a customer"`
 	Reason   string   `json:"reason" minLength:"1" maxLength:"2000" doc:"why, in a sentence; no name of a customer"`
+	Plan     string   `json:"plan,omitempty" maxLength:"200" doc:"the id of the plan that this confirms; refused when the plan is stale"`
 	Known    []string `json:"-"` // pseudonyms that a plan of this desk gave, beside People
 }
 
@@ -85,7 +86,14 @@ func (d *Desk) Erase(ctx context.Context, id string, who Caller, e Erasure) (Era
 	if err != nil {
 		return out, err
 	}
-	if nobody(c, out) {
+	if e.Plan != "" {
+		plan, err := org.ParseErasurePlan(e.Plan)
+		if err != nil {
+			return out, err
+		}
+		c.Plan = &plan
+	}
+	if c.Plan == nil && nobody(c, out) {
 		out.Reason = org.NothingToDo
 		return out, nil
 	}
@@ -188,13 +196,29 @@ func (d *Desk) erasureOf(e Erasure) (org.OrderErasure, ErasureTaken, error) {
 
 // ErasurePlan is what an erasure would do, with pseudonyms in the place of whom it names.
 type ErasurePlan struct {
-	Merchant  string
-	All       bool
-	Customers []string // pseudonyms, in hexadecimal digits: what Erasure.Known takes
-	People    int
-	Unknown   int
-	Events    int  // whose rows are concerned
-	AtLeast   bool // there may be more: counting ended before
+	Plan      string             `json:"plan,omitempty" doc:"what confirms it: plan of the erasure; absent when there is nothing to erase or a hold stands in the way"`
+	Until     time.Time          `json:"until,omitzero" doc:"until when it can be confirmed"`
+	Merchant  string             `json:"merchant"`
+	All       bool               `json:"all"`
+	Customers []string           `json:"-"` // pseudonyms, in hexadecimal digits: what Erasure.Known takes
+	Names     int                `json:"names" doc:"pseudonyms; a person may have several"`
+	People    int                `json:"people"`
+	Unknown   int                `json:"unknown" doc:"of whom the log cannot know anything"`
+	Events    int                `json:"events" doc:"whose rows are concerned"`
+	Whole     int                `json:"whole" doc:"of these, rows that go as a whole, because they name nobody else"`
+	First     time.Time          `json:"first,omitzero" doc:"the earliest of these events"`
+	Last      time.Time          `json:"last,omitzero" doc:"the latest of these events"`
+	AtLeast   bool               `json:"at_least" doc:"there may be more: counting ended before"`
+	Key       bool               `json:"key" doc:"the key of the merchant's pseudonyms is destroyed with it"`
+	Holds     []incident.Missing `json:"holds" nullable:"false" doc:"what stands in the way, and what to do"`
+}
+
+// InTheWay is the refusal that the erasure would meet as of the plan; nil when it would be taken.
+func (p ErasurePlan) InTheWay() error {
+	if len(p.Holds) == 0 {
+		return nil
+	}
+	return &incident.Refusal{Reason: org.UnderHold, Message: "a hold keeps these access events", Missing: p.Holds}
 }
 
 // What a plan looks through before it says at least.
@@ -203,8 +227,8 @@ const (
 	planWait   = 3 * time.Second
 )
 
-// PlanErasure says what an erasure would do and does nothing. It is refused as the erasure would be, so
-// that a hold is named before anybody decides.
+// PlanErasure says what an erasure would do and does nothing. What it cannot be taken with is refused as
+// the erasure would be; holds that stand in the way are named beside what is counted.
 func (d *Desk) PlanErasure(ctx context.Context, who Caller, e Erasure) (ErasurePlan, error) {
 	switch {
 	case d.o.Events == nil:
@@ -219,31 +243,38 @@ func (d *Desk) PlanErasure(ctx context.Context, who Caller, e Erasure) (ErasureP
 	if err != nil {
 		return ErasurePlan{}, err
 	}
-	out := ErasurePlan{Merchant: e.Merchant, All: e.All, Customers: c.Customers, People: taken.People, Unknown: taken.Unknown}
+	out := ErasurePlan{Merchant: e.Merchant, All: e.All, Customers: c.Customers, Names: len(c.Customers), People: taken.People, Unknown: taken.Unknown, Key: c.Key != "", Holds: []incident.Missing{}}
 	if nobody(c, taken) {
 		return out, nil
 	}
+	var plan org.ErasurePlan
 	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
 		s, _, err := d.readOrg(r)
 		if err != nil {
 			return err
 		}
 		now := d.o.Clock.Now()
-		if c.Held, err = d.holding(r, c.Merchant, now); err != nil {
+		if c.Held, err = d.holding(r, who, c.Merchant, now); err != nil {
 			return err
 		}
+		plan = org.PlanErasure(s, c, now)
 		_, err = org.Decide(s, c, incident.Context{Now: now, Actor: incident.Actor{Principal: who.Principal, Roles: who.Roles, Access: who.Access}, Env: d.o.Env})
 		return err
 	})
-	if err != nil {
+	var refused *incident.Refusal
+	switch {
+	case errors.As(err, &refused) && refused.Reason == org.UnderHold:
+		out.Holds = refused.Missing
+	case err != nil:
 		return ErasurePlan{}, err
+	default:
+		out.Plan, out.Until = plan.String(), plan.At.Add(org.PlanLasts)
 	}
-	out.Events, out.AtLeast, err = d.countErased(ctx, c)
-	return out, err
+	return out, d.countErased(ctx, c, &out)
 }
 
 // countErased counts the events that an erasure is about, as long as that is quick.
-func (d *Desk) countErased(ctx context.Context, c org.OrderErasure) (n int, least bool, err error) {
+func (d *Desk) countErased(ctx context.Context, c org.OrderErasure, out *ErasurePlan) error {
 	named := map[string]bool{}
 	for _, x := range c.Customers {
 		if raw, err := hex.DecodeString(x); err == nil {
@@ -253,19 +284,36 @@ func (d *Desk) countErased(ctx context.Context, c org.OrderErasure) (n int, leas
 	wait, cancel := context.WithTimeout(ctx, planWait)
 	defer cancel()
 	read := 0
-	err = d.o.Events.Select(wait, accesslog.Filter{Merchants: []string{c.Merchant}, UpToSeq: c.UpTo}, func(e accesslog.Event) error {
+	err := d.o.Events.Select(wait, accesslog.Filter{Merchants: []string{c.Merchant}, UpToSeq: c.UpTo}, func(e accesslog.Event) error {
 		if read++; read > planEvents {
 			return errEnough
 		}
-		if c.All || slices.ContainsFunc(e.Subjects, func(x []byte) bool { return named[string(x)] }) {
-			n++
+		gone := 0
+		for _, x := range e.Subjects {
+			if named[string(x)] {
+				gone++
+			}
+		}
+		if !c.All && gone == 0 {
+			return nil
+		}
+		out.Events++
+		if c.All || gone == len(e.Subjects) {
+			out.Whole++
+		}
+		if out.First.IsZero() || e.Time.Before(out.First) {
+			out.First = e.Time
+		}
+		if e.Time.After(out.Last) {
+			out.Last = e.Time
 		}
 		return nil
 	})
 	if errors.Is(err, errEnough) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-		return n, true, nil
+		out.AtLeast = true
+		return nil
 	}
-	return n, false, err
+	return err
 }
 
 // Erasures lists what was erased.
@@ -285,8 +333,8 @@ func (d *Desk) Erasures(ctx context.Context) (Erasures, error) {
 }
 
 // holding are the standing holds of incidents that are about a merchant: of those whose newest scope
-// has it, and of those that have no scope yet.
-func (d *Desk) holding(r ledger.Reader, merchant string, now time.Time) ([]org.Held, error) {
+// has it, and of those that have no scope yet. One of an incident that who asks may not know of has no name.
+func (d *Desk) holding(r ledger.Reader, who Caller, merchant string, now time.Time) ([]org.Held, error) {
 	rows, err := r.Rows(boardProjection, "", "", ledger.MaxRows)
 	if err != nil {
 		return nil, err
@@ -304,7 +352,11 @@ func (d *Desk) holding(r ledger.Reader, merchant string, now time.Time) ([]org.H
 			continue
 		}
 		for _, h := range s.Holds {
-			if h.Stands(now) {
+			switch {
+			case !h.Stands(now):
+			case !incident.Sees(s, who.Principal, who.Access):
+				out = append(out, org.Held{})
+			default:
 				out = append(out, org.Held{Incident: s.ID, Hold: h.ID, Until: h.Until})
 			}
 		}

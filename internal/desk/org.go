@@ -171,7 +171,7 @@ func (d *Desk) decideOrg(tx ledger.Tx, who Caller, c org.Command, now time.Time)
 		return org.Outcome{}, err
 	}
 	if e, ok := c.(org.OrderErasure); ok { // in this transaction, so that no hold comes in between
-		if e.Held, err = d.holding(tx, e.Merchant, now); err != nil {
+		if e.Held, err = d.holding(tx, who, e.Merchant, now); err != nil {
 			return org.Outcome{}, err
 		}
 		c = e

@@ -87,12 +87,19 @@ func (d *Desk) Erase(_ context.Context, _ string, by desk.Caller, e desk.Erasure
 func (d *Desk) PlanErasure(_ context.Context, by desk.Caller, e desk.Erasure) (desk.ErasurePlan, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := desk.ErasurePlan{Merchant: e.Merchant, All: e.All, People: len(e.People), Events: 3}
+	out := desk.ErasurePlan{Merchant: e.Merchant, All: e.All, People: len(e.People), Names: len(e.People), Events: 3, Whole: 2}
 	for i := range e.People {
 		out.Customers = append(out.Customers, fmt.Sprintf("%032x", i+1))
 	}
 	c := org.OrderErasure{Merchant: e.Merchant, All: e.All, Customers: out.Customers, Basis: e.Basis, Reason: e.Reason, Held: d.Holding}
 	_, err := org.Decide(d.org, c, incident.Context{Now: d.Now, Env: "drill", Actor: incident.Actor{Principal: by.Principal, Access: by.Access, Roles: by.Roles}})
+	var refused *incident.Refusal
+	if errors.As(err, &refused) && refused.Reason == org.UnderHold {
+		out.Holds = refused.Missing
+		return out, nil
+	}
+	plan := org.PlanErasure(d.org, c, d.Now)
+	out.Plan, out.Until = plan.String(), plan.At.Add(org.PlanLasts)
 	return out, err
 }
 

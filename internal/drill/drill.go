@@ -45,6 +45,7 @@ type Options struct {
 	Kills       int           // how often to kill -9 the server at random instants
 	KillEvery   time.Duration // with Kills: at this distance instead of at random instants
 	Store       string        // URL of a PostgreSQL store without a password; "" for the embedded one
+	Logs        Logs          // where the server keeps its two logs
 	Background  string        // folder of real CloudTrail files to stand in the timeline; "" for a generated log
 	Events      string        // a log of the user's own, replayed instead of the generated month and attack
 	Merchants   string        // its merchants, CSV
@@ -64,6 +65,10 @@ type Options struct {
 	Verifier    string    // tocsin-verify; default beside Binary
 	Policies    fs.FS     // the shipped policies, ID.yaml
 }
+
+// Logs are URLs of the places of both logs, without passwords, as logs: in tocsin.yaml takes them; "" for
+// the data folder. A place that is a database has to be empty.
+type Logs struct{ Facts, Events string }
 
 func (o Options) withDefaults() (Options, error) {
 	if o.Policy == "" {

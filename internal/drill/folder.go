@@ -56,6 +56,7 @@ type places struct {
 	tls                               bool              // the server and the mail server show certificates
 	budget                            bool              // what a key costs has one
 	copy, recipient                   string            // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
+	logs                              Logs
 }
 
 // writeConfig writes tocsin.yaml as an operator would, with the connectors of the victim app.
@@ -118,6 +119,15 @@ func writeConfig(dir string, p places) error {
 	}
 	if p.shop != nil {
 		p.lookAtShop(config)
+	}
+	logs := m{}
+	for name, url := range map[string]string{"facts": p.logs.Facts, "events": p.logs.Events} {
+		if url != "" {
+			logs[name] = m{"url": url}
+		}
+	}
+	if len(logs) > 0 {
+		config["logs"] = logs
 	}
 	if p.copy != "" {
 		config["copy"] = m{"to": p.copy, "recipients": []string{p.recipient}}

@@ -49,7 +49,7 @@ func (r *run) setUp(ctx context.Context) error {
 	if err := os.WriteFile(filepath.Join(r.o.Dir, policyFile), r.source, 0o600); err != nil {
 		return err
 	}
-	where := places{tls: r.roots != "", mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner, checks: r.program.Checks}
+	where := places{tls: r.roots != "", mail: r.mailAddr(), app: r.app, envFile: r.envFile, policy: policyFile, owner: r.program.Owner, checks: r.program.Checks, logs: r.o.Logs}
 	if r.shop != nil {
 		where.shop, where.watched = &r.front, r.watched()
 	}

@@ -37,6 +37,9 @@ func (tocsinDown) play(ctx context.Context, r *run) error {
 	if r.o.Store != "" {
 		return fmt.Errorf("a machine is lost with the embedded store: leave out --store")
 	}
+	if r.o.Logs != (Logs{}) {
+		return fmt.Errorf("a machine is lost with its logs: leave out --facts-log and --events-log")
+	}
 	if err := r.month(ctx); err != nil {
 		return fmt.Errorf("the days before: %w", err)
 	}

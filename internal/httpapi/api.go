@@ -114,6 +114,7 @@ type Accesses interface {
 	Accesses(context.Context, desk.AccessQuery) (desk.AccessPage, error)
 	Access(ctx context.Context, id string) (desk.Access, error)
 	Erase(ctx context.Context, id string, by desk.Caller, e desk.Erasure) (desk.ErasureTaken, error)
+	PlanErasure(context.Context, desk.Caller, desk.Erasure) (desk.ErasurePlan, error)
 	Erasures(context.Context) (desk.Erasures, error)
 }
 

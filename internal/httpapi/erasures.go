@@ -16,6 +16,10 @@ type eraseInput struct {
 
 type eraseOutput struct{ Body desk.ErasureTaken }
 
+type planErasureInput struct{ Body desk.Erasure }
+
+type planErasureOutput struct{ Body desk.ErasurePlan }
+
 type erasuresOutput struct{ Body desk.Erasures }
 
 func (a *API) registerErasures(d Accesses) {
@@ -27,6 +31,15 @@ func (a *API) registerErasures(d Accesses) {
 			return nil, a.fail(ctx, err)
 		}
 		return &eraseOutput{Body: out}, nil
+	})
+	op = operation("plan-erasure", http.MethodPost, "/v1/erasures/plan", owners, "What an erasure would do and which holds stand in its way; nothing is erased")
+	op.Tags, op.DefaultStatus, op.Errors = []string{"evidence"}, http.StatusOK, append(op.Errors, http.StatusConflict)
+	huma.Register(a.huma, op, func(ctx context.Context, in *planErasureInput) (*planErasureOutput, error) {
+		out, err := d.PlanErasure(ctx, callerOf(ctx), in.Body)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return &planErasureOutput{Body: out}, nil
 	})
 	op = operation("erasures", http.MethodGet, "/v1/erasures", owners, "What was erased, by whom and in which right")
 	op.Tags = []string{"evidence"}

@@ -35,8 +35,8 @@ const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FI
   FILE          the export of an incident, or the proof of one event
   --key FILE    verifier key of the facts log, or both keys, one a line (as in
                 keys.txt). Get it from somewhere else than the export.
-  --since FILE  a checkpoint you kept: the signed text, its base64, or a mail
-                that carries it. May be given several times.
+  --since FILE  a checkpoint you kept: the signed text, its base64, a mail that
+                carries it, or an earlier export. May be given several times.
   --witness FILE
                 verifier keys of witnesses, one a line, that have to have signed
                 both logs. Get them from the witnesses.
@@ -88,6 +88,15 @@ func Run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	for _, name := range since {
+		if begins(name, exportStart) {
+			found, err := verify.Kept(name)
+			if err != nil {
+				fmt.Fprintf(stderr, "tocsin-verify: %s\n", strings.TrimPrefix(err.Error(), "verify: "))
+				return exitUsage
+			}
+			o.Since = append(o.Since, found...)
+			continue
+		}
 		raw, err := readSmall(name)
 		if err != nil {
 			fmt.Fprintf(stderr, "tocsin-verify: %v\n", err)
@@ -126,7 +135,7 @@ type eventReport struct{ verify.EventReport }
 // check checks an export, or the proof of one event: that is a JSON document, and an export never
 // begins as one.
 func check(name string, o verify.Options) (shown, bool, error) {
-	if first, err := firstByte(name); err == nil && first == '{' {
+	if begins(name, "{") {
 		raw, err := readUpTo(name, verify.MaxEventProof)
 		if err != nil {
 			return nil, false, err
@@ -138,15 +147,19 @@ func check(name string, o verify.Options) (shown, bool, error) {
 	return exportReport{r}, r.OK, err
 }
 
-func firstByte(name string) (byte, error) {
+// exportStart is how an export begins.
+const exportStart = "tocsin-export/v1\n"
+
+// begins says whether a file begins with a text; one that cannot be read does not.
+func begins(name, text string) bool {
 	f, err := os.Open(name)
 	if err != nil {
-		return 0, err
+		return false
 	}
 	defer f.Close()
-	var first [1]byte
-	_, err = io.ReadFull(f, first[:])
-	return first[0], err
+	first := make([]byte, len(text))
+	_, err = io.ReadFull(f, first)
+	return err == nil && string(first) == text
 }
 
 // parse takes flags before and after the export's name.
