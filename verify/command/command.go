@@ -292,14 +292,22 @@ func (r exportReport) show(w io.Writer) {
 		fmt.Fprintln(w, printable(f.String()))
 	}
 	if r.Incident != "" {
-		fmt.Fprintf(w, "%s of %s: %d facts (%d pending, %d parts withheld), %d events in %d leaves, %d scopes, %d earlier checkpoints\n",
-			printable(r.Incident), printable(r.Organisation), r.Facts, r.Pending, r.Withheld, r.Events, r.Leaves, r.Scopes, r.Checkpoints)
+		fmt.Fprintf(w, "%s of %s: %s (%d pending, %s withheld), %s in %s, %s, %s\n",
+			printable(r.Incident), printable(r.Organisation), count(r.Facts, "fact", "facts"), r.Pending, count(r.Withheld, "part", "parts"),
+			count(r.Events, "event", "events"), count(r.Leaves, "leaf", "leaves"), count(r.Scopes, "scope", "scopes"), count(r.Checkpoints, "earlier checkpoint", "earlier checkpoints"))
 	}
 	r.removed(w)
 	fmt.Fprintln(w, printable(r.Verdict))
 	if r.OK {
 		advise(w, "export", len(r.Against)+len(r.Witnessed) > 0, r.KeyGiven)
 	}
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }
 
 // removed names the days whose events a scope may have counted and that were removed, each with the
