@@ -22,8 +22,12 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/pgtest"
 )
 
-// binaries builds the two programs once, as a user gets them.
+// binaries builds the two programs once, as a user gets them, unless TOCSIN_TEST_BIN names a folder that
+// has them.
 var binaries = sync.OnceValues(func() (string, error) {
+	if dir := os.Getenv("TOCSIN_TEST_BIN"); dir != "" {
+		return dir, nil
+	}
 	dir, err := os.MkdirTemp("", "tocsin-bin-*")
 	if err != nil {
 		return "", err
@@ -38,7 +42,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if dir, err := binaries(); err == nil {
+	if dir, err := binaries(); err == nil && dir != os.Getenv("TOCSIN_TEST_BIN") {
 		os.RemoveAll(dir)
 	}
 	os.Exit(code)
