@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -32,10 +33,11 @@ const (
 // maxThemeAnswer bounds one answer of a store, which carries the bodies of a page of files.
 const maxThemeAnswer = 32 << 20
 
-// timed is a source with how often it is looked at.
+// timed is a source with how often it is looked at, and what it belongs to.
 type timed[T interface{ Validate(field string) error }] struct {
-	Every time.Duration `yaml:"every"`
-	Of    T             `yaml:",inline"`
+	Every   time.Duration `yaml:"every"`
+	Service string        `yaml:"service"` // changes of one service that are found together are one incident; default: all sources are one
+	Of      T             `yaml:",inline"`
 }
 
 // Validate checks the settings of both.
@@ -43,60 +45,62 @@ func (t timed[T]) Validate(field string) error {
 	if t.Every != 0 && (t.Every < everyLeast || t.Every > everyMost) {
 		return fmt.Errorf("%s.every: has to be 1m to 168h", field)
 	}
+	if t.Service != "" && !validID(strings.ReplaceAll(t.Service, "_", "-")) {
+		return fmt.Errorf("%s.service: has to be 1 to 64 characters of a-z, 0-9, -, _ and .", field)
+	}
 	return t.Of.Validate(field)
 }
 
-// sources makes the sources of files that the configuration names, and how often each is looked at.
-func (c *Config) sources(out *egress.Client, vault contain.Vault) (map[string]integrity.Source, map[string]time.Duration, error) {
-	made, every := map[string]integrity.Source{}, map[string]time.Duration{}
+// sources makes the sources of files that the configuration names, how often each is looked at, and what
+// it belongs to.
+func (c *Config) sources(out *egress.Client, vault contain.Vault) (map[string]integrity.Source, desk.Integrity, error) {
+	made, how := map[string]integrity.Source{}, desk.Integrity{Every: map[string]time.Duration{}, Service: map[string]string{}, Restores: map[string]bool{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Integrity)) {
 		node := c.Integrity[name]
 		field := "integrity." + name
 		if !validID(strings.ReplaceAll(name, "_", "-")) {
-			return nil, nil, &mistake{Field: field, Say: "has to be 1 to 64 characters of a-z, 0-9, -, _ and ."}
+			return nil, how, &mistake{Field: field, Say: "has to be 1 to 64 characters of a-z, 0-9, -, _ and ."}
 		}
 		kind, err := kindOf(&node, field)
 		if err != nil {
-			return nil, nil, err
+			return nil, how, err
 		}
-		every[name] = everyDefault
-		note := func(d time.Duration) {
-			if d != 0 {
-				every[name] = d
-			}
+		note := func(every time.Duration, service string) {
+			how.Every[name], how.Service[name] = cmp.Or(every, everyDefault), service
 		}
 		switch kind {
 		case "folder":
 			s, _, err := settings[timed[folders.Config]](&node, field, false)
 			if err != nil {
-				return nil, nil, err
+				return nil, how, err
 			}
-			note(s.Every)
+			note(s.Every, s.Service)
 			made[name] = folders.New(s.Of)
 		case "shopify-theme":
 			s, _, err := settings[timed[theme.Config]](&node, field, false)
 			if err != nil {
-				return nil, nil, err
+				return nil, how, err
 			}
-			note(s.Every)
+			note(s.Every, s.Service)
 			made[name] = theme.New(s.Of, out, func(secret string) (egress.Secret, error) { return vault.Get(secret) })
 		default:
-			return nil, nil, &mistake{Field: join(field, "type"), Say: "there is no such source: there are folder and shopify-theme"}
+			return nil, how, &mistake{Field: join(field, "type"), Say: "there is no such source: there are folder and shopify-theme"}
 		}
 	}
-	return made, every, nil
+	return made, how, nil
 }
 
 // files is all that is compared with what was approved. What is kept of it is sealed, in the folder
 // baselines.
 func (c *Config) files(dir string, keys evidence.Keys, vault contain.Vault) (*desk.Integrity, error) {
 	out := egress.New(egress.Options{Allow: prefixes(c.Network.Allow), MaxBody: maxThemeAnswer, Timeout: time.Minute, Agent: "tocsin/" + desk.EngineVersion})
-	sources, every, err := c.sources(out, vault)
+	sources, how, err := c.sources(out, vault)
 	if err != nil {
 		return nil, err
 	}
 	store := evidence.Files{Dir: filepath.Join(dir, "baselines"), Keys: keys, Key: "baselines"}
-	return &desk.Integrity{Keeper: &integrity.Keeper{Sources: sources, Store: store}, Every: every, Restores: map[string]bool{}}, nil
+	how.Keeper = &integrity.Keeper{Sources: sources, Store: store}
+	return &how, nil
 }
 
 // filesCheck is a recovery check: every file of the sources is as approved.

@@ -21,6 +21,8 @@ import (
 type Integrity struct {
 	Keeper *integrity.Keeper
 	Every  map[string]time.Duration // between two looks at a source, in domain time
+	// Service is what a source belongs to: changes of one service that are found together are one incident.
+	Service map[string]string
 	// Restores are the names of the connectors that put back what was approved.
 	Restores map[string]bool
 	// Looked sees what a scheduled look found before anything follows from it; nil in production. A
@@ -239,6 +241,9 @@ func (d *Desk) tampered(ctx context.Context, name string, now time.Time, f integ
 		Sentence: fmt.Sprintf("%s (%s) is not as %s approved it: %s: %s.", name, src.Place(), f.Approval.By, integrity.Summary(f.Changes), strings.Join(names, ", ")),
 		Facets:   map[string]string{facetSource: name, facetApproved: f.Approval.Digest, facetFound: f.Found, incident.Probed: SourceCheck(name)},
 	}
+	if service := d.o.Integrity.Service[name]; service != "" {
+		sig.Facets[facetService] = service
+	}
 	out, err := d.Signal(ctx, sig)
 	if decided(err) {
 		d.o.Log.Error("a change of files was not taken in", "source", name, "error", err)
@@ -262,6 +267,7 @@ const (
 	facetSource     = "source"
 	facetApproved   = "approved"
 	facetFound      = "found"
+	facetService    = "service"
 )
 
 // blind records that a source cannot be looked at, and raises it when it stays so.

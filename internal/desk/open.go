@@ -158,13 +158,27 @@ const (
 	stormWindow = time.Hour
 )
 
-// openWith finds the open incident that a signal belongs to: one about the same subject, or in a storm the newest.
+// changeWindow is how far apart changes of files may be found that are one incident. Whoever has got in
+// changes what they reach in one go, and sources are looked at by the hour.
+const changeWindow = 24 * time.Hour
+
+// sameChange says that two signals are changes of files of one service, found close together: a theme and
+// a template changed in one night are one matter. A source that cannot be read is no change.
+func sameChange(a, b incident.Signal) bool {
+	changed := func(s incident.Signal) bool { return s.Class == templateChanged && s.Facets[facetFound] != "" }
+	return changed(a) && changed(b) && a.App == b.App && a.Facets[facetService] == b.Facets[facetService] && a.At.Sub(b.At).Abs() < changeWindow
+}
+
+// openWith finds the open incident that a signal belongs to: one about the same subject, else one about files
+// of the same service that changed meanwhile, else in a storm the newest. Nobody outside would learn of a
+// change that joined a private incident about something else, so that one opens its own.
 func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (string, error) {
 	rows, err := tx.Rows(boardProjection, "0", "1", ledger.MaxRows)
 	if err != nil {
 		return "", err
 	}
 	var newest *incident.State
+	var together string
 	recent := 0
 	for _, row := range rows {
 		s, err := d.read(tx, row.Key)
@@ -181,6 +195,9 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (strin
 			if known.App == sig.App && known.Subject == sig.Subject && sig.At.Sub(known.At).Abs() < signalWindow {
 				return s.ID, nil
 			}
+			if s.Private == nil && together == "" && sameChange(known, sig) {
+				together = s.ID
+			}
 		}
 		if len(s.Signals) > 0 && s.Signals[0].Class == sig.Class && s.Signals[0].App == sig.App && now.Sub(s.Opened) < stormWindow {
 			recent++
@@ -188,6 +205,9 @@ func (d *Desk) openWith(tx ledger.Tx, sig incident.Signal, now time.Time) (strin
 				newest = s
 			}
 		}
+	}
+	if together != "" {
+		return together, nil
 	}
 	if recent >= stormAfter {
 		return newest.ID, nil

@@ -3,9 +3,11 @@ package drill
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -50,7 +52,7 @@ func (storefrontOutage) play(ctx context.Context, r *run) error {
 			return r.breaks(ctx, "the name of the shop leads elsewhere", storefront.PartDNS)
 		}},
 		{11, 22, func(ctx context.Context) error {
-			return r.breaks(ctx, "the checkout takes no payments", storefront.PartDNS, storefront.PartCheckout)
+			return r.breaks(ctx, "the checkout takes no payments, and visitors are shown a certificate for another name", storefront.PartDNS, storefront.PartCheckout, storefront.PartName)
 		}},
 		{12, 0, r.noticed},
 		{12, 10, func(ctx context.Context) error {
@@ -74,9 +76,14 @@ func (storefrontOutage) play(ctx context.Context, r *run) error {
 		{13, 0, func(ctx context.Context) error {
 			return r.tellClients(ctx, r.duty(true), "Your shop cannot be reached")
 		}},
+		{13, 5, r.tellPartiesOwed},
+		{13, 10, func(ctx context.Context) error { return r.takeOffBefore(ctx, r.at(14, 50)) }},
 		{14, 40, r.takeOff},
 		{15, 0, func(ctx context.Context) error {
-			return r.breaks(ctx, "the registrar gives the name back", storefront.PartCheckout)
+			return r.breaks(ctx, "the registrar gives the name back; meanwhile the certificate could not be renewed, and has run out", storefront.PartCheckout, storefront.PartExpired)
+		}},
+		{16, 30, func(ctx context.Context) error {
+			return r.breaks(ctx, "the certificate is renewed", storefront.PartCheckout)
 		}},
 		{20, 0, func(ctx context.Context) error {
 			_, err := r.err(ctx, lead, "restore", map[string]string{"reason": "The name is ours again."}, "tries to restore already")
@@ -240,6 +247,9 @@ func (r *run) updateUntil(ctx context.Context, until time.Time) error {
 // takeOff takes the client whose customers pay twice off the broken checkout, and says that it is
 // contained.
 func (r *run) takeOff(ctx context.Context) error {
+	if s, err := r.state(ctx); err != nil || s.Milestones["contained"] != nil {
+		return err
+	}
 	p := r.other(r.lead())
 	began := time.Now()
 	body := map[string]string{"merchant": r.switched().ID, "state": "off", "reason": "its customers try to pay again and again", "incident": r.inc}
@@ -259,6 +269,44 @@ func (r *run) takeOff(ctx context.Context) error {
 	return err
 }
 
+// takeOffBefore does that now when a clock for containment ends by an instant: people go by the clock that
+// they are shown.
+func (r *run) takeOffBefore(ctx context.Context, by time.Time) error {
+	for _, d := range r.program.Duties {
+		if d.Do != policy.Contain || d.For != "incident" {
+			continue
+		}
+		if due, owed, err := r.owed(ctx, d.ID); err != nil || owed && due.Before(by) {
+			return errors.Join(err, r.takeOff(ctx))
+		}
+	}
+	return nil
+}
+
+// tellPartiesOwed writes to everybody who is no merchant and is owed it by the policy.
+func (r *run) tellPartiesOwed(ctx context.Context) error {
+	for i := range r.program.Duties {
+		d := &r.program.Duties[i]
+		if d.Do == policy.Notify && d.To != "" && d.For == "incident" && !strings.HasPrefix(d.To, "merchants.") {
+			if err := r.tellClients(ctx, d, "An outage at "+r.program.Owner); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isOver says so by name where the policy's updates end with something that only a person can say.
+func (r *run) isOver(ctx context.Context) error {
+	for _, d := range r.program.Duties {
+		if d.Do == policy.Announce && d.Until != nil && slices.Contains(d.Until.Names, "resolved") {
+			_, err := r.do(ctx, r.lead(), "mark", map[string]string{"milestone": "resolved", "reason": "Every device can pay, and the name is ours."}, "says that it is over")
+			return err
+		}
+	}
+	return nil
+}
+
 // tryRestore has the checks run and asks for service to return, whatever they say.
 func (r *run) tryRestore(ctx context.Context, why string) error {
 	if err := r.check(ctx); err != nil {
@@ -274,17 +322,25 @@ func (r *run) tryRestore(ctx context.Context, why string) error {
 	if s, err = r.state(ctx); err != nil || s.Milestones["restored"] == nil {
 		return err
 	}
+	if err := r.isOver(ctx); err != nil {
+		return err
+	}
 	_, err = r.seen(ctx, r.switched().ID, http.StatusOK, time.Now())
 	return err
 }
 
 // outageTale is what people write of the outage.
 var outageTale = map[string]string{
+	taleOf:               "Of the outage",
+	"what_happened":      "Since 11:02 UTC the name of your shop has led to an address that is not ours, and since 11:22 UTC its checkout has taken no payments.",
+	"data_involved":      "No data of customers or of payments was exposed by us.",
+	"our_measures":       "The registrar has been called, a new certificate is on its way, and payments are being moved to the second processor.",
+	"your_actions":       "Please point no campaign at your shop until you hear from us that it is back.",
 	"what_was_detected":  "Since 11:02 UTC the name of your shop has led to an address that is not ours, and since 11:22 UTC its checkout has taken no payments.",
 	"potential_impact":   "Customers may not reach your shop, and cannot buy. No data of customers or of payments was exposed.",
 	"status":             "The registrar has been called and payments are being moved to the second processor. You hear from us again within four hours.",
 	"root_cause":         "The registrar's account had no second factor, and there was one payment processor.",
-	"timeline":           "Probes saw it at 11:40 UTC. The name was ours again at 15:00 UTC, payments at 01:00 UTC the next day, and on tablets at 03:10 UTC.",
+	"timeline":           "Probes saw it at 11:40 UTC. The name was ours again at 15:00 UTC, the certificate valid at 16:30 UTC, payments at 01:00 UTC the next day, and on tablets at 03:10 UTC.",
 	"impact":             "Six clients could sell nothing for most of a day.",
 	"response":           "Clients were told within the hour and every few hours after it; service returned when every device could pay.",
 	"prevention":         "The registrar's account is locked, a change of the name needs two people, and a second processor stands by.",

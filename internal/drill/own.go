@@ -7,17 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/internal/judge"
 	"github.com/tocsin-ir/tocsin/scenarios"
 	"go.yaml.in/yaml/v3"
 )
-
-// shippedAlone are the stories that rest on connectors, classes and updates which only the shipped
-// policies are known to have: a policy of one's own would be blamed for what it never said.
-var shippedAlone = []string{"template-tamper", "storefront-outage"}
 
 // expectOfOwn has the judge derive what is expected of a policy of one's own from its text, before the
 // run. A policy that has the id of a shipped one and is written otherwise is one's own.
@@ -28,20 +23,12 @@ func (r *run) expectOfOwn() error {
 			return err
 		}
 	}
-	if slices.Contains(shippedAlone, r.o.Scenario) {
-		return fmt.Errorf("drill: %s is played with the shipped policies alone: what it asks of a policy of one's own is not derived from its text yet; there are %s",
-			r.o.Scenario, strings.Join(slices.DeleteFunc(scenarios.Names(), func(name string) bool { return slices.Contains(shippedAlone, name) }), ", "))
-	}
 	promises, withClass, err := scenarios.ForAny(r.o.Scenario)
 	if err != nil {
 		return err
 	}
-	script, err := scriptOf(r.o.Scenario)
-	if err != nil {
-		return err
-	}
 	derived, err := judge.Derive(r.source, judge.Story{
-		Promises: asJudged(promises), Class: r.manifest.Class, WithClass: asJudged(withClass), Clocks: script.setting().stands,
+		Name: r.o.Scenario, Promises: asJudged(promises), Class: r.manifest.Class, WithClass: asJudged(withClass),
 	})
 	if err != nil {
 		return fmt.Errorf("drill: %w", err)

@@ -152,10 +152,49 @@ func TestAnOwnPolicyIsPlayedInOtherStories(t *testing.T) {
 	}
 }
 
-func TestAStoryThatIsNotDerivedIsRefusedForAnOwnPolicy(t *testing.T) {
-	o := scene(t, "template-tamper")
-	o.Policy = started(t, nil)
-	if _, err := Run(t.Context(), o); err == nil || !strings.Contains(err.Error(), "with the shipped policies alone") {
-		t.Errorf("%v", err)
+// Files and a storefront are watched under every policy; what is expected of one's own is what its text says.
+//
+// promise: DET-6 DET-7 REC-3 NOT-8
+func TestAnOwnPolicyIsPlayedWhereFilesChangeAndAShopFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		story, policy string
+		want          map[string]string
+	}{
+		"a policy that puts files back": {"template-tamper", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
+			"DET-7": scenarios.Kept, "CON-5": scenarios.Kept, "CLS-1": scenarios.Kept, "prove_fix": scenarios.Kept, "tell_clients": scenarios.Kept, "send_summary": scenarios.NotReached,
+		}},
+		"a policy of the starter, without such an action": {"template-tamper", started(t, nil), map[string]string{
+			"DET-7": scenarios.NotApplicable, "NOT-1": scenarios.Kept, "NOT-3": scenarios.Kept, "tell_merchants": scenarios.Kept, "start_containment": scenarios.NotReached, "REC-1": scenarios.Kept,
+		}},
+		"a policy with updates by a table": {"storefront-outage", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
+			"DET-6": scenarios.Kept, "NOT-8": scenarios.Kept, "keep_informed": scenarios.Kept, "start_containment": scenarios.Kept, "REC-4": scenarios.Kept, "send_summary": scenarios.Kept,
+		}},
+		"a policy of the starter, contained within two hours": {"storefront-outage", started(t, nil), map[string]string{
+			"DET-6": scenarios.NotApplicable, "start_containment": scenarios.Kept, "tell_platform": scenarios.Kept, "keep_informed": scenarios.Kept, "establish_scope": scenarios.NotReached,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := scene(t, tt.story)
+			o.Policy = tt.policy
+			card := play(t, o)
+			if !card.OK {
+				t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+			}
+			for id, want := range tt.want {
+				if g := got(card, id); g != want {
+					t.Errorf("%s is %s, want %s", id, g, want)
+				}
+			}
+		})
+	}
+}
+
+// promise: NOT-8
+func TestAnOwnPolicyFindsOutUpdatesThatStop(t *testing.T) {
+	o := scene(t, "storefront-outage")
+	o.Policy, o.Sabotage = shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), "update-skipped"
+	card := play(t, o)
+	if slices.Sort(card.Broken); card.OK || !slices.Equal(card.Broken, []string{"NOT-8", "keep_informed"}) {
+		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
 	}
 }

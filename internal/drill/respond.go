@@ -299,7 +299,7 @@ func (r *run) prepareNotice(ctx context.Context) error {
 		r.tell.say("system", "the policy promises no notice to merchants")
 		return nil
 	}
-	id, err := r.notice(ctx, d, r.writer(), "Security incident: your customers' order data", true)
+	id, err := r.notice(ctx, d, r.writer(), r.said(taleSubject, func(string) string { return "Security incident: your customers' order data" }), true)
 	r.ids["notice"] = id
 	if err != nil || id == "" || slices.ContainsFunc(d.Due, func(k policy.Clock) bool { return k.Span.Limit != nil }) {
 		return err

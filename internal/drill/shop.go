@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 
@@ -9,12 +10,12 @@ import (
 	"github.com/tocsin-ir/tocsin/policy"
 )
 
-// shopChecks are the names of the checks of the storefront.
-var shopChecks = []string{"shop_checkout", "shop_dns", "shop_tls"}
+// shopProbes are the checks of the storefront, by how a policy says that they look.
+var shopProbes = map[string]string{"http-journey": "shop_checkout", "dns": "shop_dns", "tls": "shop_tls"}
 
 // needsShop: there is a storefront where probes look at one, and where the policy has checks of one.
 func (r *run) needsShop() bool {
-	return r.watched() || slices.ContainsFunc(r.program.Checks, func(c policy.CheckDecl) bool { return slices.Contains(shopChecks, c.ID) })
+	return r.watched() || slices.ContainsFunc(r.program.Checks, func(c policy.CheckDecl) bool { return shopProbes[c.Probe] != "" })
 }
 
 // watched says that probes look at the storefront by themselves.
@@ -43,16 +44,25 @@ func (p places) lookAtShop(config map[string]any) {
 	}
 	if !p.watched {
 		checks, ok := config["checks"].(m)
-		for name, c := range made {
-			if ok {
-				checks[name] = c
+		for _, c := range p.checks {
+			if how := made[shopProbes[c.Probe]]; ok && how != nil {
+				checks[c.ID] = how
 			}
 		}
 		return
 	}
-	often := map[string]string{"shop_dns": "20m", "shop_tls": "6h", "shop_checkout": "20m"}
-	for name, c := range made {
-		c["every"], c["after"], c["service"] = often[name], 2, "shop"
+	for _, c := range made {
+		c["every"], c["after"], c["service"] = "20m", 2, "shop"
+	}
+	checks, ok := config["checks"].(m)
+	for _, c := range p.checks {
+		if how := made[shopProbes[c.Probe]]; ok && how != nil && made[c.ID] == nil { // a probe is a check by its own name
+			looks := maps.Clone(how)
+			for _, k := range []string{"every", "after", "service"} {
+				delete(looks, k)
+			}
+			checks[c.ID] = looks
+		}
 	}
 	made["shop_checkout"]["signal"] = "checkout_failure"
 	config["probes"] = made
@@ -67,13 +77,19 @@ func (r *run) breaks(ctx context.Context, say string, parts ...string) error {
 	return r.shop.ask(storefront.Order{ID: 2, Now: r.server.clock(), Broken: &parts}, nil)
 }
 
+// taleOf is the entry of a tale that names what it is about; taleSubject that of its letter to merchants.
+const (
+	taleOf      = ""
+	taleSubject = "subject of the letter"
+)
+
 // said is what people write under a content item or a part of the review.
 func (r *run) said(item string, otherwise func(string) string) string {
 	if text, ok := r.tale[item]; ok {
 		return text
 	}
 	if r.tale != nil {
-		return "Of the outage: " + strings.ReplaceAll(item, "_", " ") + " is described in this message."
+		return r.tale[taleOf] + ": " + strings.ReplaceAll(item, "_", " ") + " is described in this message."
 	}
 	return otherwise(item)
 }

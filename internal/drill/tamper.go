@@ -76,6 +76,7 @@ func (r *run) putTemplate(f world.File) error {
 }
 
 func (templateTamper) play(ctx context.Context, r *run) error {
+	r.tale = tamperTale
 	if err := r.approveFiles(ctx); err != nil {
 		return fmt.Errorf("the baselines: %w", err)
 	}
@@ -161,9 +162,8 @@ func (r *run) tamper(ctx context.Context) error {
 	for _, f := range theme {
 		changes = append(changes, shop.Change{File: f.Path, Content: f.Bytes})
 	}
-	p := &people.Person{Token: people.Token(r.storeAdmin), Server: &people.Server{Base: func() string { return r.ids["store"] }, Client: r.client}}
-	if err := p.Call(ctx, http.MethodPost, "/drill/tamper", changes, nil); err != nil {
-		return fmt.Errorf("drill: store: %w", err)
+	if err := r.changeStore(ctx, changes); err != nil {
+		return err
 	}
 	r.tell.say("attack", "somebody changes %d template of the app and %d files of the theme of %s", len(templates), len(theme), storeDomain)
 	truth := judge.Truth{Attack: "template-tamper", Events: named(r.printed(), r.at(2, 40))}
@@ -216,7 +216,7 @@ func (r *run) changeFound(ctx context.Context) error {
 		for _, row := range rows {
 			r.tell.say("alarm", "%s is open: %s", row.ID, row.Title)
 		}
-		return r.oneIncident(ctx, rows)
+		return nil
 	}
 	if err := r.advance(ctx, r.at(4, 30)); err != nil {
 		return err
@@ -232,29 +232,6 @@ func (r *run) changeFound(ctx context.Context) error {
 	}
 	r.inc = out.Incident
 	r.tell.say("alarm", "%s opens %s by hand: a merchant has complained", r.lead().Name, r.inc)
-	return nil
-}
-
-// oneIncident links what was found in the other source to one incident: it is one matter.
-func (r *run) oneIncident(ctx context.Context, rows []boardRow) error {
-	for _, row := range rows {
-		if row.ID == r.inc {
-			continue
-		}
-		var other incident.State
-		if err := r.lead().Call(ctx, http.MethodGet, "/v1/incidents/"+row.ID, nil, &other); err != nil {
-			return err
-		}
-		for _, s := range other.Signals {
-			if err := r.lead().Call(ctx, http.MethodPost, "/v1/incidents/"+r.inc+"/link-signal", map[string]string{"signal": s.ID, "from": row.ID, "reason": "the same night, the same address to which things are sent"}, nil); err != nil {
-				return err
-			}
-			r.tell.say("person", "%s takes what was found in %s into %s", r.lead().Name, row.ID, r.inc)
-		}
-		if _, err := r.lead().Do(ctx, row.ID, "dismiss", map[string]string{"reason": "It goes on as " + r.inc + "."}); err != nil {
-			return err
-		}
-	}
 	return nil
 }
 
@@ -286,6 +263,9 @@ func (r *run) lookAtChanges(ctx context.Context) error {
 // putBack has both sources put back: planned by one, signed by another, proven by a look.
 func (r *run) putBack(ctx context.Context) error {
 	planner := r.other(r.lead())
+	if a := r.actionFor("known_good"); a == nil {
+		return r.putBackByHand(ctx)
+	}
 	for _, name := range []string{templatesSource, themeSource} {
 		var out people.Outcome
 		err := planner.Call(ctx, http.MethodPost, "/v1/integrity/"+name+"/restore", map[string]string{"incident": r.inc, "reason": "what was put in goes out, and what was there comes back"}, &out)
@@ -329,6 +309,49 @@ func (r *run) putBack(ctx context.Context) error {
 	return nil
 }
 
+// putBackByHand is what people do whose policy has no action for it: they deploy again, and put the files
+// of the theme into the store.
+func (r *run) putBackByHand(ctx context.Context) error {
+	templates, theme := world.Tampered()
+	for _, f := range undone(world.Templates(), templates) {
+		if err := r.putTemplate(f); err != nil {
+			return err
+		}
+	}
+	var changes []shop.Change
+	for _, f := range undone(world.Theme(), theme) {
+		changes = append(changes, shop.Change{File: f.Path, Content: f.Bytes})
+	}
+	if err := r.changeStore(ctx, changes); err != nil {
+		return err
+	}
+	r.tell.say("person", "%s puts the files back by hand: the policy has no action for it", r.other(r.lead()).Name)
+	return nil
+}
+
+// undone are the changes that take others back; a file without bytes is removed.
+func undone(files, changes []world.File) []world.File {
+	var out []world.File
+	for _, c := range changes {
+		i := slices.IndexFunc(files, func(f world.File) bool { return f.Path == c.Path })
+		if i < 0 {
+			out = append(out, world.File{Path: c.Path})
+			continue
+		}
+		out = append(out, files[i])
+	}
+	return out
+}
+
+// changeStore changes the theme as somebody does who is signed in to the store.
+func (r *run) changeStore(ctx context.Context, changes []shop.Change) error {
+	p := &people.Person{Token: people.Token(r.storeAdmin), Server: &people.Server{Base: func() string { return r.ids["store"] }, Client: r.client}}
+	if err := p.Call(ctx, http.MethodPost, "/drill/tamper", changes, nil); err != nil {
+		return fmt.Errorf("drill: store: %w", err)
+	}
+	return nil
+}
+
 // takeInMerchants is the scope: the access log knows nothing of it, so it is taken in by hand.
 func (r *run) takeInMerchants(ctx context.Context) error {
 	for _, m := range r.printed() {
@@ -351,4 +374,22 @@ func (r *run) closeTheWayIn(ctx context.Context) error {
 	}
 	_, err := r.do(ctx, r.lead(), "restore", map[string]string{"reason": "The fix is verified and every file is as approved."}, "restores the service")
 	return err
+}
+
+// tamperTale is what people write of the change.
+var tamperTale = map[string]string{
+	taleOf:                "Of the changed files",
+	taleSubject:           "Changed files: what your shop and your packing slips may have sent away",
+	"what_happened":       "Somebody changed two places between 02:40 and 05:40 UTC on 20 November 2026: in the theme of the store a script was put in and a file was removed, and in our template of packing slips an image was put in that calls an address which is not ours.",
+	"data_involved":       "Visitors of the store who typed something in those hours may have met the script, which sends what is typed to somebody else. Slips that were printed in those hours sent the postal address on them. What was stored before was not read.",
+	"what_data":           "Visitors of the store who typed something in those hours may have met the script, which sends what is typed to somebody else. Slips that were printed in those hours sent the postal address on them. What was stored before was not read.",
+	"our_measures":        "The theme and the template were restored from the copy that we had approved, and compared with it file by file. The files as found are kept as evidence, and the account that was used is closed.",
+	"what_we_do":          "The theme and the template were restored from the copy that we had approved, and compared with it file by file. The files as found are kept as evidence, and the account that was used is closed.",
+	"your_actions":        "Please print anew the slips of those hours, ask customers who entered a password or a card in the store then to change it or to watch it, and look at who may change your theme.",
+	"what_you_should_do":  "Please print anew the slips of those hours, ask customers who entered a password or a card in the store then to change it or to watch it, and look at who may change your theme.",
+	"recommended_actions": "Please print anew the slips of those hours, ask customers who entered a password or a card in the store then to change it or to watch it, and look at who may change your theme.",
+	"likely_consequences": "What was typed and the addresses on slips can be used for fraud in the name of the store.",
+	"what_was_detected":   "A script in the theme of your store and an address in the template of packing slips, neither of which anybody had approved.",
+	"potential_impact":    "Visitors who typed something between 02:40 and 05:40 UTC may have met the script; slips of those hours sent the postal address on them.",
+	"status":              "Both were restored from the approved copy at 05:40 UTC, and compared with it file by file.",
 }

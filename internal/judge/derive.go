@@ -13,10 +13,10 @@ import (
 // Story is what a scenario expects of whichever policy makes a promise, written before anybody knew
 // the policy.
 type Story struct {
+	Name      string                 // of the scenario: what people do in it, and what it needs of a policy, is in its table
 	Promises  map[string]Expectation // every promise that some scenario knows
 	Class     string                 // the class that it opens; "" where any does
 	WithClass map[string]Expectation // instead, where the policy has that class
-	Clocks    bool                   // people answer it to the end, so that every clock of the policy can be held to its text
 }
 
 // ownLimit are the promises whose limit is Tocsin's and not a policy's.
@@ -44,16 +44,17 @@ func Derive(source []byte, story Story) (map[string]Expectation, error) {
 		if with, ok := story.WithClass[id]; ok && hasClass(text, story.Class) {
 			e = with
 		}
-		out[id] = text.expected(id, marked[id], e)
+		out[id] = text.expected(id, marked[id], e, tables[story.Name].asks[id])
 	}
-	if !story.Clocks {
+	idle := tables[story.Name].idle
+	if idle == nil {
 		return out, nil
 	}
 	for _, id := range slices.Sorted(maps.Keys(text.Duties)) {
 		if _, taken := out[id]; taken {
 			return nil, fmt.Errorf("policy: duty %s has the name of a promise", id)
 		}
-		out[id] = text.clock(id)
+		out[id] = text.clock(id, idle)
 	}
 	return out, nil
 }
@@ -75,12 +76,16 @@ func marks(n *yaml.Node, into map[string]bool) {
 	}
 }
 
-// expected is what is expected of one promise.
-func (t policyText) expected(id string, marked bool, e Expectation) Expectation {
+// expected is what is expected of one promise. A story in which it shows otherwise than in a breach asks
+// for something of its own.
+func (t policyText) expected(id string, marked bool, e Expectation, ask asked) Expectation {
 	if !slices.Contains(ownLimit, id) {
 		e.Within = ""
 	}
 	duty, stated, lacks := t.states(id)
+	if ask != nil {
+		duty, stated, lacks = ask(t)
+	}
 	switch {
 	case !marked && !stated:
 		return Expectation{Expect: "not_applicable", Reason: "not promised by this policy"}
@@ -160,7 +165,7 @@ func (t policyText) states(id string) (duty string, stated bool, lacks string) {
 	case "NOT-1", "NOT-2", "NOT-6":
 		d, ok := t.duty("notify", id, func(d dutyText) bool {
 			limited := t.limited(d)
-			return d.To == "merchants.affected" && d.For != "programme" && (id == "NOT-2" && len(words(d.Content)) > 0 || id == "NOT-1" && limited || id == "NOT-6" && !limited)
+			return d.To == "merchants.affected" && d.For != "programme" && !d.afterwards() && (id == "NOT-2" && len(words(d.Content)) > 0 || id == "NOT-1" && limited || id == "NOT-6" && !limited)
 		})
 		if !ok {
 			return need("", "notice to merchants.affected")
@@ -195,6 +200,12 @@ func (t policyText) states(id string) (duty string, stated bool, lacks string) {
 	return "", false, ""
 }
 
+// afterwards says that a duty counts from the return to service: a summary is no first letter.
+func (d dutyText) afterwards() bool {
+	due := words(d.Due)
+	return len(due) > 0 && strings.HasSuffix(due[0], " after restored")
+}
+
 // limited says whether a duty's own clock has a limit that can be missed.
 func (t policyText) limited(d dutyText) bool {
 	due := words(d.Due)
@@ -224,18 +235,22 @@ func (t policyText) duty(do, promise string, fits func(dutyText) bool) (string, 
 	return does, does != ""
 }
 
-// clock is what is expected of one duty: that it is done before the limit which the text gives.
-func (t policyText) clock(id string) Expectation {
+// clock is what is expected of one duty: that it is done before the limit which the text gives. idle says
+// what nobody in the story does, and why.
+func (t policyText) clock(id string, idle map[string]string) Expectation {
 	d := t.Duties[id]
 	due := words(d.Due)
 	not := func(why string) Expectation { return Expectation{Expect: notReached, Reason: why} }
 	switch {
 	case d.For == "programme":
 		return not("a duty of the programme belongs to no incident")
-	case !d.Every.IsZero():
-		return not("what recurs is not judged: the people of this story send no updates")
+	case idle[d.Do] != "":
+		return not(idle[d.Do])
 	case len(due) == 0:
 		return not("it states no clock")
+	}
+	if d.afterwards() && idle["review"] != "" {
+		return not(idle["review"])
 	}
 	m := clockWords.FindStringSubmatch(due[0])
 	if m == nil {
@@ -246,11 +261,14 @@ func (t policyText) clock(id string) Expectation {
 		if party := t.Parties[d.To]; d.To != "merchants.affected" && len(words(party.Address)) == 0 {
 			return not(d.To + " is told by " + strings.Join(words(party.Via), " and ") + ", and a drill has nothing of that kind")
 		}
-	case "decide", "contain", "scope", "assess", "verify", "review":
+	case "decide", "contain", "scope", "assess", "verify", "review", "update":
 	default:
 		return not("nobody in this story does it: " + d.Do)
 	}
 	reason := "done within " + due[0]
+	if every := words(d.Every); len(every) > 0 {
+		reason += ", and again " + every[0]
+	}
 	if m[1] == "promptly" {
 		reason = "its clock ran, and it was done: promptly is a target and no limit"
 	}

@@ -27,7 +27,7 @@ page: [ { text: "We say so.", promise: [PUB-1, MINE-1, DET-3] } ]
 
 // story is a scenario that knows some promises.
 func anyStory() Story {
-	s := Story{Clocks: true, Class: "theft", Promises: map[string]Expectation{}, WithClass: map[string]Expectation{"CLS-1": {Expect: kept}}}
+	s := Story{Name: "stolen-token", Class: "theft", Promises: map[string]Expectation{}, WithClass: map[string]Expectation{"CLS-1": {Expect: kept}}}
 	for _, id := range []string{"CLS-3", "CON-1", "CON-2", "CON-3", "DET-1", "NOT-1", "NOT-2", "NOT-3", "NOT-4", "NOT-6", "PUB-1", "REC-1"} {
 		s.Promises[id] = Expectation{Expect: kept, Within: "72h", Reason: "shown"}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -316,10 +317,10 @@ func (b *bench) untouchedAndKept(p *row) error {
 		return err
 	}
 	kept := map[string]bool{}
-	overwritten := map[string]map[string]bool{} // by source: what was kept when it was written over
+	overwritten := map[string]map[string]bool{} // by source: what was kept when it was written over, or found as approved again
 	sources := map[string]string{}              // by action
 	for _, f := range b.export.facts {
-		var a struct{ Action, Attachment, Digest string }
+		var a struct{ Action, Attachment, Digest, Check string }
 		f.body(&a)
 		switch f.Kind {
 		case "evidence.attached":
@@ -333,11 +334,11 @@ func (b *bench) untouchedAndKept(p *row) error {
 			f.own(&plan)
 			sources[a.Action] = plan.Target["source"]
 		case "action.applied":
-			now := map[string]bool{}
-			for d := range kept {
-				now[d] = true
+			overwritten[sources[a.Action]] = maps.Clone(kept)
+		case "check.passed": // a policy may have no action that puts files back: then people did it by hand, before this
+			if name, ok := strings.CutPrefix(a.Check, "files_"); ok && overwritten[name] == nil {
+				overwritten[name] = maps.Clone(kept)
 			}
-			overwritten[sources[a.Action]] = now
 		}
 	}
 	for _, src := range b.truth.Sources {

@@ -128,6 +128,11 @@ func (b *bench) summarised(p *row) error {
 	if len(restored) == 0 {
 		return errors.New("service never returned, so no clock began")
 	}
+	return b.letters(p, duty, items, restored[0].Recorded)
+}
+
+// letters: every merchant that was affected has the notice of a duty, whole, within the limit.
+func (b *bench) letters(p *row, duty string, items []string, from time.Time) error {
 	notice, content := b.written(duty)
 	mine := map[string]string{} // Message-ID to merchant
 	for _, f := range b.export.of("notice.attempted") {
@@ -161,9 +166,9 @@ func (b *bench) summarised(p *row) error {
 	_, want := b.truthBy()
 	for m := range want {
 		if told[m].File == "" {
-			return fmt.Errorf("%s has no summary", m)
+			return fmt.Errorf("%s has no letter of %s", m, duty)
 		}
 	}
 	p.Proof = fmt.Sprintf("%d mails of %s", len(told), notice)
-	return p.took(last.Sub(restored[0].Recorded), "simulated", "person")
+	return p.took(last.Sub(from), "simulated", "person")
 }

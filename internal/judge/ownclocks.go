@@ -63,8 +63,13 @@ func (b *bench) dutyInTime(p *row) error {
 		return errors.New("its clock had to run and never did")
 	}
 	switch d.Do {
+	case "update":
+		return b.updatesNeverStop(p)
 	case "notify":
-		if d.To == "merchants.affected" {
+		switch {
+		case d.afterwards():
+			return b.letters(p, p.ID, words(d.Content), p.from)
+		case d.To == "merchants.affected":
 			return b.merchantsTold(p)
 		}
 		return b.noticeOf(p, p.ID, p.from)

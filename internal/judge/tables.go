@@ -8,11 +8,15 @@ type table struct {
 	also   []func(*bench) error // what has to hold whatever the policy promises: an error is a finding, and a finding fails the drill
 	trials int                  // random alterations of the evidence
 	bare   bool                 // the evidence may hold no scope and no accesses, and then there is nothing of them to alter
+	// Of a policy of one's own: what a promise needs of its text, where that differs from a breach, and
+	// which duties nobody in the story does, with the reason. Without idle the clocks of its duties are not judged.
+	asks map[string]asked
+	idle map[string]string
 }
 
 // tables has one entry for each folder of scenarios.
 var tables = map[string]table{
-	"stolen-token": {checks: checks, trials: randomTrials},
+	"stolen-token": {checks: checks, trials: randomTrials, idle: map[string]string{"update": "what recurs is not judged: the people of this story send no updates"}},
 	"false-alarm": {
 		checks: with(of("CLS-1", "INV-3", "PRO-12", "PUB-1"), map[string]check{"CLS-3": (*bench).dismissedByName}),
 		also:   []func(*bench) error{(*bench).nobodyOutsideTold, (*bench).dismissalStands},
@@ -52,6 +56,11 @@ var tables = map[string]table{
 		}),
 		also:   []func(*bench) error{(*bench).onlyTheNamed},
 		trials: fewTrials, bare: true,
+		asks: map[string]asked{"DET-7": changesWatched, "CON-5": putsBack, "REC-3": putsBack},
+		idle: map[string]string{
+			"contain": "nothing is cut off in this story: changed files are put back", "scope": "no log shows whom it touched: the merchants are taken in by hand",
+			"review": "the story ends before the review", "update": "the story ends before anything recurs",
+		},
 	},
 	"tocsin-down": {
 		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "DET-2", "INV-1", "INV-3", "INV-4", "NOT-2", "NOT-3", "NOT-4", "PRO-12", "PUB-1"), map[string]check{"NOT-1": (*bench).merchantsToldOnce, "NOT-6": (*bench).toldWithoutDelayOnce, "PRO-8": (*bench).backedUp, "REC-3": (*bench).restoredWhole}),
@@ -64,6 +73,8 @@ var tables = map[string]table{
 		}),
 		also:   []func(*bench) error{(*bench).probesHeldService, (*bench).clocksInTime},
 		trials: fewTrials, bare: true,
+		asks: map[string]asked{"CLS-1": outageHasNoClass, "DET-6": outagesWatched, "NOT-8": tellsAgain, "REC-4": checksWhatFailed},
+		idle: map[string]string{"scope": "an outage touches nobody's data, so that nobody counts it"},
 	},
 	"insider": {
 		checks: with(of("CLS-1", "CLS-2", "CLS-3", "DET-1", "INV-1", "INV-4", "NOT-1", "NOT-2", "NOT-3", "NOT-4", "NOT-6", "PRO-12", "PUB-1"), map[string]check{"INV-3": (*bench).untouchedAndUnknown}),

@@ -72,7 +72,8 @@ type policyText struct {
 	Title   string `yaml:"title"`
 	Updated string `yaml:"updated"`
 	Classes map[string]struct {
-		Means string `yaml:"means"`
+		Means   string    `yaml:"means"`
+		Signals yaml.Node `yaml:"signals"`
 	} `yaml:"classes"`
 	Parties map[string]struct {
 		Address yaml.Node `yaml:"address"`
@@ -99,6 +100,7 @@ type dutyText struct {
 	For     string    `yaml:"for"`
 	Due     yaml.Node `yaml:"due"`
 	Every   yaml.Node `yaml:"every"`
+	Until   yaml.Node `yaml:"until"`
 	When    yaml.Node `yaml:"when"`
 	Late    yaml.Node `yaml:"late"`
 	Content yaml.Node `yaml:"content"`

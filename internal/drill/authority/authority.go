@@ -46,13 +46,22 @@ func (a *Authority) Roots() []byte { return block("CERTIFICATE", a.der) }
 
 // Issue is a certificate for a name or an address and its key, both in PEM.
 func (a *Authority) Issue(name string) (cert, key []byte, err error) {
+	return a.issue(name, a.from, a.from.AddDate(0, 0, 60))
+}
+
+// IssueExpired is a certificate that has run out an hour ago.
+func (a *Authority) IssueExpired(name string) (cert, key []byte, err error) {
+	return a.issue(name, a.from.AddDate(0, 0, -60), a.from)
+}
+
+func (a *Authority) issue(name string, from, until time.Time) (cert, key []byte, err error) {
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, nil, err
 	}
 	a.last++
 	leaf := &x509.Certificate{
-		SerialNumber: big.NewInt(a.last), Subject: pkix.Name{CommonName: name}, NotBefore: a.from, NotAfter: a.from.AddDate(0, 0, 60),
+		SerialNumber: big.NewInt(a.last), Subject: pkix.Name{CommonName: name}, NotBefore: from, NotAfter: until,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	if ip := net.ParseIP(name); ip != nil {

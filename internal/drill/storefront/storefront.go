@@ -33,9 +33,11 @@ const (
 	PartDNS      = "dns"      // the name leads elsewhere
 	PartCheckout = "checkout" // payments fail for everybody
 	PartTablet   = "tablet"   // payments fail on tablets alone
+	PartName     = "tls-name" // the certificate is for another name
+	PartExpired  = "tls-expired"
 )
 
-var parts = []string{PartDNS, PartCheckout, PartTablet}
+var parts = []string{PartDNS, PartCheckout, PartTablet, PartName, PartExpired}
 
 // Config is the first JSON document on standard input.
 type Config struct {
@@ -92,7 +94,9 @@ func (s *shop) note(l Line) {
 	if s.log == nil {
 		return // a visitor that leaves after the end
 	}
-	l.Time, l.Real = s.now, time.Now().UTC()
+	if l.Time = s.now; l.Real.IsZero() {
+		l.Real = time.Now().UTC()
+	}
 	raw, err := json.Marshal(l)
 	if err == nil {
 		_, err = s.log.Write(append(raw, '\n'))
@@ -202,11 +206,15 @@ func (s *shop) serve(ctx context.Context, roots string) (r Ready, stop func(), e
 	}
 	ends = append(ends, func() { _ = names.Shutdown() })
 
-	secure, err := s.listenTLS(roots)
+	shows, err := certify(roots)
 	if err != nil {
 		return r, stop, err
 	}
-	running.Go(func() { s.shakeHands(secure) })
+	secure, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return r, stop, err
+	}
+	running.Go(func() { s.shakeHands(secure, &shows) })
 	ends = append(ends, func() { _ = secure.Close() })
 	return Ready{Ready: true, HTTP: l.Addr().String(), DNS: udp.LocalAddr().String(), TLS: secure.Addr().String()}, stop, nil
 }

@@ -43,22 +43,24 @@ func TestProbesSeeEachPartOfTheShopBreakAndHeal(t *testing.T) {
 		{Name: "checkout", Template: egress.Template{URL: "/checkout"}, Contains: "Payment"},
 		{Name: "pay", Template: egress.Template{Method: "POST", URL: "/pay"}, Contains: "Thank you"},
 	}}
-	look := func() (names, hands, pays bool, saw string) {
+	look := func() (names, pays bool, hands, saw string) {
 		j := journey.Run(t.Context(), client, egress.Values{})
 		n := probe.DNS{Name: Name, Resolver: r.DNS, AllOf: []string{Address}}.Run(t.Context(), client, "")
 		h := probe.TLS{Address: r.TLS, Name: Name, Roots: roots, Days: 14}.Run(t.Context(), client)
-		return n.Passed, h.Passed, j.Passed, j.Observed
+		return n.Passed, j.Passed, h.Code, j.Observed
 	}
 	for _, c := range []struct {
 		broken      []string
 		names, pays bool
+		hands       string // what the check of the certificate came to
 		saw         string
 	}{
-		{nil, true, true, "4 steps as tablet"},
-		{[]string{PartDNS}, false, true, ""},
-		{[]string{PartDNS, PartCheckout}, false, false, "step pay as phone"},
-		{[]string{PartTablet}, true, false, "step pay as tablet"},
-		{[]string{}, true, true, ""},
+		{nil, true, true, "tls ok", "4 steps as tablet"},
+		{[]string{PartDNS}, false, true, "tls ok", ""},
+		{[]string{PartDNS, PartCheckout}, false, false, "tls ok", "step pay as phone"},
+		{[]string{PartTablet, PartName}, true, false, "wrong_name", "step pay as tablet"},
+		{[]string{PartExpired}, true, true, "expired", ""},
+		{[]string{}, true, true, "tls ok", ""},
 	} {
 		o := Order{ID: 1, Now: now}
 		if c.broken != nil {
@@ -71,8 +73,8 @@ func TestProbesSeeEachPartOfTheShopBreakAndHeal(t *testing.T) {
 		if err := hear.Decode(&ok); err != nil || !ok.OK {
 			t.Fatal(err, ok)
 		}
-		if names, hands, pays, saw := look(); names != c.names || !hands || pays != c.pays || !strings.Contains(saw, c.saw) {
-			t.Errorf("broken %v: name %v, certificate %v, payment %v: %s", c.broken, names, hands, pays, saw)
+		if names, pays, hands, saw := look(); names != c.names || hands != c.hands || pays != c.pays || !strings.Contains(saw, c.saw) {
+			t.Errorf("broken %v: name %v, certificate %q, payment %v: %s", c.broken, names, hands, pays, saw)
 		}
 	}
 	// A payment without a cart is refused, whatever is broken.
@@ -98,7 +100,7 @@ func TestProbesSeeEachPartOfTheShopBreakAndHeal(t *testing.T) {
 			t.Fatalf("%s", line)
 		}
 	}
-	for _, want := range []string{"state ", "dns " + Address, "dns " + elsewhere, "tls ok", "http 200", "http 201", "http 409", "http 502"} {
+	for _, want := range []string{"state ", "dns " + Address, "dns " + elsewhere, "tls ok", "tls expired", "tls for " + otherName, "http 200", "http 201", "http 409", "http 502"} {
 		if kinds[want] == 0 {
 			t.Errorf("the log has no line of %q: %v", want, kinds)
 		}
@@ -107,7 +109,7 @@ func TestProbesSeeEachPartOfTheShopBreakAndHeal(t *testing.T) {
 
 func TestAPartThatIsNotThereIsRefused(t *testing.T) {
 	s := &shop{}
-	if err := s.take(Order{Broken: &[]string{"roof"}}); err == nil || !strings.Contains(err.Error(), "dns, checkout, tablet") {
+	if err := s.take(Order{Broken: &[]string{"roof"}}); err == nil || !strings.Contains(err.Error(), "dns, checkout, tablet, tls-name, tls-expired") {
 		t.Fatal(err)
 	}
 	if !slices.Equal(s.broken, nil) {
