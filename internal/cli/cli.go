@@ -187,6 +187,8 @@ func explain(err error) (code int, text string, hint []string) {
 		}
 		code = ExitRefused
 		switch {
+		case refused.Reason == "not_found" && len(hint) == 0:
+			hint = append(hint, "nothing of that id is there, or you may not see it: the list command of the same group shows what there is")
 		case refused.Status == 401:
 			hint = append(hint, "join with your invitation: tocsin people join, or name another --token-file")
 		case refused.Status >= 500 || refused.Status == 429:
@@ -236,7 +238,11 @@ func exactly(names ...string) cobra.PositionalArgs {
 			return nil
 		}
 		if len(args) < len(names) {
-			return &usageError{text: strings.Join(names[len(args):], " and ") + " is missing", hint: "usage: " + c.UseLine()}
+			verb := " is missing"
+			if len(names)-len(args) > 1 {
+				verb = " are missing"
+			}
+			return &usageError{text: strings.Join(names[len(args):], " and ") + verb, hint: "usage: " + c.UseLine()}
 		}
 		return &usageError{text: fmt.Sprintf("too many arguments, beginning with %q", args[len(names)]), hint: "usage: " + c.UseLine()}
 	}

@@ -32,7 +32,12 @@ day is forgotten: docs/privacy.md.
 --dry-run erases nothing and says what would go and which holds stand in the way. The id
 it gives confirms what was shown: with --plan ID the same line is refused when it would
 erase something else, or the plan is over an hour old.`,
-		Args: cobra.RangeArgs(1, 2)}
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return nil
+			}
+			return exactly("MERCHANT")(c, args)
+		}}
 	c.Flags().BoolVar(&e.All, "all", false, "everything of the merchant")
 	c.Flags().StringVar(&e.Basis, "basis", "", `in which right, such as "Art. 17 GDPR, request of 2026-11-20"`)
 	c.Flags().StringVar(&e.Reason, "reason", "", "why, in a sentence; no name of a customer")

@@ -20,7 +20,6 @@ completion bash
 completion fish
 completion powershell
 completion zsh
-config explain
 detect backtest --rule own.yaml --from 2026-11-01T00:00Z --to 2026-11-22T00:00Z
 detect check rules/
 detect explain own_rule
@@ -29,7 +28,7 @@ doctor --all
 drill --policy policies/policy.yaml
 evidence checkpoint
 evidence days
-evidence export --incident INC-1 --out inc-1.tocsin
+evidence export --incident INC-1 --recipient "the authority" --out inc-1.tocsin
 evidence prove 01J9Z3K4T8 --out proof.json
 evidence verify inc-1.tocsin
 incident accept-role INC-1 lead
@@ -60,7 +59,7 @@ incident grant INC-1 ines --reason "knows the build"
 incident hand-over INC-1 lead omar --note "asleep until eight"
 incident hold INC-1 "the log of 22 November" --basis "GDPR 33" --until 2027-11-22
 incident include INC-1 shop_17 --reason "named in the finder's mail"
-incident link-signal INC-1 SIG-7
+incident link-signal INC-1 SIG-7 --from INC-2
 incident list
 incident mark INC-1 contained --reason "the provider blocked it"
 incident match INC-1 customers.csv --out matches.csv
@@ -137,7 +136,7 @@ probes
 probes check storefront
 programme
 programme done drill_yearly --note "held with everybody"
-programme event subprocessor_change
+programme event subprocessor_change --note "a new host from January"
 programme waive train_staff --reason "nobody new this year"
 rebuild
 rejected

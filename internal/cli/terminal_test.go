@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +143,10 @@ func TestEveryCommandHasAManualPage(t *testing.T) {
 		page, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil || !bytes.HasPrefix(bytes.TrimLeft(page, "\n"), []byte(".nh\n.TH")) {
 			t.Errorf("%s: %v: %.60q", name, err, page)
+		}
+		// Readers of pages warn of tabs in text and of a date that is no day.
+		if bytes.Contains(page, []byte("\n\t")) || !regexp.MustCompile(`(?m)^\.TH "[^"]+" "1" "\d{4}-\d\d-\d\d" `).Match(page) || name != "tocsin.1" && !bytes.Contains(page, []byte("\n.TP\n")) {
+			t.Errorf("%s is not set as readers of pages want it: %.400s", name, page)
 		}
 	}
 }

@@ -17,8 +17,8 @@ type Beyond struct {
 // has checks as well is checked in part.
 var beyond = []Beyond{
 	{[]string{"DET-8"}, "whether orders are among the access events that come in; send them, and the rules in rules/orders look at them."},
-	{[]string{"DET-9"}, "whether alerts of secret scanners reach a person: nothing here takes them in. Who gets them opens the incident: tocsin incident open."},
-	{[]string{"DET-10"}, "whether the alerts of your cloud reach a person: nothing here takes them in. Who gets them opens the incident: tocsin incident open."},
+	{[]string{"DET-9"}, "whether the audit log of your code's host is sent here: its alerts of secret scanning are noticed when it is, and there is no webhook for them. Who gets one by mail opens the incident: tocsin incident open."},
+	{[]string{"DET-10"}, "whether the audit logs of your cloud are sent here: rules look at those that are, and there is no webhook for alerts. Who gets one by mail opens the incident: tocsin incident open."},
 	{[]string{"DET-12"}, "whether somebody reads the activity logs of the platform; that the audits were held stands on the word of whoever settles tocsin programme."},
 	{[]string{"CON-4"}, "whether one endpoint of your app can be switched off alone, and how fast a hotfix goes out; only what is an action of the policy is looked at."},
 	{[]string{"CON-5"}, "whether access to your storage and your cloud can be cut: no connector for it is built; only what is an action of the policy is looked at."},
