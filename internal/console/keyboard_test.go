@@ -104,7 +104,11 @@ func TestFromTheAlarmToContainedByKeyboardAlone(t *testing.T) {
 	lena.press("form.form button", kb.Enter, room)
 	lena.press(`a.button[href$="/scope"]`, kb.Enter, "#f-credential")
 	lena.press(`button[value="record"]`, kb.Enter, room)
-	lena.press(`a.button[href*="/do/plan"]`, kb.Enter, "#f-secret")
+	before := lena.presses
+	lena.press(`section[aria-labelledby="scope"] a[href*="/do/plan"]`, kb.Enter, "#f-secret")
+	if n := lena.presses - before; n > 3 {
+		t.Errorf("%d keys from the scope that was recorded to the plan: what comes next stands beside it", n)
+	}
 	lena.write("#f-secret", "stolen")
 	lena.write("#f-reason", "it is in strange hands")
 	lena.press("form.form button", kb.Enter, "#ACT-1")

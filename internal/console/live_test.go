@@ -254,3 +254,29 @@ func TestPagesThatNobodyLooksAtLeaveTheConnectionsToThoseThatAreRead(t *testing.
 	shows(first, `document.querySelector("h1").textContent.includes("Moved behind another page")`)
 	shows(two, `document.getElementById("here").textContent.includes("Lena")`)
 }
+
+// Who is answering the policy's questions while the incident moves on keeps the answers that are chosen, the
+// reason that is half written and the place in it; the page around the form is the new one, and what is then
+// sent is what was chosen.
+func TestAnswersThatAreBeingGivenSurviveALiveRefresh(t *testing.T) {
+	address, d, lena, _ := team(t)
+	ctx := someone(t, address, lena)
+	const yes, reason = `[name="answer.personal_data"][value="true"]`, "#f-reason"
+	run(t, ctx, chromedp.Navigate(address+"/incidents/INC-1"), chromedp.WaitReady(yes, chromedp.ByQuery), chromedp.Focus(yes, chromedp.ByQuery), chromedp.KeyEvent(" "),
+		chromedp.Focus(reason), chromedp.KeyEvent("orders were "))
+	for n := range 3 {
+		title := fmt.Sprint("Moved while you answered ", n)
+		d.Moved("INC-1", func(s *incident.State) { s.Title = title })
+		run(t, ctx, chromedp.Poll(`document.querySelector("h1").textContent === `+quote(title), nil, chromedp.WithPollingTimeout(20*time.Second)))
+	}
+	var chosen bool
+	var text, focus string
+	run(t, ctx, chromedp.KeyEvent("read"), chromedp.Evaluate(`document.querySelector(`+quote(yes)+`).checked`, &chosen), chromedp.Value(reason, &text), chromedp.Evaluate(`document.activeElement.id`, &focus))
+	if !chosen || text != "orders were read" || focus != "f-reason" {
+		t.Fatalf("after three refreshes the answer is chosen: %v, the reason is %q and the focus on %q", chosen, text, focus)
+	}
+	run(t, ctx, chromedp.Evaluate(`document.documentElement.dataset.old = "yes"`, nil), chromedp.Click("form.asked button"), chromedp.WaitReady("html:not([data-old]) #note"))
+	if asked := d.Asked(); len(asked) != 1 || asked[0].Command != (incident.Answer{Fact: "personal_data", Value: true, Reason: "orders were read"}) {
+		t.Errorf("given: %+v", asked)
+	}
+}

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,8 +118,12 @@ func (d *Desk) reconcile(ctx context.Context) error {
 	if _, err := d.Programme(ctx); err == nil {
 		ids = append(ids, OrgChain)
 	}
+	anew := 0
 	for _, id := range ids {
-		err := d.reconcileOne(ctx, id)
+		mended, err := d.reconcileOne(ctx, id)
+		if mended {
+			anew++
+		}
 		if errors.Is(err, errUnreadable) {
 			d.o.Log.Error("an incident cannot be read and its clocks do not run", "incident", id, "error", err)
 			continue
@@ -127,29 +132,57 @@ func (d *Desk) reconcile(ctx context.Context) error {
 			return err
 		}
 	}
+	if anew > 0 {
+		d.o.Log.Info("rows of the board were made anew, because an earlier version wrote them or they were not what the facts give", "rows", anew)
+	}
 	return nil
 }
 
-func (d *Desk) reconcileOne(ctx context.Context, id string) error {
+// reconcileOne reports whether the incident's row of the board was made anew.
+func (d *Desk) reconcileOne(ctx context.Context, id string) (mended bool, err error) {
 	s, err := d.stateOf(ctx, id)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, eff := range incident.InFlight(s) {
 		// A crash before this commit: the next start reports it. After it: it is reported once.
 		r := incident.ReportResult{Effect: eff, Outcome: incident.Uncertain, Code: "restart", At: time.Now().UTC()}
 		if _, err := d.give(ctx, Request{Incident: id, Command: r, Caller: worker("desk")}); err != nil {
-			return fmt.Errorf("desk: reconcile %s: %w", eff.ID, err)
+			return false, fmt.Errorf("desk: reconcile %s: %w", eff.ID, err)
 		}
 	}
 	// A crash before this commit: the next start queues again. After it: the jobs are in the queue.
-	return d.o.Store.Update(ctx, func(tx ledger.Tx) error {
+	err = d.o.Store.Update(ctx, func(tx ledger.Tx) (err error) {
 		s, err := d.readChain(tx, id)
 		if err != nil {
 			return err
 		}
+		if mended, err = d.mendRow(tx, id, s); err != nil {
+			return err
+		}
 		return d.owe(tx, s, incident.Owed(s))
 	})
+	return mended, err
+}
+
+// mendRow writes the row of an incident on the board again when it is not what its facts give: a row that an
+// earlier version wrote lacks what pages look for today, and would lack it until the incident changes.
+func (d *Desk) mendRow(tx ledger.Tx, id string, s *incident.State) (mended bool, err error) {
+	if id == OrgChain {
+		return false, nil
+	}
+	want, err := d.row(s, s.Updated)
+	if err != nil {
+		return false, err
+	}
+	row, err := tx.Row(boardProjection, id)
+	switch {
+	case err != nil && !errors.Is(err, ledger.ErrNotFound):
+		return false, err
+	case err == nil && row.Rank == want.Rank && bytes.Equal(row.Body, want.Body):
+		return false, nil
+	}
+	return true, tx.PutRow(boardProjection, want)
 }
 
 // openIncidents lists incidents that may still owe something. A closed one owes nothing, but its
