@@ -46,7 +46,7 @@ func (t timed[T]) Validate(field string) error {
 		return fmt.Errorf("%s.every: has to be 1m to 168h", field)
 	}
 	if t.Service != "" && !validID(strings.ReplaceAll(t.Service, "_", "-")) {
-		return fmt.Errorf("%s.service: has to be 1 to 64 characters of a-z, 0-9, -, _ and .", field)
+		return fmt.Errorf("%s.service: has to be 1 to 64 characters out of a-z, 0-9, dash, underscore and full stop", field)
 	}
 	return t.Of.Validate(field)
 }
@@ -59,7 +59,7 @@ func (c *Config) sources(out *egress.Client, vault contain.Vault) (map[string]in
 		node := c.Integrity[name]
 		field := "integrity." + name
 		if !validID(strings.ReplaceAll(name, "_", "-")) {
-			return nil, how, &mistake{Field: field, Say: "has to be 1 to 64 characters of a-z, 0-9, -, _ and ."}
+			return nil, how, &mistake{Field: field, Say: "has to be 1 to 64 characters out of a-z, 0-9, dash, underscore and full stop"}
 		}
 		kind, err := kindOf(&node, field)
 		if err != nil {
