@@ -7,11 +7,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"filippo.io/age"
 
 	"github.com/tocsin-ir/tocsin/client"
 	"github.com/tocsin-ir/tocsin/internal/mysqltest"
@@ -227,5 +230,128 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 	}
 	if said, err := command(t, program, "doctor", "--full", "--json", "--data", elsewhere); err == nil || !strings.Contains(said, "tile/entries/000") || !strings.Contains(said, "mysql://") {
 		t.Fatalf("doctor after a row was changed: %v: %s", err, said)
+	}
+}
+
+// Both logs are in MySQL and copied off the machine, which is then lost with its folder; the database
+// is not. What is restored from the copy alone has what the database holds, moves onto the same logs
+// and goes on with them: one history. Without the database the copy alone is enough, too.
+//
+// promise: REC-3
+// promise: PRO-8
+func TestACopyOffTheMachineOfLogsInMySQLGoesOn(t *testing.T) {
+	program, data := initialised(t)
+	inMySQL(t, data)
+	dir := filepath.Dir(data)
+	identity, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	identityFile, copied := filepath.Join(dir, "identity"), filepath.Join(dir, "copy")
+	if err := os.WriteFile(identityFile, []byte(identity.String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(data, "tocsin.yaml")
+	text, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, fmt.Appendf(text, "copy: { to: %q, recipients: [%q] }\n", copied, identity.Recipient()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, _, err := launch(program, dir, os.Environ(), nil, "--data", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { p.halt(syscall.SIGKILL) }()
+	taken(t, data, "tok", 700)
+	opened, err := socketClient(t, data).Open(t.Context(), map[string]any{"class": "unauthorized_access", "title": "a token is used from elsewhere"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := counted(t, data, "tok"); got != "700" { // sealed now
+		t.Fatalf("counted %s events", got)
+	}
+	point, err := socketClient(t, data).Checkpoints(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	covered(t, data, point)
+	kept := filepath.Join(dir, "kept")
+	if err := os.WriteFile(kept, []byte(point.Facts+"\n"+point.Events), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if said, err := command(t, program, "doctor", "--json", "--data", data); !strings.Contains(said, "kept elsewhere too: a copy of ") {
+		t.Errorf("doctor: %v: %s", err, said)
+	}
+	if _, err := p.halt(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(data); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		lost  bool // the database too
+		flags []string
+	}{{"the machine and the database are lost", true, []string{"--logs-lost"}}, {"the machine is lost", false, nil}} {
+		t.Run(c.name, func(t *testing.T) {
+			elsewhere := filepath.Join(dir, fmt.Sprint("elsewhere-", c.lost))
+			again := filepath.Join(dir, fmt.Sprint("copy-", c.lost)) // each goes on with a copy of its own
+			if err := os.CopyFS(again, os.DirFS(copied)); err != nil {
+				t.Fatal(err)
+			}
+			said, err := command(t, program, append([]string{"restore", "--copy", again, "--identity", identityFile, "--data", elsewhere}, c.flags...)...)
+			if err != nil || !strings.Contains(said, "tocsin move-logs") {
+				t.Fatalf("restore: %v: %s", err, said)
+			}
+			config := filepath.Join(elsewhere, "tocsin.yaml")
+			text, err := os.ReadFile(config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text = bytes.Replace(text, []byte(copied), []byte(again), 1)
+			if c.lost { // into databases of their own
+				for _, name := range []string{"facts", "events"} {
+					text = regexp.MustCompile("("+name+": \\{ url: \")[^\"]*").ReplaceAll(text, []byte("${1}mysql://"+mysqltest.Database(t)))
+				}
+			}
+			if err := os.WriteFile(config, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if said, err := command(t, program, "move-logs", "--data", elsewhere); err != nil || strings.Count(said, "all of them checked") != 2 {
+				t.Fatalf("move-logs: %v: %s", err, said)
+			}
+			p, _, err := launch(program, dir, os.Environ(), nil, "--data", elsewhere)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.halt(syscall.SIGKILL)
+			client := socketClient(t, elsewhere)
+			taken(t, elsewhere, "after", 3)
+			for credential, want := range map[string]string{"tok": "700", "after": "3"} {
+				if got := counted(t, elsewhere, credential); got != want {
+					t.Errorf("counted %s events of %s, want %s", got, credential, want)
+				}
+			}
+			now, err := client.Checkpoints(t.Context())
+			if err != nil || now.EventsKey != point.EventsKey || now.EventsSize <= point.EventsSize || now.FactsSize <= point.FactsSize {
+				t.Errorf("the logs do not go on: %+v, %v", now, err)
+			}
+			covered(t, elsewhere, now) // and the copy goes on with them
+			file := filepath.Join(dir, fmt.Sprint("export-", c.lost))
+			if said, err := command(t, program, "evidence", "export", "--incident", opened.Incident, "--recipient", "a merchant", "--out", file, "--data", elsewhere); err != nil {
+				t.Fatalf("export: %v: %s", err, said)
+			}
+			if said, err := command(t, filepath.Join(filepath.Dir(program), "tocsin-verify"), "--since", kept, file); err != nil || !strings.Contains(said, "verified against") {
+				t.Errorf("tocsin-verify: %v: %s", err, said)
+			}
+			if said, err := command(t, program, "doctor", "--full", "--json", "--data", elsewhere); strings.Contains(said, "altered") {
+				t.Errorf("doctor: %v: %s", err, said)
+			}
+			if code, err := p.halt(syscall.SIGTERM); err != nil || code != 0 {
+				t.Errorf("exit %d, %v", code, err)
+			}
+		})
 	}
 }

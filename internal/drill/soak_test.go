@@ -2,12 +2,14 @@ package drill
 
 import (
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/internal/mysqltest"
 	"github.com/tocsin-ir/tocsin/internal/pgtest"
 	"github.com/tocsin-ir/tocsin/internal/soaktest"
 	"github.com/tocsin-ir/tocsin/scenarios"
@@ -28,6 +30,30 @@ func TestADrillOnPostgreSQLKeepsEveryExpectation(t *testing.T) {
 	o.Store = pgtest.Database(t)
 	if card := play(t, o); !card.OK {
 		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+	}
+}
+
+// Both logs are in a real MySQL server, in databases of their own: what is exported from them verifies,
+// every alteration is found, and a log that is rewritten with the real key is caught. Nothing of a log
+// is in the drill's folder.
+//
+// promise: INV-3
+func TestADrillWhoseLogsAreInMySQLKeepsEveryExpectation(t *testing.T) {
+	o := reduced(t)
+	o.Logs = Logs{Facts: "mysql://" + mysqltest.Database(t), Events: "mysql://" + mysqltest.Database(t)}
+	card := play(t, o)
+	if e := card.Evidence; !card.OK || !e.Verified || e.TamperTrials == 0 || e.TamperFound != e.TamperTrials {
+		t.Errorf("broken %v, findings %v, evidence %+v", card.Broken, card.Findings, e)
+	}
+	for _, name := range []string{"facts", "events"} {
+		if _, err := os.Stat(filepath.Join(o.Dir, "log", name)); !os.IsNotExist(err) {
+			t.Errorf("log/%s: %v", name, err)
+		}
+	}
+	o.Dir, o.Sabotage = filepath.Join(t.TempDir(), "forked"), "evidence-fork"
+	o.Logs = Logs{Facts: "mysql://" + mysqltest.Database(t), Events: "mysql://" + mysqltest.Database(t)}
+	if card := play(t, o); card.OK || !slices.Contains(card.Broken, "INV-3") {
+		t.Errorf("a forked log: ok %v, broken %v", card.OK, card.Broken)
 	}
 }
 
