@@ -80,7 +80,7 @@ func (c *conducted) advance(t *testing.T, to time.Time) {
 func dayIs(t *testing.T, c *client.Client, day, state string) client.LogDay {
 	t.Helper()
 	var last any
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		all, err := c.LogDays(t.Context())
 		last = fmt.Sprint(all, err)
 		if i := slices.IndexFunc(all.Days, func(d client.LogDay) bool { return d.Day == day }); err == nil && i >= 0 && all.Days[i].State == state && !all.Days[i].Left {
@@ -158,7 +158,7 @@ func TestADayOfALogInMySQLEndsWhenNoHoldKeepsIt(t *testing.T) {
 	if _, err := c.Command(t.Context(), opened.Incident, "dismiss", map[string]any{"reason": "a test by our own staff"}); err != nil {
 		t.Fatal(err)
 	}
-	next := noon.AddDate(0, 0, 1)
+	next := noon.AddDate(0, 0, 2) // whose day outlives the hold on the first one
 	server.advance(t, next)
 	send("new", 9, 0, next)
 	if page, err := c.Accesses(t.Context(), client.AccessQuery{Kind: "pii_access"}); err != nil || len(page.Accesses) == 0 {
@@ -200,7 +200,7 @@ func TestADayOfALogInMySQLEndsWhenNoHoldKeepsIt(t *testing.T) {
 	if _, err := c.Command(t.Context(), opened.Incident, "release-hold", map[string]any{"hold": "HLD-1", "reason": "settled"}); err != nil {
 		t.Fatal(err)
 	}
-	over = over.Add(time.Hour)
+	over = over.AddDate(0, 0, 1) // days are looked at once a day
 	server.advance(t, over)
 	day := dayIs(t, c, "2026-10-20", "removed")
 	if day.Fact == "" || bundles() != 0 {

@@ -242,12 +242,12 @@ func prepare(o Options) (*run, error) {
 }
 
 // whole plays the drill, stops every process, and writes the scorecard.
-func (r *run) whole(ctx context.Context) (Scorecard, error) {
+func (r *run) whole(caller context.Context) (Scorecard, error) {
 	bound := limit
 	if r.o.Interactive {
 		bound = limitInteractive
 	}
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	ctx, cancel := context.WithTimeout(caller, bound)
 	defer cancel()
 	defer r.client.CloseIdleConnections()
 	card, err := r.play(ctx)
@@ -255,6 +255,8 @@ func (r *run) whole(ctx context.Context) (Scorecard, error) {
 	stopped := r.stop()
 	if err != nil && late { // whatever it was waiting for says only that it was cut off
 		err = fmt.Errorf("drill: it did not end within %s and was stopped: this machine has too much else to do, or it waits for something", bound)
+	} else if err != nil && caller.Err() != nil { // so does whichever process it was talking to
+		err = fmt.Errorf("drill: it was stopped from outside before it ended, and nothing was judged: %w", context.Cause(caller))
 	}
 	if err != nil {
 		return Scorecard{}, err

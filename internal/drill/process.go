@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/drill/attacker"
@@ -128,8 +129,13 @@ func readLine(r *bufio.Reader) ([]byte, error) {
 	}
 }
 
+// failed says what went wrong in a conversation and how the process came to its end: its last words,
+// or its exit where it had none, which a process that is killed never has.
 func (c *child) failed(err error) error {
 	c.stop()
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) {
+		err = fmt.Errorf("it ended in the middle (%s)", c.cmd.ProcessState)
+	}
 	return fmt.Errorf("drill: %s: %w%s", c.name, err, c.said.words())
 }
 
@@ -155,29 +161,39 @@ func (c *child) stop() error {
 	return c.end
 }
 
-// tail keeps the last words a process wrote to standard error.
+// tail keeps the words a process wrote to standard error: the first ones and the last.
 type tail struct {
-	mu   sync.Mutex
-	text []byte
+	mu          sync.Mutex
+	first, last []byte
 }
 
 func (t *tail) Write(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.text = append(t.text, p...)
-	if len(t.text) > 8<<10 {
-		t.text = t.text[len(t.text)-4<<10:]
+	n := len(p)
+	if room := min(4<<10-len(t.first), n); room > 0 {
+		t.first, p = append(t.first, p[:room]...), p[room:]
 	}
-	return len(p), nil
+	if t.last = append(t.last, p...); len(t.last) > 8<<10 {
+		t.last = t.last[len(t.last)-4<<10:]
+	}
+	return n, nil
 }
 
+// words is the line that says most: of a crash of Go the reason, which its stack follows, otherwise the
+// last one.
 func (t *tail) words() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := strings.TrimSpace(string(t.text))
+	s := strings.TrimSpace(string(t.first) + string(t.last))
 	if s == "" {
 		return ""
 	}
 	lines := strings.Split(s, "\n")
+	for _, line := range lines {
+		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+			return ": " + line
+		}
+	}
 	return ": " + lines[len(lines)-1]
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -179,4 +180,43 @@ func built(t *testing.T) (tocsin, verify string) {
 		}
 	}
 	return filepath.Join(dir, "tocsin"), filepath.Join(dir, "tocsin-verify")
+}
+
+// A drill that is stopped from outside says so, and blames no process that it took with it.
+func TestADrillThatIsStoppedFromOutsideSaysSo(t *testing.T) {
+	o := reduced(t)
+	ctx, stop := context.WithCancelCause(t.Context())
+	defer stop(nil)
+	r, err := prepare(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.arrived = func(context.Context, time.Time) error { // its processes run by now
+		stop(errors.New("terminated signal received"))
+		return r.judge.ask(map[string]any{"id": 1, "now": time.Now()}, nil)
+	}
+	if _, err := r.whole(ctx); err == nil || !strings.Contains(err.Error(), "stopped from outside") || !strings.Contains(err.Error(), "terminated signal received") || strings.Contains(err.Error(), "EOF") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAProcessThatEndsInTheMiddleSaysHow(t *testing.T) {
+	var up ready
+	c, err := spawn(t.Context(), self(t), "sink", sink.Config{Listen: "127.0.0.1:0", Dir: t.TempDir()}, &up)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.ask(map[string]any{"id": 1, "now": time.Now()}, nil); err == nil || err.Error() != "drill: sink: it ended in the middle (signal: killed)" {
+		t.Errorf("%v", err)
+	}
+	var said tail
+	for _, line := range []string{"2026/11/20 a warning\n", "panic: assignment to entry in nil map\n\n", strings.Repeat("goroutine 7 [running]:\n", 2000), "exit status 2\n"} {
+		fmt.Fprint(&said, line)
+	}
+	if got := said.words(); got != ": panic: assignment to entry in nil map" {
+		t.Errorf("the last words of a crash: %q", got)
+	}
 }
