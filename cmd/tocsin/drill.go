@@ -118,7 +118,7 @@ func benchCommand() *cobra.Command {
 		Use:   "bench NAME",
 		Short: "Measure, beside what you would use instead",
 		Long: "Measures one thing, or all, with a baseline from the same run. Ends within four\n" +
-			"minutes on two cores; --full runs the large rows.",
+			"minutes on two cores; --full runs the large rows, and --rows takes its own time.",
 		Args: cli.Exactly("NAME"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			list, err := bench.Find(args[0])
