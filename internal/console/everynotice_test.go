@@ -59,7 +59,7 @@ func TestTheNoticesOfAllIncidentsAreOneList(t *testing.T) {
 		}
 	}
 	page := b.get("/notices?incident=INC-1").body
-	for _, link := range []string{`href="/notices?incident=INC-1#INC-1.NTC-1"`, `href="/incidents/INC-1/notices?notice=NTC-1#ledger"`, `href="/incidents/INC-1/notices?notice=NTC-3#send"`, "10 of 12 told", `href="/notices.csv?incident=INC-1"`} {
+	for _, link := range []string{`href="/notices?incident=INC-1#INC-1.NTC-1"`, `href="/incidents/INC-1/notices?notice=NTC-1#ledger"`, `href="/incidents/INC-1/notices?notice=NTC-3#send"`, "10 of 12 told", "to <bdi>affected merchants</bdi>", `href="/notices.csv?incident=INC-1"`} {
 		if !strings.Contains(page, link) {
 			t.Errorf("the list lacks %s", link)
 		}

@@ -47,7 +47,7 @@ func NoticesOf(p *policy.Program, s *incident.State) []NoticeRow {
 			row.At = n.SentAt
 		}
 		if i := slices.IndexFunc(p.Duties, func(d policy.Duty) bool { return d.ID == n.Duty }); i >= 0 {
-			row.To, row.Name = p.Duties[i].To, partyName(p, p.Duties[i].To)
+			row.To, row.Name = p.Duties[i].To, groupName(p, p.Duties[i].To)
 			if p.Duties[i].Do == policy.Announce {
 				row.Kind = NoticeUpdate
 			}
@@ -66,6 +66,17 @@ func NoticesOf(p *policy.Program, s *incident.State) []NoticeRow {
 		out = append(out, row)
 	}
 	return out
+}
+
+// groupName is a group of recipients in words.
+func groupName(p *policy.Program, to string) string {
+	switch to {
+	case "merchants.affected":
+		return "affected merchants"
+	case "merchants.all":
+		return "all merchants"
+	}
+	return partyName(p, to)
 }
 
 // EveryNotice lists the notices of all incidents that the reader may know of, the newest first. It reports
