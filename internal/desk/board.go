@@ -349,6 +349,10 @@ func (d *Desk) Rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	looked, err := d.lookRows(ctx)
+	if err != nil {
+		return err
+	}
 	states := map[string]*incident.State{}
 	err = d.o.Store.Rebuild(ctx, func(tx ledger.Tx, rec ledger.Record) error {
 		if rec.Seq == 1 { // the first record, also when the transaction runs again
@@ -360,6 +364,11 @@ func (d *Desk) Rebuild(ctx context.Context) error {
 			}
 			for _, row := range seen {
 				if err := tx.PutRow(probeProjection, row); err != nil {
+					return err
+				}
+			}
+			for _, row := range looked {
+				if err := tx.PutRow(lookProjection, row); err != nil {
 					return err
 				}
 			}

@@ -109,7 +109,7 @@ func (d *Desk) exportInput(ctx context.Context, inc string) (evidence.Input, err
 		Policy: evidence.Policy{Hash: p.Hash, Source: p.Source, Markdown: p.Markdown(), HTML: p.HTML()},
 	}
 	copy(in.Keys[:], d.o.Verifiers)
-	if in.Facts, in.Published, err = d.exportFacts(ctx, inc); err != nil {
+	if in.Facts, in.Published, err = d.exportFacts(ctx, inc, s.Version); err != nil {
 		return in, err
 	}
 	if in.Scopes, in.Removed, err = d.exportScopes(ctx, s); err != nil {
@@ -173,8 +173,10 @@ func (d *Desk) anchorAll(ctx context.Context) error {
 	}
 }
 
-// exportFacts discloses the chain of an incident, and lists the checkpoints that its mails carried.
-func (d *Desk) exportFacts(ctx context.Context, inc string) (facts []evidence.Fact, published []evidence.Published, err error) {
+// exportFacts discloses the first `upto` facts of an incident's chain, and lists the checkpoints that its mails
+// carried. Facts that came after the state was read are of the next export: the texts, files and scopes
+// that they name are not in this one.
+func (d *Desk) exportFacts(ctx context.Context, inc string, upto int) (facts []evidence.Fact, published []evidence.Published, err error) {
 	seen := map[string]bool{}
 	publish := func(log string, size uint64, note, where string) {
 		if note != "" && !seen[note] {
@@ -199,6 +201,9 @@ func (d *Desk) exportFacts(ctx context.Context, inc string) (facts []evidence.Fa
 				return nil
 			}
 			for _, rec := range records {
+				if n = rec.N; n > upto {
+					continue
+				}
 				f, err := ledger.Open(rec, d.o.Keys)
 				if err != nil {
 					return err
@@ -216,7 +221,6 @@ func (d *Desk) exportFacts(ctx context.Context, inc string) (facts []evidence.Fa
 				if size, ok := noteSize(note); ok {
 					publish(noteOrigin(note), size, note, where)
 				}
-				n = rec.N
 			}
 		}
 	})

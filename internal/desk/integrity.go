@@ -153,6 +153,7 @@ func (d *Desk) lookAt(ctx context.Context, name string, scheduled bool) (SourceS
 	ctx, cancel := context.WithTimeout(asDesk(ctx), lookWithin)
 	defer cancel()
 	k := d.o.Integrity.Keeper
+	began := d.o.Clock.Now()
 	f, changed, err := k.Evidence(ctx, name)
 	now := d.o.Clock.Now()
 	if scheduled && err == nil && d.o.Integrity.Looked != nil {
@@ -177,7 +178,9 @@ func (d *Desk) lookAt(ctx context.Context, name string, scheduled bool) (SourceS
 		d.o.Log.Warn("files could not be compared with what was approved", "source", name, "error", err)
 		err = d.blind(ctx, name, l, err)
 	case len(f.Changes) == 0:
-		err = d.turned(ctx, name, "as_approved", f, "every file is as approved")
+		if err = d.lookedGood(ctx, name, began, f.Approval); err == nil {
+			err = d.turned(ctx, name, "as_approved", f, "every file is as approved")
+		}
 	default:
 		err = d.tampered(ctx, name, now, f, changed)
 	}
@@ -232,9 +235,9 @@ func (d *Desk) tampered(ctx context.Context, name string, now time.Time, f integ
 	if more := len(f.Changes) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
-	from := f.Approval.At
-	if l, ok := s.Reported(org.ProbeTurned, turnSubject(name)); ok && l.State == "as_approved" && l.At.After(from) {
-		from = l.At
+	from, err := d.changedAfter(ctx, s, name, f.Approval, now)
+	if err != nil {
+		return err
 	}
 	sig := incident.Signal{
 		ID: "integrity-" + name + "-" + since(s, name, f.Approval) + "-" + f.Found[7:19], Class: templateChanged, Subject: "files:" + name, At: now, From: from, To: now,
@@ -287,8 +290,12 @@ func (d *Desk) blind(ctx context.Context, name string, l look, why error) error 
 	if err != nil || !ok {
 		return err
 	}
+	from, err := d.changedAfter(ctx, s, name, a, l.at)
+	if err != nil {
+		return err
+	}
 	sig := incident.Signal{
-		ID: "integrity-" + name + "-" + since(s, name, a) + "-unreadable", Class: templateChanged, Subject: "files:" + name, At: l.at, From: a.At, To: l.at,
+		ID: "integrity-" + name + "-" + since(s, name, a) + "-unreadable", Class: templateChanged, Subject: "files:" + name, At: l.at, From: from, To: l.at,
 		Sentence: fmt.Sprintf("%s (%s) cannot be compared with what %s approved: %s", name, d.o.Integrity.Keeper.Sources[name].Place(), a.By, say),
 		Facets:   map[string]string{facetSource: name, facetApproved: a.Digest, incident.Probed: SourceCheck(name)},
 	}

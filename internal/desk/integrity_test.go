@@ -159,6 +159,36 @@ func TestAChangeOfFilesIsASignalOnce(t *testing.T) {
 	}
 }
 
+// Clocks that count from the suspicion begin with the newest look that found every file as approved, not with
+// the approval, which may be months ago; also when the server was killed since, and after a rebuild.
+//
+// promise: DET-7
+func TestAChangeIsSuspectedSinceTheNewestLookThatFoundNone(t *testing.T) {
+	for name, between := range map[string]func(s *site, again func() *site) *site{
+		"the server runs on":      func(s *site, _ func() *site) *site { return s },
+		"it was started again":    func(_ *site, again func() *site) *site { return again() },
+		"its tables were rebuilt": func(s *site, _ func() *site) *site { s.must(s.Rebuild(s.t.Context())); return s },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, root, again := watchful(t)
+			_, err := s.Approve(t.Context(), "", lena, "templates", "", "release 1")
+			s.must(err)
+			s.pass(72 * time.Hour)
+			good := s.clock.Now()
+			put(t, root, "slip.liquid", "<script>")
+			s = between(s, again)
+			s.pass(time.Hour)
+			got := s.state(s.incidents()[0])
+			if from := got.Signals[0].From; from.Before(good.Add(-time.Hour)) || from.After(good) {
+				t.Errorf("the window begins at %s, the last good look was within the hour before %s", from, good)
+			}
+			if m := got.Milestones["suspected"]; m == nil || m.At.Before(good.Add(-time.Hour)) {
+				t.Errorf("suspected: %+v", m)
+			}
+		})
+	}
+}
+
 // promise: DET-7
 func TestACrashBeforeTheFactRaisesNothingTwice(t *testing.T) {
 	s, root, _ := watchful(t)

@@ -164,3 +164,40 @@ func TestAnAttachedFileIsKeptSealedAndExportedUnderItsDigest(t *testing.T) {
 		t.Fatal("an export was made without the file")
 	}
 }
+
+// A review that is published and a file that is attached while an export is made are of the next export.
+//
+// promise: INV-3
+func TestWhatComesWhileAnExportIsMadeIsOfTheNext(t *testing.T) {
+	var s *site
+	var inc string
+	during := false
+	s = newSite(t, func(o *Options) {
+		o.Events = theGround(t).events
+		pass := o.Anchor
+		o.Anchor = func(ctx context.Context) (int, error) {
+			if during {
+				during = false
+				s.give(mark, inc, incident.PublishReview{Version: incident.VersionClient})
+				if _, err := s.Attach(ctx, "", lena, inc, "late.txt", "came late", strings.NewReader("late")); err != nil {
+					t.Error(err)
+				}
+			}
+			return pass(ctx)
+		}
+	})
+	inc = opened(t, s, "one", nil)
+	s.give(lena, inc, incident.Assess{Vector: "a", RootCause: "b", Risk: "c"})
+	for _, part := range []string{"impact", "response", "recommendations"} {
+		s.give(mark, inc, incident.EditReview{Part: part, Version: incident.VersionClient, Text: "The shop was read."})
+	}
+	for _, want := range []int{0, 1} {
+		during = want == 0
+		path, err := s.Export(t.Context(), "", lena, inc, "the insurer")
+		s.must(err)
+		rep, err := verify.File(path, verify.Options{Keys: []string{s.g.verifiers[0]}})
+		if err != nil || !rep.OK || rep.Publications != want || rep.Attachments != want {
+			t.Fatalf("%d published texts, %d files, want %d; %+v %v", rep.Publications, rep.Attachments, want, rep.Findings, err)
+		}
+	}
+}

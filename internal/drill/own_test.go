@@ -163,8 +163,8 @@ func TestAnOwnPolicyIsPlayedWhereFilesChangeAndAShopFails(t *testing.T) {
 		"a policy that puts files back": {"template-tamper", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
 			"DET-7": scenarios.Kept, "CON-5": scenarios.Kept, "CLS-1": scenarios.Kept, "prove_fix": scenarios.Kept, "tell_clients": scenarios.Kept, "send_summary": scenarios.NotReached,
 		}},
-		"a policy of the starter, without such an action": {"template-tamper", started(t, map[string]string{"platform": "none"}), map[string]string{
-			"DET-7": scenarios.NotApplicable, "NOT-1": scenarios.Kept, "tell_merchants": scenarios.Kept, "start_containment": scenarios.NotReached, "REC-1": scenarios.Kept,
+		"a policy of the starter, without such an action": {"template-tamper", started(t, nil), map[string]string{
+			"DET-7": scenarios.NotApplicable, "NOT-1": scenarios.Kept, "NOT-3": scenarios.Kept, "tell_merchants": scenarios.Kept, "start_containment": scenarios.NotReached, "REC-1": scenarios.Kept,
 		}},
 		"a policy with updates by a table": {"storefront-outage", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
 			"DET-6": scenarios.Kept, "NOT-8": scenarios.Kept, "keep_informed": scenarios.Kept, "start_containment": scenarios.Kept, "REC-4": scenarios.Kept, "send_summary": scenarios.Kept,
