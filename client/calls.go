@@ -20,6 +20,9 @@ type Outcome struct {
 
 	DryRun bool     `json:"dry_run,omitempty"` // nothing was recorded
 	Plan   []string `json:"plan,omitempty"`    // which clocks would move, in words
+
+	// Versions of both incidents, which confirm the plan of a merging.
+	Versions map[string]int `json:"versions,omitempty"`
 }
 
 // Fact names a recorded fact.

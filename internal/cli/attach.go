@@ -3,7 +3,9 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -25,6 +27,14 @@ func (a *app) foresee(c *cobra.Command, incident, name string, body map[string]a
 		}
 		for _, line := range out.Plan {
 			fmt.Fprintf(w, "%s\n", oneLine(line))
+		}
+		if len(out.Versions) > 0 {
+			seen := ""
+			for _, id := range slices.Sorted(maps.Keys(out.Versions)) {
+				seen += fmt.Sprintf(" --seen %s=%d", oneLine(id), out.Versions[id])
+			}
+			fmt.Fprintf(w, "Nothing was recorded. To do it unless somebody acts on one of them first, put in the place of --dry-run:\n %s\n", seen)
+			return
 		}
 		fmt.Fprintln(w, "Nothing was recorded: give the command without --dry-run to do it.")
 	})

@@ -104,7 +104,8 @@ var verbs = []verb{
 	{use: "accept-role ROLE", command: "accept-role", short: "Take a role that was offered to you", args: []string{"role"}},
 	{use: "link-signal SIGNAL", command: "link-signal", short: "Link a signal of another incident; there it is taken out", args: []string{"signal"},
 		flags: []field{{flag: "from", name: "from", help: "the incident that has the signal, or had it", required: true}, why}, whole: true},
-	{use: "merge OTHER", command: "merge", short: "Merge another incident into this one; its clocks go on here", args: []string{"from"}, flags: []field{why}},
+	{use: "merge OTHER", command: "merge", short: "Merge another incident into this one; its clocks go on here", args: []string{"from"}, flags: []field{why,
+		{flag: "seen", name: "versions", help: "version of an incident as ID=N, as --dry-run gave it (give both): refused when somebody acted on it since", kind: "versions"}}},
 	{use: "split", command: "split", short: "Split signals off into an incident of their own", flags: []field{
 		{flag: "signal", name: "signals", help: "a signal that leaves (repeat for more)", required: true, kind: "list"},
 		{flag: "title", name: "title", help: "title of the new incident; default that of the first"},
@@ -140,7 +141,7 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 	texts, lists, bools := map[string]*string{}, map[string]*[]string{}, map[string]*bool{}
 	for _, f := range v.flags {
 		switch f.kind {
-		case "list", "map", "principals":
+		case "list", "map", "principals", "versions":
 			lists[f.name] = c.Flags().StringArray(f.flag, nil, f.help)
 		case "bool":
 			bools[f.name] = c.Flags().Bool(f.flag, false, f.help)
@@ -216,6 +217,15 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 				}
 				body[f.name] = content
 				continue
+			case "versions":
+				seen, err := versionsOf(*lists[f.name])
+				if err != nil {
+					return err
+				}
+				if len(seen) > 0 {
+					body[f.name] = seen
+				}
+				continue
 			}
 			text := *texts[f.name]
 			if strings.TrimSpace(text) == "" {
@@ -239,6 +249,20 @@ func (a *app) verbCommand(v verb) *cobra.Command {
 		return a.command(c, args[0], v.command, body)
 	}
 	return c
+}
+
+// versionsOf reads ID=N.
+func versionsOf(items []string) (map[string]int, error) {
+	seen := map[string]int{}
+	for _, item := range items {
+		id, text, _ := strings.Cut(item, "=")
+		n, err := strconv.Atoi(text)
+		if err != nil || id == "" || n < 1 {
+			return nil, &usageError{text: fmt.Sprintf("%q is not ID=N", cut(item, 40)), hint: "such as --seen INC-1=12 --seen INC-2=7, as --dry-run prints them"}
+		}
+		seen[id] = n
+	}
+	return seen, nil
 }
 
 // contentItems reads ID=TEXT and ID=@FILE.

@@ -19,6 +19,49 @@ var errPlanned = errors.New("desk: only the plan was asked for")
 type MergeAsk struct {
 	Into, From, Reason string
 	Dry                bool // record nothing; say in Plan what it would do
+	// Versions of both incidents, by id, as the plan that is confirmed gave them: a plan that is stale is
+	// refused. Empty: nobody looked at one.
+	Versions map[string]int `json:",omitempty"`
+}
+
+// staleMerge refuses a merging whose plan is older than what somebody did to one of both, or than a signal of
+// one. Clocks and workers go on all the time and change no mind.
+func (d *Desk) staleMerge(tx ledger.Tx, ask MergeAsk) (*incident.Refusal, error) {
+	if len(ask.Versions) == 0 {
+		return nil, nil
+	}
+	refused := &incident.Refusal{Reason: incident.RefusedStale, Message: "the plan is stale: the incidents moved on after it was made, and nothing was merged"}
+	for _, inc := range []string{ask.Into, ask.From} {
+		version, ok := ask.Versions[inc]
+		if !ok || len(ask.Versions) != 2 || version < 1 {
+			return nil, fmt.Errorf("%w: versions: have to be those of %s and %s, as the dry run gave them", ErrInvalid, ask.Into, ask.From)
+		}
+		head, err := tx.Head(inc)
+		if err != nil {
+			return nil, err
+		}
+		if version > head.N {
+			return nil, fmt.Errorf("%w: versions: %s has no version %d yet: give those of the dry run", ErrInvalid, inc, version)
+		}
+		for f, err := range d.factsAfter(tx, inc, version) {
+			if err != nil {
+				return nil, err
+			}
+			if !person(f.Principal) && f.Kind != incident.KindSignal && f.Kind != incident.KindScope {
+				continue
+			}
+			line := incident.Render(f)
+			refused.Missing = append(refused.Missing, incident.Missing{What: inc + " since then: " + line.Text,
+				Do: "look at the plan again: tocsin incident merge " + ask.Into + " " + ask.From + " --dry-run"})
+			if len(refused.Missing) == maxSince {
+				return refused, nil
+			}
+		}
+	}
+	if len(refused.Missing) == 0 {
+		return nil, nil
+	}
+	return refused, nil
 }
 
 // Merge takes one incident into another. Both chains get their facts in one transaction: a crash before
@@ -42,6 +85,10 @@ func (d *Desk) Merge(ctx context.Context, id string, who Caller, ask MergeAsk) (
 		if err != nil {
 			return Outcome{}, nil, err
 		}
+		if stale, err := d.staleMerge(tx, ask); err != nil || stale != nil {
+			return Outcome{}, stale, err
+		}
+		seen := map[string]int{a.ID: a.Version, b.ID: b.Version}
 		give := func(chain string, c incident.Command) (Outcome, *incident.Refusal, error) {
 			return d.decide(tx, Request{Incident: chain, Command: c, Caller: who}, now, nil)
 		}
@@ -90,7 +137,7 @@ func (d *Desk) Merge(ctx context.Context, id string, who Caller, ask MergeAsk) (
 			if err != nil {
 				return Outcome{}, nil, err
 			}
-			out.Plan = append(plan, incident.MergePlan(p, a, b, after)...)
+			out.Plan, out.Versions = append(plan, incident.MergePlan(p, a, b, after)...), seen
 		}
 		return out, nil, nil
 	})
@@ -190,7 +237,7 @@ func (d *Desk) planned(ctx context.Context, req Request, dry bool, run func(tx l
 	case refused != nil:
 		return Outcome{}, refused
 	}
-	return Outcome{Incident: req.Incident, Reason: out.Reason, Facts: []FactRef{}, DryRun: true, Plan: out.Plan}, nil
+	return Outcome{Incident: req.Incident, Reason: out.Reason, Facts: []FactRef{}, DryRun: true, Plan: out.Plan, Versions: out.Versions}, nil
 }
 
 // visible reads an incident in a transaction; one that the caller may not know of is not there.

@@ -50,7 +50,24 @@ func TestTwoIncidentsBecomeOneInOneStep(t *testing.T) {
 	if _, err := s.Merge(ctx, "", mark, ask); !errors.As(err, &refused) || len(refused.Missing) == 0 {
 		t.Fatalf("%v", err)
 	}
-	ask.Dry = false
+	// A plan that somebody acted after is not carried out; it says what came, and the next plan is.
+	ask.Dry, ask.Versions = false, plan.Versions
+	submit(b, incident.Note{Text: "the token was revoked"})
+	if _, err := s.Merge(ctx, "", boss, ask); !errors.As(err, &refused) || refused.Reason != incident.RefusedStale || !strings.Contains(refused.Error(), b+" since then: ") || !strings.Contains(refused.Error(), "the token was revoked") {
+		t.Fatalf("a stale plan: %v", err)
+	}
+	if now, _ := s.Incident(ctx, b); now.Into != nil {
+		t.Fatal("a stale plan was carried out")
+	}
+	for name, versions := range map[string]map[string]int{"one": {a: 1}, "another": {a: 1, "INC-77": 1}, "one to come": {a: 1, b: 9999}} {
+		if _, err := s.Merge(ctx, "", boss, MergeAsk{Into: a, From: b, Reason: "one thief", Versions: versions}); !errors.Is(err, ErrInvalid) && name != "one to come" || err == nil {
+			t.Errorf("versions of %s: %v", name, err)
+		}
+	}
+	ask.Dry, ask.Versions = true, nil
+	plan, err = s.Merge(ctx, "", boss, ask)
+	s.must(err)
+	ask.Dry, ask.Versions = false, plan.Versions
 	out, err := s.Merge(ctx, "k1", boss, ask)
 	if err != nil || out.Reason != incident.ReasonMerged || out.Incident != a {
 		t.Fatalf("%+v %v", out, err)
@@ -58,6 +75,7 @@ func TestTwoIncidentsBecomeOneInOneStep(t *testing.T) {
 	if again, err := s.Merge(ctx, "k1", boss, ask); err != nil || !again.Replayed {
 		t.Fatalf("asked again with the same key: %+v %v", again, err)
 	}
+	ask.Versions = nil
 	if again, err := s.Merge(ctx, "k2", boss, ask); err != nil || again.Reason != incident.ReasonAlreadyMerged || len(again.Facts) != 0 {
 		t.Fatalf("asked again: %+v %v", again, err)
 	}

@@ -58,6 +58,7 @@ type Outcome struct {
 	Replayed bool            `json:"replayed,omitempty"`
 	DryRun   bool            `json:"dry_run,omitempty"` // nothing was recorded
 	Plan     []string        `json:"plan,omitempty"`    // dry run: which clocks would move, in words
+	Versions map[string]int  `json:"versions,omitempty" doc:"dry run of a merging: the versions of both incidents, by id, that confirm its plan"`
 }
 
 // FactRef names a fact that was recorded.

@@ -16,6 +16,8 @@ type mergeInput struct {
 	Body struct {
 		From   string `json:"from" minLength:"1" maxLength:"64" doc:"the incident that ends as a part of it"`
 		Reason string `json:"reason" maxLength:"4000"`
+
+		Versions map[string]int `json:"versions,omitempty" doc:"of both incidents by id, as the dry run gave them: refused when somebody acted on one of them since"`
 	}
 }
 
@@ -37,7 +39,7 @@ func (a *API) registerMerging(d Attachments) {
 	op := operation("merge", http.MethodPost, "/v1/incidents/{id}/merge", responders, "Take another incident into this one: it ends by name, and its clocks go on here")
 	op.Tags, op.Errors = []string{"incident"}, append(op.Errors, http.StatusNotFound, http.StatusConflict)
 	huma.Register(a.huma, op, func(ctx context.Context, in *mergeInput) (*outcomeOutput, error) {
-		out, err := d.Merge(ctx, requestID(ctx, in.Key), callerOf(ctx), desk.MergeAsk{Into: in.ID, From: in.Body.From, Reason: in.Body.Reason, Dry: in.Dry})
+		out, err := d.Merge(ctx, requestID(ctx, in.Key), callerOf(ctx), desk.MergeAsk{Into: in.ID, From: in.Body.From, Reason: in.Body.Reason, Dry: in.Dry, Versions: in.Body.Versions})
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
