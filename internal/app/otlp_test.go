@@ -23,7 +23,7 @@ import (
 func TestARunningServerTakesPartOfAnOTLPRequestAndSaysWhichInBothEncodings(t *testing.T) {
 	a, _ := start(t, Options{Dir: folder(t, "production", configuration)})
 	responder, _ := member(t, a, "omar", "responder")
-	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "pickandpack")
+	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "example_app")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -62,7 +62,7 @@ func logged(t *testing.T) (a *App, responder *client.Client, token client.Token,
 // sender is an application with an ingest key.
 func sender(t *testing.T, a *App) *client.Client {
 	t.Helper()
-	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "pickandpack")
+	_, key, err := local(t, a.o.Dir).NewMachineKey(t.Context(), "ingest", "app", "example_app")
 	if err != nil {
 		t.Fatal(err)
 	}
