@@ -43,6 +43,7 @@ type Entry struct {
 	Bytes      int64
 	Outcome    string // ok, denied or error
 	Historic   bool   // taught and never reported
+	Supplied   bool   // came in a file that was supplied later: it is noticed when it was received
 	// Text is the event as the rules read it: its JSON in the form that Tocsin keeps. Without it the
 	// rules are not asked.
 	Text []byte
@@ -170,6 +171,9 @@ func (d *Detector) Observe(e Entry) (found []incident.Signal) {
 	for i := range found {
 		if found[i].App == "" {
 			found[i].App = e.App
+		}
+		if e.Supplied {
+			found[i].Noticed = e.Received.UTC()
 		}
 	}
 	return found

@@ -235,6 +235,26 @@ func TestWhatIsTaughtIsNotReported(t *testing.T) {
 	}
 }
 
+// Whatever part speaks, what a log shows that was supplied later was noticed when that came in, and when
+// it happened stays beside it.
+func TestWhatIsSuppliedLaterIsNoticedWhenItCameIn(t *testing.T) {
+	live := run(detector(t, detect.Options{Budgets: budgets}), everything(t))
+	entries := everything(t)
+	came := entries[len(entries)-1].Time.AddDate(3, 0, 0)
+	for i := range entries {
+		entries[i].Supplied, entries[i].Received = true, came
+	}
+	later := run(detector(t, detect.Options{Budgets: budgets}), entries)
+	if len(live) == 0 || len(later) != len(live) {
+		t.Fatalf("%d signals of a live log, %d of the same supplied later", len(live), len(later))
+	}
+	for i, g := range later {
+		if !live[i].Noticed.IsZero() || !g.Noticed.Equal(came) || !g.At.Equal(live[i].At) {
+			t.Errorf("%s: live noticed %s; later noticed %s, of %s", g.Class, live[i].Noticed, g.Noticed, g.At)
+		}
+	}
+}
+
 // One rule that finds the same credential a thousand times is one alarm, and a rule below the level
 // is none.
 func TestARuleThatGoesOnIsOneAlarm(t *testing.T) {

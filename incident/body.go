@@ -41,6 +41,9 @@ type SignalBody struct {
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to"`
 	Of     string    `json:"of,omitempty"` // the incident a person took it out of
+	// Noticed is when the log came in that shows it, if that was supplied later. Facts of before it was
+	// recorded have none.
+	Noticed time.Time `json:"noticed,omitzero"`
 }
 
 // SignalText is the signal itself: its subject and facets may be personal data.

@@ -29,12 +29,22 @@ type Signal struct {
 	Subject  string            `json:"subject"` // such as credential:tok_9f
 	App      string            `json:"app,omitempty"`
 	At       time.Time         `json:"at"` // of the event that crossed the line
+	Noticed  time.Time         `json:"noticed,omitzero"` // when its log came in, if that was supplied later; zero: it was noticed as it happened
 	From     time.Time         `json:"from"`
 	To       time.Time         `json:"to"`
 	Sentence string            `json:"sentence"` // why, in one sentence with numbers and units
 	Events   []string          `json:"events,omitempty"`
 	Facets   map[string]string `json:"facets,omitempty"` // credential, ip, user_agent, …
 	Ended    time.Time         `json:"ended,omitzero"`   // what it saw was over then; zero: it goes on, or nobody looks
+}
+
+// noticed is when the vendor could first know of a signal. A log that was supplied later tells of its
+// events when it comes in, however long ago they were.
+func (g *Signal) noticed() time.Time {
+	if g.Noticed.IsZero() {
+		return g.At
+	}
+	return g.Noticed
 }
 
 // Probed is the facet of a signal that names the probe that raised it. The probe is then a check of

@@ -53,8 +53,8 @@ func (w *work) open(c Open) (Reason, error) {
 		if err := c.Signal.check("signal"); err != nil {
 			return "", err
 		}
-		if !c.Signal.At.IsZero() && c.Signal.At.Before(detected) {
-			detected = c.Signal.At.UTC()
+		if at := c.Signal.noticed(); !at.IsZero() && at.Before(detected) {
+			detected = at.UTC()
 		}
 		if suspected.IsZero() && !c.Signal.From.IsZero() && c.Signal.From.Before(detected) {
 			suspected = c.Signal.From.UTC()
@@ -86,6 +86,9 @@ func (w *work) open(c Open) (Reason, error) {
 	why = "opened by hand"
 	if c.Signal != nil {
 		why = "the event that crossed the line"
+		if !c.Signal.Noticed.IsZero() {
+			why = "when the log came in that shows it; the event that crossed the line is of " + utc(c.Signal.At)
+		}
 	}
 	w.setMilestone("detected", detected, why)
 	if c.Split != nil {
@@ -129,7 +132,7 @@ func (w *work) setMilestone(name string, at time.Time, reason string) {
 }
 
 func (w *work) linkSignal(g Signal, of string) {
-	w.fact(KindSignal, SignalBody{Signal: g.ID, Class: g.Class, App: g.App, At: g.At.UTC(), From: g.From.UTC(), To: g.To.UTC(), Of: of}, own(SignalText{Signal: g}))
+	w.fact(KindSignal, SignalBody{Signal: g.ID, Class: g.Class, App: g.App, At: g.At.UTC(), From: g.From.UTC(), To: g.To.UTC(), Of: of, Noticed: g.Noticed.UTC()}, own(SignalText{Signal: g}))
 }
 
 func (w *work) addSignal(c AddSignal) (Reason, error) {

@@ -197,7 +197,7 @@ func foldSignal(s *State, f Fact) error {
 		return err
 	}
 	g := t.Signal
-	g.ID, g.Class, g.App, g.At, g.From, g.To = b.Signal, b.Class, b.App, b.At, b.From, b.To
+	g.ID, g.Class, g.App, g.At, g.From, g.To, g.Noticed = b.Signal, b.Class, b.App, b.At, b.From, b.To, b.Noticed
 	s.Signals = append(s.Signals, g)
 	return nil
 }

@@ -58,3 +58,60 @@ func counts(s *State) string {
 	}
 	return b.String()
 }
+
+// A log that is supplied later tells what happened long ago: the clocks that run from *detected* begin
+// when it came in, and *suspected* keeps the time of what it shows. A signal of a live log, and one that
+// was recorded before the two were told apart, is detected at its event.
+func TestWhatALogSuppliedLaterShowsIsDetectedWhenItCameIn(t *testing.T) {
+	happened, came := t0.Add(-3*365*24*h), t0.Add(-time.Minute)
+	sig := Signal{ID: "S1", Class: "rule_match", Subject: "actor:a", At: happened, From: happened.Add(-h), To: happened, Sentence: "a user was made"}
+	for _, c := range []struct {
+		name              string
+		noticed, detected time.Time
+	}{
+		{"live", time.Time{}, happened},
+		{"supplied later", came, came},
+		{"a clock that was ahead", t0.Add(h), t0},
+	} {
+		w := newWorld(t)
+		g := sig
+		g.Noticed = c.noticed
+		w.must(worker, Open{Title: "x", Class: "credential_exposure", Signal: &g}, ReasonOpened)
+		if got := w.s.Milestones["detected"].At; !got.Equal(c.detected) {
+			t.Errorf("%s: detected %s, want %s", c.name, utc(got), utc(c.detected))
+		}
+		if got := w.s.Milestones["suspected"].At; !got.Equal(happened.Add(-h)) {
+			t.Errorf("%s: suspected %s", c.name, utc(got))
+		}
+		if got, want := w.s.Duties["judge"].Due, c.detected.Add(8*h); !got.Equal(want) {
+			t.Errorf("%s: to be judged by %s, want %s", c.name, utc(got), utc(want))
+		}
+		if got := w.s.Signals[0]; !got.At.Equal(happened) || !got.Noticed.Equal(c.noticed) {
+			t.Errorf("%s: the signal is of %s, noticed %s", c.name, utc(got.At), utc(got.Noticed))
+		}
+		for _, f := range w.facts {
+			if f.Kind == KindSignal && strings.Contains(string(f.Body), "noticed") != !c.noticed.IsZero() {
+				t.Errorf("%s: recorded as %s", c.name, f.Body)
+			}
+		}
+	}
+}
+
+// Of two signals that leave an incident the first that was noticed says when theirs was detected, not the
+// one whose event is the older.
+func TestSignalsThatAreSplitOffKeepWhenTheyWereNoticed(t *testing.T) {
+	w := newWorld(t)
+	w.must(worker, Open{Title: "x", Class: "credential_exposure", Signal: &Signal{ID: "S1", Class: "v", At: t0.Add(-3 * h), From: t0.Add(-3 * h)}}, ReasonOpened)
+	live := Signal{ID: "S2", Class: "v", At: t0.Add(-2 * h), From: t0.Add(-2 * h)}
+	old := Signal{ID: "S3", Class: "v", At: t0.Add(-1000 * h), From: t0.Add(-1000 * h), Noticed: t0.Add(-h)}
+	w.must(worker, AddSignal{Signal: live}, ReasonSignalLinked)
+	w.must(worker, AddSignal{Signal: old}, ReasonSignalLinked)
+	fresh := newWorld(t)
+	fresh.must(lena, Open{Title: "y", Class: "credential_exposure", Split: &Split{Of: w.s, Hash: "sha256:x", Signals: []string{"S3", "S2"}, Reason: "r"}}, ReasonOpened)
+	if got := fresh.s.Milestones["detected"].At; !got.Equal(live.At) {
+		t.Errorf("detected %s, want %s", utc(got), utc(live.At))
+	}
+	if got := fresh.s.Milestones["suspected"].At; !got.Equal(old.From) {
+		t.Errorf("suspected %s, want %s", utc(got), utc(old.From))
+	}
+}

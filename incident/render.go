@@ -95,7 +95,11 @@ func makeRenderers() map[Kind]func(Fact) string {
 		KindReopened:  reasoned("Taken up again"),
 		KindSignal: func(f Fact) string {
 			b, t := read[SignalBody, SignalText](f)
-			return because("Signal "+b.Class, t.Signal.Sentence)
+			what := "Signal " + b.Class
+			if !b.Noticed.IsZero() {
+				what += fmt.Sprintf(" of %s, in a log that was supplied later and came in at %s", utc(b.At), utc(b.Noticed))
+			}
+			return because(what, t.Signal.Sentence)
 		},
 		KindMilestone: func(f Fact) string {
 			b, t := read[MilestoneBody, Reasoned](f)

@@ -78,7 +78,7 @@ func (c *Split) splitSignals() []Signal {
 			out = append(out, g)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b Signal) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(out, func(a, b Signal) int { return a.noticed().Compare(b.noticed()) })
 	return out
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/desktest"
+	"github.com/tocsin-ir/tocsin/scope"
 	"github.com/tocsin-ir/tocsin/scope/ask"
 )
 
@@ -400,6 +401,16 @@ func TestScopeForm(t *testing.T) {
 		if !strings.Contains(run.body, want) {
 			t.Errorf("the page of a run lacks %s", want)
 		}
+	}
+	// Every dimension that a query has can be asked for here, and a query that was recorded comes back whole.
+	wide := url.Values{"from": {"2026-11-22T04:00"}, "to": {"2026-11-22T05:00"}, "action": {"export, list"}, "not_actor": {"worker-3"}, "do": {"compute"}}
+	if got := b.submit("/incidents/INC-1/scope", "/incidents/INC-1/scope", wide); got.status != http.StatusOK || !strings.Contains(got.body, `value="export, list"`) || !strings.Contains(got.body, `value="worker-3"`) {
+		t.Errorf("by action, and not by actor: %d %s", got.status, got.body)
+	}
+	b.desk.Run.Query = scope.Query{From: time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC), To: time.Date(2026, 11, 22, 5, 0, 0, 0, time.UTC),
+		Any: []scope.Clause{{Action: []string{"export", "list"}}}, Not: []scope.Clause{{Actor: []string{"worker-3"}}}}
+	if got := b.get("/incidents/INC-1/scope?run=run-1"); !strings.Contains(got.body, `value="export, list"`) || !strings.Contains(got.body, `value="worker-3"`) {
+		t.Error("the form loses a part of the query")
 	}
 	if got := b.get("/incidents/INC-1/scope/file?run=run-1&form=csv"); got.status != http.StatusOK || !strings.Contains(got.body, "m_1,s_1,") {
 		t.Errorf("as CSV: %d %s", got.status, got.body)

@@ -37,7 +37,7 @@ type scopeView struct {
 
 // narrowed reports whether one of the fields that are folded away is filled in.
 func (v scopeView) narrowed() bool {
-	return slices.ContainsFunc([]string{"actor", "ip", "agent", "not_agent", "endpoint", "merchant", "data_type"}, func(name string) bool { return v.In.Get(name) != "" })
+	return slices.ContainsFunc([]string{"actor", "ip", "agent", "not_agent", "endpoint", "merchant", "action", "data_type", "not_actor"}, func(name string) bool { return v.In.Get(name) != "" })
 }
 
 // scopePage shows the form and, as the address says, a run, a recorded version or what changed from
@@ -255,10 +255,12 @@ func formOf(q scope.Query, zone *time.Location) url.Values {
 		set("agent", "\n", some.Agent)
 		set("endpoint", ", ", some.Endpoint)
 		set("merchant", ", ", some.Merchant)
+		set("action", ", ", some.Action)
 		set("data_type", ", ", some.DataType)
 	}
 	for _, not := range q.Not {
 		set("not_ip", ", ", not.IP)
+		set("not_actor", ", ", not.Actor)
 		set("not_agent", "\n", not.Agent)
 	}
 	return in
@@ -358,12 +360,15 @@ func queryOf(in url.Values, zone *time.Location) (scope.Query, error) {
 	agents := func(name string) []string { return trim(strings.Split(in.Get(name), "\n")) }
 	q := scope.Query{From: read.time("from"), To: read.time("to")}
 	some := scope.Clause{Credential: trim(list("credential")), Actor: trim(list("actor")), IP: trim(list("ip")), Agent: agents("agent"),
-		Endpoint: trim(list("endpoint")), Merchant: trim(list("merchant")), DataType: trim(list("data_type"))}
-	if len(some.Credential)+len(some.Actor)+len(some.IP)+len(some.Agent)+len(some.Endpoint)+len(some.Merchant)+len(some.DataType) > 0 {
+		Endpoint: trim(list("endpoint")), Merchant: trim(list("merchant")), Action: trim(list("action")), DataType: trim(list("data_type"))}
+	if len(some.Credential)+len(some.Actor)+len(some.IP)+len(some.Agent)+len(some.Endpoint)+len(some.Merchant)+len(some.Action)+len(some.DataType) > 0 {
 		q.Any = []scope.Clause{some}
 	}
 	if ips := trim(list("not_ip")); len(ips) > 0 {
 		q.Not = append(q.Not, scope.Clause{IP: ips})
+	}
+	if actors := trim(list("not_actor")); len(actors) > 0 {
+		q.Not = append(q.Not, scope.Clause{Actor: actors})
 	}
 	if a := agents("not_agent"); len(a) > 0 {
 		q.Not = append(q.Not, scope.Clause{Agent: a})

@@ -167,7 +167,7 @@ func Observed(e accesslog.Entry, historic bool) detect.Entry {
 	return detect.Entry{
 		Position: e.Seq, ID: e.ID, Time: e.Time, Received: e.Received, Kind: e.Kind, App: e.App, Actor: e.ActorID, Credential: e.Credential,
 		Session: e.Session, Merchant: e.Merchant, Endpoint: e.Endpoint, IP: e.IP, Agent: e.Agent, Customers: e.Subjects,
-		Records: e.Records, Bytes: e.Bytes, Outcome: e.Outcome, Historic: historic, Text: e.Canonical,
+		Records: e.Records, Bytes: e.Bytes, Outcome: e.Outcome, Historic: historic, Supplied: e.Supplied != "", Text: e.Canonical,
 	}
 }
 
