@@ -28,7 +28,7 @@ type Signal struct {
 	Class    string            `json:"class"`   // such as unusual_volume
 	Subject  string            `json:"subject"` // such as credential:tok_9f
 	App      string            `json:"app,omitempty"`
-	At       time.Time         `json:"at"` // of the event that crossed the line
+	At       time.Time         `json:"at"`               // of the event that crossed the line
 	Noticed  time.Time         `json:"noticed,omitzero"` // when its log came in, if that was supplied later; zero: it was noticed as it happened
 	From     time.Time         `json:"from"`
 	To       time.Time         `json:"to"`
@@ -43,6 +43,14 @@ type Signal struct {
 func (g *Signal) noticed() time.Time {
 	if g.Noticed.IsZero() {
 		return g.At
+	}
+	return g.Noticed
+}
+
+// suspicion is when what a signal shows began, and not before anybody could suspect it.
+func (g *Signal) suspicion() time.Time {
+	if g.Noticed.IsZero() {
+		return g.From
 	}
 	return g.Noticed
 }

@@ -56,8 +56,8 @@ func (w *work) open(c Open) (Reason, error) {
 		if at := c.Signal.noticed(); !at.IsZero() && at.Before(detected) {
 			detected = at.UTC()
 		}
-		if suspected.IsZero() && !c.Signal.From.IsZero() && c.Signal.From.Before(detected) {
-			suspected = c.Signal.From.UTC()
+		if from := c.Signal.suspicion(); suspected.IsZero() && !from.IsZero() && from.Before(detected) {
+			suspected = from.UTC()
 		}
 	}
 	if suspected.IsZero() {
@@ -81,13 +81,16 @@ func (w *work) open(c Open) (Reason, error) {
 	why := "given when it was opened"
 	if c.Suspect.IsZero() {
 		why = "by default the beginning of what was noticed"
+		if c.Signal != nil && !c.Signal.Noticed.IsZero() {
+			why = "by default when it was detected: nobody suspected it before its log came in"
+		}
 	}
 	w.setMilestone("suspected", suspected, why)
 	why = "opened by hand"
 	if c.Signal != nil {
 		why = "the event that crossed the line"
 		if !c.Signal.Noticed.IsZero() {
-			why = "when the log came in that shows it; the event that crossed the line is of " + utc(c.Signal.At)
+			why = "when the log came in that shows it; what it shows began at " + utc(c.Signal.From) + ", and the event that crossed the line is of " + utc(c.Signal.At)
 		}
 	}
 	w.setMilestone("detected", detected, why)

@@ -59,19 +59,19 @@ func counts(s *State) string {
 	return b.String()
 }
 
-// A log that is supplied later tells what happened long ago: the clocks that run from *detected* begin
-// when it came in, and *suspected* keeps the time of what it shows. A signal of a live log, and one that
-// was recorded before the two were told apart, is detected at its event.
+// A log that is supplied later tells what happened long ago: the clocks that run from *suspected* and
+// *detected* begin when it came in, and the signal keeps the time of what it shows. A signal of a live log,
+// and one that was recorded before the two were told apart, is detected at its event.
 func TestWhatALogSuppliedLaterShowsIsDetectedWhenItCameIn(t *testing.T) {
 	happened, came := t0.Add(-3*365*24*h), t0.Add(-time.Minute)
 	sig := Signal{ID: "S1", Class: "rule_match", Subject: "actor:a", At: happened, From: happened.Add(-h), To: happened, Sentence: "a user was made"}
 	for _, c := range []struct {
-		name              string
-		noticed, detected time.Time
+		name                         string
+		noticed, detected, suspected time.Time
 	}{
-		{"live", time.Time{}, happened},
-		{"supplied later", came, came},
-		{"a clock that was ahead", t0.Add(h), t0},
+		{"live", time.Time{}, happened, happened.Add(-h)},
+		{"supplied later", came, came, came},
+		{"a clock that was ahead", t0.Add(h), t0, t0},
 	} {
 		w := newWorld(t)
 		g := sig
@@ -80,8 +80,8 @@ func TestWhatALogSuppliedLaterShowsIsDetectedWhenItCameIn(t *testing.T) {
 		if got := w.s.Milestones["detected"].At; !got.Equal(c.detected) {
 			t.Errorf("%s: detected %s, want %s", c.name, utc(got), utc(c.detected))
 		}
-		if got := w.s.Milestones["suspected"].At; !got.Equal(happened.Add(-h)) {
-			t.Errorf("%s: suspected %s", c.name, utc(got))
+		if got := w.s.Milestones["suspected"].At; !got.Equal(c.suspected) {
+			t.Errorf("%s: suspected %s, want %s", c.name, utc(got), utc(c.suspected))
 		}
 		if got, want := w.s.Duties["judge"].Due, c.detected.Add(8*h); !got.Equal(want) {
 			t.Errorf("%s: to be judged by %s, want %s", c.name, utc(got), utc(want))
@@ -111,7 +111,7 @@ func TestSignalsThatAreSplitOffKeepWhenTheyWereNoticed(t *testing.T) {
 	if got := fresh.s.Milestones["detected"].At; !got.Equal(live.At) {
 		t.Errorf("detected %s, want %s", utc(got), utc(live.At))
 	}
-	if got := fresh.s.Milestones["suspected"].At; !got.Equal(old.From) {
-		t.Errorf("suspected %s, want %s", utc(got), utc(old.From))
+	if got := fresh.s.Milestones["suspected"].At; !got.Equal(live.From) {
+		t.Errorf("suspected %s, want %s", utc(got), utc(live.From))
 	}
 }

@@ -138,10 +138,10 @@ func foldSplitFrom(s *State, f Fact) error {
 	return nil
 }
 
-// earliestFrom is when what the signals are about began.
+// earliestFrom is when what the signals are about began, or was first known.
 func earliestFrom(signals []Signal) (from time.Time) {
 	for _, g := range signals {
-		from = earliest(from, g.From)
+		from = earliest(from, g.suspicion())
 	}
 	return from
 }

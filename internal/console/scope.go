@@ -86,7 +86,13 @@ func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, 
 		v.In = url.Values{}
 		v.In.Set("from", state.Opened.Add(-24*time.Hour).In(v.Frame.Zone).Format(formTime))
 		if m := state.Milestones["suspected"]; m != nil {
-			v.In.Set("from", m.At.Add(-time.Hour).In(v.Frame.Zone).Format(formTime))
+			from := m.At
+			for _, g := range state.Signals {
+				if !g.Noticed.IsZero() && g.From.Before(from) {
+					from = g.From // its log was supplied later, and shows what was then
+				}
+			}
+			v.In.Set("from", from.Add(-time.Hour).In(v.Frame.Zone).Format(formTime))
 		}
 		v.In.Set("to", v.Frame.Now.Add(time.Minute).In(v.Frame.Zone).Format(formTime)) // the minute that runs is in it
 		for _, s := range state.Signals {

@@ -236,3 +236,19 @@ func TestSoakAPageOfATimelineOfMillions(t *testing.T) {
 	slices.SortFunc(took, cmp.Compare[time.Duration])
 	t.Logf("%d pages of %d entries out of %d: median %s, the slowest %s", len(took), MaxEntries, total, took[len(took)/2], took[len(took)-1])
 }
+
+// What a log shows that was supplied later is in the timeline when it happened, which is not around the
+// time at which its incident was opened. With a signal of a live log it is around
+// that time again.
+func TestTheTimelineOfALogSuppliedLaterIsOfWhenItHappened(t *testing.T) {
+	then := noon.AddDate(-3, 0, 0)
+	old := incident.Signal{From: then, At: then, To: then.Add(time.Hour), Noticed: noon}
+	s := &incident.State{Opened: noon, Signals: []incident.Signal{old}}
+	if from, to := scopeWindow(s); !from.Equal(then.Add(-12*time.Hour)) || !to.Equal(then.Add(13*time.Hour)) {
+		t.Errorf("from %s to %s", from, to)
+	}
+	s.Signals = append(s.Signals, incident.Signal{From: noon, At: noon, To: noon})
+	if from, to := scopeWindow(s); !from.Equal(noon.Add(-12*time.Hour)) || !to.Equal(noon.Add(12*time.Hour)) {
+		t.Errorf("with a live signal from %s to %s", from, to)
+	}
+}

@@ -138,6 +138,9 @@ func (d *Desk) signal(ctx context.Context, who Caller, sig incident.Signal) (Out
 			}
 		} else {
 			c := incident.Open{Class: d.classOf(sig), Title: d.titleOf(sig), Apps: d.o.Apps, Suspect: sig.From, Signal: &sig}
+			if !sig.Noticed.IsZero() {
+				c.Suspect = time.Time{} // nobody suspected it while nobody had the log
+			}
 			if out, refused, err = d.openNext(tx, who, c, now, []string{sig.ID}); err != nil {
 				return err
 			}

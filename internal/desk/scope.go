@@ -277,7 +277,19 @@ func scopeWindow(s *incident.State) (from, to time.Time) {
 	if n := len(s.Scopes); n > 0 && !s.Scopes[n-1].First.IsZero() {
 		return s.Scopes[n-1].First.Add(-time.Hour), s.Scopes[n-1].Last.Add(time.Hour)
 	}
-	return s.Opened.Add(-12 * time.Hour), s.Opened.Add(12 * time.Hour)
+	from, to = s.Opened, s.Opened
+	if len(s.Signals) > 0 && !slices.ContainsFunc(s.Signals, func(g incident.Signal) bool { return g.Noticed.IsZero() }) {
+		from, to = s.Signals[0].From, s.Signals[0].To // all of it is from logs supplied later: it happened then
+		for _, g := range s.Signals[1:] {
+			if g.From.Before(from) {
+				from = g.From
+			}
+			if g.To.After(to) {
+				to = g.To
+			}
+		}
+	}
+	return from.Add(-12 * time.Hour), to.Add(12 * time.Hour)
 }
 
 func actionNames(p *policy.Program) string {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
 )
@@ -378,4 +379,27 @@ func waitFor(t *testing.T, what string, holds func() bool) {
 		}
 	}
 	t.Fatalf("waited in vain for %s", what)
+}
+
+// Of an event that was supplied later the detector knows when it was received, and the incident it raises
+// is suspected and detected then.
+func TestALogSuppliedLaterOpensAnIncidentOfToday(t *testing.T) {
+	s := newSite(t, nil)
+	if e := Observed(accesslog.Entry{Event: accesslog.Event{Supplied: "sha256:ab", Received: noon}}, false); !e.Supplied || !e.Received.Equal(noon) {
+		t.Fatalf("observed as %+v", e)
+	}
+	then := noon.AddDate(-3, 0, 0)
+	out, err := s.Signal(t.Context(), incident.Signal{ID: "sig-later", Class: "rule_match", Subject: "actor:a", App: "pickandpack", At: then, From: then, To: then, Noticed: noon, Sentence: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := s.state(out.Incident)
+	for _, name := range []string{"suspected", "detected"} {
+		if got := state.Milestones[name].At; !got.Equal(noon) {
+			t.Errorf("%s at %s, want %s", name, got, noon)
+		}
+	}
+	if !state.Signals[0].At.Equal(then) {
+		t.Errorf("the event is of %s", state.Signals[0].At)
+	}
 }
