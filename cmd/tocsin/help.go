@@ -27,7 +27,7 @@ func usage(cmd *cobra.Command) error {
 		}
 	}
 	if cmd.Example != "" {
-		fmt.Fprintf(&b, "\nExample:\n%s\n", cmd.Example)
+		fmt.Fprintf(&b, "\nExample:\n%s\n", typed(cmd.Example))
 	}
 	if flags := cmd.LocalFlags(); flags.HasAvailableFlags() {
 		fmt.Fprintf(&b, "\nFlags:\n%s", flags.FlagUsagesWrapped(columns))
@@ -40,6 +40,21 @@ func usage(cmd *cobra.Command) error {
 	}
 	_, err := io.WriteString(cmd.OutOrStderr(), b.String())
 	return err
+}
+
+// typed is an example that fits: a line that is too long goes on below, as a shell takes it, and is
+// broken before a flag, so never inside quotation marks.
+func typed(example string) string {
+	parts := strings.Split(example, " --")
+	out, at := parts[0], len([]rune(parts[0]))
+	for _, part := range parts[1:] {
+		n := len(" --") + len([]rune(part))
+		if at+n+len(" \\") > columns {
+			out, at = out+" \\\n     ", len("     ")
+		}
+		out, at = out+" --"+part, at+n
+	}
+	return out
 }
 
 // folded is a name and what it is for, with the words below each other where they do not fit.

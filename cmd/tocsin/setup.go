@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -120,17 +122,20 @@ func printSteps(cmd *cobra.Command, steps []doctor.Step) error {
 	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
 		return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"steps": steps})
 	}
-	w := cmd.OutOrStdout()
+	cli.Folded(cmd.OutOrStdout(), os.Getenv, func(w io.Writer) { writeSteps(w, cmd, steps) })
+	return nil
+}
+
+func writeSteps(w io.Writer, cmd *cobra.Command, steps []doctor.Step) {
 	for i, s := range steps {
 		fmt.Fprintf(w, "%s %-7s %d %-9s %s\n", map[string]string{"done": "✓", "skipped": "–", "open": "○"}[s.State], s.State, i+1, s.ID, s.Say)
 	}
 	i := slices.IndexFunc(steps, func(s doctor.Step) bool { return s.State == "open" })
 	if i < 0 {
 		fmt.Fprintln(w, "\nThe first hour is over. What is still amiss: tocsin doctor")
-		return nil
+		return
 	}
 	fmt.Fprintf(w, "\nnext: %s\n  or put it off: %s\n", inFolder(cmd, steps[i].Do), inFolder(cmd, "tocsin setup skip "+steps[i].ID))
-	return nil
 }
 
 // ofOurs finds the commands of this program in a sentence.

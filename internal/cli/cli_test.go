@@ -117,6 +117,7 @@ func fill(d *desktest.Desk) {
 	d.Watched = []desk.ProbeRow{
 		{Name: "shop_broken", Kind: "http", State: "failing", Failures: 1, Since: now, Ran: now, Saw: "HTTP 502 \x1b[31m"},
 		{Name: "shop_checkout", Kind: "http-journey", State: "out", Failures: 9, Since: now, Ran: now, Saw: "step pay as phone: HTTP 502", Incident: "INC-1"},
+		{Name: "\u5546\u5e97\u306e\u30c1\u30a7\u30c3\u30af\u30a2\u30a6\u30c8\u3092\u898b\u308b", Kind: "http", State: "passing", Since: now, Ran: now, Saw: strings.Repeat("\u5546\u5e97 e\u0301te\u0301 ", 30)},
 		{Name: "shop_dns", Kind: "dns", State: "passing", Since: now, Ran: now, Saw: "it answered"},
 	}
 	d.Known = []ledger.Merchant{{ID: "m_1", Name: "Caf\u00e9 <b>", Emails: []string{"anna@example.com"}, Country: "DE", Zone: "Europe/Berlin"}}

@@ -25,7 +25,7 @@ func dueOf(c client.Clock) time.Time {
 var marks = map[string]string{"running": "●", "provisional": "●", "at_risk": "◐", "missed": "✕", "met": "✓", "met_late": "✕", "waiting": "○"}
 
 func (a *app) printClocks(w io.Writer, clocks []client.Clock, withIncident bool) {
-	a.paintClocks(w, a.paint(w), clocks, withIncident)
+	a.paintClocks(w, a.paint(), clocks, withIncident)
 }
 
 func (a *app) paintClocks(w io.Writer, paint func(state, text string) string, clocks []client.Clock, withIncident bool) {
@@ -141,7 +141,7 @@ func (a *app) notifyCommands() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(letter, func(w io.Writer) {
+		return a.exact(letter, func(w io.Writer) {
 			fmt.Fprintf(w, "From: %s\nTo: %s\nSubject: %s\n\n%s\n", oneLine(letter.From), oneLine(letter.To), oneLine(letter.Subject), lines(letter.Text))
 		})
 	}}
@@ -210,7 +210,7 @@ func (a *app) evidenceCommands() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(points, func(w io.Writer) {
+		return a.exact(points, func(w io.Writer) {
 			fmt.Fprintf(w, "%s\n%s", lines(strings.TrimRight(points.Facts, "\n")+"\n"), lines(points.Events))
 		})
 	}}

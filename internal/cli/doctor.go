@@ -98,7 +98,7 @@ func watchLook(ctx context.Context, server *client.Client, tell func(doctor.Prog
 }
 
 func (a *app) printReport(w io.Writer, r doctor.Report, all bool) {
-	paint := a.paint(w)
+	paint := a.paint()
 	where := "the folder, which nobody serves"
 	if r.Served {
 		where = "the running server"
@@ -138,20 +138,4 @@ func (a *app) printReport(w io.Writer, r doctor.Report, all bool) {
 		}
 	}
 	fmt.Fprintf(w, "\n%s %d fail, %d warn, %d ok\n", r.Worst().Mark(), r.Count(doctor.Fail), r.Count(doctor.Warn), r.Count(doctor.OK))
-}
-
-// wrapped breaks a sentence into lines of at most n columns.
-func wrapped(s string, n int) []string {
-	var all []string
-	line := ""
-	for word := range strings.FieldsSeq(s) {
-		if line != "" && len([]rune(line))+1+len([]rune(word)) > n {
-			all, line = append(all, line), ""
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return append(all, line)
 }

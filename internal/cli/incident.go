@@ -450,7 +450,7 @@ func (a *app) listCommand() *cobra.Command {
 				fmt.Fprintln(w, "No open incidents.")
 				return
 			}
-			a.printRows(w, a.paint(w), rows)
+			a.printRows(w, a.paint(), rows)
 		})
 	}}
 }
@@ -535,12 +535,13 @@ func (a *app) containCommand() *cobra.Command {
 			return a.showOutcome(out)
 		}
 		p := s.Actions[len(s.Actions)-1]
-		w := a.deps.Out
-		fmt.Fprintf(w, "%s is planned; nothing has been done yet\n", oneLine(p.ID))
-		for i, step := range p.Steps {
-			fmt.Fprintf(w, "  %d. %s\n", i+1, oneLine(step))
-		}
-		fmt.Fprintf(w, "  stops: %s\n  undo:  %s\nAnother person approves it: tocsin incident approve %s %s\n", oneLine(p.Blast), oneLine(p.Undo), args[0], oneLine(p.ID))
+		a.folded(func(w io.Writer) {
+			fmt.Fprintf(w, "%s is planned; nothing has been done yet\n", oneLine(p.ID))
+			for i, step := range p.Steps {
+				fmt.Fprintf(w, "  %d. %s\n", i+1, oneLine(step))
+			}
+			fmt.Fprintf(w, "  stops: %s\n  undo:  %s\nAnother person approves it: tocsin incident approve %s %s\n", oneLine(p.Blast), oneLine(p.Undo), args[0], oneLine(p.ID))
+		})
 		return nil
 	}
 	return c

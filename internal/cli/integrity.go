@@ -72,7 +72,7 @@ func (a *app) integrityCommands() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(d, func(w io.Writer) { a.printDiff(w, d) })
+		return a.exact(d, func(w io.Writer) { a.printDiff(w, d) })
 	}}
 
 	var found, reason string

@@ -27,7 +27,7 @@ func (a *app) policyDiff() *cobra.Command {
 				changes = []policy.Change{}
 			}
 			out := map[string]any{"old": map[string]string{"file": args[0], "hash": old.Hash}, "new": map[string]string{"file": args[1], "hash": now.Hash}, "changes": changes}
-			return a.show(out, func(w io.Writer) {
+			return a.exact(out, func(w io.Writer) {
 				for _, c := range changes {
 					fmt.Fprintf(w, "%-8s  %s  [%s]\n", c.Kind, c.Text, c.Rule)
 				}

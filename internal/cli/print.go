@@ -19,27 +19,35 @@ func (a *app) show(v any, plain func(w io.Writer)) error {
 		e.SetEscapeHTML(false)
 		return e.Encode(v)
 	}
+	a.folded(plain)
+	return nil
+}
+
+// exact is show for what another program, or a person's eye, takes letter by letter: a signed note, a
+// difference, a mail. Its lines are never broken.
+func (a *app) exact(v any, plain func(w io.Writer)) error {
+	if a.asJSON {
+		return a.show(v, nil)
+	}
 	plain(a.deps.Out)
 	return nil
 }
 
+// folded prints what write writes, with lines that are too long for the terminal broken between words.
+func (a *app) folded(write func(w io.Writer)) {
+	Folded(a.deps.Out, a.deps.Getenv, write)
+}
+
 // width is how many columns the terminal has: COLUMNS where it is set, else what the terminal says.
 func (a *app) width() int {
-	n, err := strconv.Atoi(a.deps.Getenv("COLUMNS"))
-	if err != nil {
-		n, _ = terminalSize(a.deps.Out)
-	}
-	if n >= 40 {
+	if n := columnsOf(a.deps.Out, a.deps.Getenv); n >= 40 {
 		return min(n, 400)
 	}
 	return 100
 }
 
 // narrow says that it is known how wide lines may be.
-func (a *app) narrow() bool {
-	columns, _ := terminalSize(a.deps.Out)
-	return columns > 0 || a.deps.Getenv("COLUMNS") != ""
-}
+func (a *app) narrow() bool { return columnsOf(a.deps.Out, a.deps.Getenv) > 0 }
 
 // colours are the escape sequences of states; everything else is printed as it is. A colour always
 // stands beside a word and a shape.
@@ -48,10 +56,10 @@ var colours = map[string]string{
 	"waiting": "90", "critical": "31", "dim": "90", "bold": "1",
 }
 
-// paint gives a function that colours text by a state, or leaves it as it is where w is no terminal
-// or NO_COLOR is set (no-color.org).
-func (a *app) paint(w io.Writer) func(state, text string) string {
-	if !a.colour(w) {
+// paint gives a function that colours text by a state, or leaves it as it is the output is no
+// terminal or NO_COLOR is set (no-color.org).
+func (a *app) paint() func(state, text string) string {
+	if !a.colour() {
 		return func(_, text string) string { return text }
 	}
 	return func(state, text string) string {
@@ -62,37 +70,37 @@ func (a *app) paint(w io.Writer) func(state, text string) string {
 	}
 }
 
-func (a *app) colour(w io.Writer) bool {
-	_, on := terminalSize(w)
+func (a *app) colour() bool {
+	_, on := terminalSize(a.deps.Out)
 	return on > 0 && a.deps.Getenv("NO_COLOR") == "" && a.deps.Getenv("TERM") != "dumb"
 }
 
 // table prints rows under a header, within the terminal's width: the column numbered flex gives way
 // first, and its text is cut with an ellipsis. Nothing wraps.
 func (a *app) table(w io.Writer, flex int, header []string, rows [][]string) {
-	a.painted(w, a.paint(w), []int{flex}, header, rows, nil)
+	a.painted(w, a.paint(), []int{flex}, header, rows, nil)
 }
 
 // painted is table with several columns that give way, and rows that may have the colour of a state.
 func (a *app) painted(w io.Writer, paint func(state, text string) string, flex []int, header []string, rows [][]string, states []string) {
 	widths := make([]int, len(header))
 	for i, h := range header {
-		widths[i] = utf8.RuneCountInString(h)
+		widths[i] = cells(h)
 	}
 	for _, row := range rows {
 		for i := range row {
 			row[i] = oneLine(row[i])
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+			widths[i] = max(widths[i], cells(row[i]))
 		}
 	}
 	fit(widths, flex, a.width()-2*(len(header)-1), a.narrow())
-	line := func(cells []string) string {
+	line := func(row []string) string {
 		var b strings.Builder
-		for i, cell := range cells {
-			cell = cut(cell, widths[i])
-			b.WriteString(cell)
-			if i < len(cells)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+		for i, text := range row {
+			text = cut(text, widths[i])
+			b.WriteString(text)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", max(0, widths[i]-cells(text))+2))
 			}
 		}
 		return strings.TrimRight(b.String(), " ")
@@ -143,13 +151,6 @@ func fit(widths, flex []int, room int, strict bool) {
 		}
 		widths[i]--
 	}
-}
-
-func cut(s string, n int) string {
-	if utf8.RuneCountInString(s) <= n {
-		return s
-	}
-	return string([]rune(s)[:n-1]) + "…"
 }
 
 // oneLine makes text from elsewhere safe for a terminal: control characters and characters that

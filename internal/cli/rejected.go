@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -50,7 +51,8 @@ func (a *app) rejectedCommand() *cobra.Command {
 			return refusals(from, source, func(r refused) error { return out.Encode(r) })
 		}
 		n := int64(0)
-		table := tabwriter.NewWriter(a.deps.Out, 0, 0, 2, ' ', 0)
+		var text bytes.Buffer
+		table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 		err = refusals(from, source, func(r refused) error {
 			if n++; n == 1 {
 				fmt.Fprintln(table, "RECEIVED\tSOURCE\tLINE\tFIELD\tREASON")
@@ -65,7 +67,11 @@ func (a *app) rejectedCommand() *cobra.Command {
 			fmt.Fprintln(a.deps.Out, "nothing was refused in the last seven days")
 			return nil
 		}
-		return table.Flush()
+		if err := table.Flush(); err != nil {
+			return err
+		}
+		a.folded(func(w io.Writer) { w.Write(text.Bytes()) })
+		return nil
 	}
 	return c
 }

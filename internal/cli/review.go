@@ -329,7 +329,7 @@ func (a *app) reviewDiff() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(map[string]any{"changes": changes}, func(w io.Writer) {
+		return a.exact(map[string]any{"changes": changes}, func(w io.Writer) {
 			if changes == "" {
 				changes = "Nothing changed.\n"
 			}

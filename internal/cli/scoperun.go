@@ -104,9 +104,7 @@ func (l *progressLine) say(text string) {
 	if l.columns < 10 {
 		return
 	}
-	if len(text) >= l.columns {
-		text = text[:l.columns-1]
-	}
+	text = cut(text, l.columns-1)
 	fmt.Fprintf(l.w, "\r\x1b[K%s", text)
 	l.shown = true
 }

@@ -35,7 +35,7 @@ func (a *app) showCommand() *cobra.Command {
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return &failure{text: "the server's answer cannot be read", hint: "is the server of the same version?"}
 		}
-		a.printIncident(a.deps.Out, s, clocks)
+		a.folded(func(w io.Writer) { a.printIncident(w, s, clocks) })
 		return nil
 	}}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,11 +75,11 @@ func (a *app) watch(ctx context.Context, server *client.Client, every time.Durat
 				}
 			}
 		case draws:
-			_, rows = terminalSize(a.deps.Out)
-			a.draw(now, rows)
+			columns, rows := terminalSize(a.deps.Out)
+			a.draw(now, columns, rows)
 			last = "drawn"
 		case once:
-			a.printBoard(a.deps.Out, a.paint(a.deps.Out), now)
+			a.folded(func(w io.Writer) { a.printBoard(w, a.paint(), now) })
 		default:
 			a.changes(now, before)
 			last = "said"
@@ -127,9 +128,9 @@ func (a *app) gone(draws bool, last *string) {
 }
 
 // draw fills the screen in one write, so that nothing flickers, and wipes what stood below.
-func (a *app) draw(b board, rows int) {
+func (a *app) draw(b board, columns, rows int) {
 	var text bytes.Buffer
-	a.printBoard(&text, a.paint(a.deps.Out), b)
+	Folded(&text, func(string) string { return strconv.Itoa(columns) }, func(w io.Writer) { a.printBoard(w, a.paint(), b) })
 	lines := strings.Split(strings.TrimRight(text.String(), "\n"), "\n")
 	if len(lines) > rows-1 {
 		lines = append(lines[:max(rows-2, 1)], "… more than fits: tocsin clocks shows all")

@@ -1,19 +1,16 @@
-package cli_test
+package main
 
 import (
 	"strings"
 	"testing"
 
 	"github.com/spf13/cobra"
-
-	"github.com/tocsin-ir/tocsin/internal/cli"
 )
 
 // Each command that does something shows how it is typed, and what it shows is taken by its own flags and
-// arguments. Commands that the program adds are held to the same by its own test.
+// arguments.
 func TestEveryCommandHasAnExampleThatItTakes(t *testing.T) {
-	root := cli.New(cli.Deps{})
-	cli.AddExamples(root)
+	root := rootCommand()
 	seen := 0
 	var walk func(*cobra.Command)
 	walk = func(c *cobra.Command) {
@@ -29,6 +26,15 @@ func TestEveryCommandHasAnExampleThatItTakes(t *testing.T) {
 			return
 		}
 		takes(t, root, c)
+		if got := typed(c.Example); strings.Join(strings.Fields(strings.ReplaceAll(got, "\\\n", "")), " ") != strings.Join(strings.Fields(c.Example), " ") {
+			t.Errorf("%s: typed out, the example is another: %s", c.CommandPath(), got)
+		} else {
+			for line := range strings.Lines(got) {
+				if len([]rune(strings.TrimSuffix(line, "\n"))) > columns {
+					t.Errorf("%s: help does not fit a terminal of %d columns: %s", c.CommandPath(), columns, line)
+				}
+			}
+		}
 	}
 	walk(root)
 	if seen < 100 {
