@@ -168,6 +168,9 @@ func TestLinesOfAPipeAreLeftWhole(t *testing.T) {
 	_, narrow, _ := run("incident", "show", "INC-1")
 	*wide = ""
 	_, piped, errs := run("incident", "show", "INC-1")
+	// Tables above are cut to fit, which is another matter.
+	_, narrow, _ = strings.Cut(narrow, "Actions")
+	_, piped, _ = strings.Cut(piped, "Actions")
 	if strings.Count(narrow, "\n") <= strings.Count(piped, "\n") || strings.Join(strings.Fields(narrow), " ") != strings.Join(strings.Fields(piped), " ") {
 		t.Errorf("on 40 columns:\n%s\npiped:\n%s%s", narrow, piped, errs)
 	}
