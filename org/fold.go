@@ -129,6 +129,8 @@ var folds = map[incident.Kind]func(*State, incident.Fact) error{
 	BaselineRecorded:     foldReport,
 	BaselineRestored:     foldReport,
 	ProbeTurned:          foldReport,
+	BackupTaken:          foldReport,
+	BackupFailed:         foldReport,
 	ErasureOrdered:       foldErasure,
 
 	EpochClosed: foldEpochClosed,

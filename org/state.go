@@ -38,6 +38,8 @@ const (
 	BaselineRecorded     incident.Kind = "baseline.recorded"
 	BaselineRestored     incident.Kind = "baseline.restored"
 	ProbeTurned          incident.Kind = "probe.turned"
+	BackupTaken          incident.Kind = "backup.taken"
+	BackupFailed         incident.Kind = "backup.failed"
 
 	ErasureOrdered incident.Kind = "erasure.ordered"
 )

@@ -62,6 +62,7 @@ type App struct {
 	ending chan struct{}  // closed when streams have to end
 	once   sync.Once      // for ending
 	copier *backup.Copier // nil when no copy is kept
+	domain desk.Clock
 	addr   net.Addr
 	door   *Door
 	again  atomic.Bool // the server stops to be started again behind the same door
@@ -188,6 +189,7 @@ func (a *App) open(ctx context.Context) error {
 	if a.drill != nil {
 		domain = a.drill.clock
 	}
+	a.domain = domain
 	var scrub []accesslog.Pattern
 	for _, x := range a.cfg.Intake.Scrub {
 		scrub = append(scrub, accesslog.Pattern{Name: x.Name, Regexp: x.Pattern})
@@ -376,6 +378,9 @@ func (a *App) start(ctx context.Context) error {
 			a.copying.Go(func() { a.copier.Run(ctx) })
 		}
 		if err := a.desk.Start(ctx); err != nil {
+			return err
+		}
+		if err := a.startBackups(ctx); err != nil {
 			return err
 		}
 	}

@@ -68,6 +68,8 @@ type Config struct {
 	} `yaml:"evidence"`
 	// Copy is where facts and both logs are copied to as they come, off this machine.
 	Copy Copy `yaml:"copy"`
+	// Backup are the backups that are taken by themselves.
+	Backup Backup `yaml:"backup"`
 	// Heartbeat is who misses this server when it stops.
 	Heartbeat Heartbeat `yaml:"heartbeat"`
 	// Intake is the door of the access log.
@@ -112,6 +114,14 @@ type Copy struct {
 	To string `yaml:"to"`
 	// Recipients are the public halves of age identities. The keys are copied too, encrypted to them.
 	Recipients []string `yaml:"recipients"`
+}
+
+// Backup says which backups are taken by themselves. Each is one file that is encrypted as a whole.
+type Backup struct {
+	Every      time.Duration `yaml:"every"`      // 24h when absent
+	Keep       int           `yaml:"keep"`       // how many are kept; 14 when absent
+	To         string        `yaml:"to"`         // a folder, best one that is elsewhere
+	Recipients []string      `yaml:"recipients"` // public halves of age identities
 }
 
 // Heartbeat is an address elsewhere that is asked as long as the server can write facts. A service
@@ -334,6 +344,7 @@ func (c *Config) check() error {
 	if c.Copy.To == "" && len(c.Copy.Recipients) > 0 {
 		add("copy.to", "is missing: it says where the copy is kept")
 	}
+	c.Backup.check(add)
 	c.checkLogs(add)
 	if c.Table != (Table{}) {
 		if _, err := c.bucket(nil); err != nil {

@@ -143,6 +143,7 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 	seen.Altered = append(seen.Altered, beside...)
 	seen.Logs.Table = d.Full && len(beside) == 0
 	a.seeCopy(&seen.Logs, served)
+	seen.Logs.Backups = a.seeBackups(seen.Org)
 	for _, id := range chains {
 		s, err := a.desk.Incident(ctx, id)
 		if err != nil {

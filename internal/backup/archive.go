@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"filippo.io/age"
@@ -54,11 +55,77 @@ func writeTar(dir, to string, m Manifest, recipients []age.Recipient) error {
 	if !Sealed(to) {
 		return errors.Join(packTar(f, dir, m), f.Sync(), f.Close())
 	}
-	w, err := age.Encrypt(f, recipients...)
+	proof, err := passing(recipients)
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
-	return errors.Join(packTar(w, dir, m), w.Close(), f.Sync(), f.Close())
+	w, err := age.Encrypt(f, append(slices.Clip(recipients), proof.Recipient)...)
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := errors.Join(packTar(w, dir, m), w.Close(), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return sealedSame(to, dir, m, proof.Identity)
+}
+
+// pair is an identity that lives as long as one archive is written: with it what was encrypted is read
+// back, although those who it is for are elsewhere. It is nowhere but in memory.
+type pair struct {
+	age.Identity
+	age.Recipient
+}
+
+// passing makes one of the kind of the recipients, as age does not mix kinds.
+func passing(recipients []age.Recipient) (pair, error) {
+	if _, hybrid := recipients[0].(*age.HybridRecipient); hybrid {
+		id, err := age.GenerateHybridIdentity()
+		if err != nil {
+			return pair{}, err
+		}
+		return pair{id, id.Recipient()}, nil
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return pair{}, err
+	}
+	return pair{id, id.Recipient()}, nil
+}
+
+// sealedSame reads an encrypted archive back: it holds byte for byte what its files make.
+func sealedSame(from, dir string, m Manifest, id age.Identity) error {
+	f, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	in, err := age.Decrypt(f, id)
+	if err != nil {
+		return fmt.Errorf("the archive that was written cannot be opened: %w", err)
+	}
+	made, stored := sha256.New(), sha256.New()
+	if err := packTar(made, dir, m); err != nil {
+		return err
+	}
+	if _, err := io.Copy(stored, in); err != nil {
+		return fmt.Errorf("the archive that was written cannot be read back: %w", err)
+	}
+	if string(made.Sum(nil)) != string(stored.Sum(nil)) {
+		return &AlteredError{[]string{filepath.Base(from) + ": is not what was written"}}
+	}
+	return nil
+}
+
+// digestFile is the digest of a file and how long it is.
+func digestFile(name string) (string, int64, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", 0, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	return fmt.Sprintf("sha256:%x", h.Sum(nil)), n, err
 }
 
 // unseal decrypts an archive into a new file of a folder that nobody else may enter.

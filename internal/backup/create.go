@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -61,6 +62,7 @@ type CreateOptions struct {
 	Engine       string
 	Recipients   []age.Recipient // keys and secrets are encrypted to them; none: left out
 	Now          time.Time
+	Work         string // a folder on this machine where an encrypted archive is put together; Dir when absent
 }
 
 // Create takes a backup and verifies what was written. It reads the folder beside a running server:
@@ -84,7 +86,7 @@ func Create(ctx context.Context, o CreateOptions) (_ Manifest, err error) {
 		}
 		beside := filepath.Dir(o.To)
 		if sealed { // what is in the clear stays where it is in the clear anyway
-			beside = o.Dir
+			beside = cmp.Or(o.Work, o.Dir)
 		}
 		if dir, err = os.MkdirTemp(beside, ".backup-*"); err != nil {
 			return Manifest{}, err

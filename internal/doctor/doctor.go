@@ -135,6 +135,7 @@ func Examine(s Seen) Report {
 	e.machine()
 	e.altered()
 	e.evidence()
+	e.backups()
 	e.heartbeat()
 	e.drill()
 	slices.SortStableFunc(e.all, func(a, b Finding) int { return rank(b.State) - rank(a.State) })

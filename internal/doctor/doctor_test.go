@@ -42,7 +42,7 @@ func sound() Seen {
 			Name: "acme.shop", Selector: "s1", SPF: []string{"v=spf1 mx -all"}, DMARC: []string{"v=DMARC1; p=reject"}, DKIM: []string{"v=DKIM1; p=MIIB"}}},
 		Sources: []Source{{"web", now.Add(-time.Minute)}}, Directory: Directory{Merchants: 3},
 		Machine: Machine{Free: 90 << 30, Disk: 100 << 30, Clock: "synchronised"},
-		Logs:    Logs{Looked: true, Facts: 12, Witnesses: 1, Heartbeat: Heartbeat{Configured: true, Newest: now}}, LastDrill: Drill{At: day, Kept: true},
+		Logs:    Logs{Looked: true, Facts: 12, Witnesses: 1, Heartbeat: Heartbeat{Configured: true, Newest: now}, Backups: Backups{Every: 24 * time.Hour, Last: now.Add(-5 * time.Hour), What: "one file; verified."}}, LastDrill: Drill{At: day, Kept: true},
 		Corrective: Corrective{Looked: true, Open: 1},
 	}
 }
@@ -112,6 +112,10 @@ var amiss = []struct {
 	{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Altered = "fact 3 of org" }},
 	{"evidence.verify", "INV-3", Fail, func(s *Seen) { s.Logs.Unsealed = "no file" }},
 	{"evidence.away", "PRO-8", Warn, func(s *Seen) { s.Logs.Witnesses = 0 }},
+	{"evidence.backup", "PRO-8", Warn, func(s *Seen) { s.Logs.Backups.Last = time.Time{} }},
+	{"evidence.backup", "PRO-8", Warn, func(s *Seen) { s.Logs.Backups.Failing = "no room" }},
+	{"evidence.backup", "REC-3", Fail, func(s *Seen) { s.Logs.Backups.Last, s.Logs.Backups.Failing = time.Time{}, "no room" }},
+	{"evidence.backup", "PRO-8", Fail, func(s *Seen) { s.Logs.Backups.Last = now.Add(-49 * time.Hour) }},
 	{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{} }},
 	{"machine.heartbeat", "", Warn, func(s *Seen) { s.Logs.Heartbeat = Heartbeat{Configured: true} }},
 	{"machine.heartbeat", "", Fail, func(s *Seen) { s.Logs.Heartbeat.Failing = "timeout" }},

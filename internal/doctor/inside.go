@@ -159,6 +159,31 @@ func (e *examination) evidence() {
 	}
 }
 
+// backups judges whether the newest backup is as young as the schedule says.
+func (e *examination) backups() {
+	b, promises := e.seen.Logs.Backups, []string{"PRO-8", "REC-3"}
+	if b.Every == 0 {
+		return
+	}
+	failing, do := "", "look at the folder of backup.to in tocsin.yaml: is it there, and is there room?"
+	if b.Failing != "" {
+		failing = " The next one failed: " + strings.TrimSuffix(b.Failing, ".") + "."
+	}
+	old := e.seen.Now.Sub(b.Last)
+	switch {
+	case b.Last.IsZero() && b.Failing == "":
+		e.add("evidence.backup", promises, Warn, "let the server run: it takes the first one by itself", "No backup has been taken yet; one is due every %s.", ago(b.Every))
+	case b.Last.IsZero():
+		e.add("evidence.backup", promises, Fail, do, "No backup has been taken yet.%s", failing)
+	case old > 2*b.Every:
+		e.add("evidence.backup", promises, Fail, do, "The last backup is %s old, and one is due every %s.%s", ago(old), ago(b.Every), failing)
+	case b.Failing != "":
+		e.add("evidence.backup", promises, Warn, do, "The last backup is %s old.%s", ago(old), failing)
+	default:
+		e.add("evidence.backup", promises, OK, "", "The last backup is %s old: %s", ago(old), b.What)
+	}
+}
+
 // heartbeat judges whether somebody elsewhere notices when this machine stops: clocks that nobody
 // watches are missed in silence.
 func (e *examination) heartbeat() {

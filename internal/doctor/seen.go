@@ -117,6 +117,15 @@ type Logs struct {
 	Away      string // what it is, for the sentence
 
 	Heartbeat Heartbeat
+	Backups   Backups
+}
+
+// Backups are those that are taken by themselves.
+type Backups struct {
+	Every   time.Duration // 0: none are
+	Last    time.Time     // when the newest was taken; zero: none was yet
+	What    string        // the newest one, in words
+	Failing string        // why none could be taken since, "" when nothing failed
 }
 
 // Heartbeat is the address elsewhere that misses us when this machine stops.
