@@ -111,7 +111,7 @@ func TestEveryMistakeOfAConnectorNamesFileLineFieldAndWhatToDo(t *testing.T) {
 		{"integrity:\n  t: { type: ftp }", "6: integrity.t.type: there is no such source: there are folder and shopify-theme"},
 		{"integrity:\n  t: { type: folder, root: templates }", "6: integrity.t.root: has to be a folder by its whole path"},
 		{"integrity:\n  t: { type: folder, root: /srv, every: 1s }", "6: integrity.t.every: has to be 1m to 168h"},
-		{"integrity:\n  t: { type: folder, rot: /srv }", "6: integrity.t.rot: there is no such field: there are every, exclude, include, root, type"},
+		{"integrity:\n  t: { type: folder, rot: /srv }", "6: integrity.t.rot: there is no such field: there are every, exclude, include, root, service, type"},
 		{"integrity:\n  t: { type: shopify-theme, shop: example.com, token: t }", "6: integrity.t.shop: has to be a store such as example.myshopify.com"},
 		{"connectors:\n  a: { type: integrity.restore }", "6: connectors.a: there are no files to put back: name them under integrity"},
 		{"checks:\n  a: { type: integrity, sources: [theme] }", "6: checks.a: there is no source \"theme\": name it under integrity"},
