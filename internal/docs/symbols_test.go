@@ -118,6 +118,9 @@ func TestEverySymbolADocumentNamesExists(t *testing.T) {
 			if m == nil || all[m[1]] == nil {
 				continue // not ours: time.Now, for one
 			}
+			if strings.ToUpper(m[2]) == m[2] {
+				continue // stands for a name of the reader's own: people.ROLE is a check of the doctor
+			}
 			named++
 			name := m[2]
 			if m[3] != "" {
