@@ -63,7 +63,7 @@ unit: build
 	$(GO) test -timeout 10m $$($(GO) list ./... | grep -v '/internal/drill$$')
 
 race:
-	CGO_ENABLED=1 $(GO) test $(QUICK) -race -timeout 10m $$($(GO) list ./... | grep -vE '$(APART)')
+	CGO_ENABLED=1 $(GO) test $(QUICK) -race -timeout 15m $$($(GO) list ./... | grep -vE '$(APART)')
 
 rest:
 	$(GO) test $(QUICK) -timeout 10m ./detect ./accesslog/table $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$')

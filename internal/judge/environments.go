@@ -79,6 +79,18 @@ type other struct {
 	said    chan string // what it answered on the pipe, and "" at its end
 	serves  chan string // its address, and "" when it ends without one
 	gone    chan struct{}
+
+	complaints bytes.Buffer // what it wrote of errors; read when it is gone
+}
+
+// ended says why it is not there any more: its last words are of an installation that is made up.
+func (o *other) ended() error {
+	select {
+	case <-o.gone:
+		return fmt.Errorf("the other installation ended by itself (%s): %s", o.cmd.ProcessState, bytes.TrimSpace(o.complaints.Bytes()))
+	case <-time.After(5 * time.Second):
+		return errors.New("the other installation closed its pipe and did not end")
+	}
 }
 
 func startOther(ctx context.Context, binary, dir string, now time.Time) (*other, error) {
@@ -92,6 +104,7 @@ func startOther(ctx context.Context, binary, dir string, now time.Time) (*other,
 	}
 	o := &other{cmd: exec.CommandContext(ctx, binary, "serve", "--json", "--data", dir), in: in, out: out, said: make(chan string, 1), serves: make(chan string, 1), gone: make(chan struct{})}
 	o.cmd.ExtraFiles = []*os.File{theirIn, theirOut}
+	o.cmd.Stderr = &o.complaints
 	words, err := o.cmd.StdoutPipe()
 	if err == nil {
 		err = o.cmd.Start()
@@ -134,14 +147,14 @@ func (o *other) address(ctx context.Context) (string, error) {
 		return "", ctx.Err()
 	case word := <-o.said:
 		if word == "" {
-			return "", errors.New("the other installation ended by itself")
+			return "", o.ended()
 		}
 		return "", errDrillHeard
 	case <-t.C:
 		return "", errors.New("the other installation never served")
 	case base := <-o.serves:
 		if base == "" {
-			return "", errors.New("the other installation ended by itself")
+			return "", o.ended()
 		}
 		return base, nil
 	}
