@@ -297,8 +297,9 @@ func (r *run) followCorrective(ctx context.Context) error {
 	return err
 }
 
-// productionDir is an installation of the same vendor that is no drill.
-func (r *run) productionDir() string { return filepath.Join(r.o.Dir, "drill", "production") }
+// productionDir is an installation of the same vendor that is no drill. Its name is short, since the path
+// of a socket has at most 103 bytes.
+func (r *run) productionDir() string { return filepath.Join(r.o.Dir, "drill", "b") }
 
 // setUpProduction makes it as an operator would; the judge starts it.
 func (r *run) setUpProduction() error {
