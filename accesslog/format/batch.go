@@ -255,24 +255,14 @@ func documentEnd(body []byte, open, closed int) int {
 	if before := bytes.TrimRight(body[:open], " \t\r\n"); len(before) == 0 || before[len(before)-1] != ':' {
 		return closed + 1
 	}
-	level := 1
-	for i := closed + 1; i < len(body); i++ {
-		switch body[i] {
-		case '"':
-			for i++; i < len(body) && body[i] != '"'; i++ {
-				if body[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			level++
-		case '}', ']':
-			if level--; level == 0 {
-				return i + 1
-			}
+	for at := closed + 1; ; at++ {
+		if at = valueEnd(body, at); at < 0 {
+			return len(body)
+		}
+		if body[at] != ',' {
+			return at + 1
 		}
 	}
-	return len(body)
 }
 
 func skip(body []byte, at int) int {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,14 +37,7 @@ func TestAStreamHasTheEntriesOfItsBody(t *testing.T) {
 		var a, b Decoder
 		a.Reset(whole, nil)
 		n := 0
-		for {
-			e, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		for e := range entries(t, r) {
 			part := e.Raw
 			if r.Header() != nil {
 				part = append(append(bytes.Clone(r.Header()), '\n'), part...)
@@ -67,6 +61,24 @@ func TestAStreamHasTheEntriesOfItsBody(t *testing.T) {
 		}
 		if n != whole.Len() {
 			t.Errorf("%s: %d entries, want %d", path, n, whole.Len())
+		}
+	}
+}
+
+// entries are those of a stream up to its end.
+func entries(t *testing.T, r *Reader) iter.Seq[Entry] {
+	return func(yield func(Entry) bool) {
+		for {
+			e, err := r.Next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !yield(e) {
+				return
+			}
 		}
 	}
 }
@@ -98,14 +110,7 @@ func TestDocumentsOneBehindTheOtherAreReadToTheLast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for {
-			e, err := r.Next()
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+		for e := range entries(t, r) {
 			streamed = append(streamed, e.Line)
 		}
 		if !slices.Equal(lines, x.lines) || !slices.Equal(streamed, x.lines) {
@@ -123,14 +128,7 @@ func TestALineOfAnyLengthIsReadOverAndNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	var lines []int
-	for {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+	for e := range entries(t, r) {
 		if lines = append(lines, e.Line); e.Line == 2 && (len(e.Raw) <= MaxRaw || len(e.Raw) > 1<<20) {
 			t.Errorf("the long line is kept with %d bytes", len(e.Raw))
 		}
