@@ -2,12 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -34,22 +32,6 @@ func (s *sheetFlags) write(a *app, get func(form string, w io.Writer) error) err
 		if err := a.toNewFile(f.path, func(w io.Writer) error { return get(f.form, w) }); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// toNewFile writes a file that must not be there yet, and says where it is. One that could not be written
-// whole does not stay.
-func (a *app) toNewFile(path string, write func(io.Writer) error) error {
-	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return &failure{text: err.Error(), hint: "name a file that does not exist in a folder you can write to"}
-	}
-	if err := errors.Join(write(out), out.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	if !a.asJSON {
-		fmt.Fprintf(a.deps.Err, "written to %s\n", path)
 	}
 	return nil
 }
