@@ -56,8 +56,8 @@ var colours = map[string]string{
 	"waiting": "90", "critical": "31", "dim": "90", "bold": "1",
 }
 
-// paint gives a function that colours text by a state, or leaves it as it is the output is no
-// terminal or NO_COLOR is set (no-color.org).
+// paint gives a function that colours text by a state, or leaves it as it is where the output
+// is no terminal or NO_COLOR is set (no-color.org).
 func (a *app) paint() func(state, text string) string {
 	if !a.colour() {
 		return func(_, text string) string { return text }

@@ -18,7 +18,7 @@ func (a *app) rejectedCommand() *cobra.Command {
 	var source, raw string
 	c := &cobra.Command{Use: "rejected", Short: "Entries that the access log refused in the last seven days", Args: exactly()}
 	c.Flags().StringVar(&source, "source", "", "only of this source")
-	c.Flags().StringVar(&raw, "raw", "", "file to write what was sent to, to mend it and send it again; it may hold people's data")
+	c.Flags().StringVar(&raw, "raw", "", "file to write what was sent to, which must not exist, to mend it and send it again; it may hold people's data")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		server, err := a.connect()
 		if err != nil {
@@ -30,7 +30,7 @@ func (a *app) rejectedCommand() *cobra.Command {
 		defer from.Close()
 		if raw != "" {
 			kept := int64(0)
-			if _, err := writeFile(raw, func(w io.Writer) error {
+			if err := a.toNewFile(raw, func(w io.Writer) error {
 				return refusals(from, source, func(r refused) error {
 					if r.Raw == "" {
 						return nil
@@ -43,7 +43,7 @@ func (a *app) rejectedCommand() *cobra.Command {
 				return err
 			}
 			return a.show(map[string]any{"file": raw, "entries": kept}, func(w io.Writer) {
-				fmt.Fprintf(w, "%s: %s, as sent\n", raw, plural(kept, "entry", "entries"))
+				fmt.Fprintf(w, "%s, as sent\n", plural(kept, "entry", "entries"))
 			})
 		}
 		if a.asJSON {
