@@ -460,7 +460,7 @@ func troubleOf(err error) *trouble {
 
 // sentence makes an error's text start as a sentence does.
 func sentence(err error) string {
-	text := err.Error()
+	text := desk.Said(err)
 	if text == "" {
 		return text
 	}

@@ -50,12 +50,16 @@ func TestTheNoticesOfAllIncidentsAreOneList(t *testing.T) {
 		if err != nil || len(rows) != len(got)+1 {
 			t.Errorf("%s as a file has %d rows for %d notices: %v", query, len(rows), len(got), err)
 		}
-		lines := strings.Fields(strings.TrimSpace(b.get("/notices.ndjson" + query).body))
-		if want != "" {
-			var one map[string]any
-			if err := json.Unmarshal([]byte(strings.Split(b.get("/notices.ndjson"+query).body, "\n")[0]), &one); err != nil || one["notice"] == nil || len(lines) == 0 {
-				t.Errorf("%s as JSON: %v", query, err)
+		var objects []string
+		for line := range strings.Lines(b.get("/notices.ndjson" + query).body) {
+			var one struct{ Incident, Notice string }
+			if err := json.Unmarshal([]byte(line), &one); err != nil {
+				t.Errorf("%s as JSON: %v: %s", query, err, line)
 			}
+			objects = append(objects, one.Incident+"."+one.Notice)
+		}
+		if strings.Join(objects, " ") != want {
+			t.Errorf("%s as JSON lists %v, want %s", query, objects, want)
 		}
 	}
 	page := b.get("/notices?incident=INC-1").body
@@ -102,7 +106,7 @@ func TestTheQuestionsAreAnsweredInTheRoom(t *testing.T) {
 	if page := b.get(room).body; !strings.Contains(page, `name="answer.personal_data" value="true"`) || strings.Contains(page, `name="answer.personal_data" value="true" checked`) || strings.Index(page, `id="questions"`) > strings.Index(page, `id="clocks"`) {
 		t.Error("the room does not ask what is open above the clocks, or answers for the reader")
 	}
-	if got := b.submit(room, room+"/do/answers", url.Values{"reason": {"because"}}); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "Choose an answer to at least one question") || !strings.Contains(got.body, ">because</textarea>") {
+	if got := b.submit(room, room+"/do/answers", url.Values{"reason": {"because"}}); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.body, "Choose an answer to at least one question.") || !strings.Contains(got.body, ">because</textarea>") {
 		t.Errorf("no answer: %d", got.status)
 	}
 	if got := b.submit(room, room+"/do/answers", url.Values{"key": {"k"}, "answer.personal_data": {"true"}, "reason": {"orders were read"}}); got.status != http.StatusSeeOther {

@@ -308,7 +308,7 @@ func (c *Console) takeStep(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		if more, again, err = c.doStep(r, id, up); err != nil && !told(err) {
 			first, _, _ := strings.Cut(err.Error(), "\n")
-			err = fmt.Errorf("%s%w", strings.TrimSuffix(first, "."), silent{desk.ErrInvalid})
+			err = fmt.Errorf("%s: %w", strings.TrimSuffix(first, "."), desk.ErrInvalid)
 		}
 	}
 	if again {
@@ -331,12 +331,6 @@ func (c *Console) takeStep(w http.ResponseWriter, r *http.Request) error {
 func told(err error) bool {
 	return troubleOf(err).Status != http.StatusInternalServerError
 }
-
-// silent marks an error's kind without adding to its words.
-type silent struct{ error }
-
-func (silent) Error() string   { return "" }
-func (s silent) Unwrap() error { return s.error }
 
 // doStep gives what to show, and whether the server has to start again to use what was changed.
 func (c *Console) doStep(r *http.Request, id string, up inert.Upload) (more func(*stepView), again bool, err error) {

@@ -5,6 +5,7 @@ package desk
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -216,3 +217,15 @@ var (
 	ErrUnavailable     = errors.New("not available now")
 	ErrReadOnly        = errors.New("this installation is read-only")
 )
+
+// Said is what an error says to a caller, without the word for its kind at one of its ends: the face says
+// that in a form of its own.
+func Said(err error) string {
+	text := err.Error()
+	for _, kind := range []error{ErrInvalid, ErrForbidden, ErrNotFound} {
+		if errors.Is(err, kind) {
+			text = strings.TrimSuffix(strings.TrimPrefix(text, kind.Error()+": "), ": "+kind.Error())
+		}
+	}
+	return text
+}

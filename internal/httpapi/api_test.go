@@ -317,8 +317,8 @@ func TestIngestStreamsAndAnswersTheReceipt(t *testing.T) {
 	if got := f.do(t, "POST", "/v1/events?format=xml", f.ingest, "<a/>"); got.status != 422 {
 		t.Errorf("an unknown format: %d", got.status)
 	}
-	if got := f.do(t, "POST", "/v1/events", f.ingest, "no gzip", "Content-Encoding", "gzip"); got.status != 422 {
-		t.Errorf("no gzip: %d", got.status)
+	if got := f.do(t, "POST", "/v1/events", f.ingest, "no gzip", "Content-Encoding", "gzip"); got.status != 422 || !strings.Contains(got.body, `"detail":"the body is not gzip although it says so"`) {
+		t.Errorf("no gzip: %d %s", got.status, got.body)
 	}
 }
 

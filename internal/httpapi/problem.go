@@ -131,13 +131,13 @@ func (a *API) problemOf(ctx context.Context, err error) *Problem {
 	case errors.Is(err, desk.ErrUnauthenticated):
 		p = &Problem{Status: http.StatusUnauthorized, Reason: org.NotSignedIn, Detail: "a valid token is needed"}
 	case errors.Is(err, desk.ErrForbidden):
-		p = &Problem{Status: http.StatusForbidden, Reason: "not_allowed", Detail: err.Error()}
+		p = &Problem{Status: http.StatusForbidden, Reason: "not_allowed", Detail: desk.Said(err)}
 	case errors.Is(err, desk.ErrNotFound):
-		p = &Problem{Status: http.StatusNotFound, Reason: "not_found", Detail: err.Error()}
+		p = &Problem{Status: http.StatusNotFound, Reason: "not_found", Detail: desk.Said(err)}
 	case errors.Is(err, ledger.ErrNotFound):
 		p = &Problem{Status: http.StatusNotFound, Reason: "not_found", Detail: "there is no such thing here"}
 	case errors.Is(err, desk.ErrInvalid):
-		p = &Problem{Status: http.StatusUnprocessableEntity, Reason: "invalid", Detail: err.Error()}
+		p = &Problem{Status: http.StatusUnprocessableEntity, Reason: "invalid", Detail: desk.Said(err)}
 	case errors.Is(err, desk.ErrReadOnly):
 		p = &Problem{Status: http.StatusForbidden, Reason: "read_only", Detail: "this installation is read-only"}
 	case errors.Is(err, desk.ErrBusy):
