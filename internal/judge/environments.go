@@ -56,10 +56,9 @@ func (b *bench) keptApart(p *row) error {
 			return fmt.Errorf("the other installation answers %d to secret number %d of the drill", resp.StatusCode, i+1)
 		}
 	}
-	select {
-	case <-other.said:
+	other.stop() // whatever it had to say and to send is there by then
+	if <-other.said != "" {
 		return errDrillHeard
-	default:
 	}
 	if mails, err := readMailbox(b.c.Mailbox); err != nil || len(mails) != len(b.mails) {
 		return errors.Join(err, fmt.Errorf("%d mails came since the evidence was taken out", len(mails)-len(b.mails)))
@@ -74,11 +73,11 @@ var errDrillHeard = errors.New("the other installation takes the drill's word on
 
 // other is `tocsin serve` on another folder, with the pipes that a drill would have.
 type other struct {
-	cmd     *exec.Cmd
-	in, out *os.File
-	said    chan string // what it answered on the pipe, and "" at its end
-	serves  chan string // its address, and "" when it ends without one
-	gone    chan struct{}
+	cmd    *exec.Cmd
+	in     *os.File
+	said   chan string   // once: what it answered on the pipe, or "" at its end
+	serves chan string   // once: its address, or "" when it ends without one
+	gone   chan struct{} // closed when it has ended
 
 	complaints bytes.Buffer // what it wrote of errors; read when it is gone
 }
@@ -102,7 +101,7 @@ func startOther(ctx context.Context, binary, dir string, now time.Time) (*other,
 	if err != nil {
 		return nil, errors.Join(err, theirIn.Close(), in.Close())
 	}
-	o := &other{cmd: exec.CommandContext(ctx, binary, "serve", "--json", "--data", dir), in: in, out: out, said: make(chan string, 1), serves: make(chan string, 1), gone: make(chan struct{})}
+	o := &other{cmd: exec.CommandContext(ctx, binary, "serve", "--json", "--data", dir), in: in, said: make(chan string, 1), serves: make(chan string, 1), gone: make(chan struct{})}
 	o.cmd.ExtraFiles = []*os.File{theirIn, theirOut}
 	o.cmd.Stderr = &o.complaints
 	words, err := o.cmd.StdoutPipe()
@@ -125,15 +124,17 @@ func startOther(ctx context.Context, binary, dir string, now time.Time) (*other,
 	}()
 	go func() {
 		line, _ := bufio.NewReader(out).ReadString('\n') // the end of the pipe is no answer
+		_ = out.Close()                                  // it was only read
 		o.said <- line
 	}()
 	greeting, err := json.Marshal(map[string]any{"hello": "tocsin-drill/1", "now": now.AddDate(1, 0, 0), "mail_retry": []string{"150ms"}, "sabotage": "revoke-noop", "listen": "127.0.0.1:0"})
-	if err == nil {
-		_, err = in.Write(append(greeting, '\n'))
-	}
 	if err != nil {
 		o.stop()
 		return nil, err
+	}
+	if _, err := in.Write(append(greeting, '\n')); err != nil { // nobody reads it any more
+		defer o.stop()
+		return nil, o.ended()
 	}
 	return o, nil
 }
@@ -160,6 +161,7 @@ func (o *other) address(ctx context.Context) (string, error) {
 	}
 }
 
+// stop ends it; what was stopped may be stopped again.
 func (o *other) stop() {
 	_ = o.cmd.Process.Signal(os.Interrupt) // it may be gone already
 	t := time.NewTimer(5 * time.Second)
@@ -171,5 +173,4 @@ func (o *other) stop() {
 		<-o.gone
 	}
 	_ = o.in.Close()
-	_ = o.out.Close()
 }
