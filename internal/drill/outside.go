@@ -96,9 +96,13 @@ func (r *run) visit(ctx context.Context, path string, form url.Values) (judge.Vi
 		}
 		resp, err := r.client.Do(req)
 		if err == nil {
-			text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+			var text []byte
+			text, err = io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 			resp.Body.Close()
-			if err == nil && resp.StatusCode < 500 {
+			if err == nil && resp.StatusCode >= 500 {
+				err = errors.New(resp.Status)
+			}
+			if err == nil {
 				v := judge.Visit{At: r.server.clock(), Method: method, Path: path, Status: resp.StatusCode, Text: string(text), Sent: form.Get("what")}
 				return v, appendLine(r.visitsFile(), v)
 			}

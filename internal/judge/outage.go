@@ -196,9 +196,11 @@ func (b *bench) updatesNeverStop(p *row) error {
 		p.within = 0
 	}
 	_, affected := b.truthBy()
+	letters := 0
 	var longest time.Duration
 	for m := range affected {
 		last := confirmed
+		letters += len(told[m])
 		slices.SortFunc(told[m], time.Time.Compare)
 		for _, at := range append(told[m], end) {
 			by, err := limit(last)
@@ -217,7 +219,7 @@ func (b *bench) updatesNeverStop(p *row) error {
 			last = at
 		}
 	}
-	p.Proof = fmt.Sprintf("%d notices and updates to %d clients; the longest silence", len(b.mails), len(affected))
+	p.Proof = fmt.Sprintf("%d notices and updates to %d clients; the longest silence", letters, len(affected))
 	return p.took(longest, "simulated", "person")
 }
 
@@ -238,11 +240,17 @@ func (b *bench) again(duty string) (func(time.Time) (time.Time, error), error) {
 		every = []string{cell}
 	}
 	zone, err := time.LoadLocation(b.policy.Time.Zone)
-	if err != nil || len(every) == 0 {
-		return nil, fmt.Errorf("%s does not say how often: %w", duty, err)
+	if err != nil {
+		return nil, fmt.Errorf("time zone: %w", err)
+	}
+	if len(every) == 0 {
+		return nil, fmt.Errorf("%s does not say how often", duty)
 	}
 	_, limit, err := b.span(every[0])
-	if err != nil || limit == "" {
+	if err != nil {
+		return nil, err
+	}
+	if limit == "" {
 		return nil, fmt.Errorf("%w: %q is a target and no limit", errNotBegun, every[0])
 	}
 	return func(last time.Time) (time.Time, error) { return b.after(last, limit, zone) }, nil
