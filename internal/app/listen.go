@@ -71,7 +71,10 @@ func (a *App) listen() error {
 			return nil
 		}
 	}
-	path := filepath.Join(a.o.Dir, "tocsin.sock")
+	path, err := SocketPath(a.o.Dir)
+	if err != nil {
+		return err
+	}
 	if a.readOnly() && answers(path) {
 		return nil // another process shows this finished drill already; no lock keeps two readers apart
 	}
@@ -98,13 +101,19 @@ func (a *App) listen() error {
 	return nil
 }
 
+// SocketPath is where the server of a data folder has its socket; an error says that it has no room there.
+func SocketPath(dir string) (string, error) {
+	const most = 103 // of 108: the terminating zero and the ending of the other name
+	path := filepath.Join(dir, "tocsin.sock")
+	if over := len(path) - most; over > 0 {
+		return "", fmt.Errorf("the path of the socket is longer than %d bytes, by %d: %s: choose a shorter data folder", most, over, path)
+	}
+	return path, nil
+}
+
 // socket listens on a socket that only its owner can open. It is made under another name and gets
 // its own only when it is closed to others, so that there is no instant at which it was open.
 func socket(path string) (net.Listener, error) {
-	const most = 103 // of 108: the terminating zero and the ending of the other name
-	if len(path) > most {
-		return nil, fmt.Errorf("the path of the socket is longer than %d bytes: %s: choose a shorter data folder", most, path)
-	}
 	young := path + ".new"
 	if err := os.Remove(young); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("socket: %w", err)

@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/internal/app"
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
@@ -102,6 +103,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return o, err
+	}
+	if _, err := app.SocketPath(filepath.Join(o.Dir, set.second)); err != nil {
+		return o, fmt.Errorf("drill: %w with --keep DIR", err)
 	}
 	if o.Out == nil {
 		o.Out = io.Discard

@@ -213,6 +213,27 @@ func TestAUsersOwnLogIsReplayed(t *testing.T) {
 	}
 }
 
+// Nothing begins where one of its servers would have no room for its socket.
+func TestAFolderTooLongForASocketIsRefusedBeforeADrillBegins(t *testing.T) {
+	for _, name := range scenarios.Names() {
+		script, err := scriptOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := 103 - len("/tocsin.sock")
+		if second := script.setting().second; second != "" {
+			most -= len("/" + second)
+		}
+		full := "/" + strings.Repeat("d", most-1)
+		if _, err := (Options{Scenario: name, Dir: full}).withDefaults(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := (Options{Scenario: name, Dir: full + "d"}).withDefaults(); err == nil || !strings.Contains(err.Error(), "by 1: ") || !strings.HasSuffix(err.Error(), "choose a shorter data folder with --keep DIR") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // short is a folder whose path leaves room for that of a socket two folders below, of at most 103 bytes.
 func short(t *testing.T) string {
 	t.Helper()

@@ -28,7 +28,9 @@ import (
 // stands beside it.
 type outsideReport struct{}
 
-func (outsideReport) setting() setting { return setting{days: 2, people: 60, calls: true, tls: true} }
+func (outsideReport) setting() setting {
+	return setting{days: 2, people: 60, calls: true, tls: true, second: production}
+}
 
 // otherIsADrill is the sabotage of a production that was set up as a drill.
 const otherIsADrill = "production-mislabelled"
@@ -301,9 +303,11 @@ func (r *run) followCorrective(ctx context.Context) error {
 	return err
 }
 
-// productionDir is an installation of the same vendor that is no drill. Its name is short, since the path
-// of a socket has at most 103 bytes.
-func (r *run) productionDir() string { return filepath.Join(r.o.Dir, "drill", "b") }
+// production is the folder of an installation of the same vendor that is no drill. Its name is short, since
+// the path of a socket has little room.
+const production = "drill/b"
+
+func (r *run) productionDir() string { return filepath.Join(r.o.Dir, production) }
 
 // setUpProduction makes it as an operator would; the judge starts it.
 func (r *run) setUpProduction() error {

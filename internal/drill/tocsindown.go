@@ -24,7 +24,9 @@ import (
 // and the facts that is kept elsewhere: the clocks run as before, and nobody is told twice.
 type tocsinDown struct{}
 
-func (tocsinDown) setting() setting { return setting{days: 8, people: 60, copies: true} }
+func (tocsinDown) setting() setting {
+	return setting{days: 8, people: 60, copies: true, second: newMachine}
+}
 
 // restoreOld is the sabotage of this story: the machine goes on from the backup alone, and nobody says
 // that it is old.
@@ -130,12 +132,15 @@ func (r *run) backUp(ctx context.Context) error {
 	return err
 }
 
+// newMachine is the folder in which it goes on. Its name is short, as is that of production.
+const newMachine = "new"
+
 // data is the server's data folder: the drill's own until the machine is lost.
 func (r *run) data() string {
 	if r.moved.IsZero() {
 		return r.o.Dir
 	}
-	return filepath.Join(r.o.Dir, "new") // short: the path of a socket has little room
+	return filepath.Join(r.o.Dir, newMachine)
 }
 
 // loseTheMachine waits until the copy has everything that was acknowledged, kills the server, deletes
