@@ -68,14 +68,15 @@ func (s *Schedule) Run(ctx context.Context) {
 		if again := failed.Add(min(s.o.Every, retry)); !failed.IsZero() && due.Before(again) {
 			due = again
 		}
+		// Also after an error of Last: what cannot be read now is asked again later, not at once and for ever.
+		wait, giveUp := s.o.Clock.Until(due)
+		select {
+		case <-ctx.Done():
+			giveUp()
+			return
+		case <-wait:
+		}
 		if err == nil {
-			wait, giveUp := s.o.Clock.Until(due)
-			select {
-			case <-ctx.Done():
-				giveUp()
-				return
-			case <-wait:
-			}
 			_, err = s.Take(ctx)
 		}
 		if err == nil {
