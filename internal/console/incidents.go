@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/a-h/templ"
+
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
@@ -31,7 +33,7 @@ var incidentSorts = []option{{"", "most urgent first, then newest"}, {"opened", 
 
 // incidentsOf reads the incidents that the address asks for, in its order.
 func (c *Console) incidentsOf(r *http.Request) (l listing, rows []desk.BoardRow, cut bool, err error) {
-	l = listed(r, boardRows, "q", "state", "class", "severity", "sort")
+	l = listed(r, boardRows, "q", "incident", "state", "class", "severity", "sort")
 	page, err := c.desk.OpenBoard(r.Context(), 0, listedIncidents)
 	if err != nil {
 		return l, nil, false, err
@@ -76,7 +78,7 @@ func (c *Console) incidentsOf(r *http.Request) (l listing, rows []desk.BoardRow,
 }
 
 func incidentMatches(row desk.BoardRow, l listing) bool {
-	for name, is := range map[string]string{"state": string(row.Status), "class": row.Class, "severity": row.Severity} {
+	for name, is := range map[string]string{"incident": row.ID, "state": string(row.Status), "class": row.Class, "severity": row.Severity} {
 		if want := l.Values.Get(name); want != "" && want != is {
 			return false
 		}
@@ -156,4 +158,9 @@ func (c *Console) programmeFile(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return serveCSV(w, "programme.csv", []string{"what", "duty", "event", "say", "state", "started_utc", "due_utc", "done_utc", "by"}, out)
+}
+
+// incidentPlace is the address of the list at one incident: of it alone, so that no page and no filter hides it.
+func incidentPlace(id string) templ.SafeURL {
+	return templ.SafeURL("/incidents?incident=" + urlQuery(id) + "#" + urlQuery(id))
 }

@@ -68,6 +68,12 @@ func TestIncidentsAreFilteredOrderedPagedAndExported(t *testing.T) {
 	if strings.Count(first.body, `<li id="INC-`) != 100 || !strings.Contains(first.body, `href="/incidents?skip=100&amp;state=dismissed"`) || strings.Count(last.body, `<li id="INC-`) != 15 {
 		t.Errorf("pages: %d and %d", strings.Count(first.body, `<li id="INC-`), strings.Count(last.body, `<li id="INC-`))
 	}
+	if at := `href="/incidents?incident=INC-HV#INC-HV"`; !strings.Contains(b.get("/incidents?sort=opened&skip=200").body, at) {
+		t.Errorf("the line of INC-HV does not lead to %s", at)
+	}
+	if one := b.get("/incidents?incident=INC-HV").body; strings.Count(one, `<li id="INC-`) != 1 || !strings.Contains(one, `<li id="INC-HV"`) {
+		t.Error("the address of a line does not show it")
+	}
 	if got := b.get("/programme.csv"); got.status != http.StatusOK || !strings.HasPrefix(got.body, "what,duty") {
 		t.Errorf("the programme: %d %s", got.status, got.body)
 	}

@@ -323,3 +323,17 @@ func TestThePlannerIsNotAskedToApprove(t *testing.T) {
 		t.Error("the planner is led to an approval that would be refused")
 	}
 }
+
+// A settled incident says of a role that nobody held it, and offers nobody for it.
+func TestRolesOfASettledIncidentAreNotWaitedFor(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	s := b.desk.States["INC-1"]
+	s.Roles = nil
+	if got := b.get("/incidents/INC-1").body; !strings.Contains(got, "nobody yet") || !strings.Contains(got, "Hand over") {
+		t.Error("an open incident does not say that a role is free")
+	}
+	s.Status = incident.StatusClosed
+	if got := b.get("/incidents/INC-1").body; strings.Contains(got, "nobody yet") || strings.Contains(got, "Hand over</a>") || !strings.Contains(got, "nobody held it") {
+		t.Error("a closed incident waits for a role")
+	}
+}

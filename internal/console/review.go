@@ -381,3 +381,6 @@ func describedBy(there bool, id string) templ.Attributes {
 	}
 	return templ.Attributes{"aria-describedby": id}
 }
+
+// publicationPlace is the permanent place of a publication on the page of its version.
+func publicationPlace(version string, n int) string { return version + "-" + strconv.Itoa(n) }

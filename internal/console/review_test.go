@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -143,5 +144,68 @@ func TestUnsavedTextComesBackAfterAReload(t *testing.T) {
 	run(t, ctx, chromedp.Reload(), chromedp.WaitReady("#t-root_cause"), chromedp.Evaluate(`String(sessionStorage.length)`, &stored), chromedp.Value("form:has(#t-root_cause) [name=was]", &was))
 	if stored != "0" || was != "01MINE" {
 		t.Errorf("a saved text is kept in the browser: %s, over %s", stored, was)
+	}
+}
+
+// A line of the log is dragged onto the timeline, as its button does it. Dropped elsewhere it does nothing.
+func TestALineOfTheLogIsDraggedOntoTheTimeline(t *testing.T) {
+	ctx, address, d := phone(t, 1280)
+	given := make(chan incident.Command, 8)
+	d.Answer = func(r desk.Request) (desk.Outcome, error) {
+		given <- r.Command
+		return desk.Outcome{}, nil
+	}
+	caught := make(chan *input.DragData, 1)
+	chromedp.ListenTarget(ctx, func(ev any) {
+		if e, ok := ev.(*input.EventDragIntercepted); ok {
+			caught <- e.Data
+		}
+	})
+	drag := func(onto string) {
+		t.Helper()
+		at := func(selector string) (x, y float64) {
+			var box [2]float64
+			run(t, ctx, chromedp.Evaluate(`(() => { const b = document.querySelector(`+quote(selector)+`).getBoundingClientRect(); return [b.left + 12, b.top + 8]; })()`, &box))
+			return box[0], box[1]
+		}
+		run(t, ctx, chromedp.Navigate(address+reviewAt), chromedp.WaitReady("main"), emulation.SetDeviceMetricsOverride(1280, 6000, 1, false), input.SetInterceptDrags(true),
+			chromedp.Evaluate(`document.querySelector("#log + details").open = true`, nil))
+		x, y := at(".pickline bdi")
+		run(t, ctx, input.DispatchMouseEvent(input.MousePressed, x, y).WithButton(input.Left).WithClickCount(1), input.DispatchMouseEvent(input.MouseMoved, x+9, y+9).WithButton(input.Left).WithButtons(1))
+		var data *input.DragData
+		select {
+		case data = <-caught:
+		case <-ctx.Done():
+			t.Fatal("no drag began")
+		}
+		x, y = at(onto)
+		run(t, ctx, input.DispatchDragEvent(input.DragEnter, x, y, data), input.DispatchDragEvent(input.DragOver, x, y, data), input.DispatchDragEvent(input.Drop, x, y, data),
+			input.DispatchMouseEvent(input.MouseReleased, x, y).WithButton(input.Left))
+	}
+	drag("#document")
+	drag("#curated")
+	select {
+	case c := <-given:
+		if p, ok := c.(incident.PickEntry); !ok || p.Of != "01J00039" || p.Entry != "" {
+			t.Errorf("picked %+v", c)
+		}
+	case <-ctx.Done():
+		t.Fatal("nothing was picked")
+	}
+	run(t, ctx, chromedp.WaitReady("#curated"))
+	if len(given) != 0 {
+		t.Errorf("%d more were picked", len(given))
+	}
+}
+
+// Who only reads finds the document open, and is not told to publish it; a publication has an address.
+func TestWhoOnlyReadsTheReviewFindsItOpen(t *testing.T) {
+	b := looking(t, console.Options{})
+	got := b.get(reviewAt).body
+	if strings.Contains(got, "then publish it") || !strings.Contains(got, "Read the very text") || strings.Count(got, "<details open>") < 2 {
+		t.Errorf("the review of a reader:\n%s", got)
+	}
+	if !strings.Contains(got, `<li id="internal-2">`) || !strings.Contains(got, `version=internal#internal-2"`) {
+		t.Error("a publication has no address")
 	}
 }

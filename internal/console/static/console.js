@@ -118,6 +118,17 @@
   }
   document.querySelector("form[action='/signout']")?.addEventListener("submit", () => sessionStorage.clear());
 
+  // A line of the log is dragged onto the timeline of the review. Its button does the same.
+  const curated = document.getElementById("curated")?.closest("section");
+  let dragged;
+  for (const line of curated ? document.querySelectorAll("form.pickline") : []) {
+    line.draggable = true;
+    line.addEventListener("dragstart", (e) => { dragged = line; e.dataTransfer.effectAllowed = "copy"; e.dataTransfer.setData("text/plain", line.elements.text.value); curated.classList.add("drop"); });
+    line.addEventListener("dragend", () => { dragged = undefined; curated.classList.remove("drop"); });
+  }
+  curated?.addEventListener("dragover", (e) => { if (dragged) { e.preventDefault(); e.dataTransfer.dropEffect = "copy"; } });
+  curated?.addEventListener("drop", (e) => { if (dragged) { e.preventDefault(); dragged.requestSubmit(dragged.querySelector("button")); } });
+
   document.getElementById("trouble")?.focus();
   if (location.pathname === "/find") document.getElementById("f-q")?.focus();
 
