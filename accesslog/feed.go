@@ -208,8 +208,12 @@ func (f *feeder) batch(p packed) error {
 			same, n = pulse{p.source, r.Kind, slot}, 0
 		}
 		n++
-		if newest.IsZero() || m.time.After(newest) {
-			newest = m.time
+		live := m.time
+		if r.Supplied != "" {
+			live = suppliedOnly // says nothing about whether the source still sends
+		}
+		if newest.IsZero() || live.After(newest) {
+			newest = live
 		}
 	}
 	f.count(same, n)

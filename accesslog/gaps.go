@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,6 +63,39 @@ func (s *Store) Gaps(ctx context.Context, kind string, from, to time.Time) ([]ta
 	}
 	end()
 	return out, rows.Err()
+}
+
+// quiet notes since when each source has said nothing of any kind although it usually does at this time.
+// The ten minutes that are not over yet are not looked at.
+func (s *Store) quiet(ctx context.Context, all []Heard) error {
+	now := s.o.Now().UTC()
+	over := slotTime(slotOf(now))
+	from := over.Add(-24 * time.Hour)
+	for i := range all {
+		rows, err := s.read.QueryContext(ctx, `SELECT DISTINCT p.slot FROM pulse p JOIN name n ON n.id = p.source
+			WHERE n.s = ? AND p.slot BETWEEN ? AND ? ORDER BY p.slot`, all[i].Name, slotOf(from.Add(-gapHistory)), slotOf(now))
+		if err != nil {
+			return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+		}
+		var slots []int64
+		for rows.Next() {
+			var slot int64
+			if err := rows.Scan(&slot); err != nil {
+				return errors.Join(fmt.Errorf("accesslog: read %s: %w", fileName, err), rows.Close())
+			}
+			slots = append(slots, slot)
+		}
+		if err := rows.Err(); err != nil {
+			return fmt.Errorf("accesslog: read %s: %w", fileName, err)
+		}
+		if len(slots) == 0 || slots[len(slots)-1] >= slotOf(over) {
+			continue // it said something a moment ago
+		}
+		if gaps := silences(slots, from, over); len(gaps) > 0 && gaps[len(gaps)-1][1].Equal(over) {
+			all[i].Quiet = gaps[len(gaps)-1][0]
+		}
+	}
+	return nil
 }
 
 // silences finds the gaps of one source from the slots, ascending, in which it said something.

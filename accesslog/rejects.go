@@ -2,6 +2,7 @@ package accesslog
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,6 +176,51 @@ func (s *Store) Rejects(fn func(Rejected) error) error {
 		}
 	}
 	return nil
+}
+
+// Refusal is what was refused most often of a source: Most of its Entries, by this field and reason.
+type Refusal struct {
+	Source  string
+	Entries int
+	Field   string
+	Reason  string
+	Most    int
+}
+
+// Refused sums up what was refused since then and is kept, by source. What it returns holds nothing
+// that was sent.
+func (s *Store) Refused(ctx context.Context, since time.Time) ([]Refusal, error) {
+	type cause struct{ source, field, reason string }
+	entries, causes := map[string]int{}, map[cause]int{}
+	last := s.o.Now().UTC().Format(time.DateOnly)
+	for day := since.UTC().Truncate(24 * time.Hour); day.Format(time.DateOnly) <= last; day = day.AddDate(0, 0, 1) {
+		err := s.rejectsOf(filepath.Join(s.o.Dir, rejectFolder, day.Format(time.DateOnly)), false, func(r Rejected) error {
+			if r.Received.Before(since) {
+				return ctx.Err()
+			}
+			entries[r.Source] += len(r.Entries)
+			for _, e := range r.Entries {
+				causes[cause{r.Source, e.Field, e.Reason}]++
+			}
+			return ctx.Err()
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	var all []Refusal
+	for name, n := range entries {
+		all = append(all, Refusal{Source: name, Entries: n})
+	}
+	slices.SortFunc(all, func(a, b Refusal) int { return strings.Compare(a.Source, b.Source) })
+	for c, n := range causes {
+		i, _ := slices.BinarySearchFunc(all, c.source, func(r Refusal, name string) int { return strings.Compare(r.Source, name) })
+		r := &all[i]
+		if n > r.Most || n == r.Most && c.field+" "+c.reason < r.Field+" "+r.Reason {
+			r.Field, r.Reason, r.Most = c.field, c.reason, n
+		}
+	}
+	return all, nil
 }
 
 // rejectsOf reads the file of a day; an entry at its end that is not whole, as a crash leaves it, is an

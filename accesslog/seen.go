@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// Heard is a source and the time of the newest event it sent.
+// Heard is a source, the time of the newest event it sent as it happened, and since when it has been
+// quiet although it usually is not at such a time.
 type Heard struct {
 	Name   string
-	Newest time.Time
+	Newest time.Time // zero: all of it was supplied later
+	Quiet  time.Time // zero: it is not
 }
 
 // Heard lists every source that ever sent an event, by name. It waits until what was acknowledged
@@ -28,8 +30,13 @@ func (s *Store) Heard(ctx context.Context) ([]Heard, error) {
 		if err := rows.Scan(&h.Name, &at); err != nil {
 			return nil, fmt.Errorf("accesslog: read %s: %w", fileName, err)
 		}
-		h.Newest = time.Unix(0, at).UTC()
+		if at != suppliedOnly.UnixNano() {
+			h.Newest = time.Unix(0, at).UTC()
+		}
 		all = append(all, h)
 	}
-	return all, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return all, s.quiet(ctx, all)
 }

@@ -16,6 +16,9 @@ type Source struct {
 	Supplied string
 }
 
+// suppliedOnly is remembered as the newest event of a source that sent nothing as it happened.
+var suppliedOnly = time.Unix(0, 0)
+
 // Thresholds at the door.
 const (
 	lateAfter  = time.Hour       // older than the newest of its source

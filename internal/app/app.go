@@ -24,6 +24,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/egress"
+	"github.com/tocsin-ir/tocsin/internal/httpapi"
 	"github.com/tocsin-ir/tocsin/internal/keyring"
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
 	"github.com/tocsin-ir/tocsin/internal/translog"
@@ -81,6 +82,7 @@ type App struct {
 	play    play
 	looking sync.Mutex                      // held while the doctor looks
 	looked  atomic.Pointer[doctor.Progress] // how far that is
+	api     atomic.Pointer[httpapi.API]     // nil until it is served
 	copying sync.WaitGroup
 }
 

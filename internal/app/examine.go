@@ -106,6 +106,16 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 	for _, h := range heard {
 		seen.Sources = append(seen.Sources, doctor.Source(h))
 	}
+	refused, err := a.access.Refused(ctx, seen.Now.Add(-24*time.Hour))
+	if err != nil {
+		return doctor.Report{}, err
+	}
+	for _, r := range refused {
+		seen.Refused = append(seen.Refused, doctor.Refusal(r))
+	}
+	if api := a.api.Load(); api != nil {
+		seen.Quotas = api.OverQuota(time.Now().Add(-24 * time.Hour))
+	}
 	if served {
 		stand, err := a.desk.Probes(ctx)
 		if err != nil {

@@ -23,6 +23,7 @@ func (a *App) handler() http.Handler {
 		steps, skip, drills = hour.Steps, hour.SkipStep, drillsOf{a}
 	}
 	api := httpapi.New(a.desk, httpapi.Options{Log: a.o.Log, PublicURL: a.publicURL(), Own: a.URL(), Program: desk.EngineVersion, Quota: a.cfg.Intake.Quota, Doctor: a.Checkup, Looking: a.Looking, Steps: steps, SkipStep: skip, Drills: drills})
+	a.api.Store(api)
 	pages := console.New(a.desk, console.Options{
 		Log: a.o.Log, Now: a.desk.Now, Organisation: a.cfg.Organisation.Name, Env: a.in.Env,
 		PublicURL: a.publicURL(), Ticking: a.in.Env != "drill", ReadOnly: a.readOnly(), Secure: a.secure() || strings.HasPrefix(a.publicURL(), "https://"),

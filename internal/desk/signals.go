@@ -253,7 +253,8 @@ func (d *Desk) Ingest(ctx context.Context, key Key, how Delivery, body io.Reader
 	case errors.Is(err, accesslog.ErrIndexing):
 		return Receipt{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case errors.Is(err, accesslog.ErrFormat):
-		return Receipt{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+		// The sender is told what is wrong with the batch, not which part of the program said so.
+		return Receipt{}, fmt.Errorf("%w: %s", ErrInvalid, strings.TrimPrefix(err.Error(), accesslog.ErrFormat.Error()+": "))
 	case err != nil:
 		return Receipt{}, err
 	}

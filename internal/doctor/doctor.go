@@ -158,6 +158,8 @@ func several(words []string) string {
 // ago is a length of time in its largest unit.
 func ago(d time.Duration) string {
 	switch {
+	case d < time.Minute:
+		return "a moment"
 	case d < time.Hour:
 		return count(int(d/time.Minute), "minute")
 	case d < 48*time.Hour:

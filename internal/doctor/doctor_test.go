@@ -40,7 +40,7 @@ func sound() Seen {
 		Probes:    []Probe{{Name: "shop", Signal: "checkout_failure", Every: time.Minute, Ran: now.Add(-time.Minute), Code: "http 200"}},
 		Mail: Mail{Relay: "smtp.acme.shop:587", From: "security@acme.shop", Tested: day, Domain: &Domain{
 			Name: "acme.shop", Selector: "s1", SPF: []string{"v=spf1 mx -all"}, DMARC: []string{"v=DMARC1; p=reject"}, DKIM: []string{"v=DKIM1; p=MIIB"}}},
-		Sources: []Source{{"web", now.Add(-time.Minute)}}, Directory: Directory{Merchants: 3},
+		Sources: []Source{{Name: "web", Newest: now.Add(-time.Minute)}}, Directory: Directory{Merchants: 3},
 		Machine: Machine{Free: 90 << 30, Disk: 100 << 30, Clock: "synchronised"},
 		Logs:    Logs{Looked: true, Facts: 12, Witnesses: 1, Heartbeat: Heartbeat{Configured: true, Newest: now}, Backups: Backups{Every: 24 * time.Hour, Last: now.Add(-5 * time.Hour), What: "one file; verified."}}, LastDrill: Drill{At: day, Kept: true},
 		Corrective: Corrective{Looked: true, Open: 1},
@@ -87,6 +87,13 @@ var amiss = []struct {
 	{"events.sources", "DET-1", Fail, func(s *Seen) { s.Sources = nil }},
 	{"events.source.web", "DET-1", Fail, func(s *Seen) { s.Sources[0].Newest = now.Add(-25 * time.Hour) }},
 	{"events.source.web", "DET-1", Warn, func(s *Seen) { s.Sources[0].Newest = now.Add(time.Hour) }},
+	{"events.source.web", "DET-1", Warn, func(s *Seen) { s.Sources[0].Quiet = now.Add(-30 * time.Minute) }},
+	{"events.refused.web", "DET-1", Warn, func(s *Seen) {
+		s.Refused = []Refusal{{Source: "web", Entries: 12, Field: "actor", Reason: "is missing", Most: 9}}
+	}},
+	{"events.quota.web", "DET-1", Warn, func(s *Seen) {
+		s.Quotas = []Quota{{Source: "web", Requests: 3, Last: now.Add(-time.Minute), PerSecond: 500}}
+	}},
 	{"events.source.jobs", "DET-1", Warn, func(s *Seen) {
 		s.Org.Keys["j"] = &org.Key{Purpose: org.PurposeIngest, Source: "jobs"}
 	}},

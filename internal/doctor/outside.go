@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,6 +102,7 @@ func (e *examination) events() {
 		return
 	}
 	watch := []string{"DET-1", "DET-2", "DET-3", "DET-4", "DET-8", "INV-1", "INV-2", "PRO-6"}
+	defer e.refused(watch)
 	keys := 0
 	known := map[string]bool{}
 	for _, k := range e.seen.Org.Keys {
@@ -121,8 +124,12 @@ func (e *examination) events() {
 		since := e.seen.Now.Sub(s.Newest)
 		switch {
 		case !known[s.Name]: // its key was revoked on purpose
+		case s.Newest.IsZero():
+			e.add("events.source."+s.Name, watch, OK, "", "The source %s sent logs that were supplied later, and none as they happened.", s.Name)
 		case since > silent:
 			e.add("events.source."+s.Name, watch, Fail, "look whether the application still logs, and whether its key and the address are right", "The source %s has been silent for %s: what happens there is not seen.", s.Name, ago(since))
+		case !s.Quiet.IsZero():
+			e.add("events.source."+s.Name, watch, Warn, "look whether the application still logs, and whether its key and the address are right", "The source %s has said nothing for %s, and at such a time it usually does: what happens there may not be seen.", s.Name, ago(e.seen.Now.Sub(s.Quiet)))
 		case since < -5*time.Minute:
 			e.add("events.source."+s.Name, watch, Warn, "set the clock of the application's machine", "The newest event of the source %s lies %s ahead of this machine's clock.", s.Name, ago(-since))
 		default:
@@ -134,6 +141,25 @@ func (e *examination) events() {
 			e.add("events.source."+name, watch, Warn, "tocsin setup events shows the line to send", "The source %s has a key and never sent an event.", name)
 		}
 	}
+}
+
+// refused names the sources of which something is not taken: what they say is missing from every answer.
+func (e *examination) refused(watch []string) {
+	for _, r := range e.seen.Refused {
+		e.add("events.refused."+r.Source, watch, Warn, "tocsin rejected --source "+r.Source+" names each; with --raw FILE it writes what was sent, to mend it and send it again",
+			"The source %s had %s refused in the last day, most often (%d) because %s %s.", r.Source, counted(r.Entries, "entry", "entries"), r.Most, r.Field, r.Reason)
+	}
+	for _, q := range e.seen.Quotas {
+		e.add("events.quota."+q.Source, watch, Warn, "send less, or raise intake: { quota: … } in tocsin.yaml and restart; a sender that heeds Retry-After loses nothing",
+			"The source %s sent more than its %s events a second: %s got 429, the last %s ago.", q.Source, strconv.FormatFloat(q.PerSecond, 'f', -1, 64), counted(q.Requests, "request", "requests"), ago(max(e.seen.Now.Sub(q.Last), 0)))
+	}
+}
+
+func counted(n int, one, several string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, several)
 }
 
 func (e *examination) directory() {

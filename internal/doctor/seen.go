@@ -28,6 +28,8 @@ type Seen struct {
 	Rehearsed   map[string]time.Time // when a connector last proved an action, by its name
 	Mail        Mail
 	Sources     []Source
+	Refused     []Refusal
+	Quotas      []Quota
 	Files       []FileSource
 	Directory   Directory
 	Machine     Machine
@@ -71,7 +73,25 @@ type Domain struct {
 // Source is who sends access events.
 type Source struct {
 	Name   string
-	Newest time.Time // time of its newest event
+	Newest time.Time // time of its newest event that was sent as it happened; zero: all were supplied later
+	Quiet  time.Time // since when it says nothing although it usually does at such a time; zero: it does
+}
+
+// Refusal is what the door refused of a source in the last day.
+type Refusal struct {
+	Source  string
+	Entries int
+	Field   string // what was wrong most often, and why
+	Reason  string
+	Most    int // how often
+}
+
+// Quota is a source that sent more than it may.
+type Quota struct {
+	Source    string
+	Requests  int       // that were refused for it, in the last day or since the start
+	Last      time.Time // when the last one was
+	PerSecond float64   // events that it may send
 }
 
 // Directory is what is known of the merchants.

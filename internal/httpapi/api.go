@@ -213,7 +213,7 @@ func New(d Desk, opt Options) *API {
 	a := &API{
 		mux: http.NewServeMux(), desk: d, opt: opt, byToken: newLimits(opt.Rate, opt.Burst), byAddress: newLimits(opt.Rate, opt.Burst),
 		press: mint.NewPress(), ingest: make(chan struct{}, opt.Ingesting),
-		quotas: quotas{perSecond: opt.Quota, until: map[string]time.Time{}},
+		quotas: quotas{perSecond: opt.Quota, until: map[string]time.Time{}, refused: map[string]doctor.Quota{}},
 	}
 	config := huma.DefaultConfig("Tocsin", Version)
 	config.Info.Description = "Incidents, clocks, notices, kill switches and evidence. " +

@@ -30,6 +30,7 @@ var now = time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
 type fixture struct {
 	desk                                        *desktest.Desk
 	url                                         string
+	api                                         *httpapi.API
 	owner, responder, viewer, ingest, switchKey string
 	log                                         *bytes.Buffer
 }
@@ -46,7 +47,8 @@ func start(t *testing.T, opt httpapi.Options) *fixture {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	server := httptest.NewServer(httpapi.New(f.desk, opt))
+	f.api = httpapi.New(f.desk, opt)
+	server := httptest.NewServer(f.api)
 	t.Cleanup(server.Close)
 	f.url = server.URL
 	return f
@@ -340,6 +342,46 @@ func TestIngestIsAnswered429WhenFull(t *testing.T) {
 	close(leave)
 	if status := <-first; status != 200 {
 		t.Errorf("the first got %d", status)
+	}
+}
+
+func TestSenderOverItsQuotaIsToldHowLongToWaitAndTheDoctorWho(t *testing.T) {
+	f := start(t, httpapi.Options{Quota: 2})
+	f.desk.Taken = func(desk.Key, desk.Delivery, io.Reader) (desk.Receipt, error) {
+		return desk.Receipt{Accepted: 30}, nil
+	}
+	if got := f.do(t, "POST", "/v1/events", f.ingest, "{}\n"); got.status != 200 {
+		t.Fatalf("the first batch: %d", got.status)
+	}
+	if over := f.api.OverQuota(time.Now().Add(-time.Hour)); len(over) != 0 {
+		t.Errorf("over quota before anything was refused: %+v", over)
+	}
+	for _, path := range []string{"/v1/events", "/v1/logs"} {
+		got := f.do(t, "POST", path, f.ingest, "{}\n", "Content-Type", "application/json")
+		if got.status != 429 || got.header.Get("Retry-After") != "5" || !strings.Contains(got.body, "quota of 2 events a second; nothing of the batch was taken: send it again after 5 s") {
+			t.Errorf("%s: %d, Retry-After %q, %s", path, got.status, got.header.Get("Retry-After"), got.body)
+		}
+	}
+	over := f.api.OverQuota(time.Now().Add(-time.Hour))
+	if len(over) != 1 || over[0].Source != "app" || over[0].Requests != 2 || over[0].PerSecond != 2 || time.Since(over[0].Last) > time.Minute {
+		t.Errorf("over quota: %+v", over)
+	}
+	if over := f.api.OverQuota(time.Now()); len(over) != 0 {
+		t.Errorf("over quota since now: %+v", over)
+	}
+}
+
+func TestBatchThatIsTooLargeIsToldHowLargeItMayBe(t *testing.T) {
+	f := start(t, httpapi.Options{MaxIngest: 1 << 20})
+	f.desk.Taken = func(_ desk.Key, _ desk.Delivery, body io.Reader) (desk.Receipt, error) {
+		_, err := io.Copy(io.Discard, body)
+		return desk.Receipt{}, errors.Join(err, desk.ErrTooLarge)
+	}
+	for name, body := range map[string]string{"as sent": strings.Repeat(" ", 1<<20+1), "as unpacked": "{}"} {
+		got := f.do(t, "POST", "/v1/events", f.ingest, body)
+		if got.status != 413 || !strings.Contains(got.body, "at most 10000 events, 8 MiB of text and 1 MiB as sent") {
+			t.Errorf("%s: %d %s", name, got.status, got.body)
+		}
 	}
 }
 

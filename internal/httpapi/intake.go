@@ -12,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -19,8 +20,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/accesslog/format"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 )
 
 // maxInflate bounds what a compressed body may grow to, as a multiple of what may be sent.
@@ -91,12 +94,26 @@ func (a *API) takeIn(w http.ResponseWriter, r *http.Request, d Intake) error {
 	return nil
 }
 
-// deliver hands a body to the desk. It holds a slot and its share of memory meanwhile, so that a
-// flood of events leaves the rest of the API its memory.
+// deliver hands a body to the desk, and says of one that is too large how large it may be.
 func (a *API) deliver(w http.ResponseWriter, r *http.Request, d Intake, name string) (desk.Receipt, error) {
+	receipt, err := a.take(w, r, d, name)
+	var over *http.MaxBytesError
+	if errors.As(err, &over) || errors.Is(err, desk.ErrTooLarge) {
+		err = &Problem{Status: http.StatusRequestEntityTooLarge, Reason: "too_large",
+			Detail: fmt.Sprintf("nothing was taken: a batch is at most %d events, %d MiB of text and %d MiB as sent; send it in parts", accesslog.MaxBatch, accesslog.MaxBatchBytes>>20, a.opt.MaxIngest>>20)}
+	}
+	return receipt, err
+}
+
+// take hands a body to the desk. It holds a slot and its share of memory meanwhile, so that a
+// flood of events leaves the rest of the API its memory.
+func (a *API) take(w http.ResponseWriter, r *http.Request, d Intake, name string) (desk.Receipt, error) {
 	key := keyOf(r.Context())
 	if wait := a.quotas.wait(key.ID, time.Now()); wait > 0 {
-		return desk.Receipt{}, tooMany(wait)
+		a.quotas.refuse(key.Source, time.Now())
+		p := tooMany(wait)
+		p.Detail = fmt.Sprintf("this key sent more than its quota of %s events a second; nothing of the batch was taken: send it again after %d s", strconv.FormatFloat(a.quotas.perSecond, 'f', -1, 64), p.retryAfter)
+		return desk.Receipt{}, p
 	}
 	select {
 	case a.ingest <- struct{}{}:
@@ -183,8 +200,9 @@ func (r *inflated) Read(p []byte) (int, error) {
 type quotas struct {
 	perSecond float64
 
-	mu    sync.Mutex
-	until map[string]time.Time // by key: when all it sent would have been sent at its rate
+	mu      sync.Mutex
+	until   map[string]time.Time    // by key: when all it sent would have been sent at its rate
+	refused map[string]doctor.Quota // by source
 }
 
 // quotaBurst is how much a key may be ahead of its rate.
@@ -210,6 +228,32 @@ func (q *quotas) spend(key string, events int, now time.Time) {
 	}
 	// There are as many entries as there are ingest keys, which an owner makes one by one.
 	q.until[key] = at.Add(time.Duration(float64(events) / q.perSecond * float64(time.Second)))
+}
+
+// refuse notes that a request was refused because its key had spent its quota.
+func (q *quotas) refuse(source string, now time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	x := q.refused[source]
+	if now.Sub(x.Last) > 24*time.Hour {
+		x.Requests = 0
+	}
+	q.refused[source] = doctor.Quota{Source: source, Requests: x.Requests + 1, Last: now, PerSecond: q.perSecond}
+}
+
+// OverQuota lists the sources of which a request was refused since then because they had sent more
+// than they may, by name.
+func (a *API) OverQuota(since time.Time) []doctor.Quota {
+	a.quotas.mu.Lock()
+	defer a.quotas.mu.Unlock()
+	var all []doctor.Quota
+	for _, x := range a.quotas.refused {
+		if x.Last.After(since) {
+			all = append(all, x)
+		}
+	}
+	slices.SortFunc(all, func(x, y doctor.Quota) int { return strings.Compare(x.Source, y.Source) })
+	return all
 }
 
 // readJSON reads a small JSON body strictly, for operations that huma does not decode.

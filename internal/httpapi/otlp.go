@@ -57,7 +57,9 @@ func (a *API) takeLogs(w http.ResponseWriter, r *http.Request, d Intake) {
 	}
 	rejected, why := len(receipt.Rejected)+receipt.Skipped, ""
 	if rejected > 0 {
-		why = fmt.Sprintf("%d records are no access events", receipt.Skipped)
+		if why = fmt.Sprintf("%d records are no access events", receipt.Skipped); receipt.Skipped == 1 {
+			why = "1 record is no access event"
+		}
 		for i, x := range receipt.Rejected {
 			if i == 5 {
 				why += fmt.Sprintf("; and %d more", len(receipt.Rejected)-i)
