@@ -26,9 +26,7 @@ const (
 func (s *Store) openColumns() error {
 	o := s.o.Table
 	o.Dir, o.Origin, o.ReadOnly, o.Logger = filepath.Join(s.o.Dir, columnDir), s.Origin(), s.o.ReadOnly, s.log
-	o.Pause = func(ctx context.Context, worked time.Duration) {
-		s.giveWay(ctx, worked, time.Now().Add(time.Second), nil)
-	}
+	o.Pause = s.takeTurns
 	t, err := table.Open(o)
 	if err != nil && s.o.ReadOnly {
 		if !errors.Is(err, fs.ErrNotExist) {

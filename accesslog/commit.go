@@ -134,7 +134,7 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 	}
 	s.mu.Unlock()
 	if c.next > next {
-		s.lastAck.Store(time.Now().UnixNano())
+		s.rush.took(int(c.next-next), time.Now())
 		s.tell(int64(c.next - 1))
 		nudge(s.more)
 		nudge(s.feed)

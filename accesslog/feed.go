@@ -17,8 +17,7 @@ const (
 	feedGroup = 20_000          // events in one step
 	feedDefer = 2 * time.Second // that a busy door goes first
 	feedRetry = time.Second
-	doorBusy  = 20 * time.Millisecond // since the last group was made durable
-	consumer  = "table"               // its row in consumer says how far the table has come
+	consumer  = "table" // its row in consumer says how far the table has come
 )
 
 // feedLoop brings what is durable in the spool into the table until ctx is done, and then once
@@ -61,8 +60,9 @@ func (s *Store) setBehind(err error) {
 
 // feedAll works through the spool until its end.
 func (s *Store) feedAll(ctx context.Context) error {
-	since := time.Now()
+	until := time.Now().Add(feedDefer)
 	for {
+		s.giveWay(ctx, until, s.urgent)
 		s.mu.Lock()
 		from, acked := s.fed, s.acked
 		s.mu.Unlock()
@@ -70,28 +70,9 @@ func (s *Store) feedAll(ctx context.Context) error {
 			s.setBehind(nil)
 			return nil
 		}
-		began := time.Now()
 		if err := s.feedOnce(ctx, from); err != nil {
 			return err
 		}
-		s.giveWay(ctx, time.Since(began), since.Add(feedDefer), s.urgent)
-	}
-}
-
-// giveWay lets the door go first while it is busy, until whoever worked has been behind it for as long
-// as that may last, or somebody waits for what it does: a short burst is acknowledged at the speed of
-// the door, and what lasts is taken at the speed of all.
-func (s *Store) giveWay(ctx context.Context, worked time.Duration, until time.Time, hurry <-chan struct{}) {
-	now := time.Now()
-	if now.After(until) || s.asked.Load() > 0 || now.Sub(time.Unix(0, s.lastAck.Load())) > doorBusy {
-		return
-	}
-	t := time.NewTimer(min(3*worked, time.Second))
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-hurry:
-	case <-ctx.Done():
 	}
 }
 

@@ -116,13 +116,9 @@ func (w *sealer) pass(ctx context.Context) error {
 	if err := w.s.catchUp(ctx); err != nil {
 		return err
 	}
-	began := time.Now()
-	until := began.Add(sealDefer)
-	giveWay := func() {
-		w.s.giveWay(ctx, time.Since(began), until, w.s.hurry)
-		began = time.Now()
-	}
+	until := time.Now().Add(sealDefer)
 	for {
+		w.s.giveWay(ctx, until, w.s.hurry)
 		w.s.mu.Lock()
 		from, acked, leaves := w.s.sealed+1, w.s.acked, w.s.leaves
 		w.s.mu.Unlock()
@@ -150,7 +146,7 @@ func (w *sealer) pass(ctx context.Context) error {
 				}
 				data, headers = append(data, d...), append(headers, h...)
 			}
-			giveWay()
+			w.s.giveWay(ctx, until, w.s.hurry)
 		}
 		if len(data) > room { // what is over is sealed again, in the next bundle
 			data, headers = data[:room], headers[:room]
@@ -164,7 +160,6 @@ func (w *sealer) pass(ctx context.Context) error {
 		if err := w.s.mark(ctx, indexes, headers); err != nil {
 			return err
 		}
-		giveWay()
 	}
 }
 

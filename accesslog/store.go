@@ -100,7 +100,7 @@ type Store struct {
 
 	queue   chan *batch
 	waiting atomic.Int64 // events in queue
-	lastAck atomic.Int64 // when the newest group became durable, in nanoseconds of protocol time
+	rush    rush         // of the door
 	asked   atomic.Int32 // those who wait for table, columns or log
 	hooks   []func(acked int64)
 	hooksMu sync.Mutex

@@ -56,13 +56,17 @@ func (s *site) sustained(ctx context.Context, d *door, lasts time.Duration) (rat
 	sent := make(chan error, 1)
 	go func() {
 		sent <- together(intakeSenders, func(i int) error {
+			out, err := d.dial(ctx)
+			if err != nil {
+				return err
+			}
 			p := newParcel(batchSize, i)
 			for range hold {
-				if err := d.send(ctx, p); err != nil {
-					return err
+				if err = out.send(ctx, p); err != nil {
+					break
 				}
 			}
-			return nil
+			return errors.Join(err, out.Close())
 		})
 	}()
 	l := lagging{access: s.access}
