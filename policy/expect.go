@@ -53,3 +53,19 @@ func (p *Program) collects() bool {
 	}
 	return found
 }
+
+// Expectation is something that readers of such a policy look for, and whether it is there.
+type Expectation struct {
+	What  string // such as "an escalation path"
+	Hint  string // how it is written, when it is not there
+	Found bool
+}
+
+// Expected is what readers of such a policy look for, the five things that Shopify's review names first.
+func (p *Program) Expected() []Expectation {
+	out := make([]Expectation, 0, len(expectations))
+	for _, e := range expectations {
+		out = append(out, Expectation{What: e.what, Hint: e.hint, Found: e.found(p)})
+	}
+	return out
+}

@@ -46,7 +46,7 @@ func places(f frame) []place {
 		list = append(list, place{"The first hour", "setup: policy, mail, key, events, merchants, copy, heartbeat, drill", "/setup"}, place{"Break the glass", "private incident, come on its list when nobody of it acts", "/break-glass"})
 	}
 	if f.Acts {
-		list = append(list, place{"Open an incident", "declare, report", "/open"})
+		list = append(list, place{"Open an incident", "declare, report", "/open"}, place{"Draft of the policy", "compare, what it would change in words, put in force", "/policy/draft"})
 	}
 	return list
 }

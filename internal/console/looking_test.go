@@ -48,7 +48,7 @@ func looking(t *testing.T, opt console.Options) *browser {
 }
 
 // forActs are the pages that are there for nothing but an act.
-var forActs = []string{"/open", "/integrity/", "/break-glass", "/erasures"}
+var forActs = []string{"/open", "/integrity/", "/break-glass", "/erasures", "/policy/draft"}
 
 // Who can only look sees no form and no link that would be refused, and reads why on every page.
 func TestWhoOnlyLooksIsOfferedNothingElse(t *testing.T) {

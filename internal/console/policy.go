@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/played"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/policy/paper"
@@ -159,7 +160,18 @@ type rulesView struct {
 	Frame    frame
 	Program  *policy.Program
 	Promises []promise
-	Unruled  []policy.PageLine // sentences that promise something no rule keeps
+	Unruled  []unruled // sentences that promise something no rule keeps
+	Drill    *played.Run
+	Judged   map[string]played.Promise   // by the last drill
+	Controls map[string][]doctor.Finding // what a look at this installation finds of a promise; nil for visitors
+	Beyond   map[string]string           // of promises that no look from here can show
+}
+
+// unruled is a sentence of the page with what it promises and no rule keeps.
+type unruled struct {
+	Text    string
+	Promise []string
+	First   []string // those of them that no sentence before it makes: links lead here
 }
 
 type promise struct {
@@ -179,7 +191,31 @@ func (c *Console) rulesPage(w http.ResponseWriter, r *http.Request) error {
 	if p == nil {
 		return desk.ErrNotFound
 	}
-	return c.render(w, r, http.StatusOK, rulesPage(rulesOf(c.visitor(r, "Rules"), p)))
+	v := rulesOf(c.visitor(r, "Rules"), p)
+	if run, ok := c.drilled(); ok {
+		v.Drill, v.Judged = &run, map[string]played.Promise{}
+		for _, x := range drilledPromises(run) {
+			v.Judged[x.ID] = x
+		}
+	}
+	if v.Frame.Who.Principal != "" && c.opt.Hour != nil {
+		report, err := c.opt.Hour.Checkup(r.Context())
+		if err != nil {
+			return err
+		}
+		v.Controls, v.Beyond = map[string][]doctor.Finding{}, map[string]string{}
+		for _, f := range report.Findings { // the worst first
+			for _, id := range f.Promises {
+				v.Controls[id] = append(v.Controls[id], f)
+			}
+		}
+		for _, b := range report.Beyond {
+			for _, id := range b.Promises {
+				v.Beyond[id] = b.Say
+			}
+		}
+	}
+	return c.render(w, r, http.StatusOK, rulesPage(v))
 }
 
 func rulesOf(f frame, p *policy.Program) rulesView {
@@ -248,11 +284,12 @@ func rulesOf(f frame, p *policy.Program) rulesView {
 		}
 	}
 	for _, l := range p.Page {
-		for _, id := range l.Promise {
-			if len(by[id]) == 0 {
-				v.Unruled = append(v.Unruled, l)
-				break
-			}
+		bare := slices.DeleteFunc(slices.Clone(l.Promise), func(id string) bool { return len(by[id]) > 0 })
+		if len(bare) > 0 {
+			first := slices.DeleteFunc(slices.Clone(bare), func(id string) bool {
+				return slices.ContainsFunc(v.Unruled, func(u unruled) bool { return slices.Contains(u.Promise, id) })
+			})
+			v.Unruled = append(v.Unruled, unruled{strings.TrimPrefix(l.Text, "- "), bare, first})
 		}
 	}
 	return v

@@ -22,6 +22,8 @@ func (c *Console) registerMore() {
 	c.page("GET /people", c.peoplePage)
 	c.acting("GET /people/do/{act}", c.orgActPage)
 	c.acting("POST /people/do/{act}", c.orgAct)
+	c.acting("GET /policy/draft", c.draftPage)
+	c.acting("POST /policy/draft", c.draft)
 	c.page("GET /drills", c.drillsPage)
 	c.page("GET /drills/{run}", c.drillPage)
 }
