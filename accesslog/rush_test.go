@@ -50,8 +50,9 @@ func TestWhatWaitsForABusyDoorEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := &Store{}
 			ctx, stop := context.WithTimeout(t.Context(), c.lasts)
-			defer stop()
+			ended := make(chan struct{})
 			go func() {
+				defer close(ended)
 				for ctx.Err() == nil {
 					s.rush.took(1_000, time.Now())
 					time.Sleep(10 * time.Millisecond)
@@ -67,6 +68,7 @@ func TestWhatWaitsForABusyDoorEnds(t *testing.T) {
 				t.Errorf("%s: waited %v", c.name, got)
 			}
 			stop()
+			<-ended
 		})
 	}
 }
