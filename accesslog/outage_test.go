@@ -58,6 +58,9 @@ func TestEventsAreTakenWhileTheObjectStoreOfTheTableIsAway(t *testing.T) {
 	if n := s.Behind(); n != 100 {
 		t.Errorf("the table is %d behind, and it is away", n)
 	}
+	if err := s.TableTrouble(); err == nil || !strings.Contains(err.Error(), "answers 503") {
+		t.Errorf("why the table is behind: %v", err)
+	}
 	caughtUp := func() {
 		t.Helper()
 		for end := time.Now().Add(30 * time.Second); s.Behind() > 0; time.Sleep(10 * time.Millisecond) {
@@ -68,6 +71,9 @@ func TestEventsAreTakenWhileTheObjectStoreOfTheTableIsAway(t *testing.T) {
 	}
 	away.Store(false)
 	caughtUp()
+	if err := s.TableTrouble(); err != nil {
+		t.Errorf("it answers again, and this is said: %v", err)
+	}
 	s.sameInColumns(t)
 	away.Store(true)
 	for i := range 6 { // more than memory may hold

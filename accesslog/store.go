@@ -389,6 +389,15 @@ func (s *Store) Behind() int64 {
 	return behind
 }
 
+// TableTrouble says why the object store of the table does not answer; nil when it does, and when the
+// table is kept in the data folder.
+func (s *Store) TableTrouble() error {
+	if s.columns == nil {
+		return nil
+	}
+	return s.columns.Trouble()
+}
+
 // OnCommit calls fn after each commit with the position of the newest durable event, before its
 // sender is told. While fn runs nothing else is committed, so it must only take note; EventsAfter
 // has the events. Register before the first Ingest.

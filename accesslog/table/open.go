@@ -47,12 +47,12 @@ func Open(o Options) (*Table, error) {
 	if t.o.ReadOnly {
 		return t, nil
 	}
-	if err != nil {
+	if reason := err; reason != nil {
 		// It is filled once the store answers; until then it is empty, and questions are answered from the log.
 		if t.meta, err = newMetadata(o.Bucket.URL(), o.Origin); err != nil {
 			return nil, err
 		}
-		t.away = errAway
+		t.away = reason
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.cancel = cancel
@@ -88,7 +88,11 @@ func (t *Table) reach(ctx context.Context) bool {
 		switch {
 		case err == nil:
 			t.log.Info("the object store of the table answers again")
-		case !Away(err):
+		case Away(err):
+			t.mu.Lock()
+			t.away = err
+			t.mu.Unlock()
+		default:
 			t.log.Error("the table is not opened", "error", err)
 		}
 	}

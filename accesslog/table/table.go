@@ -1,6 +1,7 @@
 package table
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ type Table struct {
 	anew   string // why it was begun anew
 	closed bool
 	away   error // while the object store did not answer since the start
-	stuck  bool  // the newest try to write files failed because it does not answer
+	stuck  error // why the newest try to write files failed, when it does not answer
 
 	writer string // names this process in the metadata
 	wake   chan struct{}
@@ -82,6 +83,13 @@ func (t *Table) Anew() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.anew
+}
+
+// Trouble says why the object store of the table did not answer when it was last asked; nil when it did.
+func (t *Table) Trouble() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return cmp.Or(t.away, t.stuck)
 }
 
 // UpTo is the position of the newest event that was taken, in a file or in memory.
@@ -113,7 +121,7 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	defer stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for t.tail.len() >= 2*t.o.FlushRows && ctx.Err() == nil && !t.closed && !t.stuck {
+	for t.tail.len() >= 2*t.o.FlushRows && ctx.Err() == nil && !t.closed && t.stuck == nil {
 		t.cond.Wait()
 	}
 	if t.closed {
@@ -122,8 +130,9 @@ func (t *Table) Append(ctx context.Context, after int64, rows []Row, upTo int64)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if t.away != nil || t.stuck && t.tail.len() >= 2*t.o.FlushRows {
-		return fmt.Errorf("table: %w: it falls behind and catches up later", errAway) // nobody waits for it
+	if t.away != nil || t.stuck != nil && t.tail.len() >= 2*t.o.FlushRows {
+		// Nobody waits for it.
+		return fmt.Errorf("%w; it falls behind and catches up later", cmp.Or(t.away, t.stuck))
 	}
 	if after > t.upTo {
 		return nil
@@ -254,7 +263,9 @@ func (t *Table) flushLoop(ctx context.Context) {
 		if n >= t.o.FlushRows || n > 0 && wait <= 0 {
 			err := t.Flush()
 			t.mu.Lock()
-			t.stuck = Away(err)
+			if t.stuck = nil; Away(err) {
+				t.stuck = err
+			}
 			t.cond.Broadcast()
 			t.mu.Unlock()
 			if err == nil {

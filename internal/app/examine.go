@@ -92,6 +92,9 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 	seen := doctor.Seen{Altered: altered, Now: a.desk.Now(), Served: served, Dir: a.o.Dir, Drill: a.in.Env == "drill", Machine: machine(a.o.Dir), Policy: a.policy, Rehearsed: map[string]time.Time{}}
 	a.cfg.settings(&seen)
 	seen.Machine.Behind = a.access.Behind()
+	if err := a.access.TableTrouble(); err != nil {
+		seen.Machine.Table = strings.TrimPrefix(err.Error(), "table: the object store of the table does not answer: ")
+	}
 	if a.cfg.Mail.Relay != "" && a.in.Env != "drill" {
 		seen.Mail.Domain = a.published(ctx, d.Page)
 	}

@@ -111,6 +111,7 @@ var amiss = []struct {
 	{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Ran = now.Add(-time.Hour) }},
 	{"probe.shop", "DET-6", Fail, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "refused_address" }},
 	{"probe.shop", "DET-6", Warn, func(s *Seen) { s.Probes[0].Failing, s.Probes[0].Code = true, "http 502" }},
+	{"table.store", "INV-1", Warn, func(s *Seen) { s.Machine.Table = "connection refused" }},
 	{"folder.keys", "INV-3", Fail, func(s *Seen) { s.Machine.NoKeys = "none" }},
 	{"folder.data", "INV-3", Fail, func(s *Seen) { s.Machine.Open = []Mode{{"data", "0755"}} }},
 	{"disk.space", "DET-1", Fail, func(s *Seen) { s.Machine.Free = 1 << 20 }},

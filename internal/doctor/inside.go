@@ -93,8 +93,10 @@ func (e *examination) machine() {
 			e.add("disk.space", []string{"DET-1"}, OK, "", "%.0f GiB are free on the disk.", free)
 		}
 	}
-	if m.Behind > lagging {
-		e.add("table.behind", []string{"INV-1"}, Warn, "look in the server's log for why; an object store that does not answer is named there", "The table of access events is %d events behind: questions are whole, and answered from the log, slowly.", m.Behind)
+	if m.Table != "" {
+		e.add("table.store", []string{"INV-1"}, Warn, "mend what it says, or what table: and network: { allow: … } in tocsin.yaml say of the store", "The object store of the table cannot be used, and the table is %d events behind: questions are whole, and answered from the log, slowly. Last: %s.", m.Behind, m.Table)
+	} else if m.Behind > lagging {
+		e.add("table.behind", []string{"INV-1"}, Warn, "look in the server's log for why", "The table of access events is %d events behind: questions are whole, and answered from the log, slowly.", m.Behind)
 	}
 	timed := []string{}
 	if e.seen.Policy != nil {

@@ -103,6 +103,7 @@ type Machine struct {
 	NoKeys     string // why the keys cannot be used, "" when they can
 	Free, Disk uint64 // bytes; 0: unknown
 	Behind     int64  // access events that no file and no memory of the table has yet
+	Table      string // why the object store of the table does not answer, "" when it does
 	Clock      string // synchronised, unsynchronised, or "" when the system does not say
 }
 

@@ -385,6 +385,17 @@ func TestBatchThatIsTooLargeIsToldHowLargeItMayBe(t *testing.T) {
 	}
 }
 
+func TestBatchThatTheDiskDoesNotTakeIsToldThatNothingOfItWasTaken(t *testing.T) {
+	f := start(t, httpapi.Options{})
+	f.desk.Taken = func(desk.Key, desk.Delivery, io.Reader) (desk.Receipt, error) {
+		return desk.Receipt{}, fmt.Errorf("%w: no space", desk.ErrUnavailable)
+	}
+	got := f.do(t, "POST", "/v1/events", f.ingest, "{}")
+	if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "nothing of the batch was taken") {
+		t.Errorf("%d, Retry-After %q, %s", got.status, got.header.Get("Retry-After"), got.body)
+	}
+}
+
 func TestRateOfOneTokenIsLimited(t *testing.T) {
 	f := start(t, httpapi.Options{Rate: 0.001, Burst: 3})
 	for i := range 4 {

@@ -94,9 +94,15 @@ func (a *API) takeIn(w http.ResponseWriter, r *http.Request, d Intake) error {
 	return nil
 }
 
-// deliver hands a body to the desk, and says of one that is too large how large it may be.
+// deliver hands a body to the desk, and says of one that is not taken what its sender
+// can do about it.
 func (a *API) deliver(w http.ResponseWriter, r *http.Request, d Intake, name string) (desk.Receipt, error) {
 	receipt, err := a.take(w, r, d, name)
+	if errors.Is(err, desk.ErrUnavailable) {
+		p := a.problemOf(r.Context(), err)
+		p.Detail = "nothing of the batch was taken, because it cannot be made durable now; send it again in a moment"
+		return receipt, p
+	}
 	var over *http.MaxBytesError
 	if errors.As(err, &over) || errors.Is(err, desk.ErrTooLarge) {
 		err = &Problem{Status: http.StatusRequestEntityTooLarge, Reason: "too_large",
