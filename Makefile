@@ -3,6 +3,8 @@ SHELL := /bin/bash
 GO    ?= go
 export CGO_ENABLED ?= 0
 LDFLAGS := -s -w
+# Programs, checks and tests are compiled with the same flags: otherwise everything is compiled once for each.
+export GOFLAGS := $(strip $(filter-out -trimpath,$(shell $(GO) env GOFLAGS 2>/dev/null)) -trimpath)
 # make check has vetted every package, and what a test prints needs no debugger's tables: together they
 # are half of the time in which a hundred test programs are linked.
 QUICK   := -vet=off -ldflags=-w
