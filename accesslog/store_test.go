@@ -48,6 +48,7 @@ type site struct {
 	table  table.Options
 	ids    ids.Options
 	keys   accesslog.Keys // testKeys when nil
+	scrub  []accesslog.Pattern
 	wrap   func(*translog.Log) accesslog.Log
 
 	mu  sync.Mutex
@@ -66,13 +67,15 @@ func (s *site) set(t time.Time) {
 	s.now = t
 }
 
+var ownPatterns = []accesslog.Pattern{{Name: "iban", Regexp: `\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b`}, {Name: "customer_no", Regexp: `\bKD-\d{2}-\d{2}-\w\b`}}
+
 func newSite(t testing.TB) *site {
 	t.Helper()
 	skey, vkey, err := note.GenerateKey(rand.Reader, "javabeanai/events")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{dir: t.TempDir(), now: noon, flush: 20 * time.Millisecond}
+	s := &site{dir: t.TempDir(), now: noon, flush: 20 * time.Millisecond, scrub: ownPatterns}
 	if s.signer, err = note.NewSigner(skey); err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +103,7 @@ func (s *site) open(t testing.TB) {
 	}
 	s.Store, err = accesslog.Open(context.Background(), accesslog.Options{
 		Dir: s.dir, Keys: keys, Log: log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger, Table: s.table, IDs: s.ids,
-		Scrub: []accesslog.Pattern{{Name: "iban", Regexp: `\b[A-Z]{2}\d{2}[A-Z0-9]{11,30}\b`}, {Name: "customer_no", Regexp: `\bKD-\d{2}-\d{2}-\w\b`}},
+		Scrub: s.scrub,
 	})
 	if err != nil {
 		t.Fatal(err)
