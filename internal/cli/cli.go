@@ -142,6 +142,11 @@ func Run(ctx context.Context, root *cobra.Command, args []string) int {
 		return ExitDone
 	}
 	code, text, hint := explain(err)
+	var away *client.UnavailableError
+	if ctx.Err() != nil && errors.As(err, &away) {
+		// It is not the server that went away.
+		text, hint = "interrupted before the server answered", hints("a command that changes something may have been taken: look before giving it again")
+	}
 	var leave *ExitError
 	if errors.As(err, &leave) && leave.Err == nil {
 		return leave.Code
