@@ -12,7 +12,8 @@ QUICK   := -vet=off -ldflags=-w
 # What runs without the race detector: whole drills, their judge and benchmarks want the machine for
 # themselves, the documents' tests build programs, and the attacks, the scripts of the command line and
 # the column engine are tests of whole programs whose packages are all raced on their own. Of the table what
-# one goroutine does to it is left out of the race, and of app the folders whose every file is altered.
+# one goroutine does to it is left out of the race, of the columns most tables, and of app the folders whose
+# every file is altered.
 APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$|/internal/cli$$|/cmd/tocsin$$|/cmd/tocsin-query$$
 
 # Packages in which one goroutine does everything have nothing that the race detector could find; whoever
@@ -73,7 +74,7 @@ race:
 	CGO_ENABLED=1 $(GO) test $(QUICK) -race -timeout 15m $(FIRST) $$($(GO) list ./... | grep -vE '$(APART)' | grep -vxFf <($(GO) list $(ALONE)))
 
 rest:
-	$(GO) test $(QUICK) -timeout 10m ./cmd/tocsin $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$') $(ALONE) ./accesslog/table
+	$(GO) test $(QUICK) -timeout 10m ./cmd/tocsin $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$') $(ALONE) ./accesslog/table ./scope/columns
 	$(GO) test $(QUICK) -timeout 10m -run 'AnAlteredFileOfTheDataFolder' ./internal/app
 	CGO_ENABLED=1 $(GO) test ./cmd/tocsin-query
 
