@@ -73,14 +73,21 @@ func ParseLength(s string) (Length, error) {
 			e.Message = fmt.Sprintf("%q is not a unit of time", name)
 		}
 		if meant, ok := words[strings.ToLower(name)]; ok {
-			e.Hint = "did you mean " + Length{N: n, Unit: meant, Business: business && (meant == Minute || meant == Hour || meant == Day)}.String() + "?"
+			e.Hint = "did you mean " + Length{N: n, Unit: meant, Business: business && working(meant)}.String() + "?"
 		}
 		return Length{}, e
 	}
-	if business && unit != Minute && unit != Hour && unit != Day {
-		return Length{}, &ParseError{fmt.Sprintf("%q: business time is counted in min, h or d", s), "drop the word business, or count working days"}
+	if business && !working(unit) {
+		return Length{}, noBusiness(s)
 	}
 	return Length{N: n, Unit: unit, Business: business}, nil
+}
+
+// working says whether business time is counted in a unit.
+func working(u Unit) bool { return u == Minute || u == Hour || u == Day }
+
+func noBusiness(s string) error {
+	return &ParseError{fmt.Sprintf("%q: business time is counted in min, h or d", s), "drop the word business, or count working days"}
 }
 
 // ParseSpan reads a span: 36h is a limit, 3h..6h a target and a limit, 3h.. a target only. The
@@ -100,14 +107,19 @@ func ParseSpan(s string) (Span, error) {
 	}
 	rest := strings.TrimSpace(limit)
 	if rest == "" || rest == "business" {
-		t.Business = t.Business || rest == "business"
+		if rest == "business" {
+			if !working(t.Unit) {
+				return Span{}, noBusiness(s)
+			}
+			t.Business = true
+		}
 		return Span{Target: &t}, nil
 	}
 	l, err := ParseLength(limit)
 	if err != nil {
 		return Span{}, err
 	}
-	if l.Business && (t.Unit == Minute || t.Unit == Hour || t.Unit == Day) {
+	if l.Business && working(t.Unit) {
 		t.Business = true
 	}
 	if t.Business == l.Business && t.Roughly() > l.Roughly() {

@@ -40,6 +40,7 @@ func TestParseSpanSaysWhatToWrite(t *testing.T) {
 		{"72 hours", "did you mean 72h?"},
 		{"3 business weeks", "did you mean 3w?"},
 		{"3 business w", "business time is counted in min, h or d"},
+		{"2y.. business", "business time is counted in min, h or d"},
 		{"1.5h", "use a smaller unit"},
 		{"1:30", "use a smaller unit"},
 		{"soon", `"soon" is not a length of time`},
@@ -98,7 +99,7 @@ func TestWordsAreWhatAPagePrints(t *testing.T) {
 }
 
 func FuzzParseSpan(f *testing.F) {
-	for _, s := range []string{"72h", "1h..2h business", "3h..", "1 business d", "..", "9999999999h", "1.5h"} {
+	for _, s := range []string{"72h", "1h..2h business", "3h..", "1 business d", "..", "9999999999h", "1.5h", "0y..  business"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
