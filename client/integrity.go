@@ -15,6 +15,8 @@ type FileSource struct {
 	Every    string        `json:"every"`
 	State    string        `json:"state"` // no_baseline, not_looked, as_approved, changed or unreadable
 	Approval *FileApproval `json:"approval,omitempty"`
+	Two      bool          `json:"two,omitempty"`    // two people have to approve a state of it
+	Signed   *FileApproval `json:"signed,omitempty"` // by the first of two people
 	Looked   time.Time     `json:"looked,omitzero"`
 	Next     time.Time     `json:"next,omitzero"`
 	Found    string        `json:"found,omitempty"`
@@ -57,6 +59,8 @@ type FileChange struct {
 type FileDiff struct {
 	Source   string        `json:"source"`
 	Approval *FileApproval `json:"approval,omitempty"`
+	Two      bool          `json:"two,omitempty"`    // two people have to approve a state of it
+	Signed   *FileApproval `json:"signed,omitempty"` // by the first of two people
 	Found    string        `json:"found"`
 	Files    int64         `json:"files"`
 	Changes  []FileChange  `json:"changes"`

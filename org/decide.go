@@ -575,4 +575,4 @@ func (d decider) report(c Report) (incident.Decision, error) {
 }
 
 // reports are the kinds that Report records.
-var reports = []incident.Kind{InstallationRestored, BaselineRecorded, BaselineRestored, ProbeTurned, BackupTaken, BackupFailed}
+var reports = []incident.Kind{InstallationRestored, BaselineRecorded, BaselineSigned, BaselineRestored, ProbeTurned, BackupTaken, BackupFailed}

@@ -127,6 +127,7 @@ var folds = map[incident.Kind]func(*State, incident.Fact) error{
 
 	InstallationRestored: foldReport,
 	BaselineRecorded:     foldReport,
+	BaselineSigned:       foldReport,
 	BaselineRestored:     foldReport,
 	ProbeTurned:          foldReport,
 	BackupTaken:          foldReport,

@@ -36,6 +36,7 @@ const (
 
 	InstallationRestored incident.Kind = "installation.restored"
 	BaselineRecorded     incident.Kind = "baseline.recorded"
+	BaselineSigned       incident.Kind = "baseline.signed" // by the first of two people
 	BaselineRestored     incident.Kind = "baseline.restored"
 	ProbeTurned          incident.Kind = "probe.turned"
 	BackupTaken          incident.Kind = "backup.taken"

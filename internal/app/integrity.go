@@ -37,7 +37,9 @@ const maxThemeAnswer = 32 << 20
 type timed[T interface{ Validate(field string) error }] struct {
 	Every   time.Duration `yaml:"every"`
 	Service string        `yaml:"service"` // changes of one service that are found together are one incident; default: all sources are one
-	Of      T             `yaml:",inline"`
+	// Approvals is how many people approve a state before it is known good: 1 or 2, default 1.
+	Approvals int `yaml:"approvals"`
+	Of        T   `yaml:",inline"`
 }
 
 // Validate checks the settings of both.
@@ -48,13 +50,16 @@ func (t timed[T]) Validate(field string) error {
 	if t.Service != "" && !validID(strings.ReplaceAll(t.Service, "_", "-")) {
 		return fmt.Errorf("%s.service: has to be 1 to 64 characters out of a-z, 0-9, dash, underscore and full stop", field)
 	}
+	if t.Approvals < 0 || t.Approvals > 2 {
+		return fmt.Errorf("%s.approvals: has to be 1 or 2", field)
+	}
 	return t.Of.Validate(field)
 }
 
 // sources makes the sources of files that the configuration names, how often each is looked at, and what
 // it belongs to.
 func (c *Config) sources(out *egress.Client, vault contain.Vault) (map[string]integrity.Source, desk.Integrity, error) {
-	made, how := map[string]integrity.Source{}, desk.Integrity{Every: map[string]time.Duration{}, Service: map[string]string{}, Restores: map[string]bool{}}
+	made, how := map[string]integrity.Source{}, desk.Integrity{Every: map[string]time.Duration{}, Service: map[string]string{}, Two: map[string]bool{}, Restores: map[string]bool{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Integrity)) {
 		node := c.Integrity[name]
 		field := "integrity." + name
@@ -65,8 +70,9 @@ func (c *Config) sources(out *egress.Client, vault contain.Vault) (map[string]in
 		if err != nil {
 			return nil, how, err
 		}
-		note := func(every time.Duration, service string) {
+		note := func(every time.Duration, service string, approvals int) {
 			how.Every[name], how.Service[name] = cmp.Or(every, everyDefault), service
+			how.Two[name] = approvals == 2
 		}
 		switch kind {
 		case "folder":
@@ -74,14 +80,14 @@ func (c *Config) sources(out *egress.Client, vault contain.Vault) (map[string]in
 			if err != nil {
 				return nil, how, err
 			}
-			note(s.Every, s.Service)
+			note(s.Every, s.Service, s.Approvals)
 			made[name] = folders.New(s.Of)
 		case "shopify-theme":
 			s, _, err := settings[timed[theme.Config]](&node, field, false)
 			if err != nil {
 				return nil, how, err
 			}
-			note(s.Every, s.Service)
+			note(s.Every, s.Service, s.Approvals)
 			made[name] = theme.New(s.Of, out, func(secret string) (egress.Secret, error) { return vault.Get(secret) })
 		default:
 			return nil, how, &mistake{Field: join(field, "type"), Say: "there is no such source: there are folder and shopify-theme"}

@@ -136,6 +136,9 @@ func (a *app) printSource(w io.Writer, s client.FileSource) {
 	if p := s.Approval; p != nil {
 		fmt.Fprintf(w, "  approved by %s, %s: %s, %s\n", oneLine(p.By), a.when(p.At), plural(p.Files, "file", "files"), p.Digest)
 	}
+	if p := s.Signed; p != nil {
+		fmt.Fprintf(w, "  waits for another person: %s approved %s, %s\n", oneLine(p.By), p.Digest, a.when(p.At))
+	}
 	for _, c := range s.Changes {
 		fmt.Fprintf(w, "  %s %s\n", c.Kind, oneLine(c.Path))
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
@@ -180,4 +181,16 @@ func aboutFiles(v roomView) bool {
 		}
 	}
 	return false
+}
+
+// twoSay is what is left to do where two people approve.
+func (v sourceView) twoSay() string {
+	first := v.Diff.Signed
+	switch {
+	case first == nil || first.Digest != v.Diff.Found:
+		return "Two people approve a state here. Yours is kept and waits for another person's."
+	case incident.Principal(first.By) == v.Frame.Who.Principal:
+		return "You have approved this state. It is in force when another person approves it too."
+	}
+	return who(incident.Principal(first.By)) + " has approved this state: " + isolated(first.Reason) + ". With your approval it is in force."
 }

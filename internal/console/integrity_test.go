@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tocsin-ir/tocsin/integrity"
 	"github.com/tocsin-ir/tocsin/internal/console"
 )
 
@@ -49,5 +50,28 @@ func TestThePagesOfApprovedFilesShowWhatChangedAndTakeADecision(t *testing.T) {
 	}
 	if got := b.get("/integrity/another"); got.status != http.StatusNotFound {
 		t.Errorf("a source that is not there: %d", got.status)
+	}
+}
+
+// Where two people approve, the pages say whose approval waits and what the reader's would do.
+func TestThePagesOfApprovedFilesSayWhatWaitsForAnotherPerson(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	s := &b.desk.Guarded[0]
+	s.Two = true
+	if got := b.get("/integrity/theme").body; !strings.Contains(got, "waits for another person&#39;s") {
+		t.Error("it does not say that two approve")
+	}
+	s.Signed = &integrity.Approval{Digest: s.Found, By: "person:omar", At: now, Reason: "release 42"}
+	if got := b.get("/integrity").body; !strings.Contains(got, "waits for another person") || !strings.Contains(got, "omar approved") {
+		t.Error("the list does not say what waits")
+	}
+	got := b.get("/integrity/theme").body
+	if !strings.Contains(got, "omar has approved this state") || !strings.Contains(got, "With your approval it is in force") {
+		t.Error("the page does not say what the second approval does")
+	}
+	valid(t, "/integrity/theme", got)
+	s.Signed.By = "person:lena"
+	if got := b.get("/integrity/theme").body; !strings.Contains(got, "You have approved this state") {
+		t.Error("who approved is not told to wait")
 	}
 }

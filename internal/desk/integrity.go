@@ -23,6 +23,8 @@ type Integrity struct {
 	Every  map[string]time.Duration // between two looks at a source, in domain time
 	// Service is what a source belongs to: changes of one service that are found together are one incident.
 	Service map[string]string
+	// Two are the sources whose states two people have to approve, one after the other.
+	Two map[string]bool
 	// Restores are the names of the connectors that put back what was approved.
 	Restores map[string]bool
 	// Looked sees what a scheduled look found before anything follows from it; nil in production. A
@@ -47,6 +49,8 @@ type SourceState struct {
 	Every    string              `json:"every"`
 	State    string              `json:"state" enum:"no_baseline,not_looked,as_approved,changed,unreadable"`
 	Approval *integrity.Approval `json:"approval,omitempty"`
+	Two      bool                `json:"two,omitempty" doc:"two people have to approve a state of it"`
+	Signed   *integrity.Approval `json:"signed,omitempty" doc:"by the first of two people: it is in force when another person approves the same state"`
 	Looked   time.Time           `json:"looked,omitzero"`
 	Next     time.Time           `json:"next,omitzero"` // when it is looked at again
 	Found    string              `json:"found,omitempty"`
@@ -89,6 +93,22 @@ func (d *Desk) Approved(ctx context.Context, name string) (integrity.Approval, b
 		return integrity.Approval{}, false, nil
 	}
 	return integrity.Approval{Digest: r.Digest, Files: r.Count, By: string(r.By), At: r.At, Reason: r.Detail, Fact: r.Fact}, true, nil
+}
+
+// signed is the approval of the first of two people that no approval has followed yet; nil when none waits.
+func (d *Desk) signed(ctx context.Context, name string) (*integrity.Approval, error) {
+	if d.o.Integrity == nil || !d.o.Integrity.Two[name] {
+		return nil, nil
+	}
+	s, err := d.Org(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := s.Reported(org.BaselineSigned, name)
+	if last, had := s.Reported(org.BaselineRecorded, name); !ok || had && r.Fact < last.Fact { // ids of facts grow
+		return nil, nil
+	}
+	return &integrity.Approval{Digest: r.Digest, Files: r.Count, By: string(r.By), At: r.At, Reason: r.Detail, Fact: r.Fact}, nil
 }
 
 func (d *Desk) startLooking(ctx context.Context) {
@@ -382,6 +402,10 @@ func (d *Desk) sourceState(ctx context.Context, name string) (SourceState, error
 	if err != nil {
 		return s, err
 	}
+	s.Two = d.o.Integrity.Two[name]
+	if s.Signed, err = d.signed(ctx, name); err != nil {
+		return s, err
+	}
 	d.looks.mu.Lock()
 	l, looked := d.looks.last[name]
 	s.Next = d.looks.next[name]
@@ -434,6 +458,8 @@ const mostShown = 50
 type SourceDiff struct {
 	Source   string              `json:"source"`
 	Approval *integrity.Approval `json:"approval,omitempty"`
+	Two      bool                `json:"two,omitempty" doc:"two people have to approve a state of it"`
+	Signed   *integrity.Approval `json:"signed,omitempty" doc:"by the first of two people: it is in force when another person approves the same state"`
 	Found    string              `json:"found"` // digest of the manifest: what approving it names
 	Files    int64               `json:"files"`
 	Changes  []integrity.Shown   `json:"changes"`
@@ -447,7 +473,11 @@ func (d *Desk) Diff(ctx context.Context, name string) (SourceDiff, error) {
 	if d.o.ReadOnly {
 		return SourceDiff{}, ErrReadOnly
 	}
-	out := SourceDiff{Source: name, Changes: []integrity.Shown{}}
+	out := SourceDiff{Source: name, Changes: []integrity.Shown{}, Two: d.o.Integrity.Two[name]}
+	var err error
+	if out.Signed, err = d.signed(ctx, name); err != nil {
+		return out, err
+	}
 	k := d.o.Integrity.Keeper
 	f, err := k.Look(ctx, name)
 	if errors.Is(err, integrity.ErrNoBaseline) {
@@ -501,6 +531,20 @@ func (d *Desk) Approve(ctx context.Context, id string, who Caller, name, found, 
 	digest := m.Digest()
 	if found != "" && found != digest {
 		return SourceState{}, fmt.Errorf("%w: found: the files changed since you looked at them: look again with tocsin integrity diff %s", ErrInvalid, name)
+	}
+	if d.o.Integrity.Two[name] {
+		first, err := d.signed(ctx, name)
+		switch {
+		case err != nil:
+			return SourceState{}, err
+		case first != nil && first.Digest == digest && first.By == string(who.Principal):
+			return SourceState{}, fmt.Errorf("%w: you have approved this state of %s already: it is in force when another person approves it too", ErrForbidden, name)
+		case first == nil || first.Digest != digest:
+			if _, err := d.SubmitOrg(ctx, id, who, org.Report{Kind: org.BaselineSigned, Subject: name, State: "signed", Digest: digest, Count: int64(len(m.Files)), Detail: reason}); err != nil {
+				return SourceState{}, err
+			}
+			return d.sourceState(ctx, name)
+		}
 	}
 	if _, err := d.SubmitOrg(ctx, id, who, org.Report{Kind: org.BaselineRecorded, Subject: name, State: "approved", Digest: digest, Count: int64(len(m.Files)), Detail: reason}); err != nil {
 		return SourceState{}, err

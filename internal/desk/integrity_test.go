@@ -403,3 +403,34 @@ func TestChangesThatAreFoundTogetherAreOneIncident(t *testing.T) {
 		})
 	}
 }
+
+// Where two people approve, the first approval waits, is no baseline, and its own author cannot complete it;
+// a change between the two begins anew.
+func TestTwoPeopleApproveAState(t *testing.T) { // promise: DET-7
+	s, root, _ := watchful(t)
+	ctx := t.Context()
+	s.o.Integrity.Two = map[string]bool{"templates": true}
+	st, err := s.Approve(ctx, "", lena, "templates", "", "release 1")
+	s.must(err)
+	if st.State != SourceNoBaseline || st.Approval != nil || st.Signed == nil || st.Signed.By != "person:lena" || !st.Two {
+		t.Fatalf("after one approval: %+v", st)
+	}
+	if _, err := s.Approve(ctx, "", lena, "templates", "", "again"); !errors.Is(err, ErrForbidden) || !strings.Contains(err.Error(), "another person") {
+		t.Errorf("the same person again: %v", err)
+	}
+	put(t, root, "mail.liquid", "Hello again\n")
+	if st, err = s.Approve(ctx, "", mark, "templates", "", "release 2"); err != nil || st.Approval != nil || st.Signed.By != "person:mark" {
+		t.Fatalf("another state: %+v %v", st, err)
+	}
+	st, err = s.Approve(ctx, "", lena, "templates", "", "release 2 looks right")
+	s.must(err)
+	if st.State != SourceAsApproved || st.Approval.By != "person:lena" || st.Signed != nil {
+		t.Errorf("after both: %+v", st)
+	}
+	put(t, root, "mail.liquid", "Hello a third time\n")
+	d, err := s.Diff(ctx, "templates")
+	s.must(err)
+	if st, err = s.Approve(ctx, "", lena, "templates", d.Found, "release 3"); err != nil || st.Approval.Reason != "release 2 looks right" || st.Signed == nil {
+		t.Errorf("a later state is in force with one approval: %+v %v", st, err)
+	}
+}

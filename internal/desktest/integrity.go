@@ -45,7 +45,7 @@ func (d *Desk) Diff(_ context.Context, name string) (desk.SourceDiff, error) {
 	if err != nil {
 		return desk.SourceDiff{}, err
 	}
-	return desk.SourceDiff{Source: name, Approval: s.Approval, Found: s.Found, Files: s.Files, Changes: append([]integrity.Shown{}, d.Shown...)}, nil
+	return desk.SourceDiff{Source: name, Approval: s.Approval, Two: s.Two, Signed: s.Signed, Found: s.Found, Files: s.Files, Changes: append([]integrity.Shown{}, d.Shown...)}, nil
 }
 
 // Approve makes the source as approved.
