@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,50 @@ import (
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/accesslog/table/s3"
 )
+
+// A data file that is altered while the server runs is named by whoever compares table and log, who is not
+// told that something failed; the table is made again from the log, and then there is nothing to name.
+//
+// promise: INV-3
+func TestDataFileThatIsAlteredMeanwhileIsNamedByTheComparisonThatFindsIt(t *testing.T) {
+	s := newSite(t)
+	s.close()
+	s.table = table.Options{FlushRows: 1000, FlushAge: 10 * time.Millisecond}
+	s.open(t)
+	s.takeSome(t, "a", 100)
+	s.close()
+	s.open(t) // what is in memory only comes from files now
+	if misfits, err := s.CompareTable(t.Context(), nil); err != nil || len(misfits) != 0 {
+		t.Fatalf("before anything is altered: %+v, %v", misfits, err)
+	}
+	all, err := filepath.Glob(filepath.Join(s.dir, "table", "data", "*", "*.parquet"))
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	file := all[0]
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := len(text) / 4; i < len(text)/2; i++ { // more than bytes that nobody reads
+		text[i] ^= 1
+	}
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	misfits, err := s.CompareTable(t.Context(), nil)
+	if err != nil || len(misfits) != 1 || !strings.HasSuffix(file, misfits[0].File) || !strings.HasPrefix(misfits[0].What, "is damaged or missing") {
+		t.Errorf("%+v, %v; %s was altered", misfits, err, file)
+	}
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if misfits, err = s.CompareTable(t.Context(), nil); err != nil || time.Now().After(end) {
+			t.Fatalf("the table was not made again: %+v, %v", misfits, err)
+		}
+		if len(misfits) == 0 {
+			break
+		}
+	}
+}
 
 // The object store of the table is away, at the start and in between: events are acknowledged and
 // sealed all the same, questions are whole, Behind says how far the table is, and it catches up.
