@@ -2,6 +2,8 @@ package accesslog_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -91,5 +93,18 @@ func TestWhatWasRefusedIsSummedUpBySource(t *testing.T) {
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("%+v, want %+v", got, want)
+	}
+	// A file that was altered is named elsewhere, and does not keep the others from being read.
+	today := filepath.Join(s.dir, "rejects", noon.Add(47*time.Hour).Format(time.DateOnly))
+	text, err := os.ReadFile(today)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)-1] ^= 1
+	if err := os.WriteFile(today, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = s.Refused(t.Context(), noon.Add(24*time.Hour)); err != nil || len(got) != 1 || got[0].Source != "web" {
+		t.Errorf("beside a record that was altered: %+v, %v", got, err)
 	}
 }

@@ -204,8 +204,12 @@ func (s *Store) Refused(ctx context.Context, since time.Time) ([]Refusal, error)
 			}
 			return ctx.Err()
 		})
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
 		if err != nil {
-			return nil, err
+			// What was kept is a courtesy: the sum of the rest stands, and Inspect names the file.
+			s.log.Warn("rejected entries were not read to the end", "error", err)
 		}
 	}
 	var all []Refusal
