@@ -118,6 +118,15 @@ func (h firstHour) ChangePolicy(src []byte) error {
 	return replaceFile(file, src)
 }
 
+// Mail is the relay as the configuration says it now.
+func (h firstHour) Mail() (console.Relay, error) {
+	c, err := LoadConfig(h.a.o.Dir, h.a.o.Config)
+	if err != nil {
+		return console.Relay{}, err
+	}
+	return console.Relay{Relay: c.Mail.Relay, From: c.Mail.From, TLS: c.Mail.TLS, Username: c.Mail.Username, Selector: c.Mail.DKIMSelector}, nil
+}
+
 // ChangeMail writes the relay. The password goes into a file of its own, never into the configuration.
 func (h firstHour) ChangeMail(m console.Relay) error {
 	set := map[string]string{"relay": m.Relay, "from": m.From, "tls": m.TLS}

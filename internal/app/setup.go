@@ -121,6 +121,8 @@ func TestMail(ctx context.Context, o Options, to string, now time.Time) error {
 		return err // the configuration was checked
 	}
 	_, domain, _ := strings.Cut(from.Address, "@")
+	ctx, cancel := context.WithTimeout(ctx, testWait)
+	defer cancel()
 	receipt := sender.Send(ctx, notify.Letter{
 		MessageID: "setup-" + strings.ToLower(ulid.Make().String()) + "@" + domain, Date: now,
 		FromName: from.Name, From: from.Address, To: address.Address,
@@ -144,6 +146,9 @@ func TestMail(ctx context.Context, o Options, to string, now time.Time) error {
 	return nil
 }
 
+// testWait is how long a test message is waited for: somebody sits before the page.
+const testWait = 20 * time.Second
+
 // refusedMail says why a relay did not take a message, and what to look at. The relay's own words are not
 // in it, because relays quote addresses; its code is.
 func refusedMail(code, detail string) string {
@@ -154,6 +159,8 @@ func refusedMail(code, detail string) string {
 		return "nothing answers there, or the connection was cut: look at the host and the port of mail.relay"
 	case "timeout":
 		return "it did not answer in time: look at the host and the port of mail.relay, and at what stands between"
+	case "resolver":
+		return "the resolver of this machine does not answer, so its name could not be looked up: look at /etc/resolv.conf and try again"
 	case "dns":
 		return "its name is not found: look at the host of mail.relay"
 	case "tls":
@@ -170,6 +177,8 @@ func refusedMail(code, detail string) string {
 		return "it does not take the sender (" + said + "): look at mail.from"
 	case step == "rcpt":
 		return "it does not take the address the message goes to (" + said + ")"
+	case step == "connect" && code[0] == '5':
+		return "it turns this machine away (" + said + "): ask whoever runs it which machines it takes mail from"
 	case code[0] == '4':
 		return "it does not take mail just now (" + said + "): try again in some minutes"
 	}

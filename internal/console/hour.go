@@ -28,6 +28,7 @@ type Hour interface {
 	SkipStep(id string, again bool) error
 	Apps() []App
 	ChangePolicy(src []byte) error
+	Mail() (Relay, error) // as configured, without the password
 	ChangeMail(Relay) error
 	TestMail(ctx context.Context, to string) error
 	ChangeAway(Away) error
@@ -227,6 +228,9 @@ func (c *Console) stepForm(id string, in url.Values) (fields []input, button str
 		}
 		return fields, "Write this policy and put it in force"
 	case "mail":
+		if now, err := c.opt.Hour.Mail(); err == nil && len(in) == 0 { // what was saved need not be typed again
+			in = url.Values{"relay": {now.Relay}, "from": {now.From}, "tls": {now.TLS}, "username": {now.Username}, "selector": {now.Selector}}
+		}
 		tls := in.Get("tls")
 		if tls == "" {
 			tls = "starttls"
@@ -353,7 +357,11 @@ func (c *Console) doStep(r *http.Request, id string, up inert.Upload) (more func
 		if err := c.opt.Hour.ChangeMail(m); err != nil {
 			return nil, false, err
 		}
-		return nil, true, c.opt.Hour.TestMail(ctx, in.text("to"))
+		if err := c.opt.Hour.TestMail(ctx, in.text("to")); err != nil {
+			first, _, _ := strings.Cut(err.Error(), "\n")
+			return nil, true, fmt.Errorf("%s. What you entered is kept, and this step stays open until a message is taken: %w", strings.TrimSuffix(first, "."), desk.ErrInvalid)
+		}
+		return nil, true, nil
 	case "key":
 		key := mint.New(mint.Key)
 		issue := org.IssueKey{KeyID: key.ID, KeyHash: org.Hash(key.Reveal()), Purpose: org.PurposeIngest, Source: in.text("source"), App: in.text("app")}

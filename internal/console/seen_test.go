@@ -38,6 +38,10 @@ func (firstHour) Steps(doctor.Report) ([]doctor.Step, error) {
 	return out, nil
 }
 
+func (firstHour) Mail() (console.Relay, error) {
+	return console.Relay{Relay: "smtp.example.com:587", From: hostile, TLS: "tls"}, nil
+}
+
 func (firstHour) Apps() []console.App                  { return []console.App{{ID: "pickandpack", Name: hostile}} }
 func (firstHour) Drills() ([]played.Run, error)        { return nil, nil }
 func (firstHour) Scenarios() []string                  { return []string{"stolen-token"} }

@@ -406,6 +406,8 @@ func codeOf(err error) (code, detail string) {
 		return "no_tls", ""
 	case errors.As(err, &cert):
 		return "tls", ""
+	case errors.As(err, &dns) && !dns.IsNotFound:
+		return "resolver", "" // nobody said that the name is not there
 	case errors.As(err, &dns):
 		return "dns", ""
 	case errors.Is(err, context.Canceled):
