@@ -227,7 +227,7 @@ func TestStrangersSeeOnlyPublicPages(t *testing.T) {
 	b, _ := open(t, console.Options{})
 	for _, path := range pages {
 		got := b.get(path)
-		public := strings.HasPrefix(path, "/policy") || strings.HasPrefix(path, "/join") || path == "/signin" || path == "/report" || path == "/status"
+		public := path == "/policy" || path == "/policy/rules" || strings.HasPrefix(path, "/join") || path == "/signin" || path == "/report" || path == "/status"
 		if public && got.status != http.StatusOK {
 			t.Errorf("%s: %d", path, got.status)
 		}
@@ -235,7 +235,7 @@ func TestStrangersSeeOnlyPublicPages(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.status, got.body)
 		}
 	}
-	for _, path := range []string{"/open", "/incidents/INC-1/do/note", "/incidents/INC-1/notices", "/incidents/INC-1/scope"} {
+	for _, path := range []string{"/open", "/policy/draft", "/incidents/INC-1/do/note", "/incidents/INC-1/notices", "/incidents/INC-1/scope"} {
 		if got := b.post(path, url.Values{"text": {"x"}}); got.status != http.StatusUnauthorized {
 			t.Errorf("POST %s: %d", path, got.status)
 		}

@@ -23,7 +23,14 @@ type peopleView struct {
 	Tokens []bearer // an owner sees all, everybody their own
 	Keys   []bearer
 	Since  time.Time // since when uses are noted
+	List   listing
+	Makes  bool // the reader may make a key from here
 }
+
+var (
+	personStates = []option{{"", "all"}, {"joined", "joined"}, {"invited", "invited"}, {"revoked", "revoked"}}
+	personSorts  = []option{{"", "by id"}, {"name", "by name"}, {"access", "by access"}}
+)
 
 // bearer is a token or a key.
 type bearer struct {
@@ -32,20 +39,75 @@ type bearer struct {
 	Expires, Used time.Time
 }
 
+// mentions reports whether a line holds the words that are looked for; "" fits all.
+func mentions(words string, texts ...string) bool {
+	return strings.Contains(strings.ToLower(strings.Join(texts, "\n")), strings.ToLower(words))
+}
+
 func (c *Console) peoplePage(w http.ResponseWriter, r *http.Request) error {
-	state, err := c.desk.Org(r.Context())
+	v, err := c.people(r)
 	if err != nil {
 		return err
 	}
+	v.People = pageOf(&v.List, v.People)
+	return c.render(w, r, http.StatusOK, peoplePage(v))
+}
+
+// peopleFile is who has an account, as a table.
+func (c *Console) peopleFile(w http.ResponseWriter, r *http.Request) error {
+	v, err := c.people(r)
+	if err != nil {
+		return err
+	}
+	table := make([][]string, 0, len(v.People))
+	for _, p := range v.People {
+		table = append(table, []string{p.ID, p.Name, string(p.Access), strings.Join(p.Roles, " "), personState(p).Word, stamp(p.Joined), stamp(p.Revoked)})
+	}
+	return serveCSV(w, "people.csv", []string{"person", "name", "access", "roles", "state", "joined_utc", "revoked_utc"}, table)
+}
+
+// bearersFile is the tokens and keys that the reader sees on the page, as a table. No secret is in it.
+func (c *Console) bearersFile(w http.ResponseWriter, r *http.Request) error {
+	v, err := c.people(r)
+	if err != nil {
+		return err
+	}
+	var table [][]string
+	for kind, all := range map[string][]bearer{"token": v.Tokens, "key": v.Keys} {
+		for _, b := range all {
+			table = append(table, []string{kind, b.ID, b.Of, b.What, stamp(b.Issued), stamp(b.Expires), stamp(b.Used), stamp(b.Ended)})
+		}
+	}
+	slices.SortFunc(table, slices.Compare)
+	return serveCSV(w, "tokens.csv", []string{"sort", "id", "of", "what", "issued_utc", "expires_utc", "used_utc", "revoked_utc"}, table)
+}
+
+// people reads what the address asks for, in its order.
+func (c *Console) people(r *http.Request) (peopleView, error) {
+	state, err := c.desk.Org(r.Context())
+	if err != nil {
+		return peopleView{}, err
+	}
 	who := callerOf(r.Context())
-	v := peopleView{Frame: c.frame(r, "People and tokens"), Owner: who.Access == incident.Owner && !c.opt.ReadOnly}
-	v.Frame.Here = "settings"
+	v := peopleView{List: listed(r, boardRows, "q", "person", "state", "sort"), Frame: c.frame(r, "People and tokens"), Owner: who.Access == incident.Owner && !c.opt.ReadOnly}
+	v.Frame.Here, v.Makes = "settings", v.Owner && c.opt.Hour != nil
 	var last map[string]time.Time
 	v.Since, last = c.desk.Uses()
+	words, one, standing := v.List.Values.Get("q"), v.List.Values.Get("person"), v.List.Values.Get("state")
 	for _, p := range state.People {
-		v.People = append(v.People, *p)
+		if (one == "" || one == p.ID) && (standing == "" || standing == personState(*p).Word) && mentions(words, p.ID, p.Name, string(p.Access), strings.Join(p.Roles, " ")) {
+			v.People = append(v.People, *p)
+		}
 	}
-	slices.SortFunc(v.People, func(a, b org.Person) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(v.People, func(a, b org.Person) int {
+		switch v.List.Values.Get("sort") {
+		case "name":
+			return cmp.Or(cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), cmp.Compare(a.ID, b.ID))
+		case "access":
+			return cmp.Or(cmp.Compare(a.Access, b.Access), cmp.Compare(a.ID, b.ID))
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
 	for _, t := range state.Tokens {
 		if who.Access == incident.Owner || who.Principal == incident.Principal("person:"+t.Person) {
 			v.Tokens = append(v.Tokens, bearer{ID: t.ID, Of: t.Person, What: t.Label, Issued: t.Issued, Ended: t.Revoked, Expires: t.Expires, Used: last[t.ID]})
@@ -57,12 +119,13 @@ func (c *Console) peoplePage(w http.ResponseWriter, r *http.Request) error {
 			v.Keys = append(v.Keys, bearer{ID: k.ID, Of: strings.TrimSpace(k.App + " " + k.Source), What: what, Issued: k.Issued, Ended: k.Revoked, Used: last[k.ID]})
 		}
 	}
-	for _, all := range [][]bearer{v.Tokens, v.Keys} {
-		slices.SortFunc(all, func(a, b bearer) int {
+	for _, all := range []*[]bearer{&v.Tokens, &v.Keys} {
+		*all = slices.DeleteFunc(*all, func(b bearer) bool { return !mentions(words, b.ID, b.Of, b.What) })
+		slices.SortFunc(*all, func(a, b bearer) int {
 			return cmp.Or(cmp.Compare(a.Of, b.Of), a.Issued.Compare(b.Issued), cmp.Compare(a.ID, b.ID))
 		})
 	}
-	return c.render(w, r, http.StatusOK, peoplePage(v))
+	return v, nil
 }
 
 // personState is how an account stands.
@@ -249,4 +312,15 @@ func (c *Console) doOrgAct(r *http.Request) (link string, err error) {
 	}
 	_, err = c.desk.SubmitOrg(r.Context(), id, callerOf(r.Context()), command)
 	return link, err
+}
+
+// bearersHint says why a table of tokens or keys is empty.
+func bearersHint(v peopleView) string {
+	switch {
+	case v.List.Values.Get("q") != "":
+		return " that fits."
+	case v.Frame.Who.Access != incident.Owner:
+		return " of yours. Owners see those of everybody."
+	}
+	return "."
 }

@@ -20,6 +20,9 @@ func (c *Console) registerMore() {
 	c.page("GET /probes", c.probesPage)
 	c.acting("POST /probes", c.runProbe)
 	c.page("GET /people", c.peoplePage)
+	c.page("GET /people.csv", c.peopleFile)
+	c.page("GET /tokens.csv", c.bearersFile)
+	c.page("GET /drills.csv", c.drillsFile)
 	c.acting("GET /people/do/{act}", c.orgActPage)
 	c.acting("POST /people/do/{act}", c.orgAct)
 	c.acting("GET /policy/draft", c.draftPage)
@@ -51,10 +54,11 @@ func (c *Console) settingsPage(w http.ResponseWriter, r *http.Request) error {
 
 // drillsView are the drills that were played for this installation.
 type drillsView struct {
-	Frame frame
-	Runs  []played.Run
-	List  listing
-	Can   bool // the reader may play one
+	Frame  frame
+	Runs   []played.Run
+	List   listing
+	Can    bool // the reader may play one
+	Played bool // one was, whatever is filtered
 }
 
 const drillRows = 50
@@ -67,14 +71,66 @@ func (c *Console) runs() ([]played.Run, error) {
 }
 
 func (c *Console) drillsPage(w http.ResponseWriter, r *http.Request) error {
-	v := drillsView{Frame: c.frame(r, "Drills"), List: listed(r, drillRows), Can: callerOf(r.Context()).Access == incident.Owner && c.opt.Hour != nil && !c.opt.ReadOnly}
+	v := drillsView{Frame: c.frame(r, "Drills"), List: listed(r, drillRows, "q", "state", "sort"), Can: callerOf(r.Context()).Access == incident.Owner && c.opt.Hour != nil && !c.opt.ReadOnly}
 	v.Frame.Here = "settings"
-	all, err := c.runs()
+	all, ever, err := c.drillsOf(r, &v.List)
 	if err != nil {
 		return err
 	}
-	v.Runs = pageOf(&v.List, all)
+	v.Played, v.Runs = ever, pageOf(&v.List, all)
 	return c.render(w, r, http.StatusOK, drillsPage(v))
+}
+
+var (
+	drillStates = []option{{"", "all"}, {"expected", "as expected"}, {"other", "not as expected"}, {"none", "not played to the end"}}
+	drillSorts  = []option{{"", "newest first"}, {"oldest", "oldest first"}, {"scenario", "by scenario"}}
+)
+
+// drillsOf reads the drills that the address asks for, in its order, and whether any was ever played.
+func (c *Console) drillsOf(r *http.Request, l *listing) (fit []played.Run, ever bool, err error) {
+	all, err := c.runs()
+	if err != nil {
+		return nil, false, err
+	}
+	for _, x := range all {
+		how := "other"
+		switch {
+		case x.Failed != "":
+			how = "none"
+		case x.Card.OK:
+			how = "expected"
+		}
+		if want := l.Values.Get("state"); (want == "" || want == how) && mentions(l.Values.Get("q"), x.ID(), x.Card.Policy, x.Card.Scenario) {
+			fit = append(fit, x)
+		}
+	}
+	switch l.Values.Get("sort") {
+	case "oldest":
+		slices.Reverse(fit)
+	case "scenario":
+		slices.SortStableFunc(fit, func(a, b played.Run) int { return strings.Compare(a.Card.Scenario, b.Card.Scenario) })
+	}
+	return fit, len(all) > 0, nil
+}
+
+// drillsFile is the same list as a table, a row for each promise of each drill.
+func (c *Console) drillsFile(w http.ResponseWriter, r *http.Request) error {
+	l := listed(r, drillRows, "q", "state", "sort")
+	all, _, err := c.drillsOf(r, &l)
+	if err != nil {
+		return err
+	}
+	var table [][]string
+	for _, x := range all {
+		row := []string{x.ID(), stamp(x.At), x.Card.Policy, x.Card.Scenario, drillLook(x).Word}
+		if len(x.Card.Promises) == 0 {
+			table = append(table, append(row, "", "", "", ""))
+		}
+		for _, p := range x.Card.Promises {
+			table = append(table, append(slices.Clone(row), p.ID, p.Got, margin(p), p.Reason))
+		}
+	}
+	return serveCSV(w, "drills.csv", []string{"drill", "ended_utc", "policy", "scenario", "result", "promise", "got", "margin", "why"}, table)
 }
 
 // drillView is one drill, promise by promise.
