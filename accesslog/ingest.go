@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ type answer struct {
 
 // Ingest takes a batch of events in and returns once the accepted ones are durable. A batch that
 // came before under the same key within 24 hours is answered as duplicates, whatever it holds; an
-// empty key is no key. Formats are those of package format. An error means that nothing of the
+// empty key is no key, except for OTLP, whose key then is the digest of the unpacked body. Formats are those of package format. An error means that nothing of the
 // batch was taken, with one exception: after ctx is done it may have been.
 func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, body io.Reader) (Receipt, error) {
 	if s.o.ReadOnly {
@@ -94,6 +95,11 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 			return Receipt{}, ErrTooLarge
 		}
 		return Receipt{}, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	if batchKey == "" && (form == format.OTLP || form == format.Protobuf) {
+		// Exporters have no batch key and send the same bytes again when an answer was lost.
+		sum := sha256.Sum256(buf.Bytes())
+		batchKey = "otlp-" + hex.EncodeToString(sum[:])
 	}
 	b := &batch{source: src.Name, key: batchKey, received: s.o.Now().UTC(), answer: make(chan answer, 1)}
 	if b.receipt.Rejected = []Reject{}; cut.Len() == 0 {

@@ -331,8 +331,13 @@ func (d decider) issueKey(c IssueKey) (incident.Decision, error) {
 	}
 	switch c.Purpose {
 	case PurposeIngest:
-		if err := firstError(checkID("source", c.Source), checkID("app", c.App)); err != nil {
-			return incident.Decision{}, err
+		for _, of := range []struct{ field, id, says string }{{"source", c.Source, "name its events come in under"}, {"app", c.App, "app the key is for"}} {
+			if of.id == "" {
+				return incident.Decision{}, refuse(InvalidField, "a key for ingest needs a "+of.field, incident.Missing{What: of.field + " is empty", Do: "name the " + of.says + ": --" + of.field + ", or " + of.field + " in the API"})
+			}
+			if err := checkID(of.field, of.id); err != nil {
+				return incident.Decision{}, err
+			}
 		}
 	case PurposeSwitch:
 		if c.App != "" {

@@ -100,6 +100,18 @@ func TestRefusalsAreNamed(t *testing.T) {
 	}
 }
 
+func TestKeyForIngestWithoutAppOrSourceSaysHowToNameThem(t *testing.T) {
+	c := founded(t)
+	for field, key := range map[string]org.IssueKey{"app": {Source: "web"}, "source": {App: "a"}} {
+		key.KeyID, key.KeyHash, key.Purpose = "k", org.Hash("k"), org.PurposeIngest
+		_, err := c.give("person:lena", incident.Owner, key)
+		var refused *incident.Refusal
+		if !errors.As(err, &refused) || refused.Reason != org.InvalidField || len(refused.Missing) != 1 || !strings.Contains(refused.Missing[0].Do, "--"+field) {
+			t.Errorf("no %s: %+v", field, err)
+		}
+	}
+}
+
 func TestInvitationExpires(t *testing.T) {
 	c := founded(t)
 	if _, err := c.give("person:lena", incident.Owner, org.Invite{Person: "omar", FullName: "Omar", Access: incident.Responder, CodeHash: org.Hash("omar")}); err != nil {

@@ -1,0 +1,50 @@
+package accesslog_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/tocsin-ir/tocsin/accesslog/format"
+)
+
+// An exporter whose answer was lost sends the same bytes again, packed or not, and has no batch key.
+func TestOTLPSentAgainWithoutKeyOrIDsIsTakenOnce(t *testing.T) {
+	s := newSite(t)
+	body := func(n int) string {
+		return fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"%d","eventName":"pii_access","attributes":[{"key":"enduser.id","value":{"stringValue":"w"}},{"key":"action","value":{"stringValue":"read"}},{"key":"merchant","value":{"stringValue":"m_%d"}}]}]}]}]}`, noon.UnixNano(), n)
+	}
+	send := func(key, text string) [2]int {
+		t.Helper()
+		r, err := s.Ingest(t.Context(), app, key, format.OTLP, strings.NewReader(text))
+		if err != nil || len(r.Rejected) > 0 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return [2]int{r.Accepted, r.Duplicates}
+	}
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	if _, err := z.Write([]byte(body(1))); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what, key, text string
+		want            [2]int
+	}{
+		{"the first time", "", body(1), [2]int{1, 0}},
+		{"sent again", "", body(1), [2]int{0, 1}},
+		{"sent again, packed", "", packed.String(), [2]int{0, 1}},
+		{"another", "", body(2), [2]int{1, 0}},
+		{"under a key of the sender", "mine", body(3), [2]int{1, 0}},
+		{"under that key, whatever it holds", "mine", body(4), [2]int{0, 1}},
+	} {
+		if got := send(c.key, c.text); got != c.want {
+			t.Errorf("%s: accepted and duplicates %v, want %v", c.what, got, c.want)
+		}
+	}
+}
