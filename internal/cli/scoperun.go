@@ -45,12 +45,13 @@ func (a *app) computeScope(ctx context.Context, server *client.Client, q client.
 	}
 	line := newProgressLine(a)
 	defer line.clear()
-	run, err = server.FollowScope(ctx, run.ID, func(now client.Run) { run = now; line.say(progressText(now)) })
+	id := run.ID // what it is known by when following it is cut off
+	run, err = server.FollowScope(ctx, id, func(now client.Run) { run = now; line.say(progressText(now)) })
 	if ctx.Err() != nil {
 		// Nobody waits for it any more. The server would go on counting.
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if err := server.CancelScope(last, run.ID); err != nil {
+		if err := server.CancelScope(last, id); err != nil {
 			return run, &failure{text: "interrupted, and the server was not told: " + err.Error(), hint: "it ends by itself after five minutes at most"}
 		}
 		return run, &failure{text: "interrupted: the server counts no further, and nothing was recorded"}
