@@ -3,12 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -380,6 +382,9 @@ func TestACancelledQuestionLeavesNoChildAndNoFile(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ctx = ask.Report(ctx, func(p ask.Progress) {
 		if p.Unit == "steps" {
+			if children(t) != 1 {
+				t.Errorf("%d children count", children(t))
+			}
 			if err := os.WriteFile(filepath.Join(dir, "spill", "half"), []byte("x"), 0o600); err != nil {
 				t.Error(err)
 			}
@@ -392,11 +397,45 @@ func TestACancelledQuestionLeavesNoChildAndNoFile(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "spill")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("what it had spilled is still there: %v", err)
 	}
-	if n := e.RSS(); n != 0 {
-		t.Errorf("the child lives, with %d bytes", n)
+	if n := children(t); n != 0 {
+		t.Errorf("%d children live", n)
 	}
 	if a, err := e.Ask(t.Context(), question(files...)); err != nil || len(a.Parts) != 1 {
 		t.Errorf("the next question: %+v, %v", a, err)
+	}
+}
+
+// children is how many child processes this one has.
+func children(t *testing.T) int {
+	t.Helper()
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("the system does not say which children there are: %v", err)
+	}
+	n := 0
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil && !errors.Is(err, os.ErrNotExist) { // a thread that ended
+			t.Fatal(err)
+		}
+		n += len(strings.Fields(string(text)))
+	}
+	return n
+}
+
+// The general engine gives nothing back of what a large question took. What counts over dictionaries then
+// has a child of its own: beside what was left, a hundred million events ended it.
+func TestAChildThatIsFullOfAnEarlierQuestionIsFollowedByAnother(t *testing.T) {
+	dir := t.TempDir()
+	var log bytes.Buffer
+	e := engine(t, dir, ask.Options{Memory: 64, Logger: slog.New(slog.NewTextHandler(&log, nil))}) // the engine alone takes half of it
+	for i := range 3 {
+		if a, err := e.Ask(t.Context(), question()); err != nil || a.Error != "" {
+			t.Fatalf("question %d: %+v, %v", i, a, err)
+		}
+	}
+	if n := strings.Count(log.String(), "the child that counts is started anew"); n != 2 || children(t) != 1 {
+		t.Errorf("started anew %d times, %d children:\n%s", n, children(t), &log)
 	}
 }
 

@@ -23,7 +23,9 @@ import (
 	"github.com/tocsin-ir/tocsin/scope/tally"
 )
 
-// serve answers questions until the input ends.
+// serve answers questions until the input ends, or until one comes that counting over dictionaries takes
+// and the general engine still holds, of an earlier one, more than half of what both may have: it gives
+// nothing back.
 func serve(c config, in io.Reader, out io.Writer) error {
 	confine(c)
 	db, err := open(c)
@@ -37,6 +39,7 @@ func serve(c config, in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer conn.Close()
+	full := false // of what an earlier question left
 	r := bufio.NewReaderSize(in, 1<<16)
 	w := bufio.NewWriterSize(out, 1<<16)
 	for {
@@ -51,6 +54,8 @@ func serve(c config, in io.Reader, out io.Writer) error {
 		a := &ask.Answer{}
 		if err := json.Unmarshal(line, &q); err != nil {
 			a.Error = "the question is not one"
+		} else if full && !confined(q.Wide.Any) {
+			return nil // the parent asks another child, which has all of its memory
 		} else if a, err = answer(ctx, c, conn, &q, func(p ask.Progress) {
 			// A parent that cannot be told is gone, which the answer will notice.
 			_ = errors.Join(json.NewEncoder(w).Encode(ask.Answer{Progress: &p}), w.Flush())
@@ -63,6 +68,7 @@ func serve(c config, in io.Reader, out io.Writer) error {
 		if err := w.Flush(); err != nil {
 			return err
 		}
+		full = resident() > uint64(c.memory)<<20/2
 	}
 }
 

@@ -45,6 +45,7 @@ type Engine struct {
 	mu     sync.Mutex
 	child  *child
 	closed bool
+	most   int64 // bytes of memory that a child had at its highest
 }
 
 type child struct {
@@ -52,6 +53,8 @@ type child struct {
 	in   io.WriteCloser
 	out  *bufio.Reader
 	said *tail
+
+	answered bool // a question; held by the one that asks
 }
 
 // New returns an engine; nothing is started yet.
@@ -105,26 +108,49 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, e.o.Patience, fmt.Errorf("%w: it took longer than %s", ErrUnavailable, e.o.Patience))
 	defer cancel()
-	c, err := e.start()
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	// A child whose question nobody waits for any more is ended: it would go on counting.
-	stop := context.AfterFunc(limited, func() { _ = c.cmd.Process.Kill() })
-	answer, err := c.ask(line, func(p Progress) { Tell(ctx, p) })
-	if !stop() || err != nil {
-		e.end(c)
+	answer, err := e.put(limited, line)
+	if errors.Is(err, errSpent) {
+		answer, err = e.put(limited, line)
 	}
 	switch {
 	case limited.Err() != nil:
 		return nil, fmt.Errorf("ask: %w", context.Cause(limited))
 	case err != nil:
-		e.o.Logger.Warn("the child that counts ended", "error", err, "said", c.said.String())
-		return nil, fmt.Errorf("%w: the child ended: %w", ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case answer.Error != "":
 		return nil, fmt.Errorf("%w: %s", ErrUnavailable, answer.Error)
 	}
 	return answer, nil
+}
+
+// errSpent says that a child ended that had answered before: of a large question it may have kept what
+// the next one had no room beside. A new one has all of its memory.
+var errSpent = errors.New("the child ended behind an earlier question")
+
+// put puts a question to the child.
+func (e *Engine) put(ctx context.Context, line []byte) (*Answer, error) {
+	c, err := e.start()
+	if err != nil {
+		return nil, err
+	}
+	// A child whose question nobody waits for any more is ended: it would go on counting.
+	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
+	answer, err := c.ask(line, func(p Progress) { Tell(ctx, p) })
+	if !stop() || err != nil {
+		e.end(c)
+	}
+	switch {
+	case err == nil:
+		c.answered = true
+		e.weigh(c)
+		return answer, nil
+	case ctx.Err() == nil && c.answered:
+		e.o.Logger.Info("the child that counts is started anew", "error", err, "said", c.said.String())
+		return nil, errSpent
+	case ctx.Err() == nil:
+		e.o.Logger.Warn("the child that counts ended", "error", err, "said", c.said.String())
+	}
+	return nil, fmt.Errorf("the child ended: %w", err)
 }
 
 func (c *child) ask(line []byte, tell func(Progress)) (*Answer, error) {
@@ -224,29 +250,32 @@ func (e *Engine) end(c *child) {
 	}
 }
 
-// RSS is how much memory the child had at its highest, in bytes; 0 when that is not known.
+// RSS is how much memory a child had at its highest, in bytes; 0 when that is not known or none answered.
 func (e *Engine) RSS() int64 {
 	if e == nil {
 		return 0
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.child == nil {
-		return 0
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", e.child.cmd.Process.Pid))
+	return e.most
+}
+
+// weigh notes how much memory a child had at its highest.
+func (e *Engine) weigh(c *child) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
 	if err != nil {
-		return 0
+		return
 	}
 	for line := range bytes.Lines(status) {
 		if rest, ok := bytes.CutPrefix(line, []byte("VmHWM:")); ok {
 			if f := bytes.Fields(rest); len(f) > 0 {
 				kb, _ := strconv.ParseInt(string(f[0]), 10, 64)
-				return kb << 10
+				e.mu.Lock()
+				e.most = max(e.most, kb<<10)
+				e.mu.Unlock()
 			}
 		}
 	}
-	return 0
 }
 
 // Close ends the child. It may be called twice, and on nil.
