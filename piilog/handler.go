@@ -12,10 +12,11 @@
 // # What can be lost
 //
 // A batch is posted at most 200 ms after its first event and is repeated under the same batch key
-// until the server has said that it is durable, so that no event is counted twice. While the
-// server is away, batches wait in memory and, once MaxMemory is half full, in SpillDir, which is
-// read again at the next start. A kill of the process loses what is in memory and not yet posted:
-// up to 200 ms of events while the server answers, up to half of MaxMemory while it does not.
+// until the server has said that it is durable, so that no event is counted twice. Once an attempt
+// has failed, what waits goes to SpillDir within a second, which is read again at the next start.
+// A kill of the process loses what is in memory: up to 200 ms of events while the server answers,
+// up to a second of them while it is away, up to Timeout of them when it has just stopped to answer,
+// and without SpillDir all that waits.
 // Beyond MaxMemory or MaxSpill events are counted as lost in Stats, never silently dropped.
 //
 // The package uses the standard library only.
@@ -51,7 +52,7 @@ type Options struct {
 	Key      Key    // ingest key, sent as a bearer token
 	App, Env string // put on events that have none
 
-	SpillDir string       // folder (0700) for batches that cannot wait in memory; "" keeps them in memory only
+	SpillDir string       // folder (0700) for batches that wait for a server that is away, or for which there is no memory; "" keeps them in memory only
 	Next     slog.Handler // gets every record that is not an access event; nil drops them
 
 	MaxMemory int64         // bytes of events in memory; default 16 MiB, at least 64 KiB

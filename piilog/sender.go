@@ -49,7 +49,7 @@ type sender struct {
 	spill spill
 
 	wake   chan struct{} // a batch may be ready, or a flush was asked for; one pending wake is enough
-	low    chan struct{} // memory is half full
+	low    chan struct{} // shelve has something to look at
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
@@ -59,6 +59,7 @@ type sender struct {
 	queue   []*batch  // cut, oldest first; the first may be in flight
 	memory  int64     // bytes of lines in open and queue
 	flying  *batch    // being posted: shelve leaves it alone
+	away    bool      // the newest attempt failed: what waits goes to disk
 	hurry   int       // flushes waiting: cut open at once
 	settled int64     // events that left the sender, for good or bad
 	given   int64     // events that came in
@@ -119,7 +120,7 @@ func (s *sender) add(e Event) {
 		s.cut()
 		nudge(s.wake)
 	}
-	if s.memory > s.o.MaxMemory/2 {
+	if s.away || s.memory > s.o.MaxMemory/2 {
 		nudge(s.low)
 	}
 }
@@ -168,7 +169,6 @@ func (s *sender) run(ctx context.Context) {
 			continue
 		}
 		if ctx.Err() != nil {
-			s.land()
 			return
 		}
 		pause = min(max(2*pause, 100*time.Millisecond), s.o.MaxWait)
@@ -197,12 +197,6 @@ func (s *sender) next() (*batch, time.Duration) {
 	return s.flying, 0
 }
 
-func (s *sender) land() {
-	s.mu.Lock()
-	s.flying = nil
-	s.mu.Unlock()
-}
-
 // sleep waits for a wake-up or d, and reports false when the sender was closed.
 func (s *sender) sleep(ctx context.Context, d time.Duration) bool {
 	var timer <-chan time.Time
@@ -226,7 +220,6 @@ func (s *sender) rest(ctx context.Context, d time.Duration) bool {
 	defer t.Stop()
 	select {
 	case <-ctx.Done():
-		s.land()
 		return false
 	case <-t.C:
 		return true
@@ -277,6 +270,8 @@ func (s *sender) deliver(ctx context.Context, b *batch) (again bool, after time.
 	// Everything else passes or is put right by an operator (a wrong key, a wrong path), so the
 	// events are kept: an access that happened must not be forgotten because of a setting.
 	s.mu.Lock()
+	s.flying, s.away = nil, true
+	nudge(s.low)
 	s.st.Retries++
 	s.st.LastError = fmt.Sprintf("piilog: the server answered HTTP %d", status)
 	if err != nil {
@@ -321,7 +316,7 @@ func (s *sender) finish(b *batch, count func()) {
 	s.spill.remove(b) // a crash before this repeats the batch under its key, which the server recognises
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.flying = nil
+	s.flying, s.away = nil, false
 	s.queue = s.queue[1:]
 	s.forget(b)
 	count()
@@ -353,7 +348,7 @@ func (s *sender) split(b *batch, lines []byte) {
 	s.spill.remove(b)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.flying = nil
+	s.flying, s.away = nil, false
 	s.forget(b)
 	s.memory += first.size + second.size
 	s.queue = append([]*batch{first, second}, s.queue[1:]...)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // spill keeps batches as files named KEY.N.ndjson, N being the number of events. A file is written
@@ -93,21 +94,48 @@ func (p spill) remove(b *batch) {
 	}
 }
 
-// shelve moves batches to disk, newest last, while memory is more than half full.
+// shelveDelay is how long an event waits for company on its way to disk: with every one in a file of its own
+// a day without a server would be hundreds of thousands of files.
+const shelveDelay = time.Second
+
+// shelve moves batches to disk, newest last: all of them while the server is away, and else what is more
+// than half of the memory.
 func (s *sender) shelve(ctx context.Context) {
 	defer s.done.Done()
+	var due <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.low:
+		case <-due:
 		}
-		for s.shelveOne(s.o.MaxMemory / 2) {
+		keep, left := s.shelving()
+		for s.shelveOne(keep) {
 			if ctx.Err() != nil {
 				return
 			}
 		}
+		if due = nil; left > 0 {
+			due = time.After(left)
+		}
 	}
+}
+
+// shelving says how many bytes may stay in memory, and in how long to look again: when the open batch, which
+// is cut here, has waited for company.
+func (s *sender) shelving() (keep int64, left time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.away || s.o.SpillDir == "" {
+		return s.o.MaxMemory / 2, 0
+	}
+	if s.open.n > 0 {
+		if left = shelveDelay - time.Since(s.since); left <= 0 {
+			s.cut()
+		}
+	}
+	return 0, max(left, 0)
 }
 
 // shelveOne moves the oldest batch that is in memory and not in flight to disk, when more than
