@@ -70,8 +70,9 @@ type answer struct {
 
 // Ingest takes a batch of events in and returns once the accepted ones are durable. A batch that
 // came before under the same key within 24 hours is answered as duplicates, whatever it holds; an
-// empty key is no key, except for OTLP, whose key then is the digest of the unpacked body. Formats are those of package format. An error means that nothing of the
-// batch was taken, with one exception: after ctx is done it may have been.
+// empty key is no key, except for OTLP, whose key then is the digest of the unpacked body. Formats
+// are those of package format. An error means that nothing of the batch was taken, with one
+// exception: after ctx is done it may have been.
 func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, body io.Reader) (Receipt, error) {
 	if s.o.ReadOnly {
 		return Receipt{}, ErrReadOnly
@@ -96,7 +97,7 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 		}
 		return Receipt{}, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
-	if batchKey == "" && (form == format.OTLP || form == format.Protobuf) {
+	if batchKey == "" && cut.Format == format.OTLP {
 		// Exporters have no batch key and send the same bytes again when an answer was lost.
 		sum := sha256.Sum256(buf.Bytes())
 		batchKey = "otlp-" + hex.EncodeToString(sum[:])

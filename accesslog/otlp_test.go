@@ -16,9 +16,9 @@ func TestOTLPSentAgainWithoutKeyOrIDsIsTakenOnce(t *testing.T) {
 	body := func(n int) string {
 		return fmt.Sprintf(`{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"%d","eventName":"pii_access","attributes":[{"key":"enduser.id","value":{"stringValue":"w"}},{"key":"action","value":{"stringValue":"read"}},{"key":"merchant","value":{"stringValue":"m_%d"}}]}]}]}]}`, noon.UnixNano(), n)
 	}
-	send := func(key, text string) [2]int {
+	send := func(key, form, text string) [2]int {
 		t.Helper()
-		r, err := s.Ingest(t.Context(), app, key, format.OTLP, strings.NewReader(text))
+		r, err := s.Ingest(t.Context(), app, key, form, strings.NewReader(text))
 		if err != nil || len(r.Rejected) > 0 {
 			t.Fatalf("%+v, %v", r, err)
 		}
@@ -33,17 +33,18 @@ func TestOTLPSentAgainWithoutKeyOrIDsIsTakenOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		what, key, text string
-		want            [2]int
+		what, key, form, text string
+		want                  [2]int
 	}{
-		{"the first time", "", body(1), [2]int{1, 0}},
-		{"sent again", "", body(1), [2]int{0, 1}},
-		{"sent again, packed", "", packed.String(), [2]int{0, 1}},
-		{"another", "", body(2), [2]int{1, 0}},
-		{"under a key of the sender", "mine", body(3), [2]int{1, 0}},
-		{"under that key, whatever it holds", "mine", body(4), [2]int{0, 1}},
+		{"the first time", "", format.OTLP, body(1), [2]int{1, 0}},
+		{"sent again", "", format.OTLP, body(1), [2]int{0, 1}},
+		{"sent again, packed", "", format.OTLP, packed.String(), [2]int{0, 1}},
+		{"sent again, recognised", "", format.Auto, body(1), [2]int{0, 1}},
+		{"another", "", format.Auto, body(2), [2]int{1, 0}},
+		{"under a key of the sender", "mine", format.OTLP, body(3), [2]int{1, 0}},
+		{"under that key, whatever it holds", "mine", format.OTLP, body(4), [2]int{0, 1}},
 	} {
-		if got := send(c.key, c.text); got != c.want {
+		if got := send(c.key, c.form, c.text); got != c.want {
 			t.Errorf("%s: accepted and duplicates %v, want %v", c.what, got, c.want)
 		}
 	}

@@ -79,8 +79,7 @@ func (c *Console) draft(w http.ResponseWriter, r *http.Request) error {
 				return nil
 			}
 			if !told(err) {
-				first, _, _ := strings.Cut(err.Error(), "\n")
-				err = fmt.Errorf("%s: %w", strings.TrimSuffix(first, "."), desk.ErrInvalid)
+				err = refusedFor(err, "")
 			}
 		}
 	}

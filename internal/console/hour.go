@@ -311,8 +311,7 @@ func (c *Console) takeStep(w http.ResponseWriter, r *http.Request) error {
 	again := false
 	if err == nil {
 		if more, again, err = c.doStep(r, id, up); err != nil && !told(err) {
-			first, _, _ := strings.Cut(err.Error(), "\n")
-			err = fmt.Errorf("%s: %w", strings.TrimSuffix(first, "."), desk.ErrInvalid)
+			err = refusedFor(err, "")
 		}
 	}
 	if again {
@@ -334,6 +333,12 @@ func (c *Console) takeStep(w http.ResponseWriter, r *http.Request) error {
 // told says whether an error has words of its own on a page.
 func told(err error) bool {
 	return troubleOf(err).Status != http.StatusInternalServerError
+}
+
+// refusedFor is a refusal for what was entered, in the first line of an error and what is to be said with it.
+func refusedFor(err error, with string) error {
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	return fmt.Errorf("%s%s: %w", strings.TrimSuffix(first, "."), with, desk.ErrInvalid)
 }
 
 // doStep gives what to show, and whether the server has to start again to use what was changed.
@@ -358,8 +363,7 @@ func (c *Console) doStep(r *http.Request, id string, up inert.Upload) (more func
 			return nil, false, err
 		}
 		if err := c.opt.Hour.TestMail(ctx, in.text("to")); err != nil {
-			first, _, _ := strings.Cut(err.Error(), "\n")
-			return nil, true, fmt.Errorf("%s. What you entered is kept, and this step stays open until a message is taken: %w", strings.TrimSuffix(first, "."), desk.ErrInvalid)
+			return nil, true, refusedFor(err, ". What you entered is kept, and this step stays open until a message is taken")
 		}
 		return nil, true, nil
 	case "key":
