@@ -127,6 +127,7 @@ func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
 // The policy that is least like pickandpack is drilled over a short month, judged against its own
 // promises; the long runs drill every policy over the whole one.
 func TestAnotherPolicyKeepsItsOwnPromises(t *testing.T) {
+	t.Parallel()
 	o := reduced(t)
 	o.Policy = "mynty"
 	if card := play(t, o); !card.OK {
@@ -137,6 +138,7 @@ func TestAnotherPolicyKeepsItsOwnPromises(t *testing.T) {
 // The outcome of a drill whose server is killed three times is the one of the drill nobody
 // disturbed: the same milestones, duties, recipients, actions and verdicts.
 func TestKillsChangeNothingThatCounts(t *testing.T) {
+	t.Parallel()
 	o := reduced(t)
 	calm := play(t, o)
 	o.Kills, o.Dir = 3, filepath.Join(t.TempDir(), "killed")
@@ -152,6 +154,7 @@ func TestKillsChangeNothingThatCounts(t *testing.T) {
 // TestRealCloudRecordsStandInTheTimeline needs a folder of CloudTrail files, named by
 // TOCSIN_TEST_CLOUDTRAIL.
 func TestRealCloudRecordsStandInTheTimeline(t *testing.T) {
+	t.Parallel()
 	folder := os.Getenv("TOCSIN_TEST_CLOUDTRAIL")
 	if folder == "" {
 		t.Skip("TOCSIN_TEST_CLOUDTRAIL names no folder of CloudTrail files")
@@ -164,6 +167,7 @@ func TestRealCloudRecordsStandInTheTimeline(t *testing.T) {
 }
 
 func TestAUsersOwnLogIsReplayed(t *testing.T) {
+	t.Parallel()
 	o := reduced(t)
 	dir := t.TempDir()
 	o.Events, o.Merchants, o.Truth = filepath.Join(dir, "log.ndjson"), filepath.Join(dir, "merchants.csv"), filepath.Join(dir, "truth.ndjson")

@@ -76,6 +76,7 @@ func TestAPolicyOfOnesOwnIsHeldToItsOwnText(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := reduced(t)
 			o.Policy = started(t, tt.answers)
 			card := play(t, o)
@@ -110,6 +111,7 @@ func TestASabotagedServerIsFoundOutByThePolicysText(t *testing.T) {
 		"a shipped one changed":          {shippedWith(t, "shopify-app", "48h after confirmed", "40h after confirmed"), "revoke-noop", []string{"CON-1", "CON-2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := reduced(t)
 			o.Policy, o.Sabotage = tt.policy, tt.sabotage
 			card := play(t, o)
@@ -139,6 +141,7 @@ func shippedWith(t *testing.T, name string, change ...string) string {
 func TestAnOwnPolicyIsPlayedInOtherStories(t *testing.T) {
 	for _, name := range []string{"false-alarm", "nobody-acts", "supplier"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := scene(t, name)
 			o.Policy = started(t, nil)
 			card := play(t, o)
@@ -174,6 +177,7 @@ func TestAnOwnPolicyIsPlayedWhereFilesChangeAndAShopFails(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := scene(t, tt.story)
 			o.Policy = tt.policy
 			card := play(t, o)
@@ -191,6 +195,7 @@ func TestAnOwnPolicyIsPlayedWhereFilesChangeAndAShopFails(t *testing.T) {
 
 // promise: NOT-8
 func TestAnOwnPolicyFindsOutUpdatesThatStop(t *testing.T) {
+	t.Parallel()
 	o := scene(t, "storefront-outage")
 	o.Policy, o.Sabotage = shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), "update-skipped"
 	card := play(t, o)

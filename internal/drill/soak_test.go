@@ -26,6 +26,7 @@ func whole(t *testing.T) Options {
 // TestADrillOnPostgreSQLKeepsEveryExpectation runs the drill with facts, jobs and projections in a
 // real PostgreSQL server, in a database of its own.
 func TestADrillOnPostgreSQLKeepsEveryExpectation(t *testing.T) {
+	t.Parallel()
 	o := reduced(t)
 	o.Store = pgtest.Database(t)
 	if card := play(t, o); !card.OK {
@@ -39,6 +40,7 @@ func TestADrillOnPostgreSQLKeepsEveryExpectation(t *testing.T) {
 //
 // promise: INV-3
 func TestADrillWhoseLogsAreInMySQLKeepsEveryExpectation(t *testing.T) {
+	t.Parallel()
 	o := reduced(t)
 	o.Logs = Logs{Facts: "mysql://" + mysqltest.Database(t), Events: "mysql://" + mysqltest.Database(t)}
 	card := play(t, o)
