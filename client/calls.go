@@ -99,6 +99,7 @@ type Line struct {
 	Principal string    `json:"principal,omitempty"`
 	Text      string    `json:"text"`
 	Fact      string    `json:"fact,omitempty"`
+	Supplied  string    `json:"supplied,omitempty"` // digest of the file it was supplied in later
 }
 
 // Letter is a notice as one recipient gets it.

@@ -23,8 +23,7 @@ type EntryQuery struct {
 // Entry is one fact, access or line of a log.
 type Entry struct {
 	Line
-	From     string `json:"from"`
-	Supplied string `json:"supplied,omitempty"` // digest of the file it was supplied in later
+	From string `json:"from"`
 }
 
 // EntryPage is a page of the merged timeline; Next is After of the next page, "" at the end.

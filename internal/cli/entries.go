@@ -67,13 +67,9 @@ func (a *app) entries(c *cobra.Command, server *client.Client, incident string, 
 	return a.show(page, func(w io.Writer) {
 		rows := make([][]string, 0, len(page.Entries))
 		for _, l := range page.Entries {
-			later := ""
-			if l.Supplied != "" {
-				later = "supplied later"
-			}
-			rows = append(rows, []string{l.At.UTC().Format("2006-01-02 15:04:05.000Z"), l.Source, l.Kind, l.Principal, l.Text, later})
+			rows = append(rows, []string{l.At.UTC().Format("2006-01-02 15:04:05.000Z"), l.Source, l.Kind, l.Principal, l.Text, laterMark(l.Line)})
 		}
-		a.table(w, 4, []string{"AT", "SOURCE", "KIND", "WHO", "WHAT", ""}, rows)
+		a.painted(w, a.paint(), []int{3, 4}, []string{"AT", "SOURCE", "KIND", "WHO", "WHAT", ""}, rows, nil)
 		if page.Next != "" {
 			if !page.Until.IsZero() {
 				fmt.Fprintf(w, "looked through until %s\n", a.when(page.Until))
@@ -81,4 +77,12 @@ func (a *app) entries(c *cobra.Command, server *client.Client, incident string, 
 			fmt.Fprintf(w, "more: --each --after %s\n", page.Next)
 		}
 	})
+}
+
+// laterMark is what stands at the end of a line of a log that was brought in later, where no text is cut.
+func laterMark(l client.Line) string {
+	if l.Supplied == "" {
+		return ""
+	}
+	return "supplied later"
 }

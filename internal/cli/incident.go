@@ -476,9 +476,9 @@ func (a *app) timelineCommand() *cobra.Command {
 		return a.show(rows, func(w io.Writer) {
 			table := make([][]string, 0, len(rows))
 			for _, l := range rows {
-				table = append(table, []string{l.At.UTC().Format("2006-01-02 15:04:05Z"), l.Source, l.Principal, l.Text})
+				table = append(table, []string{l.At.UTC().Format("2006-01-02 15:04:05Z"), l.Source, l.Principal, l.Text, laterMark(l)})
 			}
-			a.table(w, 3, []string{"AT", "SOURCE", "WHO", "WHAT"}, table)
+			a.painted(w, a.paint(), []int{2, 3}, []string{"AT", "SOURCE", "WHO", "WHAT", ""}, table, nil)
 			if len(rows) == limit {
 				fmt.Fprintf(w, "more: --after %s\n", oneLine(rows[len(rows)-1].ID))
 			}

@@ -93,7 +93,9 @@ func (a *app) painted(w io.Writer, paint func(state, text string) string, flex [
 			widths[i] = max(widths[i], cells(row[i]))
 		}
 	}
-	fit(widths, flex, a.width()-2*(len(header)-1), a.narrow())
+	if a.narrow() { // else nobody knows: what is piped into another program is better long than cut
+		fit(widths, flex, a.width()-2*(len(header)-1))
+	}
 	line := func(row []string) string {
 		var b strings.Builder
 		for i, text := range row {
@@ -116,9 +118,8 @@ func (a *app) painted(w io.Writer, paint func(state, text string) string, flex [
 }
 
 // fit makes columns narrower until they have room: those that give way down to 8, then whichever is
-// the widest down to 4. Where nobody knows how wide lines may be, the others are left whole: what is
-// piped into another program is better long than cut.
-func fit(widths, flex []int, room int, strict bool) {
+// the widest down to 4.
+func fit(widths, flex []int, room int) {
 	total := 0
 	for _, n := range widths {
 		total += n
@@ -143,7 +144,7 @@ func fit(widths, flex []int, room int, strict bool) {
 				i = f
 			}
 		}
-		if i < 0 && strict {
+		if i < 0 {
 			i = widest(all, 4)
 		}
 		if i < 0 {

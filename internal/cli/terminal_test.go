@@ -38,6 +38,7 @@ func terminalOf(t *testing.T) (run func(args ...string) (code int, out, errs str
 	wide := "72"
 	d, owner := desktest.New(now)
 	fill(d)
+	d.Lines["INC-1"] = append(d.Lines["INC-1"], desk.TimelineLine{ID: "l9", At: now, Source: "log", Principal: "arn:aws:iam::123456789012:user/bert from 192.168.10.20", Text: "arn:aws:iam::123456789012:user/bert from 192.168.10.20: s3.amazonaws.com:GetObject, 3 events; supplied later in the file sha256:ab", Supplied: "sha256:ab"})
 	d.Yearly = incident.NewState(desk.OrgChain)
 	d.Guarded = []desk.SourceState{{Name: "theme", Kind: "shopify-theme", Place: "example.myshopify.com, the published theme", State: desk.SourceChanged, Looked: now, Approval: &integrity.Approval{Digest: "sha256:aa", By: "person:lena", At: now, Files: 2}, Found: "sha256:bb"}}
 	d.Shown = []integrity.Shown{{Change: integrity.Change{Path: "layout/theme.liquid", Kind: integrity.Changed}, Diff: "-a\n+\x1b[31mb\n"}}
@@ -173,6 +174,25 @@ func TestLinesOfAPipeAreLeftWhole(t *testing.T) {
 	_, piped, _ = strings.Cut(piped, "Actions")
 	if strings.Count(narrow, "\n") <= strings.Count(piped, "\n") || strings.Join(strings.Fields(narrow), " ") != strings.Join(strings.Fields(piped), " ") {
 		t.Errorf("on 40 columns:\n%s\npiped:\n%s%s", narrow, piped, errs)
+	}
+}
+
+// A line of a log that was brought in later is marked as that from 72 columns on; a pipe has all
+// of it.
+func TestALineThatWasSuppliedLaterIsMarkedInTheTerminal(t *testing.T) {
+	run, columns := terminalOf(t)
+	for _, args := range [][]string{{"incident", "timeline", "INC-1"}, {"incident", "timeline", "INC-1", "--each"}} {
+		for _, *columns = range []string{"72", "80", "200", ""} {
+			_, out, errs := run(args...)
+			i := strings.Index(out, "arn:aws")
+			if i < 0 {
+				t.Fatalf("%v: %s%s", args, out, errs)
+			}
+			line, _, _ := strings.Cut(out[i:], "\n")
+			if !strings.HasSuffix(line, "  supplied later") || *columns == "" && !strings.Contains(line, "GetObject, 3 events; supplied later in the file sha256:ab") {
+				t.Errorf("%v at %q columns: %s", args, *columns, line)
+			}
+		}
 	}
 }
 

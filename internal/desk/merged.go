@@ -36,8 +36,7 @@ const MaxEntries = 5000
 // Entry is one fact or one event: nothing is folded together.
 type Entry struct {
 	TimelineLine
-	From     string `json:"from"`               // a page that begins here begins with this entry
-	Supplied string `json:"supplied,omitempty"` // digest of the file it was supplied in later
+	From string `json:"from"` // a page that begins here begins with this entry
 }
 
 // EntryPage is a page of the merged timeline in the order in which things happened.
@@ -478,5 +477,5 @@ func entryOf(e *accesslog.Event, source string) Entry {
 		words = append(words, "supplied later in the file "+e.Supplied)
 	}
 	text := strings.Join(slices.DeleteFunc(words, func(s string) bool { return s == "" }), ", ")
-	return Entry{Supplied: e.Supplied, TimelineLine: TimelineLine{ID: e.ID, At: e.Time, Recorded: e.Received, Source: source, Kind: e.Kind, Principal: who, Text: cmp.Or(text, e.Kind)}}
+	return Entry{TimelineLine: TimelineLine{Supplied: e.Supplied, ID: e.ID, At: e.Time, Recorded: e.Received, Source: source, Kind: e.Kind, Principal: who, Text: cmp.Or(text, e.Kind)}}
 }

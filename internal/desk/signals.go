@@ -373,7 +373,7 @@ func (d *Desk) eventLinesBetween(ctx context.Context, s *incident.State, from, t
 		if k.supplied != "" {
 			text += "; supplied later in the file " + k.supplied
 		}
-		lines = append(lines, TimelineLine{ID: b.id, At: b.first, Recorded: b.received, Source: k.source, Kind: k.what, Principal: k.who, Text: text})
+		lines = append(lines, TimelineLine{ID: b.id, At: b.first, Recorded: b.received, Source: k.source, Kind: k.what, Principal: k.who, Text: text, Supplied: k.supplied})
 	}
 	return lines, cut, nil
 }

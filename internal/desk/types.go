@@ -140,7 +140,8 @@ type TimelineLine struct {
 	Kind      string    `json:"kind"`
 	Principal string    `json:"principal,omitempty"`
 	Text      string    `json:"text"`
-	Fact      string    `json:"fact,omitempty"` // id of the fact, when the line is one
+	Fact      string    `json:"fact,omitempty"`     // id of the fact, when the line is one
+	Supplied  string    `json:"supplied,omitempty"` // digest of the file it was supplied in later
 }
 
 // Letter is a notice as one recipient gets it.
