@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +16,6 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/tocsin-ir/tocsin/client"
-	"github.com/tocsin-ir/tocsin/internal/drill/sink"
 	"github.com/tocsin-ir/tocsin/internal/played"
 )
 
@@ -31,14 +28,8 @@ func TestADrillAgainstARunningInstallationTouchesNothingOfIt(t *testing.T) {
 	program, data := initialised(t)
 	short := filepath.Dir(data)
 	mailbox := t.TempDir()
-	relay, err := sink.Start(sink.Config{Listen: "127.0.0.1:0", Dir: mailbox})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { relay.Close() })
-	var touched atomic.Int64
-	real := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { touched.Add(1) }))
-	t.Cleanup(real.Close)
+	relay := mailServer(t, mailbox)
+	real, touched := counting(t)
 	config := filepath.Join(data, "tocsin.yaml")
 	body, err := os.ReadFile(config)
 	if err != nil {

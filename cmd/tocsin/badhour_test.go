@@ -52,13 +52,10 @@ func refusing(t *testing.T, atTheDoor bool) (address string) {
 // after each step. Each page says what is wrong, nothing has to be typed again, and the hour goes on.
 func TestAFirstHourThatGoesWrongGoesOn(t *testing.T) {
 	ctx := chromium(t)
-	short, err := os.MkdirTemp("", "tocsin-bad-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(short) })
+	short := shortFolder(t)
 	data := filepath.Join(short, "data")
 	var p *process
+	var err error
 	v := visit{t, ctx, "", &effort{}}
 	start := func() (said string) {
 		t.Helper()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -21,8 +20,6 @@ import (
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-
-	"github.com/tocsin-ir/tocsin/internal/drill/sink"
 )
 
 // keyboard is a person without a mouse. After the first address everything is Tab, Enter, Space and letters.
@@ -118,19 +115,9 @@ func (k *keyboard) shows(want string) (text string) {
 // the only address that is entered; every page after it is reached by Tab and Enter from the one before.
 func TestTheFirstHourByKeyboardAlone(t *testing.T) {
 	ctx := chromium(t)
-	short, err := os.MkdirTemp("", "tocsin-keys-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(short) })
-	relay, err := sink.Start(sink.Config{Listen: "127.0.0.1:0", Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { relay.Close() })
-	var beats atomic.Int64
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats.Add(1) }))
-	t.Cleanup(elsewhere.Close)
+	short := shortFolder(t)
+	relay := mailServer(t, t.TempDir())
+	elsewhere, beats := counting(t)
 	data := filepath.Join(short, "data")
 	p, said, err := launch(filepath.Join(bin(t), "tocsin"), short, append(os.Environ(), "TMPDIR="+short), nil, "--data", data)
 	if err != nil {

@@ -7,20 +7,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
-
-	"github.com/tocsin-ir/tocsin/internal/drill/sink"
 )
 
 // chromium is a browser, as the tests of the console have it.
@@ -112,19 +108,9 @@ func (v visit) until(path, want string) string {
 // without the link from the terminal begins it.
 func TestTheFirstHourInTheBrowser(t *testing.T) {
 	ctx := chromium(t)
-	short, err := os.MkdirTemp("", "tocsin-hour-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(short) })
-	relay, err := sink.Start(sink.Config{Listen: "127.0.0.1:0", Dir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { relay.Close() })
-	var beats atomic.Int64
-	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { beats.Add(1) }))
-	t.Cleanup(elsewhere.Close)
+	short := shortFolder(t)
+	relay := mailServer(t, t.TempDir())
+	elsewhere, beats := counting(t)
 
 	data := filepath.Join(short, "data")
 	p, said, err := launch(filepath.Join(bin(t), "tocsin"), short, append(os.Environ(), "TMPDIR="+short), nil, "--data", data)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,22 +20,49 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/internal/drill/sink"
 )
 
 // initialised makes a data folder with the program itself, under a short path.
 func initialised(t *testing.T) (program, data string) {
 	t.Helper()
 	program = filepath.Join(bin(t), "tocsin")
-	dir, err := os.MkdirTemp("", "tocsin-serve-*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	data = filepath.Join(dir, "data")
+	data = filepath.Join(shortFolder(t), "data")
 	if out, err := exec.Command(program, "init", "--data", data).CombinedOutput(); err != nil {
 		t.Fatalf("init: %v: %s", err, out)
 	}
 	return program, data
+}
+
+// shortFolder is a folder whose path leaves room for that of a socket, which a test's own may not.
+func shortFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "tocsin-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// mailServer takes every mail and keeps it in a folder.
+func mailServer(t *testing.T, dir string) *sink.Server {
+	t.Helper()
+	s, err := sink.Start(sink.Config{Listen: "127.0.0.1:0", Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// counting is an address elsewhere that counts who calls.
+func counting(t *testing.T) (*httptest.Server, *atomic.Int64) {
+	t.Helper()
+	n := new(atomic.Int64)
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { n.Add(1) }))
+	t.Cleanup(s.Close)
+	return s, n
 }
 
 func socketClient(t *testing.T, data string) *client.Client {
