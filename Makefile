@@ -28,7 +28,7 @@ help:
 	@printf '%s\n' \
 	  'make drill      build, then play a breach from first event to published review (about a minute)' \
 	  'make drill-all  every scenario under every policy; writes the table of docs/promises.md (minutes)' \
-	  'make test       everything that has to hold before a change lands (15 to 20 minutes on two cores)' \
+	  'make test       everything that has to hold before a change lands (about 15 minutes on two cores)' \
 	  'make check      its quick part: format, vet, staticcheck, generated files' \
 	  'make unit       the tests without the race detector and without whole drills' \
 	  'make man        the manual pages of every command, in bin/man/man1; PREFIX=/usr/local installs them' \
