@@ -151,9 +151,10 @@ func (x *Index) open() error {
 	how := &pebble.Options{
 		FS:                 private{vfs.Default},
 		FormatMajorVersion: pebble.FormatNewest, DisableWAL: true, Cache: cache, Logger: quiet{}, MemTableSize: 1 << 20,
-		// Runs overlap whatever one does. Many of them are merged with the rest at once rather than
-		// each of them by itself; a filter says of each run which ids it has not.
-		L0CompactionThreshold: 8, L0StopWritesThreshold: 64, LBaseMaxBytes: 4 << 30,
+		// Runs overlap whatever one does. Two dozen of them are merged with the rest at once rather than
+		// each of them by itself, because that writes the rest anew; Pebble counts each run twice. Filters
+		// say which ids a run has not.
+		L0CompactionThreshold: 48, L0StopWritesThreshold: 256, LBaseMaxBytes: 4 << 30,
 		// Of a damaged file Pebble would end the process. Here it is an error like others, also when the
 		// merging of files in the background comes upon it.
 		EventListener: &pebble.EventListener{DataCorruption: func(i pebble.DataCorruptionInfo) { x.corrupt.Store(&i.Details) }},

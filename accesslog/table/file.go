@@ -251,6 +251,7 @@ type reader struct {
 	name    string
 	done    func()
 	parquet *parquet.GenericReader[Row]
+	values  rowValues
 	rows    []Row
 	have    int
 	used    int
@@ -285,7 +286,7 @@ func (r *reader) next() (*Row, error) {
 			return nil, nil
 		}
 		clear(r.rows)
-		n, err := r.parquet.Read(r.rows)
+		n, err := r.values.read(r.parquet, r.rows)
 		for i := range n {
 			r.rows[i].unpack()
 		}

@@ -130,6 +130,7 @@ func (f *File) scan(p place, s Selection, fn func(*Row) error) error {
 		}
 		in := parquet.NewGenericRowGroupReader[Row](g, rowSchema)
 		rows := make([]Row, 512)
+		var values rowValues
 		for _, part := range list {
 			if err = in.SeekToRow(part.from); err != nil {
 				break
@@ -137,7 +138,7 @@ func (f *File) scan(p place, s Selection, fn func(*Row) error) error {
 			for part.from < part.to && err == nil {
 				clear(rows)
 				var n int
-				n, err = in.Read(rows[:min(int64(len(rows)), part.to-part.from)])
+				n, err = values.read(in, rows[:min(int64(len(rows)), part.to-part.from)])
 				part.from += int64(n)
 				for i := range n {
 					rows[i].unpack()
