@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // Magic is the first line of an export.
@@ -95,11 +97,7 @@ func write(path string, raw []byte) error {
 	// A crash between the rename and this: the file may be gone and was not yet recorded as handed out.
 	// The folder above is synced because it may have this one since just now.
 	for _, dir := range []string{dir, filepath.Dir(dir)} {
-		folder, err := os.Open(dir)
-		if err != nil {
-			return fail(err)
-		}
-		if err := errors.Join(folder.Sync(), folder.Close()); err != nil {
+		if err := fsync.Dir(dir); err != nil {
 			return fail(err)
 		}
 	}

@@ -26,6 +26,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // Errors of a spool.
@@ -101,7 +103,7 @@ func Open(dir string, floor uint64, o Options) (*Spool, error) {
 		}
 	}
 	if o.SyncDir == nil {
-		o.SyncDir = syncDir
+		o.SyncDir = fsync.Dir
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("spool: %w", err)
@@ -525,12 +527,4 @@ func (s *Spool) Close() error {
 	err := s.file.Close()
 	s.file = nil
 	return err
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

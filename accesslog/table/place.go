@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // place is where the files of a table are. Names are below it: metadata/…, data/…. What a method has
@@ -67,7 +69,7 @@ func (p folder) keep(temp, name string) error {
 	if err := os.Rename(temp, p.path(name)); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(filepath.Dir(p.path(name))), syncDir(filepath.Dir(filepath.Dir(p.path(name)))))
+	return errors.Join(fsync.Dir(filepath.Dir(p.path(name))), fsync.Dir(filepath.Dir(filepath.Dir(p.path(name)))))
 }
 
 func (p folder) write(name string, data []byte) error {
@@ -94,7 +96,7 @@ func (p folder) create(name string, data []byte) error {
 	if err := os.Link(p.path(temp), p.path(name)); err != nil {
 		return fmt.Errorf("table: commit: %w", err)
 	}
-	if err := errors.Join(syncDir(filepath.Dir(p.path(name))), os.Remove(p.path(temp))); err != nil {
+	if err := errors.Join(fsync.Dir(filepath.Dir(p.path(name))), os.Remove(p.path(temp))); err != nil {
 		return fmt.Errorf("table: commit: %w", err)
 	}
 	return nil
@@ -117,12 +119,4 @@ func (p folder) remove(name string) error {
 
 func (p folder) local(name string, _ int64) (string, func(), error) {
 	return p.path(name), func() {}, nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // maxFile is the largest env file that is edited, in bytes.
@@ -172,11 +174,7 @@ func replace(real, text string) error {
 		_ = os.Remove(tmp.Name())
 		return fmt.Errorf("env file: %w", err)
 	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("env file: %w", err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := fsync.Dir(dir); err != nil {
 		return fmt.Errorf("env file: %w", err)
 	}
 	return nil

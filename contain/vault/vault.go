@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/contain"
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // MaxSize is the largest secret in bytes.
@@ -120,11 +121,7 @@ func (f *Folder) Names() ([]string, error) {
 }
 
 func (f *Folder) sync(name string) error {
-	d, err := os.Open(f.dir)
-	if err != nil {
-		return fmt.Errorf("secret %s: %w", name, err)
-	}
-	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+	if err := fsync.Dir(f.dir); err != nil {
 		return fmt.Errorf("secret %s: %w", name, err)
 	}
 	return nil

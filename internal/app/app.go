@@ -24,6 +24,7 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/egress"
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 	"github.com/tocsin-ir/tocsin/internal/httpapi"
 	"github.com/tocsin-ir/tocsin/internal/keyring"
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
@@ -121,7 +122,7 @@ func assemble(ctx context.Context, o Options, in Installation, cfg *Config, dril
 	if !a.readOnly() {
 		// What was opened may be new: its folders are there after a loss of power before anything in them is
 		// answered for.
-		if err := syncDir(o.Dir); err != nil {
+		if err := fsync.Dir(o.Dir); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s cannot be made durable: %w", o.Dir, err), a.close())
 		}
 	}

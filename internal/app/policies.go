@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 	"github.com/tocsin-ir/tocsin/policy"
 	"github.com/tocsin-ir/tocsin/regimes"
 )
@@ -66,7 +67,7 @@ func (c *Config) keep(p *policy.Program) error {
 		err = os.Rename(f.Name(), name)
 	}
 	if err == nil {
-		err = syncDir(dir)
+		err = fsync.Dir(dir)
 	}
 	if err != nil {
 		return fmt.Errorf("keep the policy: %w", err)
@@ -75,14 +76,6 @@ func (c *Config) keep(p *policy.Program) error {
 }
 
 func keptName(p *policy.Program) string { return strings.TrimPrefix(p.Hash, "sha256:") + ".yaml" }
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
 
 func compile(file string) (*policy.Program, error) {
 	f, err := os.Open(file)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // progress is DIR/setup.json: what of the first hour no fact tells. What was done is read from the
@@ -54,5 +56,5 @@ func replaceFile(name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(name))
+	return fsync.Dir(filepath.Dir(name))
 }

@@ -41,7 +41,7 @@ var layers = [][]string{
 	{"policy"},
 	{"calendar"},
 	{"rules"},
-	{"internal/groupcommit", "internal/mint", "internal/played", "accesslog/plainjson"},
+	{"internal/fsync", "internal/groupcommit", "internal/mint", "internal/played", "accesslog/plainjson"},
 	{"killswitch", "piilog", "client", "internal/judge", "internal/planted"},
 }
 

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 
 	"github.com/tocsin-ir/tocsin/accesslog"
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 	"github.com/tocsin-ir/tocsin/internal/translog"
 )
 
@@ -53,11 +54,10 @@ func (f Folder) Write(_ context.Context, name string, data []byte) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("backup: write %s: %w", name, err), os.Remove(temp.Name()))
 	}
-	d, err := os.Open(dir)
-	if err != nil {
+	if err := fsync.Dir(dir); err != nil {
 		return fmt.Errorf("backup: %w", err)
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }
 
 // under is a part of a place.

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // ScheduleOptions says which backups are taken by themselves.
@@ -120,7 +122,7 @@ func (s *Schedule) Take(ctx context.Context) (Taken, error) {
 		return t, err
 	}
 	name := filepath.Join(s.o.To, t.Name)
-	if err := errors.Join(os.Rename(unfinished, name), syncFolder(s.o.To)); err != nil {
+	if err := errors.Join(os.Rename(unfinished, name), fsync.Dir(s.o.To)); err != nil {
 		return t, err
 	}
 	if err := s.o.Taken(ctx, t); err != nil {
@@ -147,12 +149,4 @@ func (s *Schedule) prune() error {
 		err = errors.Join(err, os.Remove(filepath.Join(s.o.To, name)))
 	}
 	return err
-}
-
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // algEd25519 is the algorithm byte of ed25519 keys in the note format.
@@ -162,11 +164,7 @@ func writeOnce(path, text string) error {
 	if err := os.Link(f.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return fsync.Dir(filepath.Dir(path))
 }
 
 // hiddenSigner keeps the private key out of prints: the note package's own signer would show it.

@@ -13,6 +13,8 @@ import (
 	"github.com/transparency-dev/tessera/api/layout"
 	"github.com/transparency-dev/tessera/storage/posix"
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/tocsin-ir/tocsin/internal/fsync"
 )
 
 // Storage is what keeps a log: a driver of the library, and what this package needs beside it. Its
@@ -62,14 +64,10 @@ func (dir folder) Remove(_ context.Context, bundle uint64) error {
 	if err := os.RemoveAll(path + ".p"); err != nil { // what it was while it was not full
 		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
+	if err := fsync.Dir(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }
 
 func (dir folder) Published(context.Context) (time.Time, error) {
