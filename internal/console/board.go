@@ -77,8 +77,10 @@ func (c *Console) boardPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 // skipOf reads which page is asked for; whatever is no page is the first.
-func skipOf(r *http.Request) int {
-	n, err := strconv.Atoi(r.URL.Query().Get("skip"))
+func skipOf(r *http.Request) int { return skipAs(r, "skip") }
+
+func skipAs(r *http.Request, name string) int {
+	n, err := strconv.Atoi(r.URL.Query().Get(name))
 	if err != nil || n < 0 {
 		return 0
 	}

@@ -202,6 +202,7 @@ func New(d Desk, opt Options) *Console {
 	c.page("GET /accesses/{event}/proof", c.accessProof)
 	c.registerErasures()
 	c.page("GET /evidence", c.evidencePage)
+	c.page("GET /evidence/days.csv", c.daysFile)
 	c.acting("POST /evidence/export", c.export)
 	c.page("GET /programme", c.programmePage)
 	c.acting("POST /programme", c.doProgramme)
@@ -344,6 +345,8 @@ type frame struct {
 	Here         string // which entry of the navigation is this page's
 	Self         string // this page's address
 	Bare         bool   // nothing can be gone to yet
+
+	names func() map[string]string // of people by their ids, to those who are signed in
 }
 
 func (c *Console) frame(r *http.Request, title string) frame {
@@ -359,6 +362,15 @@ func (c *Console) frame(r *http.Request, title string) frame {
 		f.Zone = p.Zone
 	}
 	f.signIn(who)
+	if who.Principal != "" {
+		f.names = sync.OnceValue(func() map[string]string {
+			s, err := c.desk.Org(r.Context())
+			if err != nil {
+				return nil // ids are shown
+			}
+			return namesOf(s)
+		})
+	}
 	return f
 }
 

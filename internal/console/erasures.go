@@ -1,11 +1,14 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -21,7 +24,7 @@ type Erasing interface {
 
 // registerErasures adds the page, for owners of an installation that can be changed.
 func (c *Console) registerErasures() {
-	for pattern, h := range map[string]handler{"GET /erasures": c.erasuresPage, "POST /erasures": c.erase} {
+	for pattern, h := range map[string]handler{"GET /erasures": c.erasuresPage, "POST /erasures": c.erase, "GET /erasures.csv": c.erasuresFile} {
 		c.page(pattern, func(w http.ResponseWriter, r *http.Request) error {
 			switch {
 			case c.opt.ReadOnly:
@@ -37,7 +40,9 @@ func (c *Console) registerErasures() {
 // erasuresView is what was erased, and the form for more, or its plan. Who was named stands nowhere on it.
 type erasuresView struct {
 	Frame   frame
-	List    desk.Erasures
+	Files   int // of the table that still hold some of it
+	Rows    []desk.ErasureRow
+	List    listing
 	Fields  []input
 	Plan    *desk.ErasurePlan
 	Says    []string // the plan, one sentence each
@@ -55,10 +60,12 @@ func (c *Console) erasuresPage(w http.ResponseWriter, r *http.Request) error {
 func (c *Console) showErasures(w http.ResponseWriter, r *http.Request, status int, in url.Values, plan *desk.ErasurePlan, t *trouble) error {
 	v := erasuresView{Frame: c.frame(r, "Erasures"), Key: rand.Text(), Plan: plan, Basis: in.Get("basis"), Reason: in.Get("reason"), Trouble: t}
 	v.Frame.Here = "accesses"
-	var err error
-	if v.List, err = c.desk.Erasures(r.Context()); err != nil {
+	list, rows, files, err := c.erasuresOf(r, v.Frame)
+	if err != nil {
 		return err
 	}
+	v.Rows = pageOf(&list, rows)
+	v.List, v.Files = list, files
 	if plan != nil {
 		v.Says, v.Button = erasureSays(plan), "Erase "+erasedNames(plan)+" of "+isolated(plan.Merchant)
 	}
@@ -74,6 +81,44 @@ func (c *Console) showErasures(w http.ResponseWriter, r *http.Request, status in
 		{Name: "reason", Label: "Why", Kind: "area", Value: v.Reason, Help: "One sentence, without the name of a customer. It is kept under your name."},
 	}
 	return c.render(w, r, status, erasuresPage(v))
+}
+
+var erasureSorts = []option{{"", "newest first"}, {"oldest", "oldest first"}, {"merchant", "by merchant"}}
+
+// erasuresOf reads the erasures that the address asks for, in its order. Nobody is looked for by an
+// identifier: it would stand in the address.
+func (c *Console) erasuresOf(r *http.Request, f frame) (l listing, rows []desk.ErasureRow, files int, err error) {
+	l = listed(r, boardRows, "q", "erasure", "sort")
+	all, err := c.desk.Erasures(r.Context())
+	if err != nil {
+		return l, nil, 0, err
+	}
+	one := l.Values.Get("erasure")
+	for _, e := range all.Erasures {
+		if (one == "" || one == e.ID) && mentions(l.Values.Get("q"), e.ID, e.Merchant, f.who(e.By), e.Basis, e.Reason, e.Fact) {
+			rows = append(rows, e)
+		}
+	}
+	switch l.Values.Get("sort") {
+	case "oldest":
+		slices.Reverse(rows)
+	case "merchant":
+		slices.SortStableFunc(rows, func(a, b desk.ErasureRow) int { return cmp.Compare(a.Merchant, b.Merchant) })
+	}
+	return l, rows, all.Files, nil
+}
+
+// erasuresFile is the same list as a table. Whom an erasure named stands in none.
+func (c *Console) erasuresFile(w http.ResponseWriter, r *http.Request) error {
+	_, rows, _, err := c.erasuresOf(r, c.frame(r, ""))
+	if err != nil {
+		return err
+	}
+	table := make([][]string, 0, len(rows))
+	for _, e := range rows {
+		table = append(table, []string{e.ID, stamp(e.At), e.Merchant, strconv.FormatBool(e.All), strconv.Itoa(e.Names), string(e.By), e.Basis, e.Reason, e.Fact})
+	}
+	return serveCSV(w, "erasures.csv", []string{"erasure", "at_utc", "merchant", "everything", "identifiers", "by", "basis", "reason", "fact"}, table)
 }
 
 // erase shows the plan of what the form says, or does what a plan said. The plan's own form has

@@ -10,7 +10,6 @@ import (
 
 	"github.com/a-h/templ"
 
-	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
@@ -136,28 +135,6 @@ func (c *Console) incidentsFile(w http.ResponseWriter, r *http.Request) error {
 	}
 	return serveCSV(w, "incidents.csv", []string{"incident", "title", "class", "severity", "status", "apps", "lead", "opened_utc", "updated_utc",
 		"confirmed_utc", "contained_utc", "closed_utc", "next", "next_due_utc", "missed", "merchants", "customer_accounts"}, table)
-}
-
-// programmeFile is what the policy owes without an incident, and what was done of it, as a table.
-func (c *Console) programmeFile(w http.ResponseWriter, r *http.Request) error {
-	clocks, err := c.desk.ProgrammeClocks(r.Context())
-	if err != nil {
-		return err
-	}
-	var out [][]string
-	for _, row := range clocks {
-		out = append(out, []string{"owed", row.Duty, row.Recipient, row.Say, string(row.State), stamp(row.Started), stamp(row.Due), "", ""})
-	}
-	s, err := c.desk.Programme(r.Context())
-	if err != nil && troubleOf(err).Status != http.StatusNotFound {
-		return err
-	}
-	if s != nil {
-		for _, d := range s.Done {
-			out = append(out, []string{"done", d.Duty, d.Recipient, sayOf(clocks, d.Duty), string(incident.DutyMet), "", "", stamp(d.At), personName(d.By) + ": " + d.Note})
-		}
-	}
-	return serveCSV(w, "programme.csv", []string{"what", "duty", "event", "say", "state", "started_utc", "due_utc", "done_utc", "by"}, out)
 }
 
 // incidentPlace is the address of the list at one incident: of it alone, so that no page and no filter hides it.

@@ -1,11 +1,14 @@
 package console
 
 import (
+	"cmp"
 	"encoding/csv"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/a-h/templ"
 
 	"github.com/tocsin-ir/tocsin/scope/sheet"
 )
@@ -13,6 +16,7 @@ import (
 // listing is a list that is shown by pages: which page, of how many, and what it was filtered by.
 type listing struct {
 	Path        string
+	Name        string     // of the list's beginning in the address, where a page has several lists; "": skip
 	Values      url.Values // as the form gave them, without the page
 	Skip, Shown int
 	Size, Of    int
@@ -48,9 +52,18 @@ func (l listing) page(skip int) string {
 		v.Set(name, l.Values.Get(name))
 	}
 	if skip > 0 {
-		v.Set("skip", strconv.Itoa(skip))
+		v.Set(cmp.Or(l.Name, "skip"), strconv.Itoa(skip))
 	}
-	return listing{Values: v}.as(l.Path)
+	path := listing{Values: v}.as(l.Path)
+	if l.Name != "" {
+		path += "#" + l.Name
+	}
+	return path
+}
+
+// another is a further list of the same page with the same filters: name is its beginning in the address, and its place on the page.
+func (l listing) another(r *http.Request, name string, size int) listing {
+	return listing{Path: l.Path, Name: name, Values: l.Values, Skip: skipAs(r, name), Size: size}
 }
 
 // pageOf cuts the page out of all rows.
@@ -60,6 +73,14 @@ func pageOf[T any](l *listing, all []T) []T {
 	rows := all[l.Skip:min(l.Skip+l.Size, len(all))]
 	l.Shown = len(rows)
 	return rows
+}
+
+// placed is the permanent place of a line, when it has one.
+func placed(id string) templ.Attributes {
+	if id == "" {
+		return nil
+	}
+	return templ.Attributes{"id": id}
 }
 
 // serveCSV serves a table as a file.

@@ -59,6 +59,14 @@ func described(n input) templ.Attributes {
 	return templ.Attributes{"aria-describedby": "h-" + n.Name}
 }
 
+// suggests ties a text field to what it suggests.
+func suggests(n input) templ.Attributes {
+	if len(n.Options) == 0 {
+		return nil
+	}
+	return templ.Attributes{"list": "l-" + n.Name}
+}
+
 // rowsOf is how high a text field is: a reason is a sentence.
 func rowsOf(n input) string {
 	if n.Name == "reason" || n.Name == "target" {

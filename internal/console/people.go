@@ -23,12 +23,14 @@ type peopleView struct {
 	Tokens []bearer // an owner sees all, everybody their own
 	Keys   []bearer
 	Since  time.Time // since when uses are noted
-	List   listing
-	Makes  bool // the reader may make a key from here
+	Makes  bool      // the reader may make a key from here
+
+	List, TokenList, KeyList listing
 }
 
 var (
 	personStates = []option{{"", "all"}, {"joined", "joined"}, {"invited", "invited"}, {"revoked", "revoked"}}
+	bearerStates = []option{{"", "all"}, {"in use", "in use"}, {"expired", "expired"}, {"revoked", "revoked"}}
 	personSorts  = []option{{"", "by id"}, {"name", "by name"}, {"access", "by access"}}
 )
 
@@ -37,6 +39,20 @@ type bearer struct {
 	ID, Of, What  string
 	Issued, Ended time.Time // Ended zero: it opens its door
 	Expires, Used time.Time
+}
+
+// bearerRows is how many tokens, and how many keys, a page shows.
+const bearerRows = 50
+
+// bearerState is whether a token or a key opens its door.
+func bearerState(b bearer, now time.Time) look {
+	switch {
+	case !b.Ended.IsZero():
+		return look{"revoked", "✕", "waiting"}
+	case !b.Expires.IsZero() && !now.Before(b.Expires):
+		return look{"expired", "○", "waiting"}
+	}
+	return look{"in use", "✓", "met"}
 }
 
 // mentions reports whether a line holds the words that are looked for; "" fits all.
@@ -49,7 +65,8 @@ func (c *Console) peoplePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	v.People = pageOf(&v.List, v.People)
+	v.TokenList, v.KeyList = v.List.another(r, "tokens", bearerRows), v.List.another(r, "keys", bearerRows)
+	v.People, v.Tokens, v.Keys = pageOf(&v.List, v.People), pageOf(&v.TokenList, v.Tokens), pageOf(&v.KeyList, v.Keys)
 	return c.render(w, r, http.StatusOK, peoplePage(v))
 }
 
@@ -75,11 +92,11 @@ func (c *Console) bearersFile(w http.ResponseWriter, r *http.Request) error {
 	var table [][]string
 	for kind, all := range map[string][]bearer{"token": v.Tokens, "key": v.Keys} {
 		for _, b := range all {
-			table = append(table, []string{kind, b.ID, b.Of, b.What, stamp(b.Issued), stamp(b.Expires), stamp(b.Used), stamp(b.Ended)})
+			table = append(table, []string{kind, b.ID, b.Of, b.What, stamp(b.Issued), stamp(b.Expires), stamp(b.Used), stamp(b.Ended), bearerState(b, v.Frame.Now).Word})
 		}
 	}
 	slices.SortFunc(table, slices.Compare)
-	return serveCSV(w, "tokens.csv", []string{"sort", "id", "of", "what", "issued_utc", "expires_utc", "used_utc", "revoked_utc"}, table)
+	return serveCSV(w, "tokens.csv", []string{"sort", "id", "of", "what", "issued_utc", "expires_utc", "used_utc", "revoked_utc", "state"}, table)
 }
 
 // people reads what the address asks for, in its order.
@@ -89,10 +106,11 @@ func (c *Console) people(r *http.Request) (peopleView, error) {
 		return peopleView{}, err
 	}
 	who := callerOf(r.Context())
-	v := peopleView{List: listed(r, boardRows, "q", "person", "state", "sort"), Frame: c.frame(r, "People and tokens"), Owner: who.Access == incident.Owner && !c.opt.ReadOnly}
+	v := peopleView{List: listed(r, boardRows, "q", "person", "state", "bearer", "sort"), Frame: c.frame(r, "People and tokens"), Owner: who.Access == incident.Owner && !c.opt.ReadOnly}
 	v.Frame.Here, v.Makes = "settings", v.Owner && c.opt.Hour != nil
 	var last map[string]time.Time
 	v.Since, last = c.desk.Uses()
+	opens := v.List.Values.Get("bearer")
 	words, one, standing := v.List.Values.Get("q"), v.List.Values.Get("person"), v.List.Values.Get("state")
 	for _, p := range state.People {
 		if (one == "" || one == p.ID) && (standing == "" || standing == personState(*p).Word) && mentions(words, p.ID, p.Name, string(p.Access), strings.Join(p.Roles, " ")) {
@@ -120,7 +138,9 @@ func (c *Console) people(r *http.Request) (peopleView, error) {
 		}
 	}
 	for _, all := range []*[]bearer{&v.Tokens, &v.Keys} {
-		*all = slices.DeleteFunc(*all, func(b bearer) bool { return !mentions(words, b.ID, b.Of, b.What) })
+		*all = slices.DeleteFunc(*all, func(b bearer) bool {
+			return !mentions(words, b.ID, b.Of, b.What) || opens != "" && opens != bearerState(b, v.Frame.Now).Word
+		})
 		slices.SortFunc(*all, func(a, b bearer) int {
 			return cmp.Or(cmp.Compare(a.Of, b.Of), a.Issued.Compare(b.Issued), cmp.Compare(a.ID, b.ID))
 		})
@@ -317,7 +337,7 @@ func (c *Console) doOrgAct(r *http.Request) (link string, err error) {
 // bearersHint says why a table of tokens or keys is empty.
 func bearersHint(v peopleView) string {
 	switch {
-	case v.List.Values.Get("q") != "":
+	case v.List.Values.Get("q") != "" || v.List.Values.Get("bearer") != "":
 		return " that fits."
 	case v.Frame.Who.Access != incident.Owner:
 		return " of yours. Owners see those of everybody."

@@ -3,7 +3,6 @@ package console
 import (
 	"cmp"
 	"crypto/rand"
-	"encoding/csv"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,7 +16,6 @@ import (
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/review"
-	"github.com/tocsin-ir/tocsin/scope/sheet"
 )
 
 // reviewView is the review of an incident: the curated timeline beside the document of one version.
@@ -304,27 +302,6 @@ func (c *Console) reviewFile(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Disposition", `attachment; filename="`+name+"."+q.Get("form")+`"`)
 	_, _ = w.Write(body) // a failed write means that the reader is gone
-	return nil
-}
-
-// correctivesFile serves the corrective actions of all incidents as a file.
-func (c *Console) correctivesFile(w http.ResponseWriter, r *http.Request) error {
-	all, err := c.desk.Correctives(r.Context())
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
-	w.Header().Set("Content-Disposition", `attachment; filename="corrective-actions.csv"`)
-	out := csv.NewWriter(w)
-	_ = out.Write([]string{"incident", "action", "what", "owner", "due", "state", "since", "overdue", "note"}) // buffered: Flush says what is wrong
-	for _, a := range all {
-		row := []string{a.Incident, a.ID, a.Text, string(a.Owner), a.Due.UTC().Format(time.RFC3339), a.State, a.At.UTC().Format(time.RFC3339), strconv.FormatBool(a.Overdue), a.Note}
-		for i := range row {
-			row[i] = sheet.Inert(row[i])
-		}
-		_ = out.Write(row)
-	}
-	out.Flush()
 	return nil
 }
 

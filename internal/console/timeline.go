@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -27,15 +28,28 @@ type timelineView struct {
 	Key     string
 }
 
-// entryRows is how many entries a page shows.
-const entryRows = 500
+// entryRows is how many entries a page shows: few enough to scroll through on a phone.
+const entryRows = 50
+
+// entryChoices are the other lengths of a page.
+var entryChoices = []option{{"", "50"}, {"200", "200"}, {"500", "500"}}
+
+// rowsOfPage is how many entries the address asks for.
+func rowsOfPage(in url.Values) int {
+	if slices.ContainsFunc(entryChoices, func(o option) bool { return o.Value == in.Get("rows") }) {
+		if n, err := strconv.Atoi(in.Get("rows")); err == nil {
+			return n
+		}
+	}
+	return entryRows
+}
 
 // allSources are the sources of entries, with their names.
 var allSources = []option{{desk.SourceFact, "facts"}, {desk.SourceDelivery, "single letters"}, {desk.SourceEvent, "accesses"}, {desk.SourceLog, "logs"}}
 
 // entryQuery reads the choices of the address.
 func entryQuery(r *http.Request, f frame) (q desk.EntryQuery, in url.Values, err error) {
-	in = listed(r, entryRows, "kind", "text", "from", "to").Values
+	in = listed(r, entryRows, "kind", "text", "from", "to", "rows").Values
 	for _, s := range r.URL.Query()["source"] {
 		if slices.ContainsFunc(allSources, func(o option) bool { return o.Value == s }) && !slices.Contains(q.Sources, s) {
 			q.Sources = append(q.Sources, s)
@@ -63,7 +77,7 @@ func (c *Console) timelinePage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q.After, q.Limit = r.URL.Query().Get("after"), entryRows
+	q.After, q.Limit = r.URL.Query().Get("after"), rowsOfPage(in)
 	if v.Page, err = c.desk.Entries(r.Context(), state.ID, q); err != nil {
 		return err
 	}

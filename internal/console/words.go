@@ -9,6 +9,7 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/org"
 )
 
 // absolute writes an instant with its zone, and the year only when it is another one.
@@ -177,6 +178,35 @@ func title(id string) string {
 		return w
 	}
 	return strings.ToUpper(w[:1]) + w[1:]
+}
+
+// who writes a principal by the name that its account has, and by its id when two have the same or none is known.
+func (f frame) who(p incident.Principal) string {
+	if f.names == nil {
+		return who(p)
+	}
+	kind, id, _ := strings.Cut(string(p), ":")
+	if name := f.names()[id]; kind == "person" && name != "" {
+		return name
+	}
+	return who(p)
+}
+
+// namesOf are the names of people by their ids. Those that two people have are followed by the id.
+func namesOf(s *org.State) map[string]string {
+	if s == nil {
+		return nil
+	}
+	out, have := map[string]string{}, map[string]int{}
+	for _, p := range s.People {
+		have[p.Name]++
+	}
+	for id, p := range s.People {
+		if out[id] = p.Name; have[p.Name] > 1 {
+			out[id] += " (" + id + ")"
+		}
+	}
+	return out
 }
 
 // who writes a principal as people say it.

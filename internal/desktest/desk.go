@@ -30,6 +30,7 @@ type Desk struct {
 	Program    *policy.Program
 	Before     *policy.Program // what was in force until Since
 	Since      time.Time
+	Days       []desk.LogDay   // of the access log, newest first; nil: three of them
 	Yearly     *incident.State // the programme; its clocks are Running[desk.OrgChain]
 	States     map[string]*incident.State
 	Rows       []desk.BoardRow

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tocsin-ir/tocsin/incident"
@@ -120,14 +121,19 @@ func (d *Desk) ScopeDiff(ctx context.Context, inc string, from, to int) (desk.Sc
 	return desk.ScopeDiff{From: rec.Version, To: rec.Version, Same: len(rec.Rows)}, err
 }
 
-// Entries are the canned lines, in one page.
+// Entries are the canned lines. A page ends where its limit is.
 func (d *Desk) Entries(ctx context.Context, inc string, q desk.EntryQuery) (desk.EntryPage, error) {
 	page := desk.EntryPage{Entries: []desk.Entry{}}
 	if _, err := d.Incident(ctx, inc); err != nil {
 		return page, err
 	}
+	begin, _ := strconv.Atoi(q.After)
 	for i, l := range d.Lines[inc] {
-		if len(q.Sources) == 0 || slices.Contains(q.Sources, l.Source) {
+		if i >= begin && (len(q.Sources) == 0 || slices.Contains(q.Sources, l.Source)) {
+			if q.Limit > 0 && len(page.Entries) == q.Limit {
+				page.Next = strconv.Itoa(i)
+				break
+			}
 			page.Entries = append(page.Entries, desk.Entry{TimelineLine: l, From: fmt.Sprint(i)})
 		}
 	}
