@@ -37,6 +37,7 @@ type Client struct {
 	tries   int
 	backoff time.Duration
 	agent   string
+	told    func(until time.Time, refused *Error) // nil: no patience
 }
 
 // Option changes how a Client works.
@@ -52,6 +53,13 @@ func WithHTTPClient(h *http.Client) Option { return func(c *Client) { c.http = h
 // to wait before the first repetition (default 100 ms, doubled each time).
 func WithTries(n int, first time.Duration) Option {
 	return func(c *Client) { c.tries, c.backoff = max(n, 1), first }
+}
+
+// WithPatience waits as long and as often as the server asks for with 429 and Retry-After, which is
+// otherwise waited for as long as there are tries and for 30 seconds at most. It is for a sender of much
+// under a quota. told is called before each wait.
+func WithPatience(told func(until time.Time, refused *Error)) Option {
+	return func(c *Client) { c.told = told }
 }
 
 // WithAgent sets the User-Agent.
@@ -201,13 +209,21 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 		var refused *Error
 		again := err != nil && (!errors.As(err, &refused) || refused.Status == http.StatusTooManyRequests ||
 			refused.Status == http.StatusServiceUnavailable || refused.Status == http.StatusBadGateway)
+		var asked *retryAfter
+		patient := c.told != nil && errors.As(err, &asked) && refused.Status == http.StatusTooManyRequests
+		if patient {
+			try--
+		}
 		if !again || try >= c.tries || ctx.Err() != nil {
 			return answer, err
 		}
 		pause := wait
-		var asked *retryAfter
 		if errors.As(err, &asked) && asked.after > pause {
 			pause = min(asked.after, 30*time.Second)
+		}
+		if patient {
+			pause = asked.after
+			c.told(time.Now().Add(pause), refused)
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -216,7 +232,9 @@ func (c *Client) send(ctx context.Context, r request) (*http.Response, error) {
 			return nil, err
 		case <-timer.C:
 		}
-		wait *= 2
+		if !patient {
+			wait *= 2
+		}
 	}
 }
 

@@ -169,6 +169,36 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
+// Who sends under a quota waits as often as it is asked to, however few tries there are, and is told
+// before each wait.
+func TestPatienceOutlastsTheTries(t *testing.T) {
+	asked := 0
+	var waits []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked > 3 {
+			io.WriteString(w, `{"accepted":1}`)
+			return
+		}
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(http.StatusTooManyRequests)
+		io.WriteString(w, `{"detail":"over the quota"}`)
+	}))
+	t.Cleanup(server.Close)
+	c, err := client.New(server.URL, client.WithTries(1, 0), client.WithPatience(func(until time.Time, refused *client.Error) {
+		if left := time.Until(until); left <= 0 || left > time.Second {
+			t.Errorf("waits for %v", left)
+		}
+		waits = append(waits, refused.Detail)
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt, err := c.Ingest(t.Context(), "b", "native", []byte("{}"))
+	if err != nil || receipt.Accepted != 1 || len(waits) != 3 || waits[0] != "over the quota" {
+		t.Errorf("%+v %v, told of %q", receipt, err, waits)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for address, ok := range map[string]bool{"http://127.0.0.1:8080": true, "https://security.example.com/": true, "unix:///x/tocsin.sock": true,
 		"": false, "ftp://x": false, "https://": false, "https://user:pass@x": false, "unix://": false, "127.0.0.1:8080": false, "::": false} {

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -30,7 +31,7 @@ type doorstep struct {
 	die      func() // called once, after the next batch was taken and before it is answered
 }
 
-func newDoorstep(t *testing.T) *doorstep {
+func newDoorstep(t *testing.T, o httpapi.Options) *doorstep {
 	t.Helper()
 	d, _ := desktest.New(now)
 	s := &doorstep{keys: map[string]bool{}, supplied: map[string]bool{}, token: filepath.Join(t.TempDir(), "token")}
@@ -55,7 +56,7 @@ func newDoorstep(t *testing.T) *doorstep {
 		}
 		return desk.Receipt{Accepted: n}, nil
 	}
-	server := httptest.NewServer(httpapi.New(d, httpapi.Options{}))
+	server := httptest.NewServer(httpapi.New(d, o))
 	t.Cleanup(server.Close)
 	s.url = server.URL
 	if err := os.WriteFile(s.token, []byte(d.MachineKey("ingest", "app", "pickandpack")), 0o600); err != nil {
@@ -97,10 +98,40 @@ func appendLines(t *testing.T, path string, from, to int) {
 	}
 }
 
+// A sender over its quota says until when it waits, and Ctrl-C ends the wait.
+func TestWhoWaitsForTheQuotaSaysUntilWhenAndMayBeInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	s := newDoorstep(t, httpapi.Options{Quota: 1})
+	log := filepath.Join(t.TempDir(), "access.log")
+	appendLines(t, log, 0, 3*5000) // three requests: the first puts it 83 minutes in debt
+	var out bytes.Buffer
+	errs := &heard{to: &out, word: "waiting until", then: func() { interrupt(errors.New("interrupt signal received")) }} // as signal.NotifyContext does
+	code := cli.Run(ctx, cli.New(cli.Deps{Out: &out, Err: errs}), []string{"--server", s.url, "--token-file", s.token, "ingest", log})
+	said := out.String()
+	if code != cli.ExitUnavailable || strings.Count(said, "waiting until ") != 1 || !strings.Contains(said, " UTC: this key sent more than its quota of 1 events a second\n") ||
+		!strings.Contains(said, "interrupted while it waited for its quota") || !strings.Contains(said, "5,000 events were taken in before this") || strings.Contains(said, "is it running") {
+		t.Errorf("%d: %s", code, said)
+	}
+}
+
+// heard is a writer that calls then when a word is written to it.
+type heard struct {
+	to   io.Writer
+	word string
+	then func()
+}
+
+func (h *heard) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte(h.word)) {
+		h.then()
+	}
+	return h.to.Write(p)
+}
+
 // A log is followed over a stop between the request and its answer, over a restart and over a
 // rotation: every line arrives once, in order, and none of it is called supplied later.
 func TestAFollowedLogArrivesOnceOverRestartsAndRotations(t *testing.T) {
-	s := newDoorstep(t)
+	s := newDoorstep(t, httpapi.Options{})
 	dir := t.TempDir()
 	log, position := filepath.Join(dir, "access.log"), filepath.Join(dir, "place")
 	follow := func() (stop func()) {
@@ -160,7 +191,7 @@ func TestAFollowedLogArrivesOnceOverRestartsAndRotations(t *testing.T) {
 // A file is marked with its digest; rejects are named by the line of the file, whatever requests it
 // was sent in; a mapping's own rejects are among them.
 func TestAFileIsMarkedAndItsRejectsAreNamedByItsOwnLines(t *testing.T) {
-	s := newDoorstep(t)
+	s := newDoorstep(t, httpapi.Options{})
 	dir := t.TempDir()
 	file := filepath.Join(dir, "x.log")
 	mapping := filepath.Join(dir, "m.yaml")

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ restart sends nothing twice and leaves nothing out.`
 			return &failure{text: "there is no format " + named, hint: "it is one of " + strings.Join(format.Names(), ", ") + ", or a mapping file that ends in .yaml"}
 		}
 		var err error
-		if in.server, err = a.connect(); err != nil {
+		if in.server, err = a.connect(client.WithPatience(in.waiting)); err != nil {
 			return err
 		}
 		if follow {
@@ -259,6 +260,10 @@ func (in *ingestion) send(p *parcel, name string) error {
 	if len(lines) > 0 {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s", p.from, body))
 		receipt, err := in.server.Supply(in.ctx, in.digest, "cli-"+hex.EncodeToString(sum[:16]), name, body)
+		var refused *client.Error
+		if in.ctx.Err() != nil && errors.As(err, &refused) && refused.Status == http.StatusTooManyRequests {
+			return &ExitError{Code: ExitUnavailable, Err: errors.New("interrupted while it waited for its quota")}
+		}
 		if err != nil {
 			return err
 		}
@@ -295,6 +300,16 @@ func (in *ingestion) progress() {
 	}
 	rate := float64(in.total.Accepted+in.total.Duplicates) / max(time.Since(in.begun).Seconds(), 0.001)
 	fmt.Fprintf(in.app.deps.Err, "%s taken in, %s sent%s, %.0f events a second\n", plural(int64(in.total.Accepted), "event", "events"), plural(in.sent, "byte", "bytes"), part, rate)
+}
+
+// waiting says on standard error that the server asked to wait, and until when. That it is busy for a
+// moment is not worth a line.
+func (in *ingestion) waiting(until time.Time, refused *client.Error) {
+	if refused.Reason == "busy" {
+		return
+	}
+	why, _, _ := strings.Cut(refused.Error(), ";")
+	fmt.Fprintf(in.app.deps.Err, "waiting until %s UTC: %s\n", until.UTC().Format(time.TimeOnly), oneLine(why))
 }
 
 // done prints what came of it.
