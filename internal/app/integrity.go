@@ -164,7 +164,7 @@ func (f filesCheck) run(ctx context.Context, k *integrity.Keeper, names []string
 
 // fileSource is a source as the doctor judges it.
 func fileSource(s desk.SourceState) doctor.FileSource {
-	f := doctor.FileSource{Name: s.Name, State: s.State, Changed: len(s.Changes), Trouble: s.Trouble}
+	f := doctor.FileSource{Name: s.Name, State: s.State, Two: s.Two, Changed: len(s.Changes), Trouble: s.Trouble}
 	if s.Approval != nil {
 		f.Approved = s.Approval.At
 	}

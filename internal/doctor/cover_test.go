@@ -67,6 +67,9 @@ func placed(id string) string {
 		}
 	}
 	if name, ok := strings.CutPrefix(id, "files."); ok && name != "sources" && name != "restore" {
+		if strings.HasSuffix(name, ".approvals") {
+			return "files.SOURCE.approvals"
+		}
 		return "files.SOURCE"
 	}
 	return id

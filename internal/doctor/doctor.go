@@ -119,6 +119,7 @@ func Examine(s Seen) Report {
 		e.policy()
 		e.classes()
 		e.people()
+		e.signatures()
 		e.access()
 		e.address()
 		e.mail()

@@ -159,6 +159,12 @@ var amiss = []struct {
 		s.Programme = []Owed{{Duty: "again", Say: "Read the policy again", AtRisk: true}}
 	}},
 	{"policy.classes", "CLS-1", Warn, func(s *Seen) { s.Policy.Classes = nil }},
+	{"signatures.notices", "NOT-1", Warn, func(s *Seen) { delete(s.Org.People, "omar") }},
+	{"signatures.actions", "CON-1", Warn, func(s *Seen) { delete(s.Org.People, "omar") }},
+	{"files.theme.approvals", "", Warn, func(s *Seen) {
+		delete(s.Org.People, "omar")
+		s.Files = []FileSource{{Name: "theme", State: "as_approved", Approved: now, Two: true}}
+	}},
 	{"files.theme", "", Fail, func(s *Seen) { s.Files = []FileSource{{Name: "theme", State: "no_baseline"}} }},
 	{"review.corrective", "REV-3", Fail, func(s *Seen) { s.Corrective.Overdue = 1 }},
 	{"review.corrective", "REV-3", Warn, func(s *Seen) { s.Corrective.NoOwner = 1 }},

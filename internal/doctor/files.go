@@ -13,6 +13,7 @@ type FileSource struct {
 	Name     string
 	State    string    // no_baseline, not_looked, as_approved, changed or unreadable
 	Approved time.Time // zero: never
+	Two      bool      // two people have to approve a state
 	Changed  int       // files that are not as approved
 	Trouble  string    // why nobody could look
 	Damage   string    // what of the approved state is not kept whole, "" when all is
@@ -44,6 +45,15 @@ func (e *examination) files() {
 		id := "files." + f.Name
 		if f.Damage != "" {
 			e.add(id+".kept", merged([]string{"REC-3"}, promises), Fail, "bring the folder baselines back from a backup, or approve "+f.Name+" anew", "What was approved of %s cannot be put back whole: %s.", f.Name, strings.TrimSuffix(f.Damage, "."))
+		}
+		if f.Two && e.seen.Org != nil {
+			id := id + ".approvals"
+			switch people := acting(e.seen.Org); len(people) {
+			case 0, 1:
+				e.add(id, promises, Warn, "tocsin people invite NAME --access responder --email ADDRESS, or write approvals: 1 under integrity."+f.Name+" in tocsin.yaml", "Two people have to approve a state of %s, and one person alone could: no change of it can be made known good.", f.Name)
+			default:
+				e.add(id, promises, OK, "", "Two people have to approve a state of %s, and %d can.", f.Name, len(people))
+			}
 		}
 		switch f.State {
 		case "no_baseline":
