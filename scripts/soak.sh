@@ -37,9 +37,27 @@ packages() {
   git ls-files --cached --others --exclude-standard -- '*_test.go' | xargs grep -l "^func $1" 2>/dev/null | xargs -r -n1 dirname | sort -u
 }
 
+# fuzzed PACKAGE TARGET: a target that found nothing may still fail at the end of its time, with "context
+# deadline exceeded": the tool's workers lose a race with its clock (go.dev/issue/75804, mended in Go 1.27).
+# What a target does find is written to a file, and said.
+fuzzed() {
+  local out status
+  out=$(mktemp)
+  go test -timeout "$LIMIT" -run '^$' -fuzz "^$2\$" -fuzztime "${fuzz}s" -fuzzminimizetime 10s "$1" 2>&1 | tee "$out"
+  status=${PIPESTATUS[0]}
+  if [ "$status" != 0 ] && grep -qx ' *context deadline exceeded' "$out" && ! grep -qE 'Failing input written|^panic:|^fatal error:|test timed out' "$out"; then
+    echo "soak: $2 found nothing, and its clock ran out in the tool (go.dev/issue/75804)"
+    status=0
+  fi
+  rm -f "$out"
+  return "$status"
+}
+export -f fuzzed
+export fuzz
+
 for dir in $(packages Fuzz); do
   for target in $(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go | sed 's/^func //'); do
-    step "fuzz $dir $target" $((fuzz + 300)) "go test -timeout \$LIMIT -run '^\$' -fuzz '^$target\$' -fuzztime ${fuzz}s -fuzzminimizetime 10s ./$dir"
+    step "fuzz $dir $target" $((fuzz + 300)) "fuzzed ./$dir $target"
   done
 done
 for dir in $(packages TestSoak | grep -v '^internal/drill$') $(packages TestSoak | grep '^internal/drill$'); do
