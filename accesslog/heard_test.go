@@ -69,6 +69,56 @@ func TestSourceOfLogsThatWereSuppliedLaterIsNotTakenForSilent(t *testing.T) {
 	}
 }
 
+// Beyond what is kept of a day refused entries are counted, over restarts and over the end of the day.
+func TestWhatIsRefusedBeyondWhatIsKeptIsCounted(t *testing.T) {
+	s := newSite(t)
+	s.close()
+	s.rejects = 1 // nothing fits
+	s.open(t)
+	send := func(body string) {
+		t.Helper()
+		if _, err := s.Ingest(t.Context(), accesslog.Source{Name: "web"}, "", "native", strings.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nobody := `{"time":"2026-11-22T03:02:11Z","action":"read"}` + "\n"
+	counted := func(want int) {
+		t.Helper()
+		got, err := s.Refused(t.Context(), noon.Add(-time.Hour))
+		if err != nil || len(got) != 1 || got[0] != (accesslog.Refusal{Source: "web", Entries: want, Field: "actor", Reason: "is missing", Most: want - 1}) {
+			t.Errorf("%+v %v, want %d of web", got, err, want)
+		}
+		n := 0
+		if err := s.Rejects(func(r accesslog.Rejected) error {
+			for _, u := range r.Unkept {
+				n += u.Entries
+			}
+			n += 1000 * len(r.Entries)
+			return nil
+		}); err != nil || n != want {
+			t.Errorf("%d are listed, want %d: %v", n, want, err)
+		}
+	}
+	send(nobody + nobody + "{broken\n") // written at once
+	counted(3)
+	send(nobody) // waits for a minute to end
+	counted(4)
+	s.set(noon.Add(2 * time.Minute))
+	send(nobody) // both are written
+	counted(5)
+	send(nobody)
+	s.close() // writes what waits
+	s.open(t)
+	counted(6)
+	send(nobody)
+	s.set(noon.Add(24 * time.Hour))
+	send(nobody) // of the next day
+	counted(8)
+	if misfits, err := s.Inspect(t.Context(), accesslog.Depth{}); err != nil || len(misfits) > 0 {
+		t.Errorf("%+v %v", misfits, err)
+	}
+}
+
 func TestWhatWasRefusedIsSummedUpBySource(t *testing.T) {
 	s := newSite(t)
 	web, jobs := accesslog.Source{Name: "web"}, accesslog.Source{Name: "jobs"}

@@ -155,5 +155,5 @@ func (s *Store) Tidy(ctx context.Context) error {
 		return nil
 	}
 	now := s.o.Now()
-	return errors.Join(s.rejects.sweep(filepath.Join(s.o.Dir, rejectFolder), now), s.forgetIDs(ctx, now))
+	return errors.Join(s.sweepRejects(now), s.forgetIDs(ctx, now))
 }

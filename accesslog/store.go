@@ -57,6 +57,7 @@ type Options struct {
 	Spool    spool.Options // how its files are written
 	Engine   *ask.Engine   // counts for scopes; nil: event by event
 	Removed  []string      // days that facts say were removed: what a restored folder still holds of them is not read
+	Rejects  int64         // bytes of refused entries that are kept of a day; default 64 MiB, and the rest is counted
 	IDs      ids.Options   // how the index of ids is written; its folder is Dir/ids
 	Table    table.Options // when the table of columns writes, and what is erased from it; its folder is Dir/table
 	FlushAge time.Duration // protocol time an event may wait for company before it is sealed; default 200 ms
@@ -354,9 +355,9 @@ func (s *Store) closeDB() error {
 	if s.spool != nil {
 		errs = append(errs, s.spool.Close())
 	}
-	if s.rejects.file != nil {
-		errs = append(errs, s.rejects.file.Close())
-	}
+	s.rejects.mu.Lock()
+	errs = append(errs, s.endRejects())
+	s.rejects.mu.Unlock()
 	for _, db := range []*sql.DB{s.read, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())

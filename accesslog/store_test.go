@@ -51,6 +51,8 @@ type site struct {
 	scrub  []accesslog.Pattern
 	wrap   func(*translog.Log) accesslog.Log
 
+	rejects int64 // accesslog.Options.Rejects
+
 	mu  sync.Mutex
 	now time.Time
 }
@@ -103,7 +105,7 @@ func (s *site) open(t testing.TB) {
 	}
 	s.Store, err = accesslog.Open(context.Background(), accesslog.Options{
 		Dir: s.dir, Keys: keys, Log: log, Now: s.clock, Env: "production", FlushAge: s.flush, Spool: s.spool, Logger: s.logger, Table: s.table, IDs: s.ids,
-		Scrub: s.scrub,
+		Scrub: s.scrub, Rejects: s.rejects,
 	})
 	if err != nil {
 		t.Fatal(err)

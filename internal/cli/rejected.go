@@ -29,10 +29,11 @@ func (a *app) rejectedCommand() *cobra.Command {
 		go func() { to.CloseWithError(server.Rejected(a.context(c), raw != "", to)) }()
 		defer from.Close()
 		if raw != "" {
-			kept := int64(0)
+			kept, gone := int64(0), int64(0)
 			if err := a.toNewFile(raw, func(w io.Writer) error {
 				return refusals(from, source, func(r refused) error {
 					if r.Raw == "" {
+						gone += max(1, int64(r.Entries))
 						return nil
 					}
 					kept++
@@ -42,8 +43,11 @@ func (a *app) rejectedCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			return a.show(map[string]any{"file": raw, "entries": kept}, func(w io.Writer) {
+			return a.show(map[string]any{"file": raw, "entries": kept, "unkept": gone}, func(w io.Writer) {
 				fmt.Fprintf(w, "%s, as sent\n", plural(kept, "entry", "entries"))
+				if gone > 0 {
+					fmt.Fprintf(w, "of %s what was sent is not kept: too much was refused at once or in a day\n", plural(gone, "more", "more"))
+				}
 			})
 		}
 		if a.asJSON {
@@ -57,7 +61,12 @@ func (a *app) rejectedCommand() *cobra.Command {
 			if n++; n == 1 {
 				fmt.Fprintln(table, "RECEIVED\tSOURCE\tLINE\tFIELD\tREASON")
 			}
-			_, err := fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", r.Received.UTC().Format("2006-01-02 15:04:05Z"), oneLine(r.Source), r.Line, oneLine(r.Field), oneLine(r.Reason))
+			line := number(int64(r.Line))
+			if r.Entries > 0 {
+				line = "-"
+				r.Reason += fmt.Sprintf(" (%s, not kept)", plural(int64(r.Entries), "entry", "entries"))
+			}
+			_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Received.UTC().Format("2006-01-02 15:04:05Z"), oneLine(r.Source), line, oneLine(r.Field), oneLine(r.Reason))
 			return err
 		})
 		if err != nil {
@@ -85,6 +94,7 @@ type refused struct {
 	Field    string    `json:"field,omitempty"`
 	Reason   string    `json:"reason"`
 	Raw      string    `json:"raw,omitempty"`
+	Entries  int       `json:"entries,omitempty"` // that were not kept; 0: it is one
 }
 
 func refusals(in io.Reader, source string, fn func(refused) error) error {

@@ -272,13 +272,19 @@ type Refused struct {
 	Batch    string    `json:"batch,omitempty"`
 	Received time.Time `json:"received"`
 	Reject
-	Raw string `json:"raw,omitempty"`
+	Raw     string `json:"raw,omitempty"`
+	Entries int    `json:"entries,omitempty" doc:"so many were refused for this in a minute and not kept, because enough of the day was; 0: this is one entry"`
 }
 
 // RejectedEvents calls fn with every entry that was refused in the last seven days and is still kept,
 // oldest first.
 func (d *Desk) RejectedEvents(ctx context.Context, raw bool, fn func(Refused) error) error {
 	return d.o.Events.Rejects(func(r accesslog.Rejected) error {
+		for _, u := range r.Unkept {
+			if err := fn(Refused{Source: r.Source, Received: r.Received, Reject: Reject{Field: u.Field, Reason: u.Reason}, Entries: u.Entries}); err != nil {
+				return err
+			}
+		}
 		for _, e := range r.Entries {
 			one := Refused{Source: r.Source, Batch: r.Batch, Received: r.Received, Reject: Reject{Line: e.Line, Field: e.Field, Reason: e.Reason}}
 			if raw {
