@@ -78,6 +78,33 @@ func TestAnExportHoldsAllThatItsRecipientNeeds(t *testing.T) {
 	}
 }
 
+// A check that stops at the first thing that is wrong comes to the same yes or no, and says that it stopped.
+func TestACheckThatStopsAtTheFirstFindingComesToTheSame(t *testing.T) {
+	whole := newHouse(t, newSigners(t), nil).export(t)
+	altered := bytes.Clone(whole)
+	altered[len(altered)/2] ^= 1
+	file := filepath.Join(t.TempDir(), "export")
+	check := func(raw []byte, args ...string) (int, []string) {
+		if err := os.WriteFile(file, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		code := command.Run(append(args, file), &out, &out)
+		return code, strings.Split(strings.TrimSpace(out.String()), "\n")
+	}
+	full, said := check(altered)
+	if full != 1 || len(said) < 3 {
+		t.Fatalf("%d, %q", full, said)
+	}
+	if code, first := check(altered, "--first"); code != full || len(first) != 2 || first[0] != said[0] || first[1] != "NOT verified: the check stopped at what it found first" {
+		t.Errorf("%d, %q", code, first)
+	}
+	_, want := check(whole)
+	if code, got := check(whole, "--first"); code != 0 || strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%d, %q, want %q", code, got, want)
+	}
+}
+
 // Whoever holds an earlier export needs no other checkpoint: a later one is checked against it, and a
 // history that was rewritten with the real keys in between is caught.
 //

@@ -30,7 +30,7 @@ const (
 )
 
 const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FILE]...
-                     [--json] FILE
+                     [--first] [--json] FILE
 
   FILE          the export of an incident, or the proof of one event
   --key FILE    verifier key of the facts log, or both keys, one a line (as in
@@ -40,6 +40,7 @@ const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FI
   --witness FILE
                 verifier keys of witnesses, one a line, that have to have signed
                 both logs. Get them from the witnesses.
+  --first       stop at the first thing that is wrong, and leave the others unsaid
   --json        print the whole report as JSON
 
 exit status: 0 holds, 1 does not, 2 cannot be checked
@@ -59,6 +60,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 	fs.Var(&keys, "key", "")
 	fs.Var(&since, "since", "")
 	fs.Var(&witnesses, "witness", "")
+	first := fs.Bool("first", false, "")
 	asJSON := fs.Bool("json", false, "")
 	export, err := parse(fs, args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -69,7 +71,7 @@ func Run(args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "tocsin-verify: %v\n%s", err, usage)
 		return exitUsage
 	}
-	var o verify.Options
+	o := verify.Options{First: *first}
 	for _, list := range []struct {
 		names files
 		to    *[]string
