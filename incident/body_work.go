@@ -113,7 +113,7 @@ type DeliveryBody struct {
 	Code   string        `json:"code,omitempty"`
 	Seen   time.Time     `json:"seen,omitzero"`
 	Retry  time.Time     `json:"retry,omitzero"`
-	Via    string        `json:"via,omitempty"` // told otherwise: the channel
+	Via    string        `json:"via,omitempty"` // the channel, when it is not mail
 }
 
 // DeliveryPart is the recipient's part of a delivery fact.

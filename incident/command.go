@@ -223,6 +223,7 @@ type UndoActionCmd struct {
 type ReportAttempt struct {
 	Effect  Effect      `json:"effect"`
 	Address string      `json:"address,omitempty"`    // notices: sealed into the recipient's part
+	Via     string      `json:"via,omitempty"`        // notices: the channel, when it is not mail
 	Message string      `json:"message_id,omitempty"` // notices: Message-ID
 	Digest  string      `json:"digest,omitempty"`     // notices: sha256 of the bytes to be sent
 	Point   string      `json:"checkpoint,omitempty"` // notices: the checkpoint the mail carries

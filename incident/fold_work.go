@@ -537,7 +537,7 @@ func (d *Delivery) after(f Fact, b DeliveryBody, t DeliveryPart) *Delivery {
 	switch f.Kind {
 	case KindNoticeAttempted:
 		n.Attempts++
-		n.Attempted = t.Effect
+		n.Attempted, n.Channel = t.Effect, b.Via
 		if t.MessageID != "" {
 			n.MessageID = t.MessageID
 		}

@@ -83,7 +83,7 @@ func pageOf(e Effect) string {
 // reportAttempt makes an attempt a fact before the bytes leave. Only one worker gets
 // ReasonAttempt for an effect; everybody else is told not to act.
 func (w *work) reportAttempt(c ReportAttempt) (Reason, error) {
-	for _, f := range []struct{ field, value string }{{"address", c.Address}, {"message_id", c.Message}, {"digest", c.Digest}} {
+	for _, f := range []struct{ field, value string }{{"address", c.Address}, {"message_id", c.Message}, {"digest", c.Digest}, {"via", c.Via}} {
 		if err := checkText(f.field, f.value, maxReason); err != nil {
 			return "", err
 		}
@@ -109,6 +109,7 @@ func (w *work) reportAttempt(c ReportAttempt) (Reason, error) {
 	case EffectSend:
 		n := w.base.notice(e.Notice)
 		body, merchant := w.deliveryBody(n, e.Party, DeliveryTrying)
+		body.Via = c.Via
 		w.fact(KindNoticeAttempted, body, part(merchant, DeliveryPart{
 			Effect: e.ID, Address: c.Address, Index: n.Deliveries[e.Party].Address, MessageID: c.Message, Digest: c.Digest, Point: c.Point,
 		}))

@@ -356,7 +356,7 @@ type Delivery struct {
 	Address   int           `json:"address"`           // index into the recipient's addresses now being tried
 	Unsure    int           `json:"unsure,omitempty"`  // how often the outcome was uncertain
 	Fact      string        `json:"fact,omitempty"`
-	Channel   string        `json:"channel,omitempty"` // how a person reached the recipient, when the mail did not
+	Channel   string        `json:"channel,omitempty"` // how the recipient was reached, when not by mail
 	Told      *Exposure     `json:"told,omitempty"`    // the recipient's own numbers at the last attempt; nil: there were none
 	Outside   bool          `json:"outside,omitempty"` // at the last attempt the recipient was not in scope any more
 }

@@ -80,8 +80,9 @@ type Job struct {
 type Merchant struct {
 	ID, Name, Phone, Language, Zone, Country string
 	Stores                                   []MerchantStore
-	Emails                                   []string // in order of preference
-	ContractHours                            int      // 0: none
+	Emails                                   []string          // in order of preference
+	Channels                                 map[string]string // where else it is told, by channel: slack to the id of one there; nil: nowhere
+	ContractHours                            int               // 0: none
 	Installed, Uninstalled                   time.Time
 }
 

@@ -40,8 +40,9 @@ func Compose(in Input) (Letter, error) {
 	if in.Address < 0 || in.Address >= len(in.Recipient.Addresses) {
 		return fail("there is no address number %d", in.Address+1)
 	}
-	to := strings.TrimSpace(in.Recipient.Addresses[in.Address])
-	if !plainAddress(to) {
+	place := in.Recipient.Addresses[in.Address]
+	to := strings.TrimSpace(place.Address)
+	if place.Channel == "" && !plainAddress(to) || to == "" {
 		return fail("address number %d is not one: correct it in the directory", in.Address+1)
 	}
 	var missing []string
@@ -61,6 +62,7 @@ func Compose(in Input) (Letter, error) {
 	}
 	d := in.document()
 	return Letter{
+		Channel:    place.Channel,
 		MessageID:  messageID(in, from.Address),
 		Date:       in.Now.UTC().Truncate(time.Second),
 		FromName:   line(from.Name, maxName),
@@ -173,13 +175,17 @@ func (in Input) document() document {
 		d.sections = append(d.sections, in.numbers())
 	}
 
-	about := fmt.Sprintf("This is incident %s of %s. Write to %s, or answer this mail, and name the incident.", in.Incident, line(in.Org, maxName), in.Contact)
+	answer, keep := "answer this mail", "mail"
+	if in.Recipient.Addresses[in.Address].Channel != "" {
+		answer, keep = "answer here", "message"
+	}
+	about := fmt.Sprintf("This is incident %s of %s. Write to %s, or %s, and name the incident.", in.Incident, line(in.Org, maxName), in.Contact, answer)
 	if in.PublicURL != "" {
 		about += fmt.Sprintf(" How we handle incidents is published at %s/policy.", strings.TrimSuffix(line(in.PublicURL, 300), "/"))
 	}
 	d.footer = append(d.footer, about)
 	if in.Checkpoint != "" {
-		d.footer = append(d.footer, "Below is the signed state of our incident log when this was written. Keep this mail: with it anyone can check later that the log was not changed.")
+		d.footer = append(d.footer, "Below is the signed state of our incident log when this was written. Keep this "+keep+": with it anyone can check later that the log was not changed.")
 		d.note = strings.TrimRight(in.Checkpoint, "\n")
 	}
 	return d

@@ -26,7 +26,7 @@ func input(t interface{ Fatal(...any) }) notify.Input {
 		Notice: &incident.Notice{ID: "NTC-1", Subject: "Security notice", Content: map[string]string{
 			"what_happened": "Somebody used a stolen token.\n\nThey read orders.", "data_involved": "Names and addresses.", "our_measures": "We revoked it.", "your_actions": "Tell your customers."}},
 		Duty:       policy.Duty{ID: "tell_merchants", To: "merchants.affected", Content: []string{"what_happened", "data_involved", "our_measures", "your_actions"}},
-		Recipient:  notify.Recipient{ID: "m_214", Name: "Müller & Söhne", Addresses: []string{"a@shop.example", "b@shop.example"}, Stores: map[string]string{"s_1": "mueller.myshopify.com"}, Merchant: true},
+		Recipient:  notify.Recipient{ID: "m_214", Name: "Müller & Söhne", Addresses: notify.Mail("a@shop.example", "b@shop.example"), Stores: map[string]string{"s_1": "mueller.myshopify.com"}, Merchant: true},
 		Exposure:   &incident.Exposure{Merchant: "m_214", Stores: []string{"s_1", "s_2"}, DataTypes: []string{"customer.email", "order.address"}, Customers: 41, Records: 120, Events: 7, First: time.Date(2026, 11, 22, 3, 2, 11, 0, time.UTC), Last: time.Date(2026, 7, 22, 3, 2, 11, 0, time.UTC)},
 		Checkpoint: note, Now: time.Date(2026, 11, 24, 9, 0, 0, 5, time.UTC), Zone: zone, PublicURL: "https://security.example.com/",
 		ContentTitles: map[string]string{"what_happened": "What happened"},
@@ -131,7 +131,7 @@ func TestTheMessageIDIsTheSameForEveryAttemptAndForNoOtherLetter(t *testing.T) {
 func TestAddressesThatAreNoneAreRefused(t *testing.T) {
 	for _, a := range []string{"", "nobody", "a@b\r\nBcc: x@y", "Ann <a@b.example>", "a@b.example, c@d.example", "a b@c.example", "a@b.example>"} {
 		in := input(t)
-		in.Recipient.Addresses = []string{a}
+		in.Recipient.Addresses = notify.Mail(a)
 		if _, err := notify.Compose(in); err == nil || strings.Contains(err.Error(), "b.example") {
 			t.Errorf("address %q: %v", a, err)
 		}

@@ -45,13 +45,29 @@ type Told struct {
 type Recipient struct {
 	ID        string
 	Name      string
-	Addresses []string          // in order of preference
+	Addresses []Place           // in order of preference
 	Stores    map[string]string // store id to domain
 	Merchant  bool              // false: a platform or an authority, which has no numbers of its own
 }
 
-// Letter is one mail to one address, not yet encoded.
+// Place is where somebody is told.
+type Place struct {
+	Channel string // "" is mail, anything else a channel of the policy's language
+	Address string // in that channel
+}
+
+// Mail is a list of places of mail addresses.
+func Mail(addresses ...string) []Place {
+	var out []Place
+	for _, a := range addresses {
+		out = append(out, Place{Address: a})
+	}
+	return out
+}
+
+// Letter is one mail to one address, or one message to one place of a channel, not yet encoded.
 type Letter struct {
+	Channel    string // "" is mail
 	MessageID  string // without angle brackets; the same for every attempt and address
 	Date       time.Time
 	FromName   string
@@ -95,7 +111,15 @@ type Sender interface {
 // no answer came.
 type Receipt struct {
 	Outcome incident.Outcome
-	Code    string    // SMTP reply such as "250", or a word such as "timeout"
-	Detail  string    // machine words only: the step and the enhanced status, never an address
-	At      time.Time // UTC, protocol time
+	Code    string        // SMTP reply such as "250", or a word such as "timeout"
+	Detail  string        // machine words only: the step and the enhanced status, never an address
+	At      time.Time     // UTC, protocol time
+	Wait    time.Duration // Deferred: what the other side asked for; zero: nothing
+}
+
+// Channel is a sender of another kind than mail. Digest is the SHA-256 of the bytes that it would send
+// for a letter, as "sha256:HEX".
+type Channel interface {
+	Sender
+	Digest(l Letter) (string, error)
 }

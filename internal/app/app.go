@@ -245,6 +245,10 @@ func (a *App) open(ctx context.Context) error {
 	for _, p := range probes {
 		checks[p.Name] = p.Check
 	}
+	channels, err := a.cfg.channels(out, secrets)
+	if err != nil {
+		return located(a.cfg.file, &a.cfg.root, err)
+	}
 	sender, err := a.cfg.sender()
 	if err != nil {
 		return located(a.cfg.file, &a.cfg.root, err)
@@ -277,7 +281,7 @@ func (a *App) open(ctx context.Context) error {
 			return scope.Compare(ctx, access, q)
 		},
 		Store: store, Keys: keys, Clock: domain, Events: access, EventLog: events, FactLog: facts,
-		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks, Probes: probes, Integrity: files,
+		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks, Probes: probes, Integrity: files, Channels: channels,
 		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,
 		PublicURL: strings.TrimSuffix(a.cfg.PublicURL, "/"), Org: a.cfg.Organisation.ID, OrgName: a.cfg.Organisation.Name, Unpromised: unpromised(programs, a.cfg.Organisation.Name),
 		Env: a.in.Env, Installation: a.in.ID, Verifiers: []string{factsKey, eventsKey}, ReadOnly: a.readOnly(),

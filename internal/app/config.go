@@ -97,6 +97,8 @@ type Config struct {
 	Integrity map[string]yaml.Node `yaml:"integrity"`
 	// Connectors do containment. Each kind owns its own settings.
 	Connectors map[string]yaml.Node `yaml:"connectors"`
+	// Channels are where clients are told beside mail, by the policy's name for them: slack and basecamp.
+	Channels map[string]yaml.Node `yaml:"channels"`
 	// Checks are the recovery checks that the restore gate asks for.
 	Checks map[string]yaml.Node `yaml:"checks"`
 	// Probes are checks that run by themselves. One that fails often enough raises an incident, and
@@ -387,6 +389,9 @@ func (c *Config) check() error {
 		errs = append(errs, err)
 	}
 	if _, err := c.probes(nil, nil); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.channels(nil, nil); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -228,6 +228,10 @@ func (c *Config) settings(seen *doctor.Seen) {
 			seen.Connectors[name] = kind
 		}
 	}
+	seen.Channels = map[string]bool{}
+	for name := range c.Channels {
+		seen.Channels[name] = true
+	}
 	for name := range c.Checks {
 		seen.Checks[name] = true
 	}
@@ -252,6 +256,12 @@ func (a *App) countMerchants(ctx context.Context, d *doctor.Directory) error {
 			d.Merchants++
 			if strings.TrimSpace(strings.Join(m.Emails, "")) == "" {
 				d.NoMail++
+			}
+			for name := range m.Channels {
+				if d.In == nil {
+					d.In = map[string]int{}
+				}
+				d.In[name]++
 			}
 		}
 		if len(page) < 1000 {

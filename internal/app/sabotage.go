@@ -49,6 +49,8 @@ func (d *Drill) apply(o *desk.Options, a *App, access *accesslog.Store) error {
 		o.Connectors = wrapped(o.Connectors, func(c contain.Connector) contain.Connector { return blindConfirm{c} })
 	case "mail-drop-1":
 		o.Mail = &dropsOne{Sender: o.Mail}
+	case "channels-unused": // everybody is told by mail
+		o.Channels = nil
 	case "correction-skipped":
 		l := &losesCorrections{Sender: o.Mail, lost: map[string]bool{}}
 		o.Mail, o.Compose = l, l.compose

@@ -253,7 +253,7 @@ func (c *Console) stepForm(id string, in url.Values) (fields []input, button str
 			text("source", "Name of the source", "What its events come in under, such as web.", false)}, "Make the key"
 	case "merchants":
 		return []input{{Name: "file", Label: "The directory, as CSV", Kind: "file",
-			Help: "Columns merchant, name and email; also email_2, phone, language, zone, country, store, domain, contract_hours, installed, uninstalled. The copy here is there on the day your own database is not."}}, "Import"
+			Help: "Columns merchant, name and email; also email_2, phone, language, zone, country, store, domain, contract_hours, installed, uninstalled, slack, basecamp. The copy here is there on the day your own database is not."}}, "Import"
 	case "away":
 		return []input{
 			text("copy", "A folder that is kept elsewhere", "A mounted share, with its whole path. Facts and both logs are copied there as they come.", true),

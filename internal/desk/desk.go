@@ -108,6 +108,7 @@ type Options struct {
 	Probes     []Probe    // checks that run by themselves, on a schedule
 	Integrity  *Integrity // files that are compared with what was approved; nil: none
 	Mail       notify.Sender
+	Channels   map[string]notify.Channel                 // other ways of telling, by the policy's name for them
 	Compose    func(notify.Input) (notify.Letter, error) // default notify.Compose
 	Digest     func(notify.Letter) (string, error)       // of the bytes that will be sent
 	MailRetry  []time.Duration                           // protocol time between attempts; its length bounds them

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ const maxMerchantsFile = 64 << 20
 // maxRejected bounds what is said about a file that is something else.
 const maxRejected = 10_000
 
-var merchantColumns = []string{"merchant", "name", "store", "domain", "email", "email_2", "phone", "language", "zone", "country", "contract_hours", "installed", "uninstalled"}
+var merchantColumns = []string{"merchant", "name", "store", "domain", "email", "email_2", "phone", "language", "zone", "country", "contract_hours", "installed", "uninstalled", "slack", "basecamp"}
 
 // ImportMerchants takes in the directory of merchants as CSV. A row that cannot be read is named by
 // its line and field, never quoted, and does not spoil the others; a merchant with several stores
@@ -148,6 +149,15 @@ func separator(start []byte) rune {
 	return best
 }
 
+// channelForms is how a merchant's place in a channel is written in the directory, by the column of its name.
+var channelForms = map[string]struct {
+	form *regexp.Regexp
+	say  string
+}{
+	"slack":    {regexp.MustCompile(`^(?:[CG][A-Z0-9]{5,30}|hook:[A-Za-z0-9][A-Za-z0-9_.-]{0,127})$`), "has to be the id of a channel such as C0123ABCD, which Slack shows in its details, or hook:NAME with the secret that holds the address of an incoming webhook"},
+	"basecamp": {regexp.MustCompile(`^[0-9]{1,20}$`), "has to be the id of a message board, which is the number at the end of its address"},
+}
+
 func merchantOf(get func(string) string) (m ledger.Merchant, field, reason string) {
 	m = ledger.Merchant{ID: get("merchant"), Name: get("name"), Phone: get("phone"), Language: get("language"), Zone: get("zone"), Country: strings.ToUpper(get("country"))}
 	if m.ID == "" || len(m.ID) > 128 || m.ID == "*" ||
@@ -172,6 +182,19 @@ func merchantOf(get func(string) string) (m ledger.Merchant, field, reason strin
 			return m, name, "is no e-mail address"
 		}
 		m.Emails = append(m.Emails, v)
+	}
+	for name, c := range channelForms {
+		v := get(name)
+		if v == "" {
+			continue
+		}
+		if !c.form.MatchString(v) {
+			return m, name, c.say
+		}
+		if m.Channels == nil {
+			m.Channels = map[string]string{}
+		}
+		m.Channels[name] = v
 	}
 	if id, domain := get("store"), get("domain"); id != "" || domain != "" {
 		m.Stores = append(m.Stores, ledger.MerchantStore{ID: id, Domain: domain})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +32,6 @@ func (d *Desk) send(ctx context.Context, s *incident.State, eff incident.Effect)
 		}
 		return d.report(ctx, who, incident.ReportResult{Effect: eff, Outcome: incident.Failed, Code: code, Detail: detail})
 	}
-	if d.o.Mail == nil {
-		return failed("no_relay", "tocsin.yaml has no mail.relay")
-	}
 	if len(in.Recipient.Addresses) == 0 {
 		return failed("no_address", "the directory has no address for this recipient")
 	}
@@ -41,32 +39,47 @@ func (d *Desk) send(ctx context.Context, s *incident.State, eff incident.Effect)
 	if err != nil {
 		return failed("not_composed", err.Error())
 	}
-	digest, err := d.o.Digest(letter)
+	how, digested, to := d.o.Mail, d.o.Digest, letter.To
+	if c := d.o.Channels[letter.Channel]; letter.Channel != "" && c != nil {
+		how, digested, to = c, c.Digest, letter.Channel+" "+letter.To
+	} else if d.o.Mail == nil || letter.Channel != "" {
+		return failed("no_relay", "tocsin.yaml has no mail.relay")
+	}
+	digest, err := digested(letter)
 	if err != nil {
 		return failed("not_composed", err.Error())
 	}
 	ok, err := d.attempt(ctx, who, incident.ReportAttempt{
-		Effect: eff, Address: letter.To, Message: letter.MessageID, Digest: digest, Point: in.Checkpoint, Scopes: len(s.Scopes),
+		Effect: eff, Address: to, Via: letter.Channel, Message: letter.MessageID, Digest: digest, Point: in.Checkpoint, Scopes: len(s.Scopes),
 	})
 	if err != nil || !ok {
 		return err
 	}
 	// A crash from here on leaves an attempt without a result: the next start calls it uncertain,
 	// and one more attempt is made under the same Message-ID.
-	res := guarded(d, eff, notify.Receipt{Outcome: incident.Uncertain, Code: "panic"}, func() notify.Receipt { return d.o.Mail.Send(ctx, letter) })
+	res := guarded(d, eff, notify.Receipt{Outcome: incident.Uncertain, Code: "panic"}, func() notify.Receipt { return how.Send(ctx, letter) })
 	r := incident.ReportResult{
 		Effect: eff, Outcome: res.Outcome, Code: res.Code, Detail: res.Detail, At: res.At, Addresses: len(in.Recipient.Addresses),
 	}
 	if r.Outcome == incident.Deferred {
 		wait, more := d.retryIn(eff.Attempt)
+		if letter.Channel != "" {
+			// Whoever is told in a channel is told at once: there are other places for what it does not take.
+			more = more && (eff.Attempt < channelTries || in.Address+1 == len(in.Recipient.Addresses))
+		} else if in.Address > 0 {
+			wait, more = d.retryIn(max(1, eff.Attempt-channelTries*in.Address))
+		}
 		if more {
-			r.Retry = time.Now().UTC().Add(wait)
+			r.Retry = time.Now().UTC().Add(max(wait, res.Wait))
 		} else {
 			r.Outcome = incident.Failed
 		}
 	}
 	return d.report(ctx, who, r)
 }
+
+// channelTries is how often a place in a channel is tried before the next place is.
+const channelTries = 3
 
 // retryIn is the wait after an attempt that was deferred, and false when there is no further one.
 func (d *Desk) retryIn(attempt int) (time.Duration, bool) {
@@ -91,7 +104,7 @@ func (d *Desk) input(ctx context.Context, s *incident.State, n *incident.Notice,
 	}
 	in.Checkpoint = string(note)
 	if who, ok := partyOf(p, party); ok && !strings.HasPrefix(decl.To, "merchants.") {
-		in.Recipient = notify.Recipient{ID: who.ID, Name: who.Name, Addresses: who.Address}
+		in.Recipient = notify.Recipient{ID: who.ID, Name: who.Name, Addresses: notify.Mail(who.Address...)}
 		return in, nil
 	}
 	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
@@ -103,7 +116,7 @@ func (d *Desk) input(ctx context.Context, s *incident.State, n *incident.Notice,
 		if err != nil {
 			return err
 		}
-		in.Recipient = notify.Recipient{ID: m.ID, Name: m.Name, Addresses: m.Emails, Merchant: true, Stores: map[string]string{}}
+		in.Recipient = notify.Recipient{ID: m.ID, Name: m.Name, Addresses: d.places(p, decl, m), Merchant: true, Stores: map[string]string{}}
 		for _, st := range m.Stores {
 			in.Recipient.Stores[st.ID] = st.Domain
 		}
@@ -120,6 +133,32 @@ func (d *Desk) input(ctx context.Context, s *incident.State, n *incident.Notice,
 		}
 	}
 	return in, err
+}
+
+// places is where a merchant is told by a duty: in the channels that the policy names, as far as they are
+// connected and the directory knows the merchant's place in them; then by mail, which is what every
+// policy falls back on here, so that nobody is left out because a channel is not connected yet.
+func (d *Desk) places(p *policy.Program, decl *policy.Duty, m ledger.Merchant) []notify.Place {
+	id, _, _ := strings.Cut(decl.To, ".")
+	party, _ := partyOf(p, id)
+	ways := decl.Via
+	if len(ways) == 0 {
+		ways = party.Via
+	}
+	var out []notify.Place
+	mailed := false
+	for _, way := range slices.Concat(ways, party.Fallback) {
+		switch at := m.Channels[way]; {
+		case way == "email" && !mailed:
+			out, mailed = append(out, notify.Mail(m.Emails...)...), true
+		case at != "" && d.o.Channels[way] != nil:
+			out = append(out, notify.Place{Channel: way, Address: at})
+		}
+	}
+	if !mailed {
+		out = append(out, notify.Mail(m.Emails...)...)
+	}
+	return out
 }
 
 // Outdated lists the merchants that were told something that is not so any more, by duty.

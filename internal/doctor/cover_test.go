@@ -61,7 +61,7 @@ func placed(id string) string {
 	if id == "folder.open" || id == "folder.keys" || id == "folder.permissions" {
 		return id
 	}
-	for prefix, of := range map[string]string{"people.": "ROLE", "backup.": "ROLE", "action.": "ACTION", "check.": "CHECK", "watch.": "CLASS", "probe.": "PROBE", "events.source.": "SOURCE", "events.refused.": "SOURCE", "events.quota.": "SOURCE", "programme.": "DUTY", "folder.": "FILE"} {
+	for prefix, of := range map[string]string{"people.": "ROLE", "backup.": "ROLE", "action.": "ACTION", "check.": "CHECK", "watch.": "CLASS", "probe.": "PROBE", "channel.": "CHANNEL", "events.source.": "SOURCE", "events.refused.": "SOURCE", "events.quota.": "SOURCE", "programme.": "DUTY", "folder.": "FILE"} {
 		if strings.HasPrefix(id, prefix) {
 			return prefix + of
 		}

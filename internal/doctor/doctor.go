@@ -123,6 +123,7 @@ func Examine(s Seen) Report {
 		e.access()
 		e.address()
 		e.mail()
+		e.channels()
 		e.events()
 		e.budgets()
 		e.directory()

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,6 +153,32 @@ func (e *examination) refused(watch []string) {
 	for _, q := range e.seen.Quotas {
 		e.add("events.quota."+q.Source, watch, Warn, "send less, or raise intake: { quota: … } in tocsin.yaml and restart; a sender that heeds Retry-After loses nothing",
 			"The source %s sent more than its %s events a second: %s got 429, the last %s ago.", q.Source, strconv.FormatFloat(q.PerSecond, 'f', -1, 64), counted(q.Requests, "request", "requests"), ago(max(e.seen.Now.Sub(q.Last), 0)))
+	}
+}
+
+// channels judges whether those whom the policy tells in a channel can be told there.
+func (e *examination) channels() {
+	for _, name := range []string{"slack", "basecamp"} {
+		in := func(d *policy.Duty) bool {
+			if d.Do != policy.Notify && d.Do != policy.Announce || !strings.HasPrefix(d.To, "merchants") {
+				return false
+			}
+			id, _, _ := strings.Cut(d.To, ".")
+			i := slices.IndexFunc(e.seen.Policy.Parties, func(q policy.Party) bool { return q.ID == id })
+			return slices.Contains(d.Via, name) || i >= 0 && len(d.Via) == 0 && slices.Contains(e.seen.Policy.Parties[i].Via, name)
+		}
+		if !slices.ContainsFunc(e.seen.Policy.Duties, func(d policy.Duty) bool { return in(&d) }) {
+			continue
+		}
+		promises, n, all := e.promisesOf(in), e.seen.Directory.In[name], e.seen.Directory.Merchants
+		switch {
+		case !e.seen.Channels[name]:
+			e.add("channel."+name, promises, Warn, "write channels: { "+name+": … } in tocsin.yaml, as docs/operator.md says", "The policy tells clients by %s, and nothing is connected to it: they are told by mail.", name)
+		case n == 0 && all > 0:
+			e.add("channel."+name, promises, Warn, "fill the column "+name+", then: tocsin merchants import merchants.csv", "No merchant of the directory has a place in %s: they are told by mail.", name)
+		default:
+			e.add("channel."+name, promises, OK, "", "%d of %s can be told by %s.", n, count(all, "merchant"), name)
+		}
 	}
 }
 

@@ -22,6 +22,7 @@ type Seen struct {
 	Org         *org.State
 	PublicURL   string
 	Connectors  map[string]string // kind by name
+	Channels    map[string]bool   // where clients are told beside mail, by the policy's name for it
 	Checks      map[string]bool
 	Probes      []Probe
 	SecretNames []string
@@ -95,7 +96,10 @@ type Quota struct {
 }
 
 // Directory is what is known of the merchants.
-type Directory struct{ Merchants, NoMail int }
+type Directory struct {
+	Merchants, NoMail int
+	In                map[string]int // how many have a place in a channel, by its name
+}
 
 // Machine is what the program stands on.
 type Machine struct {

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/app"
+	"github.com/tocsin-ir/tocsin/internal/drill/channel"
 	"github.com/tocsin-ir/tocsin/internal/drill/people"
 	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
 	"github.com/tocsin-ir/tocsin/internal/drill/world"
@@ -167,12 +168,16 @@ type run struct {
 	store    *child           // a shop with a theme; nil where no files are looked after
 	shop     *child           // the storefront; nil where nothing looks at one
 	front    storefront.Ready // where it is reached
+	channels *child           // where clients talk with the vendor; nil where they are told by mail alone
+	meet     channel.Ready    // where it is reached
+	tokens   channel.Config   // what it asks for
 
 	roots                  string // file of the authority whose certificates are believed; "" where nothing speaks TLS
 	app                    string // address of the victim
 	admin                  string // its admin token
 	stolen                 string // the token the attacker has
 	hook                   string // the webhook secret before the rotation
+	slackHook              string // path of a client's incoming webhook
 	session                string // the secret that signs sessions, before the rotation
 	secrets                []string
 	storeAdmin, storeToken string // of the shop: who may change its theme behind the API, and the server
@@ -351,7 +356,7 @@ func (r *run) stop() error {
 	if r.server != nil {
 		errs = append(errs, r.server.stop())
 	}
-	for _, c := range []*child{r.store, r.shop, r.sink, r.judge} {
+	for _, c := range []*child{r.store, r.shop, r.channels, r.sink, r.judge} {
 		if c != nil {
 			errs = append(errs, c.stop())
 		}
@@ -382,6 +387,11 @@ func (r *run) advance(ctx context.Context, t time.Time) error {
 	message := map[string]any{"id": 1, "now": t}
 	if r.sink != nil {
 		if err := r.sink.ask(message, nil); err != nil {
+			return err
+		}
+	}
+	if r.channels != nil {
+		if err := r.channels.ask(message, nil); err != nil {
 			return err
 		}
 	}

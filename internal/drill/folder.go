@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/app"
+	"github.com/tocsin-ir/tocsin/internal/drill/channel"
 	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
 	"github.com/tocsin-ir/tocsin/policy"
 	"go.yaml.in/yaml/v3"
@@ -53,6 +54,7 @@ type places struct {
 	templates, store                  string            // files that are looked after: a folder, and the address of a shop; "" for none
 	shop                              *storefront.Ready // the shop that checks look at; nil for none
 	watched                           bool              // they are probes: they run by themselves
+	channels                          *channel.Ready    // where clients talk with the vendor; nil: by mail alone
 	tls                               bool              // the server and the mail server show certificates
 	budget                            bool              // what a key costs has one
 	copy, recipient                   string            // where facts and logs are copied, and to whom the keys are encrypted; "" for no copy
@@ -116,6 +118,9 @@ func writeConfig(dir string, p places) error {
 			themeSource:     m{"type": "shopify-theme", "shop": storeDomain, "token": "shopify_theme", "url": p.store},
 		}
 		config["connectors"].(m)["known_good"] = m{"type": "integrity.restore"}
+	}
+	if p.channels != nil {
+		config["channels"] = p.inChannels()
 	}
 	if p.shop != nil {
 		p.lookAtShop(config)

@@ -22,7 +22,9 @@ import (
 // hours, through the night; tablets fail for longer than anything else, and that holds service back.
 type storefrontOutage struct{}
 
-func (storefrontOutage) setting() setting { return setting{days: 2, people: 60, probes: true} }
+func (storefrontOutage) setting() setting {
+	return setting{days: 2, people: 60, probes: true, channels: true}
+}
 
 func (storefrontOutage) play(ctx context.Context, r *run) error {
 	r.tale = outageTale

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/drill/attacker"
+	"github.com/tocsin-ir/tocsin/internal/drill/channel"
 	"github.com/tocsin-ir/tocsin/internal/drill/shop"
 	"github.com/tocsin-ir/tocsin/internal/drill/sink"
 	"github.com/tocsin-ir/tocsin/internal/drill/storefront"
@@ -31,13 +32,14 @@ var processes = map[string]func(context.Context, io.Reader, io.Writer) error{
 	"judge":      judge.Main,
 	"shop":       shop.Main,
 	"storefront": storefront.Main,
+	"channel":    channel.Main,
 }
 
 // Process runs one of the drill's processes: `tocsin drill-process NAME`.
 func Process(ctx context.Context, name string, stdin io.Reader, stdout io.Writer) error {
 	run, ok := processes[name]
 	if !ok {
-		return fmt.Errorf("drill-process %q does not exist: there are victim, attacker, sink, shop, storefront and judge", name)
+		return fmt.Errorf("drill-process %q does not exist: there are victim, attacker, sink, shop, storefront, channel and judge", name)
 	}
 	return run(ctx, stdin, stdout)
 }

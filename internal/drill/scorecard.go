@@ -74,6 +74,9 @@ func (r *run) ask(ctx context.Context, truth json.RawMessage) (Scorecard, error)
 	if c.Moved, c.Backups = r.moved, r.backups; len(r.backups) > 0 {
 		c.Copy, c.Identity = copyOf(r.o.Dir), filepath.Join(offBox(r.o.Dir), "identity")
 	}
+	if r.channels != nil {
+		c.Channels, c.Hooks = in("channels.ndjson"), map[string]string{hookName: r.tokens.Slack.Hooks[r.slackHook]}
+	}
 	if r.shop != nil {
 		c.Shop = in("storefront.ndjson")
 	}

@@ -20,16 +20,17 @@ type script interface {
 
 // setting is what a scenario needs of the world.
 type setting struct {
-	days    int    // of ordinary traffic before the night
-	people  int    // merchants in the directory
-	calls   bool   // people have addresses at which they are called
-	files   bool   // templates and a theme are compared with what was approved
-	copies  bool   // facts and logs are copied off the machine
-	tls     bool   // server and mail server show certificates, and nothing goes in the clear between them, the application and the people
-	numbers bool   // what a key costs has a budget
-	probes  bool   // the storefront is watched by probes
-	second  string // folder of a second server, in the drill's; "" for none
-	stands  bool   // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
+	days     int    // of ordinary traffic before the night
+	people   int    // merchants in the directory
+	calls    bool   // people have addresses at which they are called
+	files    bool   // templates and a theme are compared with what was approved
+	copies   bool   // facts and logs are copied off the machine
+	tls      bool   // server and mail server show certificates, and nothing goes in the clear between them, the application and the people
+	numbers  bool   // what a key costs has a budget
+	probes   bool   // the storefront is watched by probes
+	channels bool   // clients are told in Slack and in Basecamp too
+	second   string // folder of a second server, in the drill's; "" for none
+	stands   bool   // what Options can change in a drill fits: a person's own response, a log of the user's own, another cloud log
 }
 
 // scripts are the scenarios that can be played, by name.

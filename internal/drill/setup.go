@@ -53,6 +53,9 @@ func (r *run) setUp(ctx context.Context) error {
 	if r.shop != nil {
 		where.shop, where.watched = &r.front, r.watched()
 	}
+	if r.channels != nil {
+		where.channels = &r.meet
+	}
 	var err error
 	if s, _ := scriptOf(r.o.Scenario); s != nil && s.setting().copies {
 		if r.recipient, err = prepareCopies(r.o.Dir); err != nil {
@@ -120,6 +123,11 @@ func (r *run) startWorld(ctx context.Context) error {
 	}
 	if r.needsShop() {
 		if r.shop, err = spawn(ctx, r.o.Binary, "storefront", storefront.Config{Log: in("storefront.ndjson"), Roots: in("storefront-ca.pem"), Now: r.start}, &r.front); err != nil {
+			return err
+		}
+	}
+	if r.inChannels() {
+		if r.channels, err = spawn(ctx, r.o.Binary, "channel", r.clientsMeet(in("channels.ndjson")), &r.meet); err != nil {
 			return err
 		}
 	}
@@ -262,6 +270,9 @@ func (r *run) connect(ctx context.Context) error {
 	r.switchKey = switchKey
 	if err := r.owner.Call(ctx, http.MethodPut, "/v1/secrets/app_admin", []byte(r.admin), nil); err != nil {
 		return fmt.Errorf("drill: put secret: %w", err)
+	}
+	if err := r.keepChannelTokens(ctx); err != nil {
+		return err
 	}
 	return r.tellApp(ctx, "/drill/connect", victim.Connection{URL: r.server.Base(), IngestKey: victim.Secret(r.ingest["app"]), SwitchKey: victim.Secret(switchKey), App: appID}, nil)
 }

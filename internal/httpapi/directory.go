@@ -21,17 +21,18 @@ const (
 
 // Merchant is one row of the directory.
 type Merchant struct {
-	ID            string          `json:"id"`
-	Name          string          `json:"name"`
-	Stores        []MerchantStore `json:"stores" nullable:"false"`
-	Emails        []string        `json:"emails" nullable:"false"`
-	Phone         string          `json:"phone,omitempty"`
-	Language      string          `json:"language,omitempty"`
-	Zone          string          `json:"zone,omitempty"`
-	Country       string          `json:"country,omitempty"`
-	ContractHours int             `json:"contract_hours,omitempty"`
-	Installed     time.Time       `json:"installed,omitzero"`
-	Uninstalled   time.Time       `json:"uninstalled,omitzero"`
+	ID            string            `json:"id"`
+	Name          string            `json:"name"`
+	Stores        []MerchantStore   `json:"stores" nullable:"false"`
+	Emails        []string          `json:"emails" nullable:"false"`
+	Channels      map[string]string `json:"channels,omitempty" doc:"where else it is told: the id of a Slack channel, of a Basecamp message board"`
+	Phone         string            `json:"phone,omitempty"`
+	Language      string            `json:"language,omitempty"`
+	Zone          string            `json:"zone,omitempty"`
+	Country       string            `json:"country,omitempty"`
+	ContractHours int               `json:"contract_hours,omitempty"`
+	Installed     time.Time         `json:"installed,omitzero"`
+	Uninstalled   time.Time         `json:"uninstalled,omitzero"`
 }
 
 // MerchantStore is one store of a merchant.
@@ -61,7 +62,7 @@ type merchantsOutput struct {
 func (a *API) registerDirectory(d Directory) {
 	op := operation("import-merchants", http.MethodPost, "/v1/merchants", owners, "Import the merchant directory")
 	op.Tags, op.Errors = []string{"directory"}, append(op.Errors, http.StatusRequestEntityTooLarge)
-	op.RequestBody = &huma.RequestBody{Required: true, Description: "columns merchant,name,store,domain,email,email_2,phone,language,zone,country,contract_hours,installed,uninstalled",
+	op.RequestBody = &huma.RequestBody{Required: true, Description: "columns merchant,name,store,domain,email,email_2,phone,language,zone,country,contract_hours,installed,uninstalled,slack,basecamp",
 		Content: map[string]*huma.MediaType{"text/csv": {}}}
 	op.Responses = map[string]*huma.Response{"200": {Description: "how many came in, and which lines did not",
 		Content: map[string]*huma.MediaType{"application/json": {Schema: a.schema(Imported{})}}}}
@@ -122,7 +123,7 @@ func merchantOf(m ledger.Merchant) Merchant {
 		stores = append(stores, MerchantStore{ID: s.ID, Domain: s.Domain})
 	}
 	return Merchant{
-		ID: m.ID, Name: m.Name, Stores: stores, Emails: full(m.Emails), Phone: m.Phone, Language: m.Language, Zone: m.Zone,
+		ID: m.ID, Name: m.Name, Stores: stores, Emails: full(m.Emails), Channels: m.Channels, Phone: m.Phone, Language: m.Language, Zone: m.Zone,
 		Country: m.Country, ContractHours: m.ContractHours, Installed: m.Installed, Uninstalled: m.Uninstalled,
 	}
 }

@@ -55,6 +55,22 @@ type merchant struct {
 	domains  []string
 	stores   []string
 	emails   []string
+	slack    []string // channels
+	boards   []string // message boards in Basecamp
+}
+
+// reached says whether one of the places is one where this merchant is told.
+func (m *merchant) reached(places []string) bool {
+	return slices.ContainsFunc(places, func(a string) bool {
+		where, at, _ := strings.Cut(a, ":")
+		switch where {
+		case "slack":
+			return slices.Contains(m.slack, at)
+		case "basecamp":
+			return slices.Contains(m.boards, at)
+		}
+		return slices.Contains(m.emails, strings.ToLower(a))
+	})
 }
 
 func readMerchants(name string) (map[string]*merchant, error) {
@@ -87,7 +103,7 @@ func readMerchants(name string) (map[string]*merchant, error) {
 		for _, add := range []struct {
 			to    *[]string
 			value string
-		}{{&m.domains, get(row, "domain")}, {&m.stores, get(row, "store")}, {&m.emails, strings.ToLower(get(row, "email"))}, {&m.emails, strings.ToLower(get(row, "email_2"))}} {
+		}{{&m.domains, get(row, "domain")}, {&m.stores, get(row, "store")}, {&m.emails, strings.ToLower(get(row, "email"))}, {&m.emails, strings.ToLower(get(row, "email_2"))}, {&m.slack, get(row, "slack")}, {&m.boards, get(row, "basecamp")}} {
 			if add.value != "" && !slices.Contains(*add.to, add.value) {
 				*add.to = append(*add.to, add.value)
 			}

@@ -67,6 +67,8 @@ type Case struct {
 	Copy        string            `json:"copy,omitempty"`     // folder elsewhere to which facts and logs were copied
 	Identity    string            `json:"identity,omitempty"` // file of the age identity that opens the backups
 	Shop        string            `json:"shop,omitempty"`     // the storefront's own log; "" when there is none
+	Channels    string            `json:"channels,omitempty"` // the log of where clients are told beside mail; "" when there is none
+	Hooks       map[string]string `json:"hooks,omitempty"`    // incoming webhooks by their name in the directory, to the channel each was made for
 	Outside     []Staff           `json:"outside"`            // those of them who may not know of a private incident
 	Looks       string            `json:"looks"`              // what they were answered wherever they looked, NDJSON of Look
 	Visits      string            `json:"visits"`             // what visitors without an account were answered, NDJSON of Visit

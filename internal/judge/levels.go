@@ -148,7 +148,7 @@ func (b *bench) letters(p *row, duty string, items []string, from time.Time) err
 	var last time.Time
 	for _, l := range b.mails {
 		m := b.merchants[mine[l.MessageID]]
-		if m == nil || !slices.ContainsFunc(l.Rcpt, func(a string) bool { return slices.Contains(m.emails, strings.ToLower(a)) }) {
+		if m == nil || !m.reached(l.Rcpt) {
 			continue
 		}
 		for _, item := range items {

@@ -297,7 +297,7 @@ func (b *bench) keptInformed(own string, end time.Time) (map[string][]time.Time,
 			return nil, fmt.Errorf("%s is an update after service had returned", l.File)
 		}
 		m := b.merchants[whose[l.MessageID]]
-		if m == nil || !slices.ContainsFunc(l.Rcpt, func(a string) bool { return slices.Contains(m.emails, strings.ToLower(a)) }) {
+		if m == nil || !m.reached(l.Rcpt) {
 			return nil, fmt.Errorf("%s went to nobody who was affected", l.File)
 		}
 		told[m.id] = append(told[m.id], l.At)

@@ -69,7 +69,7 @@ var tables = map[string]table{
 	},
 	"storefront-outage": {
 		checks: with(of("CLS-2", "CLS-3", "CON-6", "INV-3", "INV-4", "PRO-12", "PUB-1", "REC-1", "REV-1", "REV-2"), map[string]check{
-			"DET-6": (*bench).outageSeen, "NOT-8": (*bench).updatesNeverStop, "REC-4": (*bench).checkedOnDevices,
+			"DET-6": (*bench).outageSeen, "NOT-7": (*bench).inTheirChannels, "NOT-8": (*bench).updatesNeverStop, "REC-4": (*bench).checkedOnDevices,
 		}),
 		also:   []func(*bench) error{(*bench).probesHeldService, (*bench).clocksInTime},
 		trials: fewTrials, bare: true,

@@ -45,7 +45,8 @@ type bench struct {
 	truth     Truth
 	seen      Sightings
 	export    *export
-	mails     []letter
+	mails     []letter // with what clients could read in their channels
+	posts     []post   // everything that was tried in their channels
 	requests  []request
 	merchants map[string]*merchant
 	policy    policyText
@@ -317,11 +318,21 @@ func (b *bench) read() error {
 	if b.mails, err = readMailbox(b.c.Mailbox); err != nil {
 		return err
 	}
+	if err := b.readPosts(); err != nil {
+		return err
+	}
 	if b.requests, err = readRequests(b.c.Requests); err != nil {
 		return err
 	}
 	if b.merchants, err = readMerchants(b.c.Merchants); err != nil {
 		return err
+	}
+	for _, m := range b.merchants {
+		for i, at := range m.slack {
+			if id := b.c.Hooks[at]; id != "" {
+				m.slack[i] = id
+			}
+		}
 	}
 	if b.log, err = os.ReadFile(b.c.ServerLog); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("server log: %w", err)

@@ -14,7 +14,7 @@ import (
 const (
 	factColumns     = `f.seq, f.chain, f.n, f.id, f.kind, f.header, f.prev, f.hash, f.anchor`
 	partColumns     = `p.seq, p.merchant, p.idx, p.commitment, p.sealed`
-	merchantColumns = `id, name, phone, language, zone, country, emails, contract_hours, installed, uninstalled`
+	merchantColumns = `id, name, phone, language, zone, country, emails, contract_hours, installed, uninstalled, channels`
 )
 
 // reader reads inside one transaction.
@@ -234,7 +234,10 @@ func (r *reader) CountMerchants() (int, error) {
 func scanMerchant(row pgx.CollectableRow) (ledger.Merchant, error) {
 	var m ledger.Merchant
 	var installed, uninstalled *int64
-	err := row.Scan(&m.ID, &m.Name, &m.Phone, &m.Language, &m.Zone, &m.Country, &m.Emails, &m.ContractHours, &installed, &uninstalled)
+	err := row.Scan(&m.ID, &m.Name, &m.Phone, &m.Language, &m.Zone, &m.Country, &m.Emails, &m.ContractHours, &installed, &uninstalled, &m.Channels)
+	if len(m.Channels) == 0 {
+		m.Channels = nil
+	}
 	if installed != nil {
 		m.Installed = instant(*installed)
 	}

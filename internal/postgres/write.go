@@ -213,12 +213,12 @@ func (t *tx) PutMerchants(merchants []ledger.Merchant) error {
 	batch := &pgx.Batch{}
 	for i := range merchants {
 		m := &merchants[i]
-		batch.Queue(`INSERT INTO merchants (`+merchantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+		batch.Queue(`INSERT INTO merchants (`+merchantColumns+`) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, coalesce($11, '{}'::jsonb))
 			ON CONFLICT (id) DO UPDATE SET name = excluded.name, phone = excluded.phone, language = excluded.language,
 			zone = excluded.zone, country = excluded.country, emails = excluded.emails,
-			contract_hours = excluded.contract_hours, installed = excluded.installed, uninstalled = excluded.uninstalled`,
+			contract_hours = excluded.contract_hours, installed = excluded.installed, uninstalled = excluded.uninstalled, channels = excluded.channels`,
 			m.ID, m.Name, m.Phone, m.Language, m.Zone, m.Country, append([]string{}, m.Emails...),
-			m.ContractHours, nullable(m.Installed), nullable(m.Uninstalled))
+			m.ContractHours, nullable(m.Installed), nullable(m.Uninstalled), m.Channels)
 		batch.Queue(`DELETE FROM stores WHERE merchant = $1`, m.ID)
 		for i, s := range m.Stores {
 			batch.Queue(`INSERT INTO stores (merchant, position, id, domain) VALUES ($1, $2, $3, $4)`, m.ID, i, s.ID, s.Domain)

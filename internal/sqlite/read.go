@@ -39,7 +39,7 @@ const (
 	queryStores    = `SELECT merchant, id, domain FROM stores WHERE merchant >= ? AND merchant <= ? ORDER BY merchant, position`
 	queryCount     = `SELECT count(*) FROM merchants`
 
-	merchantColumns = `id, name, phone, language, zone, country, emails, contract_hours, installed, uninstalled`
+	merchantColumns = `id, name, phone, language, zone, country, emails, contract_hours, installed, uninstalled, channels`
 )
 
 func readQueries() []string {
@@ -293,14 +293,19 @@ func (r *reader) addStores(merchants []ledger.Merchant) error {
 
 func scanMerchant(row interface{ Scan(...any) error }) (ledger.Merchant, error) {
 	var m ledger.Merchant
-	var emails string
+	var emails, channels string
 	var installed, uninstalled sql.NullInt64
-	err := row.Scan(&m.ID, &m.Name, &m.Phone, &m.Language, &m.Zone, &m.Country, &emails, &m.ContractHours, &installed, &uninstalled)
+	err := row.Scan(&m.ID, &m.Name, &m.Phone, &m.Language, &m.Zone, &m.Country, &emails, &m.ContractHours, &installed, &uninstalled, &channels)
 	if err != nil {
 		return ledger.Merchant{}, err
 	}
 	if err := json.Unmarshal([]byte(emails), &m.Emails); err != nil {
 		return ledger.Merchant{}, errors.New("its addresses cannot be read")
+	}
+	if channels != "{}" {
+		if err := json.Unmarshal([]byte(channels), &m.Channels); err != nil {
+			return ledger.Merchant{}, errors.New("its channels cannot be read")
+		}
 	}
 	if installed.Valid {
 		m.Installed = instant(installed.Int64)

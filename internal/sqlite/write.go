@@ -35,10 +35,11 @@ const (
 	queryDeleteRows  = `DELETE FROM projections`
 	queryAnchored    = `UPDATE facts SET anchor = ? WHERE seq = ? AND anchor < 0`
 	queryAnchorOf    = `SELECT anchor FROM facts WHERE seq = ?`
-	queryPutMerchant = `INSERT INTO merchants (` + merchantColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	queryPutMerchant = `INSERT INTO merchants (` + merchantColumns + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (id) DO UPDATE SET name = excluded.name, phone = excluded.phone, language = excluded.language,
 		zone = excluded.zone, country = excluded.country, emails = excluded.emails,
-		contract_hours = excluded.contract_hours, installed = excluded.installed, uninstalled = excluded.uninstalled`
+		contract_hours = excluded.contract_hours, installed = excluded.installed, uninstalled = excluded.uninstalled,
+		channels = excluded.channels`
 	queryDropStores = `DELETE FROM stores WHERE merchant = ?`
 	queryPutStore   = `INSERT INTO stores (merchant, position, id, domain) VALUES (?, ?, ?, ?)`
 )
@@ -238,8 +239,14 @@ func (t *tx) PutMerchants(merchants []ledger.Merchant) error {
 		if err != nil {
 			return wrong(what, err)
 		}
+		channels := []byte("{}")
+		if len(m.Channels) > 0 {
+			if channels, err = json.Marshal(m.Channels); err != nil {
+				return wrong(what, err)
+			}
+		}
 		if _, err := t.exec(what, queryPutMerchant, m.ID, m.Name, m.Phone, m.Language, m.Zone, m.Country,
-			string(emails), m.ContractHours, nullable(m.Installed), nullable(m.Uninstalled)); err != nil {
+			string(emails), m.ContractHours, nullable(m.Installed), nullable(m.Uninstalled), string(channels)); err != nil {
 			return err
 		}
 		if _, err := t.exec(what, queryDropStores, m.ID); err != nil {

@@ -172,7 +172,7 @@ func merchants(t *testing.T, p Place) {
 	all := []ledger.Merchant{
 		{ID: "m_1", Name: "Fleur & Fils", Phone: "+33 1", Language: "fr", Zone: "Europe/Paris", Country: "FR",
 			Stores: []ledger.MerchantStore{{ID: "s_2", Domain: "two.example"}, {ID: "s_1", Domain: "one.example"}},
-			Emails: []string{"b@example.com", "a@example.com"}, ContractHours: 24, Installed: start},
+			Emails: []string{"b@example.com", "a@example.com"}, Channels: map[string]string{"slack": "C0123ABCD", "basecamp": "1042"}, ContractHours: 24, Installed: start},
 		{ID: "m_10", Name: "株式会社 <b>", Installed: start, Uninstalled: start.Add(time.Hour)},
 		{ID: "m_2", Name: "Robert'); DROP TABLE merchants;--", Stores: []ledger.MerchantStore{{ID: "s_3", Domain: "three.example"}}},
 	}
@@ -212,6 +212,7 @@ func merchants(t *testing.T, p Place) {
 	check()
 	all[0].Stores = all[0].Stores[:1]
 	all[0].Emails = []string{"c@example.com"}
+	all[0].Channels = nil
 	all[0].Installed = time.Time{}
 	update(t, s, func(tx ledger.Tx) error { return tx.PutMerchants(all[:1]) })
 	check()

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,6 +35,8 @@ type Merchant struct {
 	Uninstalled   time.Time // zero: still installed
 	Dead          bool      // its first address bounces; with no second address nobody can be reached
 	Customers     int
+
+	Slack, Basecamp string // where it is told beside mail; "" for not there
 }
 
 // Store is one shop of a merchant.
@@ -159,10 +162,16 @@ func (w *World) Find(id string) (Merchant, bool) {
 	return w.Merchants[n-1], true
 }
 
-// WriteCSV writes the directory in the shape of the file users bring: one row per store.
+// WriteCSV writes the directory in the shape of the file users bring: one row per store. The columns of
+// channels are there when somebody is told in one.
 func (w *World) WriteCSV(out io.Writer) error {
 	c := csv.NewWriter(out)
-	if err := c.Write([]string{"merchant", "name", "store", "domain", "email", "email_2", "phone", "language", "zone", "country", "contract_hours", "installed", "uninstalled"}); err != nil {
+	head := []string{"merchant", "name", "store", "domain", "email", "email_2", "phone", "language", "zone", "country", "contract_hours", "installed", "uninstalled"}
+	channels := slices.ContainsFunc(w.Merchants, func(m Merchant) bool { return m.Slack+m.Basecamp != "" })
+	if channels {
+		head = append(head, "slack", "basecamp")
+	}
+	if err := c.Write(head); err != nil {
 		return err
 	}
 	for _, m := range w.Merchants {
@@ -174,7 +183,11 @@ func (w *World) WriteCSV(out io.Writer) error {
 			if !m.Uninstalled.IsZero() {
 				gone = m.Uninstalled.Format(time.RFC3339)
 			}
-			if err := c.Write([]string{m.ID, m.Name, s.ID, s.Domain, m.Email, m.Email2, m.Phone, m.Language, m.Zone, m.Country, hours, m.Installed.Format(time.RFC3339), gone}); err != nil {
+			row := []string{m.ID, m.Name, s.ID, s.Domain, m.Email, m.Email2, m.Phone, m.Language, m.Zone, m.Country, hours, m.Installed.Format(time.RFC3339), gone}
+			if channels {
+				row = append(row, m.Slack, m.Basecamp)
+			}
+			if err := c.Write(row); err != nil {
 				return err
 			}
 		}
