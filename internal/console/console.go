@@ -177,6 +177,11 @@ func New(d Desk, opt Options) *Console {
 	c.public("POST /join", c.join)
 	c.public("POST /signout", c.signout)
 	c.public("GET /.well-known/security.txt", c.securityTxt)
+	// Where finders looked before RFC 9116 had a place for it.
+	c.public("GET /security.txt", func(w http.ResponseWriter, r *http.Request) error {
+		http.Redirect(w, r, "/.well-known/security.txt", http.StatusMovedPermanently)
+		return nil
+	})
 	c.public("GET /report", c.reportPage)
 	c.public("POST /report", c.report)
 	c.public("GET /status", c.statusPage)

@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/console"
 	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/internal/doctor"
 )
 
 // The days of the access log are filtered, ordered, shown by pages and exported, and a day has an address.
@@ -216,5 +218,71 @@ func TestOwnersOfCorrectiveActionsAreNamed(t *testing.T) {
 	b.desk.Join("zack", "Zacharias Müller", incident.Viewer)
 	if page := b.get("/programme").body; !strings.Contains(page, "<bdi>Zacharias Müller (abel)</bdi>") {
 		t.Error("of two people with one name it is not said who")
+	}
+}
+
+// The doctor's findings on Settings are filtered and exported, and each has an address.
+func TestFindingsAreFilteredAndExported(t *testing.T) {
+	b := signedIn(t, console.Options{Hour: findings{}})
+	all := table(t, b, "/settings.csv")
+	if len(all) != 3 || all[0][0] != "mail.relay" || all[0][4] != "NOT-1 NOT-2" {
+		t.Errorf("all: %v", all)
+	}
+	page := b.get("/settings?state=fail").body
+	if !strings.Contains(page, `id="mail.relay"`) || strings.Contains(page, `id="clock"`) || !strings.Contains(page, `href="/settings?finding=mail.relay#mail.relay"`) || !strings.Contains(page, `<dd>3</dd>`) && !strings.Contains(page, `href="/settings.csv?state=fail"`) {
+		t.Error("what fails is not what is shown, or has no address")
+	}
+	valid(t, "/settings?state=fail", page)
+	if one := b.get("/settings?finding=clock").body; strings.Contains(one, `id="mail.relay"`) || !strings.Contains(one, `id="clock"`) {
+		t.Error("the address of a finding does not show it alone")
+	}
+	if none := b.get("/settings?q=no-such").body; !strings.Contains(none, "No finding fits these choices") {
+		t.Error("no finding fits, and the page does not say so")
+	}
+}
+
+// findings is an installation of which something is amiss.
+type findings struct{ firstHour }
+
+func (findings) Checkup(context.Context) (doctor.Report, error) {
+	return doctor.Report{Findings: []doctor.Finding{{ID: "mail.relay", State: doctor.Fail, Say: "The relay does not answer.", Do: "start it", Promises: []string{"NOT-1", "NOT-2"}},
+		{ID: "clock", State: doctor.Warn, Say: "The clock is not kept.", Do: "keep it", Promises: []string{}}, {ID: "policy.text", State: doctor.OK, Say: "The page is whole.", Promises: []string{}}}}, nil
+}
+
+// Everybody who is not signed in is led to what is public, and finds the file of RFC 9116 also where it once was.
+func TestStrangersAreLedToWhatIsPublic(t *testing.T) {
+	b, _ := open(t, console.Options{PublicURL: "https://ir.example.com"})
+	for _, path := range []string{"/status", "/report", "/policy"} {
+		page := b.get(path).body
+		nav, _, _ := strings.Cut(page[strings.Index(page, "<nav"):], "</nav>")
+		for _, want := range []string{`href="/policy"`, `href="/status"`, `href="/report"`} {
+			if !strings.Contains(nav, want) {
+				t.Errorf("%s does not lead to %s", path, want)
+			}
+		}
+		if strings.Contains(nav, `href="/"`) {
+			t.Errorf("%s leads a stranger to the board", path)
+		}
+	}
+	if got := b.get("/security.txt"); got.status != http.StatusMovedPermanently || got.header.Get("Location") != "/.well-known/security.txt" {
+		t.Errorf("%d %s", got.status, got.header.Get("Location"))
+	}
+}
+
+// What is settled is filtered as one kind, closed and dismissed alike, and found in the palette with its doors.
+func TestSettledIncidentsAreFilteredAndFound(t *testing.T) {
+	b := signedIn(t, console.Options{})
+	b.desk.Rows = append(b.desk.Rows, desk.BoardRow{ID: "INC-90", Title: "over", Status: incident.StatusClosed}, desk.BoardRow{ID: "INC-91", Title: "nothing", Status: incident.StatusDismissed})
+	got := table(t, b, "/incidents.csv?state=settled")
+	if len(got) != 3 || got[1][0] != "INC-90" || got[2][0] != "INC-91" { // beside the one that the fixture dismissed
+		t.Errorf("settled: %v", got)
+	}
+	if page := b.get("/settled").body; !strings.Contains(page, `href="/incidents.csv?state=settled"`) {
+		t.Error("the settled ones lead to no file")
+	}
+	for query, want := range map[string]string{"INC-90 review": "/incidents/INC-90/review", "INC-1 timeline": "/incidents/INC-1/timeline", "erasures": "/erasures", "probes": "/probes", "security.txt": "/.well-known/security.txt", "approved files": "/integrity"} {
+		if page := b.get("/find?q=" + url.QueryEscape(query)).body; !strings.Contains(page, `<a href="`+want+`"`) {
+			t.Errorf("%q does not find %s", query, want)
+		}
 	}
 }

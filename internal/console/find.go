@@ -37,13 +37,18 @@ func places(f frame) []place {
 		{"Settings", "what the promises rest on, doctor, integrations", "/settings"},
 		{"People and tokens", "accounts, roles, keys, last use, revoke, invite", "/people"},
 		{"Drills", "results, margins, play one", "/drills"},
+		{"Approved files", "integrity, templates and themes, who approved them, what changed since", "/integrity"},
+		{"Probes", "checks that run by themselves, what each saw last", "/probes"},
+		{"Corrective actions", "of all incidents, with owner and date, overdue", "/programme#correctives"},
+		{"Days of the access log", "how long each is kept and why, held, removed", "/evidence#days"},
 		{"Report", "the public form for security issues", "/report"},
 		{"Status", "the public page: probes, last drill", "/status"},
 		{"Policy", "the page as published, with its rules", "/policy"},
 		{"Rules", "which rule keeps which promise", "/policy/rules"},
+		{"security.txt", "the public file for finders, whom to write to", "/.well-known/security.txt"},
 	}
 	if f.Who.Access == incident.Owner && f.Acts {
-		list = append(list, place{"The first hour", "setup: policy, mail, key, events, merchants, copy, heartbeat, drill", "/setup"}, place{"Break the glass", "private incident, come on its list when nobody of it acts", "/break-glass"})
+		list = append(list, place{"The first hour", "setup: policy, mail, key, events, merchants, copy, heartbeat, drill", "/setup"}, place{"Erasures", "access events of a customer or merchant, what was erased", "/erasures"}, place{"Break the glass", "private incident, come on its list when nobody of it acts", "/break-glass"})
 	}
 	if f.Acts {
 		list = append(list, place{"Open an incident", "declare, report", "/open"}, place{"Draft of the policy", "compare, what it would change in words, put in force", "/policy/draft"})
@@ -55,6 +60,7 @@ func (c *Console) findPage(w http.ResponseWriter, r *http.Request) error {
 	v := findView{Frame: c.frame(r, "All pages"), Query: listed(r, 1, "q").Values.Get("q")}
 	v.Frame.Here = "find"
 	all := places(v.Frame)
+	var doors []place
 	if v.Query != "" {
 		page, err := c.desk.OpenBoard(r.Context(), 0, 1000)
 		if err != nil {
@@ -67,10 +73,8 @@ func (c *Console) findPage(w http.ResponseWriter, r *http.Request) error {
 		for _, row := range append(page.Rows, settled...) {
 			says := word(string(row.Status)) + " · " + severityWord(row.Severity) + " · " + word(row.Class)
 			all = append(all, place{row.ID + " " + row.Title, says, string(incidentURL(row.ID))})
-			if row.Status == incident.StatusOpen {
-				for _, door := range []place{{"scope", "who is affected", "/scope"}, {"notices", "who is told", "/notices"}} {
-					all = append(all, place{row.ID + " " + door.Name, door.Says + " · " + row.Title, string(incidentURL(row.ID)) + door.Href})
-				}
+			for _, door := range []place{{"scope", "who is affected", "/scope"}, {"notices", "who is told", "/notices"}, {"timeline", "every fact, access and line of a log", "/timeline"}, {"review", "what is learned from it, publications", "/review"}} {
+				doors = append(doors, place{row.ID + " " + door.Name, door.Says + " · " + row.Title, string(incidentURL(row.ID)) + door.Href})
 			}
 		}
 		if p := c.desk.PolicyProgram(r.Context()); p != nil {
@@ -79,6 +83,7 @@ func (c *Console) findPage(w http.ResponseWriter, r *http.Request) error {
 			}
 		}
 	}
+	all = append(all, doors...) // behind what they are doors of
 	if id := strings.TrimSpace(v.Query); len(id) >= 6 && !strings.ContainsAny(id, " \t") {
 		all = append(all, place{"Access " + id, "the event of the access log with this id, if there is one", accessURL(id)})
 	}

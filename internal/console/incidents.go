@@ -10,6 +10,7 @@ import (
 
 	"github.com/a-h/templ"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
@@ -26,7 +27,7 @@ type incidentsView struct {
 // listedIncidents is how many settled incidents the list looks at, the newest.
 const listedIncidents = 5000
 
-var incidentStates = []option{{"", "all"}, {"open", "open"}, {"closed", "closed"}, {"dismissed", "dismissed"}}
+var incidentStates = []option{{"", "all"}, {"open", "open"}, {"settled", "closed or dismissed"}, {"closed", "closed"}, {"dismissed", "dismissed"}}
 
 var incidentSorts = []option{{"", "most urgent first, then newest"}, {"opened", "newest first"}, {"oldest", "oldest first"}, {"updated", "last changed first"}, {"severity", "worst first"}, {"title", "by title"}}
 
@@ -77,7 +78,11 @@ func (c *Console) incidentsOf(r *http.Request) (l listing, rows []desk.BoardRow,
 }
 
 func incidentMatches(row desk.BoardRow, l listing) bool {
-	for name, is := range map[string]string{"incident": row.ID, "state": string(row.Status), "class": row.Class, "severity": row.Severity} {
+	switch state := l.Values.Get("state"); {
+	case state == "settled" && row.Status == incident.StatusOpen, state != "" && state != "settled" && state != string(row.Status):
+		return false
+	}
+	for name, is := range map[string]string{"incident": row.ID, "class": row.Class, "severity": row.Severity} {
 		if want := l.Values.Get(name); want != "" && want != is {
 			return false
 		}

@@ -27,6 +27,7 @@ func (c *Console) registerMore() {
 	c.acting("POST /people/do/{act}", c.orgAct)
 	c.acting("GET /policy/draft", c.draftPage)
 	c.acting("POST /policy/draft", c.draft)
+	c.page("GET /settings.csv", c.findingsFile)
 	c.page("GET /drills", c.drillsPage)
 	c.page("GET /drills/{run}", c.drillPage)
 }
@@ -37,6 +38,8 @@ type settingsView struct {
 	Report       *doctor.Report // nil: nobody looks here
 	Integrations []Integration
 	Owner        bool
+	List         listing // of the findings
+	Findings     []doctor.Finding
 }
 
 func (c *Console) settingsPage(w http.ResponseWriter, r *http.Request) error {
@@ -48,8 +51,42 @@ func (c *Console) settingsPage(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		v.Report, v.Integrations = &report, c.opt.Hour.Integrations()
+		v.List = listed(r, findingRows, "q", "state", "finding").another(r, "findings", findingRows)
+		v.Findings = pageOf(&v.List, findingsOf(v.List, report))
 	}
 	return c.render(w, r, http.StatusOK, settingsPage(v))
+}
+
+// findingRows is how many of the doctor's findings a page shows.
+const findingRows = 100
+
+var findingStates = []option{{"", "all"}, {string(doctor.Fail), "fails"}, {string(doctor.Warn), "at risk"}, {string(doctor.OK), "in order"}}
+
+// findingsOf are the findings that the address asks for, the worst first.
+func findingsOf(l listing, report doctor.Report) (fit []doctor.Finding) {
+	state, one := l.Values.Get("state"), l.Values.Get("finding")
+	for _, f := range report.Findings {
+		if (state == "" || state == string(f.State)) && (one == "" || one == f.ID) && mentions(l.Values.Get("q"), f.ID, f.Say, f.Do, strings.Join(f.Promises, " ")) {
+			fit = append(fit, f)
+		}
+	}
+	return fit
+}
+
+// findingsFile is the same findings as a table.
+func (c *Console) findingsFile(w http.ResponseWriter, r *http.Request) error {
+	if c.opt.Hour == nil {
+		return desk.ErrNotFound
+	}
+	report, err := c.opt.Hour.Checkup(r.Context())
+	if err != nil {
+		return err
+	}
+	var table [][]string
+	for _, f := range findingsOf(listed(r, findingRows, "q", "state", "finding"), report) {
+		table = append(table, []string{f.ID, string(f.State), f.Say, f.Do, strings.Join(f.Promises, " ")})
+	}
+	return serveCSV(w, "findings.csv", []string{"finding", "state", "say", "do", "promises"}, table)
 }
 
 // drillsView are the drills that were played for this installation.

@@ -23,7 +23,7 @@ func (e *examination) containment() {
 		practise := "contain a made-up target in an incident you open for it"
 		switch {
 		case kind == "switch" && !e.switchKey():
-			e.add("action."+a.ID, promises, Fail, "tocsin key new --purpose switch --app APP --out switch.key", "The switches work and no application can read them: there is no switch key.")
+			e.add("action."+a.ID, promises, Fail, "tocsin key new --purpose switch --app APP --out switch.key", "The action %s turns a switch, and no application can read it: there is no switch key.", a.ID)
 		case last.IsZero():
 			e.add("action."+a.ID, promises, Warn, practise, "The connector %s of the action %s has never proven anything here.", a.Uses, a.ID)
 		case e.seen.Now.Sub(last) > stale:
