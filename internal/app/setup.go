@@ -100,6 +100,10 @@ func SkipStep(dir, id string, again bool, now time.Time) error {
 
 // TestMail sends a message by the relay that is configured now, and remembers what came of it.
 func TestMail(ctx context.Context, o Options, to string, now time.Time) error {
+	return mailWithin(ctx, o, to, now, testWait)
+}
+
+func mailWithin(ctx context.Context, o Options, to string, now time.Time, wait time.Duration) error {
 	address, err := mail.ParseAddress(to)
 	if err != nil {
 		return fmt.Errorf("%q is no e-mail address", to)
@@ -121,7 +125,7 @@ func TestMail(ctx context.Context, o Options, to string, now time.Time) error {
 		return err // the configuration was checked
 	}
 	_, domain, _ := strings.Cut(from.Address, "@")
-	ctx, cancel := context.WithTimeout(ctx, testWait)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	receipt := sender.Send(ctx, notify.Letter{
 		MessageID: "setup-" + strings.ToLower(ulid.Make().String()) + "@" + domain, Date: now,
