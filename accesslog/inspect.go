@@ -3,6 +3,7 @@ package accesslog
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/transparency-dev/merkle/proof"
+	"github.com/transparency-dev/merkle/rfc6962"
 
 	"github.com/tocsin-ir/tocsin/accesslog/table"
 	"github.com/tocsin-ir/tocsin/leaf"
@@ -62,9 +66,9 @@ func (s *Store) Inspect(ctx context.Context, d Depth) (out []Misfit, err error) 
 		}
 		if day.Pruned == "" && d.Removed[day.Day] == "" {
 			last := day.Stretches[len(day.Stretches)-1]
-			_, _, err := s.open(ctx, last.Leaf+last.Leaves-1)
-			if what := unopened(err); what != "" {
-				find(keysFile, "%s under which the events of %s are sealed", what, day.Day)
+			l, _, err := s.open(ctx, last.Leaf+last.Leaves-1)
+			if misfit := s.unopened(ctx, l.Index, l.Stored, day.Day, err); misfit != nil {
+				find(misfit.File, "%s", misfit.What)
 			}
 		}
 	}
@@ -90,15 +94,51 @@ func (s *Store) Inspect(ctx context.Context, d Depth) (out []Misfit, err error) 
 
 const keysFile = "keys/keys.db"
 
-// unopened says what is wrong with the key of a leaf that does not open; "" when it is not the key.
-func unopened(err error) string {
+// unopened says what is wrong where a leaf of a day does not open: the leaf when it is not the one that
+// the log was signed over, and its key otherwise. nil when it is neither.
+func (s *Store) unopened(ctx context.Context, index uint64, stored []byte, day string, err error) *Misfit {
 	switch {
-	case errors.Is(err, errNoKey):
-		return "has another key than the one"
-	case errors.Is(err, errKeyGone):
-		return "has no key any more"
+	case errors.Is(err, errKeyGone) && s.signedOver(ctx, index, stored):
+		return &Misfit{keysFile, fmt.Sprintf("has no key any more under which the events of %s are sealed", day)}
+	case errors.Is(err, errNoKey) && s.signedOver(ctx, index, stored):
+		return &Misfit{keysFile, fmt.Sprintf("has another key than the one under which the events of %s are sealed", day)}
+	case errors.Is(err, errKeyGone), errors.Is(err, errNoKey):
+		return alteredLeaf(index)
 	}
-	return ""
+	return nil
+}
+
+func alteredLeaf(index uint64) *Misfit {
+	return &Misfit{"log/events", fmt.Sprintf("holds a leaf %d that is not the one its checkpoint was signed over", index)}
+}
+
+// prover is a log that proves what stands in it.
+type prover interface {
+	Checkpoint(ctx context.Context) ([]byte, uint64, error)
+	Inclusion(ctx context.Context, index, size uint64) ([][]byte, error)
+}
+
+// signedOver says whether a leaf is the one that the newest checkpoint is over; the checkpoint's signature
+// is looked at by the event log's own check.
+func (s *Store) signedOver(ctx context.Context, index uint64, stored []byte) bool {
+	p, ok := s.o.Log.(prover)
+	if !ok {
+		return true
+	}
+	checkpoint, size, err := p.Checkpoint(ctx)
+	if err != nil {
+		return false
+	}
+	if index >= size {
+		return true // not signed yet, so nothing says otherwise
+	}
+	lines := strings.SplitN(string(checkpoint), "\n", 4)
+	root, err := base64.StdEncoding.DecodeString(lines[min(2, len(lines)-1)])
+	if err != nil {
+		return false
+	}
+	path, err := p.Inclusion(ctx, index, size)
+	return err == nil && proof.VerifyInclusion(rfc6962.DefaultHasher, index, size, rfc6962.DefaultHasher.HashLeaf(stored), path, root) == nil
 }
 
 // inspectLeaves compares what the database says of leaves with what stands in them.
@@ -162,15 +202,16 @@ func (s *Store) inspectBundle(ctx context.Context, first, n uint64, open bool) (
 			return nil // the event log's own check names it
 		}
 		if known[index] != (place{h.First, h.Last, h.Epoch}) {
-			misfit = &Misfit{fileName, fmt.Sprintf("says other events of leaf %d than stand in it", index)}
+			if misfit = alteredLeaf(index); s.signedOver(ctx, index, stored) {
+				misfit = &Misfit{fileName, fmt.Sprintf("says other events of leaf %d than stand in it", index)}
+			}
 			return errEnough
 		}
 		if gone, _, err := s.goneAt(ctx, index); !open || err != nil || gone != nil {
 			return err
 		}
 		_, _, err = s.unseal(stored)
-		if what := unopened(err); what != "" {
-			misfit = &Misfit{keysFile, fmt.Sprintf("%s under which the events of %s are sealed", what, h.Epoch)}
+		if misfit = s.unopened(ctx, index, stored, h.Epoch, err); misfit != nil {
 			return errEnough
 		}
 		return ctx.Err()
