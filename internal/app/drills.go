@@ -24,8 +24,8 @@ type play struct {
 	failed string // why the last one could not be played
 }
 
-// maxPlay is how long a drill may take.
-const maxPlay = 20 * time.Minute
+// maxPlay is how long a drill may take: a little longer than it allows itself, so that it says itself why it ended.
+const maxPlay = 22 * time.Minute
 
 // playFolder is how the folders of drills that a server plays are called.
 const playFolder = "tocsin-drill-"

@@ -140,11 +140,16 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// limit is how long a drill may take before everything is stopped, in real time. A drill that ends
-// in order takes at most 30 s; kills and restarts may add to that.
-const limit = 4 * time.Minute
+// limit is how long a drill may take before everything is stopped, in real time, and stall how long it
+// may stand still: it says nothing, no clock of it moves, and no count goes up. A drill that ends in order
+// takes half a minute; on a machine that has much else to do it takes many times that, and moves all the
+// while. The longest step without a word is the judge's, some seconds on an idle machine.
+const (
+	limit = 20 * time.Minute
+	stall = 4 * time.Minute
+)
 
-// limitInteractive is the same where people respond.
+// limitInteractive is the limit where people respond, who may stand still.
 const limitInteractive = 8 * time.Hour
 
 // run is one drill under way.
@@ -252,18 +257,19 @@ func prepare(o Options) (*run, error) {
 
 // whole plays the drill, stops every process, and writes the scorecard.
 func (r *run) whole(caller context.Context) (Scorecard, error) {
-	bound := limit
+	bound, still := limit, stall
 	if r.o.Interactive {
-		bound = limitInteractive
+		bound, still = limitInteractive, limitInteractive
 	}
-	ctx, cancel := context.WithTimeout(caller, bound)
+	ctx, cancel := whileMoving(caller, bound, still, r.tell.movedAt)
 	defer cancel()
 	defer r.client.CloseIdleConnections()
 	card, err := r.play(ctx)
-	late := errors.Is(ctx.Err(), context.DeadlineExceeded)
+	var late *overdue
+	errors.As(context.Cause(ctx), &late)
 	stopped := r.stop()
-	if err != nil && late { // whatever it was waiting for says only that it was cut off
-		err = fmt.Errorf("drill: it did not end within %s and was stopped: this machine has too much else to do, or it waits for something", bound)
+	if err != nil && late != nil { // whatever it was waiting for says only that it was cut off
+		err = late
 	} else if err != nil && caller.Err() != nil { // so does whichever process it was talking to
 		err = fmt.Errorf("drill: it was stopped from outside before it ended, and nothing was judged: %w", context.Cause(caller))
 	}

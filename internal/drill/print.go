@@ -24,15 +24,24 @@ type teller struct {
 	clock    time.Time
 	open     bool // a progress line stands unfinished
 	last     time.Time
+	moved    time.Time // the machine's time of the newest sign that the drill goes on
 }
 
 func newTeller(o Options) *teller {
 	return &teller{out: o.Err, card: o.Out, terminal: o.Terminal, json: o.JSON, blind: o.Events != "" && o.Truth == "", from: "of the manifest"}
 }
 
+// movedAt is when the drill was last seen to go on.
+func (t *teller) movedAt() time.Time {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.moved
+}
+
 func (t *teller) now(at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.moved = time.Now()
 	t.clock = at
 }
 
@@ -40,6 +49,7 @@ func (t *teller) now(at time.Time) {
 func (t *teller) say(who, format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.moved = time.Now()
 	t.clear()
 	stamp := strings.Repeat(" ", len("Mon 02 Jan 15:04:05"))
 	if !t.clock.IsZero() {
@@ -52,6 +62,7 @@ func (t *teller) say(who, format string, args ...any) {
 func (t *teller) progress(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.moved = time.Now()
 	if !t.terminal || time.Since(t.last) < 50*time.Millisecond {
 		return
 	}
