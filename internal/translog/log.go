@@ -106,7 +106,10 @@ type Log struct {
 	files   files
 	size    func(context.Context) (uint64, error)
 
-	// mu serialises callers of add, so that the leaves of one AppendMany stand next to each other.
+	order sync.Mutex    // held by the one that appends, until its leaves have their places
+	age   time.Duration // after which the library writes what waits for company
+	batch uint          // so many it writes at once, without waiting
+
 	mu       sync.Mutex
 	add      tessera.AddFn // nil when read-only
 	doubt    bool          // an append failed, and what it began may still come into the log
@@ -162,7 +165,7 @@ func OpenIn(ctx context.Context, at Storage, signer note.Signer, opts Options) (
 	}
 	l := &Log{
 		origin: signer.Name(), storage: at, files: files{at}, size: reader.IntegratedSize,
-		add: appender.Add, shutdown: shutdown, cancel: cancel, doubt: true,
+		age: opts.BatchAge, batch: opts.BatchSize, add: appender.Add, shutdown: shutdown, cancel: cancel, doubt: true,
 	}
 	if err := l.settle(ctx); err != nil {
 		cancel()
@@ -215,22 +218,33 @@ func (l *Log) AppendMany(ctx context.Context, data [][]byte) ([]uint64, error) {
 			return nil, ErrTooLarge
 		}
 	}
+	entries := make([]*tessera.Entry, len(data))
+	for i, d := range data {
+		entries[i] = tessera.NewEntry(d) // it hashes: see queue
+	}
+	l.order.Lock()
+	defer l.order.Unlock()
 	if err := l.settle(ctx); err != nil {
 		return nil, fmt.Errorf("translog: append to %s: %w", l.origin, err)
 	}
-	futures, err := l.queue(ctx, data)
-	if err != nil {
-		return nil, err
-	}
-	indexes := make([]uint64, len(data))
-	for i, wait := range futures {
-		// A crash here: the leaf may be durable although nobody was told. Size tells.
-		idx, err := wait()
+	indexes := make([]uint64, 0, len(data))
+	for len(indexes) < len(data) {
+		futures, err := l.queue(ctx, entries[len(indexes):])
 		if err != nil {
-			l.doubts()
-			return nil, fmt.Errorf("translog: append to %s: %w", l.origin, err)
+			return nil, err
 		}
-		indexes[i] = idx.Index
+		for _, wait := range futures {
+			// A crash here: the leaf may be durable although nobody was told. Size tells.
+			at, err := wait()
+			if n := len(indexes); err == nil && n > 0 && at.Index != indexes[n-1]+1 {
+				err = fmt.Errorf("leaf %d follows leaf %d of one append", at.Index, indexes[n-1])
+			}
+			if err != nil {
+				l.doubts()
+				return nil, fmt.Errorf("translog: append to %s: %w", l.origin, err)
+			}
+			indexes = append(indexes, at.Index)
+		}
 	}
 	if len(indexes) > 0 {
 		if err := l.integrated(ctx, indexes[len(indexes)-1]+1); err != nil {
@@ -296,7 +310,12 @@ func (l *Log) integrated(ctx context.Context, n uint64) error {
 	}
 }
 
-func (l *Log) queue(ctx context.Context, data [][]byte) ([]tessera.IndexFuture, error) {
+// queue hands as many leaves to the library as are certain to be written together, at least one. What the
+// library writes apart it may write in another order: it takes leaves out of its queue, when they have
+// waited for BatchAge or are BatchSize, and only then lines them up for writing, and whoever takes next can
+// be there first. So nothing is added once leaves may have been taken; the caller waits for those first,
+// and adds the rest after that, which the library promises to keep in order.
+func (l *Log) queue(ctx context.Context, entries []*tessera.Entry) ([]tessera.IndexFuture, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.add == nil {
@@ -308,9 +327,9 @@ func (l *Log) queue(ctx context.Context, data [][]byte) ([]tessera.IndexFuture, 
 	// The entry is queued under a context that outlives the call: cancelling a caller must not
 	// tear a batch that other callers share.
 	ctx = context.WithoutCancel(ctx)
-	futures := make([]tessera.IndexFuture, len(data))
-	for i, d := range data {
-		futures[i] = l.add(ctx, tessera.NewEntry(d))
+	var futures []tessera.IndexFuture
+	for began := time.Now(); len(futures) < len(entries) && uint(len(futures)) < l.batch && (len(futures) == 0 || time.Since(began) < l.age/2); {
+		futures = append(futures, l.add(ctx, entries[len(futures)]))
 	}
 	return futures, nil
 }
