@@ -42,9 +42,7 @@ func play(t *testing.T, o Options) Scorecard {
 
 // promise: NOT-1 CON-1 INV-1 REC-1
 func TestAPlainDrillKeepsEveryExpectation(t *testing.T) {
-	o := reduced(t)
-	o.Days, o.People, o.Trials = 31, 300, 0
-	card := play(t, o)
+	card := plainDrill(t).card
 	if !card.OK {
 		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
 	}
@@ -102,7 +100,17 @@ func TestEveryScenarioKeepsItsExpectations(t *testing.T) {
 	}
 }
 
+// shownElsewhere are the sabotages whose organ is broken in another drill of every day too, under a policy of
+// one's own or where the logs are in MySQL. The long runs play them under the policy that the scenario names.
+var shownElsewhere = []string{"stolen-token/clock-late", "stolen-token/revoke-noop", "stolen-token/evidence-fork", "storefront-outage/update-skipped"}
+
 func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
+	sabotages(t, func(name string) bool { return !slices.Contains(shownElsewhere, name) })
+}
+
+// sabotages plays those that are wanted, each beside the others.
+func sabotages(t *testing.T, wanted func(name string) bool) {
+	t.Helper()
 	for _, name := range scenarios.Names() {
 		m, err := scenarios.Load(name)
 		if err != nil {
@@ -110,6 +118,9 @@ func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
 		}
 		o := scene(t, name)
 		for _, sabotage := range slices.Sorted(maps.Keys(m.Sabotage)) {
+			if !wanted(name + "/" + sabotage) {
+				continue
+			}
 			t.Run(name+"/"+sabotage, func(t *testing.T) {
 				t.Parallel()
 				o := o
@@ -124,23 +135,17 @@ func TestEverySabotageIsNamedByExactlyItsPromises(t *testing.T) {
 	}
 }
 
-// The policy that is least like pickandpack is drilled over a short month, judged against its own
-// promises; the long runs drill every policy over the whole one.
-func TestAnotherPolicyKeepsItsOwnPromises(t *testing.T) {
-	t.Parallel()
-	o := reduced(t)
-	o.Policy = "mynty"
-	if card := play(t, o); !card.OK {
-		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
-	}
-}
-
 // The outcome of a drill whose server is killed three times is the one of the drill nobody
-// disturbed: the same milestones, duties, recipients, actions and verdicts.
+// disturbed: the same milestones, duties, recipients, actions and verdicts. The policy is palup, whose own
+// promises it keeps both times; the long runs kill under every policy.
 func TestKillsChangeNothingThatCounts(t *testing.T) {
 	t.Parallel()
 	o := reduced(t)
+	o.Policy = "palup"
 	calm := play(t, o)
+	if !calm.OK {
+		t.Errorf("undisturbed: broken %v, findings %v", calm.Broken, calm.Findings)
+	}
 	o.Kills, o.Dir = 3, filepath.Join(t.TempDir(), "killed")
 	card := play(t, o)
 	if !card.OK || card.Crash.Kills != 3 || card.Crash.Missed != 0 || card.Crash.Duplicated != 0 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/internal/soaktest"
 	"github.com/tocsin-ir/tocsin/policy/starter"
 	"github.com/tocsin-ir/tocsin/scenarios"
 )
@@ -155,22 +156,34 @@ func TestAnOwnPolicyIsPlayedInOtherStories(t *testing.T) {
 	}
 }
 
+// watched is an own policy in a story in which files change or a shop fails, and what is expected of it.
+type watched struct {
+	story, policy string
+	want          map[string]string
+}
+
+func (w watched) holds(t *testing.T) {
+	t.Helper()
+	o := scene(t, w.story)
+	o.Policy = w.policy
+	card := play(t, o)
+	if !card.OK {
+		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
+	}
+	for id, want := range w.want {
+		if g := got(card, id); g != want {
+			t.Errorf("%s is %s, want %s", id, g, want)
+		}
+	}
+}
+
 // Files and a storefront are watched under every policy; what is expected of one's own is what its text says.
 //
 // promise: DET-6 DET-7 REC-3 NOT-8
 func TestAnOwnPolicyIsPlayedWhereFilesChangeAndAShopFails(t *testing.T) {
-	for name, tt := range map[string]struct {
-		story, policy string
-		want          map[string]string
-	}{
-		"a policy that puts files back": {"template-tamper", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
-			"DET-7": scenarios.Kept, "CON-5": scenarios.Kept, "CLS-1": scenarios.Kept, "prove_fix": scenarios.Kept, "tell_clients": scenarios.Kept, "send_summary": scenarios.NotReached,
-		}},
+	for name, w := range map[string]watched{
 		"a policy of the starter, without such an action": {"template-tamper", started(t, nil), map[string]string{
 			"DET-7": scenarios.NotApplicable, "NOT-1": scenarios.Kept, "NOT-3": scenarios.Kept, "tell_merchants": scenarios.Kept, "start_containment": scenarios.NotReached, "REC-1": scenarios.Kept,
-		}},
-		"a policy with updates by a table": {"storefront-outage", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
-			"DET-6": scenarios.Kept, "NOT-8": scenarios.Kept, "keep_informed": scenarios.Kept, "start_containment": scenarios.Kept, "REC-4": scenarios.Kept, "send_summary": scenarios.Kept,
 		}},
 		"a policy of the starter, contained within two hours": {"storefront-outage", started(t, nil), map[string]string{
 			"DET-6": scenarios.NotApplicable, "start_containment": scenarios.Kept, "tell_platform": scenarios.Kept, "keep_informed": scenarios.Kept, "establish_scope": scenarios.NotReached,
@@ -178,18 +191,24 @@ func TestAnOwnPolicyIsPlayedWhereFilesChangeAndAShopFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := scene(t, tt.story)
-			o.Policy = tt.policy
-			card := play(t, o)
-			if !card.OK {
-				t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
-			}
-			for id, want := range tt.want {
-				if g := got(card, id); g != want {
-					t.Errorf("%s is %s, want %s", id, g, want)
-				}
-			}
+			w.holds(t)
 		})
+	}
+}
+
+// Where one's own policy is a shipped one under another name: every day the shipped one is played in these
+// stories, and an own one whose updates stop.
+func TestSoakAnOwnPolicyThatIsAShippedOne(t *testing.T) {
+	soaktest.Start(t)
+	for name, w := range map[string]watched{
+		"a policy that puts files back": {"template-tamper", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
+			"DET-7": scenarios.Kept, "CON-5": scenarios.Kept, "CLS-1": scenarios.Kept, "prove_fix": scenarios.Kept, "tell_clients": scenarios.Kept, "send_summary": scenarios.NotReached,
+		}},
+		"a policy with updates by a table": {"storefront-outage", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
+			"DET-6": scenarios.Kept, "NOT-8": scenarios.Kept, "keep_informed": scenarios.Kept, "start_containment": scenarios.Kept, "REC-4": scenarios.Kept, "send_summary": scenarios.Kept,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) { w.holds(t) })
 	}
 }
 
