@@ -186,7 +186,7 @@ func TestAnOwnPolicyIsPlayedWhereFilesChangeAndAShopFails(t *testing.T) {
 			"DET-7": scenarios.NotApplicable, "NOT-1": scenarios.Kept, "NOT-3": scenarios.Kept, "tell_merchants": scenarios.Kept, "start_containment": scenarios.NotReached, "REC-1": scenarios.Kept,
 		}},
 		"a policy of the starter, contained within two hours": {"storefront-outage", started(t, nil), map[string]string{
-			"DET-6": scenarios.NotApplicable, "start_containment": scenarios.Kept, "tell_platform": scenarios.Kept, "keep_informed": scenarios.Kept, "establish_scope": scenarios.NotReached,
+			"DET-6": scenarios.NotApplicable, "NOT-7": scenarios.NotReached, "start_containment": scenarios.Kept, "tell_platform": scenarios.Kept, "keep_informed": scenarios.Kept, "establish_scope": scenarios.NotReached,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func TestSoakAnOwnPolicyThatIsAShippedOne(t *testing.T) {
 			"DET-7": scenarios.Kept, "CON-5": scenarios.Kept, "CLS-1": scenarios.Kept, "prove_fix": scenarios.Kept, "tell_clients": scenarios.Kept, "send_summary": scenarios.NotReached,
 		}},
 		"a policy with updates by a table": {"storefront-outage", shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), map[string]string{
-			"DET-6": scenarios.Kept, "NOT-8": scenarios.Kept, "keep_informed": scenarios.Kept, "start_containment": scenarios.Kept, "REC-4": scenarios.Kept, "send_summary": scenarios.Kept,
+			"DET-6": scenarios.Kept, "NOT-7": scenarios.Kept, "NOT-8": scenarios.Kept, "keep_informed": scenarios.Kept, "start_containment": scenarios.Kept, "REC-4": scenarios.Kept, "send_summary": scenarios.Kept,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) { w.holds(t) })
@@ -218,7 +218,7 @@ func TestAnOwnPolicyFindsOutUpdatesThatStop(t *testing.T) {
 	o := scene(t, "storefront-outage")
 	o.Policy, o.Sabotage = shippedWith(t, "shopstars", "policy: shopstars", "policy: mine"), "update-skipped"
 	card := play(t, o)
-	if slices.Sort(card.Broken); card.OK || !slices.Equal(card.Broken, []string{"NOT-8", "keep_informed"}) {
+	if slices.Sort(card.Broken); card.OK || !slices.Equal(card.Broken, []string{"NOT-7", "NOT-8", "keep_informed"}) {
 		t.Errorf("broken %v, findings %v", card.Broken, card.Findings)
 	}
 }

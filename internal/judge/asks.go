@@ -68,5 +68,16 @@ func tellsAgain(t policyText) (string, bool, string) {
 	return first, true, ""
 }
 
+// tellsInChannels: by mail nobody is told where they talk, so a policy that marks its updates with the promise
+// and names no other way cannot be held to it. Its clock is that of the updates.
+func tellsInChannels(t policyText) (string, bool, string) {
+	ways := words(t.Parties["merchants"].Via)
+	if !slices.Contains(ways, "slack") && !slices.Contains(ways, "basecamp") {
+		return "", false, "the policy tells merchants by mail and names no channel of theirs"
+	}
+	duty, _, lacks := tellsAgain(t)
+	return duty, false, lacks
+}
+
 // checksWhatFailed: the probes that raise the incident are its checks, whatever checks the policy has.
 func checksWhatFailed(policyText) (string, bool, string) { return "", false, "" }

@@ -13,15 +13,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// told is the first mail to each merchant, by Message-ID and by address: a mail counts for a
-// merchant only when it went to one of the merchant's own addresses.
+// told is the first letter to each merchant, by Message-ID and by address: a mail counts for a
+// merchant only when it went to one of the merchant's own addresses, a post only in its own channel.
 func (b *bench) told() map[string]letter {
 	whose := b.whose()
 	out := map[string]letter{}
 	for _, l := range b.mails {
 		id := whose[l.MessageID]
 		m := b.merchants[id]
-		if m == nil || !slices.ContainsFunc(l.Rcpt, func(a string) bool { return slices.Contains(m.emails, strings.ToLower(a)) }) {
+		if m == nil || !m.reached(l.Rcpt) {
 			continue
 		}
 		if first, ok := out[id]; !ok || l.At.Before(first.At) {

@@ -73,7 +73,7 @@ var tables = map[string]table{
 		}),
 		also:   []func(*bench) error{(*bench).probesHeldService, (*bench).clocksInTime},
 		trials: fewTrials, bare: true,
-		asks: map[string]asked{"CLS-1": outageHasNoClass, "DET-6": outagesWatched, "NOT-8": tellsAgain, "REC-4": checksWhatFailed},
+		asks: map[string]asked{"CLS-1": outageHasNoClass, "DET-6": outagesWatched, "NOT-7": tellsInChannels, "NOT-8": tellsAgain, "REC-4": checksWhatFailed},
 		idle: map[string]string{"scope": "an outage touches nobody's data, so that nobody counts it"},
 	},
 	"insider": {
