@@ -20,7 +20,7 @@ func TestEveryMistakeNamesFileLineFieldAndWhatToDo(t *testing.T) {
 		{"a: [", "1: is no YAML"},
 		{"- a", "1: has to be a mapping of fields"},
 		{"", "organisation.id: has to be 1 to 64 characters"},
-		{and("organization: {}"), "5: organization: there is no such field: there are apps, backup, checks"},
+		{and("organization: {}"), "5: organization: there is no such field: there are apps, backup, channels, checks"},
 		{with(1, "organisation: { id: UPPER, name: x }"), "1: organisation.id: has to be 1 to 64 characters of a-z"},
 		{with(1, "organisation: { id: example }"), "1: organisation.name: is missing"},
 		{with(1, "organisation: example"), "1: organisation: has to be a mapping of fields"},
