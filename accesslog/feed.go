@@ -70,7 +70,7 @@ func (s *Store) feedAll(ctx context.Context) error {
 			s.setBehind(nil)
 			return nil
 		}
-		if err := s.feedOnce(ctx, from); err != nil {
+		if err := s.feedOnce(ctx, from, acked); err != nil {
 			return err
 		}
 	}
@@ -78,10 +78,10 @@ func (s *Store) feedAll(ctx context.Context) error {
 
 var errEnough = errors.New("enough")
 
-// feedOnce takes some of the events after a position: what is counted of them goes to the database,
+// feedOnce takes some of the events after a position that are acknowledged: what is counted of them goes to the database,
 // they themselves to the columns. A crash between the two: the columns, which know their own position,
 // take them from spool or log.
-func (s *Store) feedOnce(ctx context.Context, from uint64) error {
+func (s *Store) feedOnce(ctx context.Context, from, acked uint64) error {
 	f := &feeder{s: s, from: from, upTo: from, rows: s.feedRows[:0], pulses: map[pulse]int64{}, newest: map[string]time.Time{}}
 	defer func() {
 		clear(f.rows)
@@ -90,6 +90,9 @@ func (s *Store) feedOnce(ctx context.Context, from uint64) error {
 	err := s.spool.Read(from, func(r spool.Record) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		if r.First > acked { // durable, and the committer has not said so yet
+			return errEnough
 		}
 		return f.record(r)
 	})

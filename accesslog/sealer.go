@@ -131,7 +131,7 @@ func (w *sealer) pass(ctx context.Context) error {
 		var data [][]byte
 		var headers []leaf.Header
 		for at := from; at <= acked && len(data) < room; at = headers[len(headers)-1].Last + 1 {
-			runs, err := w.spooled(at)
+			runs, err := w.spooled(at, acked)
 			if err != nil {
 				return err
 			}
@@ -169,8 +169,10 @@ type run struct {
 	members []member
 }
 
-// spooled reads the spool from a position on, joined to runs of one epoch. They end with the next call.
-func (w *sealer) spooled(from uint64) ([]run, error) {
+// spooled reads the spool from a position on to what is acknowledged, joined to runs of one epoch. They end
+// with the next call. What is durable there and not acknowledged yet is the next pass's: the log would hold
+// it before the committer says so.
+func (w *sealer) spooled(from, acked uint64) ([]run, error) {
 	var out []run
 	plain := 0
 	held := 0
@@ -181,6 +183,9 @@ func (w *sealer) spooled(from uint64) ([]run, error) {
 		w.rooms = nil // after many small records, or some large ones
 	}
 	err := w.s.spool.Read(from-1, func(r spool.Record) error {
+		if r.First > acked {
+			return errEnough
+		}
 		day, list, err := w.s.frames.unpack(r.Body, r.First, w.room())
 		if err != nil {
 			return err
