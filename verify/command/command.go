@@ -40,7 +40,7 @@ const usage = `usage: tocsin-verify [--key FILE] [--since FILE]... [--witness FI
   --witness FILE
                 verifier keys of witnesses, one a line, that have to have signed
                 both logs. Get them from the witnesses.
-  --first       stop at the first thing that is wrong, and leave the others unsaid
+  --first       stop at the first thing that is wrong
   --json        print the whole report as JSON
 
 exit status: 0 holds, 1 does not, 2 cannot be checked
