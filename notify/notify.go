@@ -117,6 +117,19 @@ type Receipt struct {
 	Wait    time.Duration // Deferred: what the other side asked for; zero: nothing
 }
 
+// Unanswered is what an attempt comes to whose request has no answer, by the code of why and whether it may
+// have arrived all the same: then it is uncertain. What is refused here for its address is refused next time
+// too; anything else is tried again.
+func Unanswered(code string, sent bool, at time.Time) Receipt {
+	switch {
+	case code == "refused_address" || code == "redirect":
+		return Receipt{Outcome: incident.Failed, Code: code, At: at}
+	case sent:
+		return Receipt{Outcome: incident.Uncertain, Code: code, Detail: "lost_after_request", At: at}
+	}
+	return Receipt{Outcome: incident.Deferred, Code: code, At: at}
+}
+
 // Channel is a sender of another kind than mail. Digest is the SHA-256 of the bytes that it would send
 // for a letter, as "sha256:HEX".
 type Channel interface {

@@ -55,7 +55,7 @@ func (b *bench) readPosts() error {
 	return nil
 }
 
-// ways is how a letter came: by mail, or by a platform.
+// way is how a letter came: by mail, or by a platform.
 func (l letter) way() string {
 	if where, _, ok := strings.Cut(l.Rcpt[0], ":"); ok {
 		return where

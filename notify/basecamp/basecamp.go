@@ -8,7 +8,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html"
 	"net/http"
@@ -197,7 +196,7 @@ func (s *Sender) call(ctx context.Context, method, path string, body []byte) (eg
 		r.Header.Set("Authorization", "Bearer "+token.Reveal())
 		resp, err := s.out.Send(ctx, r)
 		if err != nil {
-			return resp, at(unanswered(err))
+			return resp, at(notify.Unanswered(contain.CodeOf(err), contain.Sent(err), time.Now().UTC()))
 		}
 		if resp.Status == http.StatusUnauthorized && s.c.Refresh != "" && !again {
 			continue
@@ -238,7 +237,7 @@ func (s *Sender) token(ctx context.Context, anew bool) (contain.Secret, *notify.
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := s.out.Send(ctx, r)
 	if err != nil {
-		got := unanswered(err)
+		got := notify.Unanswered(contain.CodeOf(err), contain.Sent(err), time.Now().UTC())
 		if got.Outcome == incident.Uncertain { // nothing was posted yet
 			got.Outcome = incident.Deferred
 		}
@@ -262,20 +261,6 @@ func noSecret(err error) *notify.Receipt {
 		return nil
 	}
 	return at(receipt(incident.Failed, "no_secret", "", 0))
-}
-
-// unanswered is a request that has no answer.
-func unanswered(err error) notify.Receipt {
-	var e *egress.Error
-	switch {
-	case !errors.As(err, &e):
-		return receipt(incident.Deferred, "broken", "", 0)
-	case e.Code == "refused_address" || e.Code == "redirect":
-		return receipt(incident.Failed, e.Code, "", 0)
-	case e.Sent:
-		return receipt(incident.Uncertain, e.Code, "lost_after_request", 0)
-	}
-	return receipt(incident.Deferred, e.Code, "", 0)
 }
 
 // refused is an answer to a message that was not taken.

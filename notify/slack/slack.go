@@ -143,26 +143,12 @@ func (s *Sender) Send(ctx context.Context, l notify.Letter) notify.Receipt {
 	}
 	resp, err := s.out.Send(ctx, r)
 	if err != nil {
-		return unanswered(err)
+		return notify.Unanswered(contain.CodeOf(err), contain.Sent(err), time.Now().UTC())
 	}
 	if hooked {
 		return hookSaid(resp)
 	}
 	return apiSaid(resp)
-}
-
-// unanswered is a request that has no answer.
-func unanswered(err error) notify.Receipt {
-	var e *egress.Error
-	switch {
-	case !errors.As(err, &e):
-		return receipt(incident.Deferred, "broken", "", 0)
-	case e.Code == "refused_address" || e.Code == "redirect":
-		return receipt(incident.Failed, e.Code, "", 0)
-	case e.Sent:
-		return receipt(incident.Uncertain, e.Code, "lost_after_request", 0)
-	}
-	return receipt(incident.Deferred, e.Code, "", 0)
 }
 
 // word is an error as Slack writes it. Nothing else of an answer is kept.

@@ -73,8 +73,8 @@ func TestWhatIsWrittenIsNoMarkup(t *testing.T) {
 	}
 	p, s, _ := workspace(t, slackOf(), map[string]string{"bot": token})
 	s.Send(t.Context(), letter("C0GOOD"))
-	// What people read is what was written: the fake takes away the escapes that Slack takes away.
-	if got := p.Lines()[0].Text; !strings.Contains(got, "<!channel>") {
+	// What people read is what was written: without escapes Slack makes a call of it, as the fake does.
+	if got := p.Lines()[0].Text; !strings.Contains(got, "To <Müller> & Söhne <!channel>") {
 		t.Errorf("people read %q", got)
 	}
 }

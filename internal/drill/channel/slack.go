@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -132,8 +133,22 @@ func (p *Platforms) toSlack(id, text string, blocks bool) (ts, word string, drop
 	return ts, "", dropped
 }
 
-// read is a text as people see it: three characters are escaped on the wire.
+// markup is what stands between two signs on the wire: a link, or somebody who is called.
+var markup = regexp.MustCompile(`<([^<>]*)>`)
+
+// read is a text as people see it. Three characters are escaped on the wire; those that are not are markup,
+// of which people see the label, and which calls everybody when it says so.
 func read(text string) string {
+	text = markup.ReplaceAllStringFunc(text, func(m string) string {
+		inner := m[1 : len(m)-1]
+		if _, label, ok := strings.Cut(inner, "|"); ok {
+			return label
+		}
+		if name, ok := strings.CutPrefix(inner, "!"); ok {
+			return "@" + name
+		}
+		return inner
+	})
 	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(text)
 }
 
