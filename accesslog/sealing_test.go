@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/accesslog/spool"
 	"github.com/tocsin-ir/tocsin/leaf"
 )
 
@@ -47,5 +48,36 @@ func TestLeavesThatWereTooFullTeachTheNextOnes(t *testing.T) {
 	rest := run{r.epoch, r.members[last:]}
 	if data, headers, err = w.leavesOf(rest, false); err != nil || headers[len(headers)-1].Last != 12_000 {
 		t.Errorf("the rest went to %d leaves, %v", len(data), err)
+	}
+}
+
+// What stands in the spool is durable before the committer has said so. Sealing takes nothing of it until
+// then: the log would hold what nobody was told, and the mark of its leaf is refused.
+func TestWhatIsNotAcknowledgedYetIsNotSealed(t *testing.T) {
+	sp, err := spool.Open(t.TempDir(), 0, spool.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sp.Close()
+	s := &Store{spool: sp, frames: newFrameKeys(fixedKeys(make([]byte, 32)))}
+	for first := uint64(1); first < 9; first += 3 {
+		var members []member
+		for seq := first; seq < first+3; seq++ {
+			members = append(members, member{seq: seq, canonical: []byte(`{}`)})
+		}
+		body, err := s.frames.pack(nil, "2026-11-22", []packed{{source: "web", members: members}}, &room{})
+		if err == nil {
+			err = sp.Append([]spool.Record{{First: first, Count: 3, Body: body}})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := &sealer{s: s}
+	for acked := uint64(3); acked <= 9; acked += 3 {
+		runs, err := w.spooled(2, acked)
+		if err != nil || len(runs) != 1 || runs[0].members[0].seq != 2 || runs[0].members[len(runs[0].members)-1].seq != acked {
+			t.Errorf("acknowledged up to %d: %+v, %v", acked, runs, err)
+		}
 	}
 }
