@@ -20,6 +20,9 @@ const (
 var (
 	ErrTooLarge = fmt.Errorf("accesslog: the batch is larger than %d events or %d MiB: send it in parts", MaxBatch, MaxBatchBytes>>20)
 	ErrFormat   = errors.New("accesslog")
+	// ErrOtherBatch says that a batch key of the last 24 hours came with other bytes.
+	ErrOtherBatch = fmt.Errorf("%w: this batch key came with other events less than 24 hours ago: send these under a key of their own", ErrFormat)
+
 	ErrBusy     = errors.New("accesslog: more events are waiting for the disk than may: try again in a second")
 	ErrClosed   = errors.New("accesslog: the store is closed")
 	ErrReadOnly = errors.New("accesslog: the store was opened for reading only")

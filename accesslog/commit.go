@@ -108,7 +108,10 @@ func (s *Store) commit(group []*batch) ([]answer, error) {
 	answers := make([]answer, len(group))
 	var err error
 	for i, b := range group {
-		if answers[i].receipt, err = c.batch(b); err != nil {
+		answers[i].receipt, err = c.batch(b)
+		if errors.Is(err, ErrOtherBatch) {
+			answers[i].err = err // it is refused alone
+		} else if err != nil {
 			c.undo()
 			return nil, err
 		}
@@ -186,7 +189,7 @@ func (c *committer) batch(b *batch) (Receipt, error) {
 			return Receipt{}, err
 		}
 		if stored != nil {
-			return seenReceipt(stored)
+			return seenReceipt(stored, b.sum)
 		}
 	}
 	if day := b.received.Format(time.DateOnly); day != c.day {
@@ -221,7 +224,7 @@ func (c *committer) batch(b *batch) (Receipt, error) {
 	c.last = b.received
 	if b.key != "" {
 		var err error
-		if p.receipt, err = json.Marshal(receipt); err != nil {
+		if p.receipt, err = json.Marshal(keptReceipt{receipt, b.sum}); err != nil {
 			return Receipt{}, err
 		}
 	}

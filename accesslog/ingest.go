@@ -19,6 +19,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/tocsin-ir/tocsin/accesslog/format"
 	"github.com/tocsin-ir/tocsin/accesslog/ids"
 )
@@ -58,6 +60,7 @@ type batch struct {
 	received time.Time
 	receipt  Receipt
 	arrivals []arrival
+	sum      uint64 // of the bytes, when there is a key
 	draft    *draft // whose memory arrivals is
 	compared uint64 // position up to which the index has said which of them came before
 	answer   chan answer
@@ -69,8 +72,8 @@ type answer struct {
 }
 
 // Ingest takes a batch of events in and returns once the accepted ones are durable. A batch that
-// came before under the same key within 24 hours is answered as duplicates, whatever it holds; an
-// empty key is no key, except for OTLP, whose key then is the digest of the unpacked body. Formats
+// came before under the same key within 24 hours is answered as duplicates, and other bytes under
+// that key are refused with ErrOtherBatch; an empty key is no key, except for OTLP, whose key then is the digest of the unpacked body. Formats
 // are those of package format. An error means that nothing of the batch was taken, with one
 // exception: after ctx is done it may have been.
 func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, body io.Reader) (Receipt, error) {
@@ -89,6 +92,10 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 	if err := readBody(buf, body); err != nil {
 		return Receipt{}, err
 	}
+	var sum uint64
+	if batchKey != "" {
+		sum = xxhash.Sum64(buf.Bytes()) // before anything reads the bytes in place
+	}
 	cut, err := format.Cut(buf.Bytes(), form, MaxBatch)
 	if err != nil {
 		var most *format.TooMany
@@ -99,10 +106,10 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 	}
 	if batchKey == "" && cut.Format == format.OTLP {
 		// Exporters have no batch key and send the same bytes again when an answer was lost.
-		sum := sha256.Sum256(buf.Bytes())
-		batchKey = "otlp-" + hex.EncodeToString(sum[:])
+		body := sha256.Sum256(buf.Bytes())
+		batchKey = "otlp-" + hex.EncodeToString(body[:]) // which says that the bytes are the same
 	}
-	b := &batch{source: src.Name, key: batchKey, received: s.o.Now().UTC(), answer: make(chan answer, 1)}
+	b := &batch{source: src.Name, key: batchKey, sum: sum, received: s.o.Now().UTC(), answer: make(chan answer, 1)}
 	if b.receipt.Rejected = []Reject{}; cut.Len() == 0 {
 		return b.receipt, nil
 	}
@@ -281,13 +288,25 @@ func madeID(base []byte, offset int) string {
 	return "made_" + base64.RawURLEncoding.EncodeToString(sum[:15])
 }
 
-// seenReceipt is the answer to a batch that came before.
-func seenReceipt(stored []byte) (Receipt, error) {
-	var r Receipt
+// keptReceipt is a receipt as it is stored: with the sum of the bytes that it answered, so that a key
+// which is used for another batch does not lose that one. The sum is none against forgery: who sends
+// under a key of his own could only fool himself. It is 0 for OTLP without a key, and in receipts of
+// versions that kept none; these answer whatever comes.
+type keptReceipt struct {
+	Receipt
+	Sum uint64 `json:"sum,omitempty"`
+}
+
+// seenReceipt is the answer to a batch whose key came before.
+func seenReceipt(stored []byte, sum uint64) (Receipt, error) {
+	var r keptReceipt
 	if err := json.Unmarshal(stored, &r); err != nil {
-		return r, fmt.Errorf("accesslog: a stored receipt cannot be read: %w", err)
+		return Receipt{}, fmt.Errorf("accesslog: a stored receipt cannot be read: %w", err)
+	}
+	if r.Sum != 0 && r.Sum != sum {
+		return Receipt{}, ErrOtherBatch
 	}
 	r.Duplicates += r.Accepted
 	r.Accepted = 0
-	return r, nil
+	return r.Receipt, nil
 }

@@ -410,6 +410,19 @@ func TestDuplicatesAreCountedOnceForAsLongAsPromised(t *testing.T) {
 	if r := send("", twice); r.Accepted != 2 {
 		t.Fatalf("without a key: %+v", r)
 	}
+	// Other bytes under a key are no repetition: they are refused, alone and with nothing of them taken,
+	// wherever the key is kept.
+	for _, where := range []string{"in memory", "in events.db"} {
+		_, err := s.Ingest(t.Context(), app, "k1", "", strings.NewReader(plain))
+		if !errors.Is(err, accesslog.ErrOtherBatch) || !errors.Is(err, accesslog.ErrFormat) {
+			t.Fatalf("other bytes under a key %s: %v", where, err)
+		}
+		if r := send("k1", twice); r.Accepted != 0 || r.Duplicates != 2 {
+			t.Fatalf("the batch of the key again, %s: %+v", where, r)
+		}
+		s.close()
+		s.open(t)
+	}
 	// An id is the sender's: it counts once for seven days, per source and within one batch too.
 	if r := send("", line("x", noon, "")+"\n"+line("x", noon, "")); r.Accepted != 1 || r.Duplicates != 1 {
 		t.Fatalf("id twice in a batch: %+v", r)

@@ -148,7 +148,7 @@ func copyAll(w io.Writer, answer *http.Response) error {
 
 // Ingest sends access events: body is one event a line or a JSON array, at most what the server
 // takes in one request. The same batch key sent again counts as duplicates, so a lost answer is
-// repeated by sending the same bytes with the same key.
+// repeated by sending the same bytes with the same key; other bytes under that key are refused.
 func (c *Client) Ingest(ctx context.Context, batch, format string, body []byte) (Receipt, error) {
 	return c.Supply(ctx, "", batch, format, body)
 }

@@ -1,3 +1,5 @@
+//go:build !race
+
 package console_test
 
 import (
@@ -24,15 +26,6 @@ import (
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/desktest"
 )
-
-// absent skips a test whose tool is not on this machine, and fails it where CI promised the tool.
-func absent(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
 
 // browserOf is a Chromium whose window has a width, such as a phone's.
 func browserOf(t *testing.T, width int64) context.Context {

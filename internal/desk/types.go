@@ -182,7 +182,7 @@ type Receipt struct {
 
 // Delivery is how a batch of access events comes.
 type Delivery struct {
-	Batch    string // batch key; one that was taken in within 24 hours counts as duplicates
+	Batch    string // batch key; a batch that was taken in within 24 hours counts as duplicates, other bytes under its key are invalid
 	Format   string // of package accesslog/format
 	Supplied string // "sha256:HEX" of the file when its events were not logged live but are supplied later
 }

@@ -34,7 +34,7 @@ func (a *API) registerIntake(d Intake) {
 	for _, name := range format.Names() {
 		formats = append(formats, name)
 	}
-	batch := &huma.Param{Name: "Tocsin-Batch", In: "header", Description: "batch key: a batch that was taken in within 24 hours counts as duplicates", Schema: &huma.Schema{Type: "string"}}
+	batch := &huma.Param{Name: "Tocsin-Batch", In: "header", Description: "batch key: a batch that was taken in within 24 hours counts as duplicates, and other bytes under its key are refused", Schema: &huma.Schema{Type: "string"}}
 	supplied := &huma.Param{Name: "Tocsin-Supplied", In: "header", Schema: &huma.Schema{Type: "string"},
 		Description: "sha256:HEX of the file, when its events were not logged live but are supplied later; each of them carries it"}
 

@@ -1,0 +1,65 @@
+//go:build !race
+
+package console_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// With a keyboard and without JavaScript, on the narrowest phone: the form, its plan, the list.
+//
+// promise: PRO-6
+func TestAnErasureByKeyboardWithoutJavaScript(t *testing.T) {
+	ctx, address, d := phone(t, 320)
+	var url, body, list string
+	var wide float64
+	run(t, ctx, emulation.SetScriptExecutionDisabled(true), chromedp.Navigate(address+"/accesses"), chromedp.WaitReady("main"))
+	tabTo(t, ctx, `a[href="/erasures"]`)
+	run(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady("#f-merchant"))
+	for _, field := range []struct{ id, text string }{{"#f-merchant", "m_1"}, {"#f-email", "ann@shop.example"}, {"#f-basis", "Art. 17 GDPR"}, {"#f-reason", "the customer asked"}} {
+		tabTo(t, ctx, field.id)
+		run(t, ctx, chromedp.KeyEvent(field.text))
+	}
+	tabTo(t, ctx, `form.form button`)
+	run(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady("#plan"), chromedp.Location(&url), chromedp.OuterHTML("html", &body),
+		chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &wide))
+	if strings.Contains(body, "ann@shop.example") || strings.Contains(url, "ann") || wide > 0 {
+		t.Errorf("the plan shows who was named, or is %v px too wide (%s)", wide, url)
+	}
+	picture(t, ctx, "320-erasure-plan")
+	if len(d.Erased) != 2 {
+		t.Fatal("the plan has erased")
+	}
+	tabTo(t, ctx, "button.danger")
+	run(t, ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitReady("#ERS-3"), chromedp.Location(&url), chromedp.OuterHTML("html", &list))
+	if strings.Contains(list, "ann@shop.example") || !strings.HasSuffix(url, "/erasures#ERS-3") || len(d.Erased) != 3 || d.Erased[2].Names != 1 || d.Erased[2].Reason != "the customer asked" {
+		t.Errorf("confirmed at %s: %+v", url, d.Erased[2:])
+	}
+}
+
+// The plan is a page that no address leads to: it is looked at after the form, in both colours.
+func TestThePlanOfAnErasureIsAccessible(t *testing.T) {
+	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		absent(t, "axe-core is not installed: npm ci --prefix internal/console")
+	}
+	ctx, address, _ := phone(t, 320)
+	run(t, ctx, chromedp.Navigate(address+"/erasures"), chromedp.WaitReady("#f-merchant"),
+		chromedp.SendKeys("#f-merchant", "m_1"), chromedp.SendKeys("#f-account", "10010077"), chromedp.SendKeys("#f-basis", "Art. 17 GDPR"), chromedp.SendKeys("#f-reason", "the customer asked"),
+		chromedp.Click("form.form button"), chromedp.WaitReady("#plan"), chromedp.Evaluate(string(axe)+";0", nil),
+		chromedp.Evaluate(`document.styleSheets[0].insertRule(".bar { position: static !important }", document.styleSheets[0].cssRules.length)`, nil))
+	for _, scheme := range []string{"light", "dark"} {
+		var found string
+		run(t, ctx, emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+			chromedp.Evaluate(`axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + ": " + v.nodes[0].html.slice(0, 200)).join("\n"))`, &found, awaited))
+		if found != "" {
+			t.Errorf("%s: %s", scheme, found)
+		}
+	}
+}
