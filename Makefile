@@ -12,8 +12,9 @@ QUICK   := -vet=off -ldflags=-w
 # What runs without the race detector: whole drills, their judge and benchmarks want the machine for
 # themselves, the documents' tests build programs, and the attacks, the scripts of the command line and
 # the column engine are tests of whole programs whose packages are all raced on their own. Of the table what
-# one goroutine does to it is left out of the race, of the columns most tables, and of app the folders whose
-# every file is altered.
+# one goroutine does to it is left out of the race, of the columns most tables, of app the folders whose
+# every file is altered, and of console what Chromium does: a browser waits for pages, and the handlers
+# behind them are raced by the tests without one.
 APART := /internal/drill$$|/internal/judge$$|/internal/bench$$|/internal/docs$$|/internal/arrows$$|/internal/attack$$|/internal/cli$$|/cmd/tocsin$$|/cmd/tocsin-query$$
 
 # Packages in which one goroutine does everything have nothing that the race detector could find; whoever
@@ -74,7 +75,7 @@ race:
 	CGO_ENABLED=1 $(GO) test $(QUICK) -race -timeout 15m $(FIRST) $$($(GO) list ./... | grep -vE '$(APART)' | grep -vxFf <($(GO) list $(ALONE)))
 
 rest:
-	$(GO) test $(QUICK) -timeout 10m ./cmd/tocsin $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$') $(ALONE) ./accesslog/table ./scope/columns
+	$(GO) test $(QUICK) -timeout 10m ./cmd/tocsin ./internal/console $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$') $(ALONE) ./accesslog/table ./scope/columns
 	$(GO) test $(QUICK) -timeout 10m -run 'AnAlteredFileOfTheDataFolder' ./internal/app
 	CGO_ENABLED=1 $(GO) test ./cmd/tocsin-query
 
