@@ -18,7 +18,7 @@ type jobs struct {
 
 func newJobs(s *Store) (*jobs, error) {
 	r, err := runner.New(riverpgxv5.New(s.pool), runner.Options{
-		Log: s.opts.Log, JobTimeout: s.opts.JobTimeout, StopGrace: s.opts.StopGrace, Schema: s.opts.Schema,
+		Log: s.opts.Log, JobTimeout: s.opts.JobTimeout, StopGrace: s.opts.StopGrace, Schema: s.opts.Schema, Poll: s.opts.Poll,
 	})
 	if err != nil {
 		return nil, err

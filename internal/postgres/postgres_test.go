@@ -30,6 +30,10 @@ func (p place) Open() (ledger.Store, error) {
 	return postgres.Open(context.Background(), p.server, postgres.Options{Schema: p.schema})
 }
 
+func (p place) OpenPolling(every time.Duration) (ledger.Store, error) {
+	return postgres.Open(context.Background(), p.server, postgres.Options{Schema: p.schema, Poll: every})
+}
+
 func (p place) Address() string { return p.schema }
 
 // newPlace makes a place whose schema is dropped after the test.

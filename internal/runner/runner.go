@@ -29,11 +29,11 @@ const (
 	QueueUsual  = "usual"
 )
 
-// How often a queue looks for jobs. It is woken after each commit that queued some; polling is
-// the safety net, and the cooldown bounds how often waking may read the database.
+// How often a queue looks for jobs, unless a store says otherwise. It is woken after each commit that
+// queued some; polling is the safety net, and the cooldown bounds how often waking may read the database.
 const (
 	fetchCooldown = 5 * time.Millisecond
-	fetchPoll     = time.Second
+	usualPoll     = time.Second
 )
 
 // keepFinished is how long River keeps a finished job. Nothing reads it; the facts say what
@@ -61,6 +61,7 @@ type Options struct {
 	JobTimeout time.Duration // bounds one job
 	StopGrace  time.Duration // how long running jobs may take to end
 	Schema     string        // of the database, "" for its default
+	Poll       time.Duration // how often a queue looks for jobs that no commit told it of; 0 is a second
 }
 
 // Runner queues and runs the jobs of one store.
@@ -77,6 +78,9 @@ type Runner[TTx any] struct {
 
 // New makes a runner that queues; Start makes it run.
 func New[TTx any](driver riverdriver.Driver[TTx], opts Options) (*Runner[TTx], error) {
+	if opts.Poll == 0 {
+		opts.Poll = usualPoll
+	}
 	r := &Runner[TTx]{opts: opts, driver: &wakingDriver[TTx]{Driver: driver}}
 	// No queues and no workers: this client can only insert.
 	client, err := river.NewClient(driver, &river.Config{
@@ -159,7 +163,7 @@ func (r *Runner[TTx]) Start(ctx context.Context, workers int, work func(context.
 		MaxAttempts:                 1,
 		Schema:                      r.opts.Schema,
 		FetchCooldown:               fetchCooldown,
-		FetchPollInterval:           fetchPoll,
+		FetchPollInterval:           r.opts.Poll,
 		JobTimeout:                  r.opts.JobTimeout,
 		CompletedJobRetentionPeriod: keepFinished,
 		CancelledJobRetentionPeriod: keepFinished,

@@ -23,7 +23,7 @@ func newJobs(ctx context.Context, s *Store) (*jobs, error) {
 	if err := runner.Migrate(ctx, driver, "", s.opts.Log); err != nil {
 		return nil, err
 	}
-	r, err := runner.New(driver, runner.Options{Log: s.opts.Log, JobTimeout: s.opts.JobTimeout, StopGrace: s.opts.StopGrace})
+	r, err := runner.New(driver, runner.Options{Log: s.opts.Log, JobTimeout: s.opts.JobTimeout, StopGrace: s.opts.StopGrace, Poll: s.opts.Poll})
 	if err != nil {
 		return nil, err
 	}

@@ -48,6 +48,8 @@ type Options struct {
 	// StopGrace is how long running jobs may take to end when the runner stops, before their
 	// contexts are cancelled; 0 is 5 seconds.
 	StopGrace time.Duration
+	// Poll is how often the queue of jobs looks for some that no commit told it of; 0 is a second.
+	Poll time.Duration
 }
 
 // Store is a ledger.Store in a SQLite file. It is safe for use by several goroutines.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tocsin-ir/tocsin/internal/sqlite"
 	"github.com/tocsin-ir/tocsin/internal/storetest"
@@ -22,7 +23,10 @@ func TestMain(m *testing.M) {
 type place string
 
 func (p place) Open() (ledger.Store, error) { return sqlite.Open(string(p), sqlite.Options{}) }
-func (p place) Address() string             { return string(p) }
+func (p place) OpenPolling(every time.Duration) (ledger.Store, error) {
+	return sqlite.Open(string(p), sqlite.Options{Poll: every})
+}
+func (p place) Address() string { return string(p) }
 
 func newPlace(t *testing.T) storetest.AddressedPlace {
 	return place(filepath.Join(t.TempDir(), "data", "tocsin.db"))

@@ -19,6 +19,8 @@ import (
 type Place interface {
 	// Open opens the store. A test closes what it opens.
 	Open() (ledger.Store, error)
+	// OpenPolling opens it with a queue that looks for jobs only so often, unless a commit wakes it.
+	OpenPolling(every time.Duration) (ledger.Store, error)
 }
 
 // Run runs the suite. place makes an empty place that is removed when its test ends.
@@ -53,7 +55,7 @@ func Run(t *testing.T, place func(t *testing.T) Place) {
 		{"AFailedJobIsDropped", jobsFailed},
 		{"AFailedJobIsQueuedAgainByWhoeverIsTold", jobsQueuedAgain},
 		{"UrgentJobsDoNotWaitForUsualOnes", jobsUrgent},
-		{"JobsStartSoonAfterTheCommit", jobsLatency},
+		{"ACommitWakesTheQueueOfItsJobs", jobsWoken},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.run(t, place(t)) })
 	}
