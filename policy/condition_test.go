@@ -145,7 +145,7 @@ func TestEvaluationIsBounded(t *testing.T) {
 	}
 	start := time.Now()
 	got := c.Eval(v)
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > time.Minute { // without a bound it would be hours
 		t.Errorf("it took %s", took)
 	}
 	if got.Value != policy.Unknown || !strings.Contains(got.Why, "cost limit") {

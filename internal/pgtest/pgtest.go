@@ -40,6 +40,10 @@ var local = []string{
 // answerTime bounds one question to a server.
 const answerTime = 20 * time.Second
 
+// dropTime bounds the making and dropping of a schema or database, which waits for the disk behind
+// whatever else the machine does.
+const dropTime = 3 * time.Minute
+
 // found is what this process tests with. One server is enough for all its tests, and it is looked
 // for when the first of them asks.
 var found = sync.OnceValues(func() (string, error) {
@@ -109,7 +113,7 @@ func dropAfter(t testing.TB, address, statement string) {
 // exec runs one statement on a connection of its own. It has its own deadline and not the test's,
 // because what a test made is dropped after the test's context has ended.
 func exec(address, statement string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), answerTime)
+	ctx, cancel := context.WithTimeout(context.Background(), dropTime)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, address)
 	if err != nil {
