@@ -51,6 +51,7 @@ type arrival struct {
 	hash  uint64 // of source and id; 0: the entry is no event
 	key   ids.Key
 	known bool // it came before, says the index
+	entry int32
 }
 
 // batch is one Ingest call as the committer sees it.
@@ -117,7 +118,7 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 		return Receipt{}, err
 	}
 	if len(b.receipt.Rejected) > 0 {
-		s.keepRejected(b, cut)
+		s.keepRejected(b, cut, b.receipt.Rejected)
 	}
 	if err := s.compare(b); err != nil {
 		return Receipt{}, err
@@ -127,6 +128,10 @@ func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, b
 	}
 	select {
 	case a := <-b.answer:
+		if errors.Is(a.err, ErrOtherBatch) {
+			// Who sends all under one key does not look at answers: what is lost so is named here.
+			s.keepRejected(b, cut, otherBatch(b, cut))
+		}
 		drafts.Put(b.draft) // the committer is done with it; who does not wait for the answer keeps it
 		return a.receipt, a.err
 	case <-ctx.Done():
@@ -245,7 +250,7 @@ func (s *Store) take(a *admission, d *draft, b *batch, cut *format.Batch, i int)
 	var skip *format.Skip
 	switch {
 	case err == nil:
-		d.arrivals[i] = arrival{member: member{time: at}, hash: s.ids.hash(b.source, id), key: ids.KeyOf(a.source, id)}
+		d.arrivals[i] = arrival{member: member{time: at}, hash: s.ids.hash(b.source, id), key: ids.KeyOf(a.source, id), entry: int32(i)}
 		d.spans[i] = [2]int{n, len(d.buf)}
 		if at.Before(b.received.Add(-keepIDs)) {
 			b.receipt.Unchecked++
@@ -295,6 +300,14 @@ func madeID(base []byte, offset int) string {
 type keptReceipt struct {
 	Receipt
 	Sum uint64 `json:"sum,omitempty"`
+}
+
+// otherBatch are the events of a batch that is refused for its key.
+func otherBatch(b *batch, cut *format.Batch) (out []Reject) {
+	for i := range b.arrivals {
+		out = append(out, Reject{cut.Line(int(b.arrivals[i].entry)), "Tocsin-Batch", "is the key of another batch of the last 24 hours"})
+	}
+	return out
 }
 
 // seenReceipt is the answer to a batch whose key came before.

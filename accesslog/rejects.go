@@ -75,14 +75,14 @@ type rejectFile struct {
 
 // keepRejected seals what was refused of a batch. It returns no error: the receipt says what is
 // wrong, and a batch is not refused because this could not be kept.
-func (s *Store) keepRejected(b *batch, cut *format.Batch) {
+func (s *Store) keepRejected(b *batch, cut *format.Batch, refused []Reject) {
 	r := Rejected{Source: b.source, Batch: b.key, Received: b.received}
 	byLine := map[int]int{}
 	for i := range cut.Len() {
 		byLine[cut.Line(i)] = i
 	}
 	size := 0
-	for _, x := range b.receipt.Rejected {
+	for _, x := range refused {
 		e := RejectedEntry{Reject: x}
 		if i, ok := byLine[x.Line]; ok && size < rejectsOfOne {
 			raw := cut.Raw(i)

@@ -420,6 +420,11 @@ func TestDuplicatesAreCountedOnceForAsLongAsPromised(t *testing.T) {
 		if r := send("k1", twice); r.Accepted != 0 || r.Duplicates != 2 {
 			t.Fatalf("the batch of the key again, %s: %+v", where, r)
 		}
+		// What was refused so can be found, and sent under a key of its own.
+		var kept []accesslog.RejectedEntry
+		if err := s.Rejects(func(r accesslog.Rejected) error { kept = r.Entries; return nil }); err != nil || len(kept) != 1 || kept[0].Field != "Tocsin-Batch" || string(kept[0].Raw) != plain {
+			t.Fatalf("refused for its key, %s: %+v, %v", where, kept, err)
+		}
 		s.close()
 		s.open(t)
 	}

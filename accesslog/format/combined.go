@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 )
 
@@ -23,7 +22,7 @@ func (d *Decoder) combined(raw []byte) error {
 	if !ok || !closed {
 		return &Invalid{"event", "is not a line of the combined log format"}
 	}
-	at, err := time.Parse("02/Jan/2006:15:04:05 -0700", stamp)
+	at, err := instant("02/Jan/2006:15:04:05 -0700", stamp)
 	if err != nil {
 		return &Invalid{"time", "is not of the form 22/Nov/2026:03:02:11 +0000"}
 	}
@@ -40,7 +39,7 @@ func (d *Decoder) combined(raw []byte) error {
 	if !ok {
 		return &Invalid{"event", "has no request in quotes"}
 	}
-	e.Kind, e.Time = HTTPAccess, at.UTC()
+	e.Kind, e.Time = HTTPAccess, at
 	if e.IP = address(names[0]); e.IP == "" {
 		a.text("host", names[0]) // a server that looks names up
 	}

@@ -60,11 +60,31 @@ var errTime = &Invalid{"time", "is not an RFC 3339 time with a zone"}
 
 // rfc3339 reads a time with a zone.
 func rfc3339(s, field string) (time.Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
+	t, err := instant(time.RFC3339Nano, s)
 	if err != nil {
 		return t, &Invalid{field, errTime.Reason}
 	}
-	return t.UTC(), nil
+	return t, nil
+}
+
+// instant reads a time of any spelling. A leap second, which the clocks of computers do not have, is
+// taken as the last nanosecond before it: it stays in its day, and behind all that came before.
+func instant(layout, s string) (time.Time, error) {
+	t, err := time.Parse(layout, s)
+	if err == nil {
+		return t.UTC(), nil
+	}
+	i := strings.Index(s, ":60")
+	if i < 3 || s[i-3] != ':' {
+		return time.Time{}, err
+	}
+	if t, wrong := time.Parse(layout, s[:i]+":59"+s[i+3:]); wrong == nil {
+		t = t.UTC().Truncate(time.Second)
+		if next := t.Add(time.Second); next.Equal(time.Date(next.Year(), next.Month(), 1, 0, 0, 0, 0, time.UTC)) {
+			return next.Add(-1), nil
+		}
+	}
+	return time.Time{}, err
 }
 
 // parse reads one JSON object.

@@ -188,15 +188,18 @@ func isCSVLog(raw []byte) bool {
 // refused: nobody knows which of its meanings was meant.
 func pgTime(s string) (time.Time, error) {
 	for _, layout := range []string{"2006-01-02 15:04:05.999999 -07", "2006-01-02 15:04:05.999999 -07:00", "2006-01-02 15:04:05.999999 -0700"} {
-		if t, err := time.Parse(layout, s); err == nil {
-			return t.UTC(), nil
+		if t, err := instant(layout, s); err == nil {
+			return t, nil
 		}
 	}
 	at, zone, _ := strings.Cut(s[min(len(s), 11):], " ")
 	if zone == "UTC" || zone == "GMT" {
-		if t, err := time.Parse("2006-01-02 15:04:05.999999", s[:min(len(s), 11)]+at); err == nil {
-			return t.UTC(), nil
+		if t, err := instant("2006-01-02 15:04:05.999999", s[:min(len(s), 11)]+at); err == nil {
+			return t, nil
 		}
+	}
+	if zone == "UTC" || zone == "GMT" || strings.HasPrefix(zone, "+") || strings.HasPrefix(zone, "-") {
+		return time.Time{}, &Invalid{"time", "is no date and time that there is"}
 	}
 	return time.Time{}, &Invalid{"time", "has a zone that is neither UTC nor a number: set log_timezone to UTC"}
 }

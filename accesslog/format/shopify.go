@@ -122,8 +122,8 @@ func exportTime(s string) (time.Time, error) {
 		return time.Time{}, &Invalid{"time", "is missing"}
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999 -0700", "2006-01-02 15:04:05.999999999 MST", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05.999999999"} {
-		if t, err := time.Parse(layout, s); err == nil && (layout != "2006-01-02 15:04:05.999999999 MST" || strings.HasSuffix(s, " UTC") || strings.HasSuffix(s, " GMT")) {
-			return t.UTC(), nil
+		if t, err := instant(layout, s); err == nil && (layout != "2006-01-02 15:04:05.999999999 MST" || strings.HasSuffix(s, " UTC") || strings.HasSuffix(s, " GMT")) {
+			return t, nil
 		}
 	}
 	return time.Time{}, &Invalid{"time", "is not a date and a time such as 2026-11-22 03:02:11 UTC"}
