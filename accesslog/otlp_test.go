@@ -3,10 +3,12 @@ package accesslog_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
+	"github.com/tocsin-ir/tocsin/accesslog"
 	"github.com/tocsin-ir/tocsin/accesslog/format"
 )
 
@@ -42,10 +44,14 @@ func TestOTLPSentAgainWithoutKeyOrIDsIsTakenOnce(t *testing.T) {
 		{"sent again, recognised", "", format.Auto, body(1), [2]int{0, 1}},
 		{"another", "", format.Auto, body(2), [2]int{1, 0}},
 		{"under a key of the sender", "mine", format.OTLP, body(3), [2]int{1, 0}},
-		{"under that key, whatever it holds", "mine", format.OTLP, body(4), [2]int{0, 1}},
+		{"under that key again", "mine", format.OTLP, body(3), [2]int{0, 1}},
 	} {
 		if got := send(c.key, c.form, c.text); got != c.want {
 			t.Errorf("%s: accepted and duplicates %v, want %v", c.what, got, c.want)
 		}
+	}
+	// An exporter that is configured with one key for all hears of it.
+	if _, err := s.Ingest(t.Context(), app, "mine", format.OTLP, strings.NewReader(body(4))); !errors.Is(err, accesslog.ErrOtherBatch) {
+		t.Errorf("other records under a key: %v", err)
 	}
 }
