@@ -202,6 +202,23 @@ func (s *State) MachineKey(hash string) (*Key, error) {
 	return nil, refuse(NotSignedIn, "this key is not valid here")
 }
 
+// Names are the names of people by their ids. Those that two people have are followed by the id.
+func (s *State) Names() map[string]string {
+	out, have := map[string]string{}, map[string]int{}
+	if s == nil {
+		return out
+	}
+	for _, p := range s.People {
+		have[p.Name]++
+	}
+	for id, p := range s.People {
+		if out[id] = p.Name; have[p.Name] > 1 {
+			out[id] += " (" + id + ")"
+		}
+	}
+	return out
+}
+
 // Owners counts the owners who have joined and have not been revoked.
 func (s *State) Owners() int {
 	n := 0

@@ -32,7 +32,7 @@ func (d *drafter) response() []Block {
 		for _, m := range r.Missing {
 			missing = append(missing, oneLine(m.What))
 		}
-		refused = append(refused, fmt.Sprintf("%s: %s asked to %s and was refused; missing: %s.", d.stamp(r.At), who(r.By), words(r.Command), cmp.Or(strings.Join(missing, "; "), string(r.Reason))))
+		refused = append(refused, fmt.Sprintf("%s: %s asked to %s and was refused; missing: %s.", d.stamp(r.At), d.who(r.By), words(r.Command), cmp.Or(strings.Join(missing, "; "), string(r.Reason))))
 	}
 	if len(refused) > 0 {
 		out = append(out, Block{Text: "What the rules refused."}, Block{Items: refused})
@@ -171,7 +171,7 @@ func (d *drafter) actions() [][]string {
 	for _, a := range d.s.Actions {
 		times := []string{"planned " + d.stamp(a.PlannedAt)}
 		for _, s := range a.Approvals {
-			times = append(times, fmt.Sprintf("approved by %s %s", who(s.By), d.stamp(s.At)))
+			times = append(times, fmt.Sprintf("approved by %s %s", d.who(s.By), d.stamp(s.At)))
 		}
 		if !a.AppliedAt.IsZero() {
 			times = append(times, "applied "+d.stamp(a.AppliedAt))
@@ -197,7 +197,7 @@ func (d *drafter) notices() [][]string {
 		}
 		sent := "not sent"
 		if !n.SentAt.IsZero() {
-			sent = fmt.Sprintf("%s by %s", d.stamp(n.SentAt), who(n.SentBy))
+			sent = fmt.Sprintf("%s by %s", d.stamp(n.SentAt), d.who(n.SentBy))
 		}
 		rows = append(rows, []string{fmt.Sprintf("%s %s", n.ID, words(n.Duty)), sent, cmp.Or(strings.Join(out, ", "), "none")})
 	}

@@ -25,12 +25,13 @@ type Input struct {
 	Program    *policy.Program
 	Lines      []incident.Line // the timeline, oldest first
 	Org        string
-	Zone       *time.Location // of every time shown; nil is the policy's, else UTC
-	Now        time.Time      // domain time of the draft
-	Checkpoint string         // newest signed checkpoint of the facts log; "" for none
-	Version    string         // of incident.ReviewVersions; "" is the internal one
-	Secret     Secret         // what a version for people outside must not say
-	Link       string         // address of the console, which entries of the internal timeline link to; "" for none
+	Zone       *time.Location    // of every time shown; nil is the policy's, else UTC
+	Now        time.Time         // domain time of the draft
+	Checkpoint string            // newest signed checkpoint of the facts log; "" for none
+	Version    string            // of incident.ReviewVersions; "" is the internal one
+	Secret     Secret            // what a version for people outside must not say
+	Names      map[string]string // of people by their ids
+	Link       string            // address of the console, which entries of the internal timeline link to; "" for none
 }
 
 // Document is a review before it is text.
@@ -147,7 +148,7 @@ func (d *drafter) written(id, title string) []Block {
 		d.missing = append(d.missing, fmt.Sprintf("The part %q is not written.", title))
 		return []Block{{Note: true, Text: "This part is not written yet."}}
 	}
-	return append(prose(p.Text), Block{Note: true, Text: fmt.Sprintf("Written by %s, %s.", who(p.By), d.stamp(p.At))})
+	return append(prose(p.Text), Block{Note: true, Text: fmt.Sprintf("Written by %s, %s.", d.who(p.By), d.stamp(p.At))})
 }
 
 func (d *drafter) derived(id string) []Block {
@@ -186,7 +187,7 @@ func (d *drafter) head() []Block {
 		add("Policy", fmt.Sprintf("%s (%s)", oneLine(d.Program.Title), d.s.Policy))
 	}
 	if at := d.s.Review.PublishedAt; !at.IsZero() {
-		add("First published", fmt.Sprintf("by %s, %s", who(d.s.Review.PublishedBy), d.stamp(at)))
+		add("First published", fmt.Sprintf("by %s, %s", d.who(d.s.Review.PublishedBy), d.stamp(at)))
 	}
 	add("Facts until", d.stamp(d.s.Updated))
 	add("Times", fmt.Sprintf("in %s", d.Zone))
@@ -214,9 +215,9 @@ func (d *drafter) timeline() []Block {
 	for _, m := range marks {
 		why := oneLine(m.Why)
 		for _, c := range m.Before {
-			why += fmt.Sprintf(" (first recorded as %s by %s)", d.stamp(c.At), who(c.By))
+			why += fmt.Sprintf(" (first recorded as %s by %s)", d.stamp(c.At), d.who(c.By))
 		}
-		rows = append(rows, []string{words(m.name), d.stamp(m.At), who(m.By), why})
+		rows = append(rows, []string{words(m.name), d.stamp(m.At), d.who(m.By), why})
 	}
 	out := []Block{{Rows: rows, Wide: []float64{2, 3, 2, 5}}}
 	if len(d.s.Review.Entries) > 0 {
@@ -228,7 +229,7 @@ func (d *drafter) timeline() []Block {
 		if i == MaxLines {
 			break
 		}
-		lines = append(lines, []string{d.stamp(l.At), who(l.Principal), oneLine(l.Text)})
+		lines = append(lines, []string{d.stamp(l.At), d.who(l.Principal), oneLine(l.Text)})
 	}
 	if len(lines) > 1 {
 		out = append(out, Block{Rows: lines, Wide: []float64{3, 2, 7}})
@@ -243,7 +244,7 @@ func (d *drafter) cause() []Block {
 	rows := [][]string{{"", ""}}
 	add := func(name, text string, by incident.Principal, at time.Time) {
 		if oneLine(text) != "" {
-			rows = append(rows, []string{name, fmt.Sprintf("%s (%s, %s)", oneLine(text), who(by), d.stamp(at))})
+			rows = append(rows, []string{name, fmt.Sprintf("%s (%s, %s)", oneLine(text), d.who(by), d.stamp(at))})
 		}
 	}
 	if a := d.s.Assessment; a != nil {
@@ -285,7 +286,7 @@ func (d *drafter) impact() []Block {
 		{"Kinds of data", strings.Join(s.DataTypes, ", ")},
 		{"First access", d.stamp(s.First)},
 		{"Last access", d.stamp(s.Last)},
-		{"Computed", fmt.Sprintf("%s, version %d of %d, by %s", d.stamp(s.At), s.N, len(d.s.Scopes), who(s.By))},
+		{"Computed", fmt.Sprintf("%s, version %d of %d, by %s", d.stamp(s.At), s.N, len(d.s.Scopes), d.who(s.By))},
 	}
 	for _, r := range s.Regions {
 		where := r.Region
@@ -343,7 +344,7 @@ func (d *drafter) prevention() []Block {
 		if c.Reopened > 0 {
 			state += fmt.Sprintf(" (opened again %d times)", c.Reopened)
 		}
-		rows = append(rows, []string{c.ID, oneLine(c.Text), who(c.Owner), d.stamp(c.Due), state})
+		rows = append(rows, []string{c.ID, oneLine(c.Text), d.who(c.Owner), d.stamp(c.Due), state})
 	}
 	return []Block{{Rows: rows, Wide: []float64{2, 5, 2, 3, 4}}}
 }
@@ -358,7 +359,7 @@ func (d *drafter) evidence() []Block {
 		rows = append(rows, []string{"Snapshot", fmt.Sprintf("%s, %d leaves, %s", s.Log, s.Size, d.stamp(s.At))})
 	}
 	for _, e := range d.s.Exports {
-		rows = append(rows, []string{"Export", fmt.Sprintf("%s, %d bytes, by %s, %s", e.Digest, e.Bytes, who(e.By), d.stamp(e.At))})
+		rows = append(rows, []string{"Export", fmt.Sprintf("%s, %d bytes, by %s, %s", e.Digest, e.Bytes, d.who(e.By), d.stamp(e.At))})
 	}
 	var out []Block
 	if len(rows) > 1 {
@@ -381,12 +382,15 @@ func (d *drafter) stamp(t time.Time) string {
 	return t.In(d.Zone).Format("2 Jan 2006 15:04:05 -07:00")
 }
 
-// who names a principal as people do.
-func who(p incident.Principal) string {
+// who names a principal as people do: by name, where it is known.
+func (d *drafter) who(p incident.Principal) string {
 	if p == "" {
 		return "nobody named"
 	}
 	kind, name, ok := strings.Cut(string(p), ":")
+	if known := d.Names[name]; kind == "person" && known != "" {
+		return oneLine(known)
+	}
 	if !ok || kind == "person" {
 		return oneLine(cmp.Or(name, kind))
 	}

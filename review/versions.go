@@ -102,7 +102,7 @@ func (d *drafter) curated(version string) Block {
 		}
 		row := []string{d.stamp(e.At), oneLine(e.Text)}
 		if inside {
-			row = append(row, cmp.Or(e.Of, "noted by "+who(e.By)))
+			row = append(row, cmp.Or(e.Of, "noted by "+d.who(e.By)))
 			link := ""
 			if e.Of != "" && d.Link != "" {
 				link = strings.TrimSuffix(d.Link, "/") + EntryPath(d.s.ID, e)

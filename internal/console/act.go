@@ -42,6 +42,8 @@ type view struct {
 	Secrets []string // names of stored secrets
 	Clocks  []desk.ClockRow
 	Others  []desk.BoardRow // open incidents beside this one, where a form asks for one
+
+	who func(incident.Principal) string // by name
 }
 
 type person struct {
@@ -207,7 +209,7 @@ func (c *Console) look(r *http.Request, id string) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	v := view{State: state, Policy: c.desk.PolicyProgram(r.Context()), Clocks: clocks}
+	v := view{State: state, Policy: c.desk.PolicyProgram(r.Context()), Clocks: clocks, who: c.frame(r, "").who}
 	if v.Policy == nil {
 		v.Policy = &policy.Program{}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
@@ -37,6 +38,7 @@ func (c *Console) sheetOf(r *http.Request) (desk.ClockSheet, listing, []clockLin
 	if err != nil {
 		return sheet, l, nil, err
 	}
+	f := c.frame(r, "")
 	var rows []clockLine
 	seen := map[string]int{}
 	for _, row := range sheet.Clocks {
@@ -44,7 +46,7 @@ func (c *Console) sheetOf(r *http.Request) (desk.ClockSheet, listing, []clockLin
 		if seen[line.Anchor]++; seen[line.Anchor] > 1 {
 			line.Anchor += "." + strconv.Itoa(seen[line.Anchor])
 		}
-		if clockMatches(row, l) {
+		if clockMatches(f, row, l) {
 			rows = append(rows, line)
 		}
 	}
@@ -60,7 +62,7 @@ func (c *Console) sheetOf(r *http.Request) (desk.ClockSheet, listing, []clockLin
 	return sheet, l, rows, nil
 }
 
-func clockMatches(c desk.ClockRow, l listing) bool {
+func clockMatches(f frame, c desk.ClockRow, l listing) bool {
 	if id := l.Values.Get("incident"); id != "" && id != c.Incident {
 		return false
 	}
@@ -68,7 +70,7 @@ func clockMatches(c desk.ClockRow, l listing) bool {
 		return false
 	}
 	q := strings.ToLower(l.Values.Get("q"))
-	return q == "" || strings.Contains(strings.ToLower(strings.Join([]string{c.Incident, c.Title, c.Say, c.Why, c.Holder, c.Person, c.To, c.Law, c.Duty}, "\n")), q)
+	return q == "" || strings.Contains(strings.ToLower(strings.Join([]string{c.Incident, c.Title, c.Say, c.Why, c.Holder, f.whose(c), c.To, c.Law, c.Duty}, "\n")), q)
 }
 
 func (c *Console) clocksPage(w http.ResponseWriter, r *http.Request) error {
@@ -109,7 +111,7 @@ func stamp(t time.Time) string {
 }
 
 // whose says who holds a clock.
-func whose(c desk.ClockRow) string {
+func (f frame) whose(c desk.ClockRow) string {
 	switch {
 	case c.Holder == "" && c.Person == "":
 		return ""
@@ -118,7 +120,7 @@ func whose(c desk.ClockRow) string {
 	case c.Person == "":
 		return "for " + word(c.Holder) + ": nobody holds that role"
 	}
-	return fmt.Sprintf("held by %s (%s)", c.Person, word(c.Holder))
+	return fmt.Sprintf("held by %s (%s)", f.who(incident.Principal("person:"+c.Person)), word(c.Holder))
 }
 
 // clockHome is the page on which something is done about a clock.

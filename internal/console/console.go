@@ -373,7 +373,7 @@ func (c *Console) frame(r *http.Request, title string) frame {
 			if err != nil {
 				return nil // ids are shown
 			}
-			return namesOf(s)
+			return s.Names()
 		})
 	}
 	return f

@@ -43,6 +43,7 @@ func waits(n desk.NoticeRow) bool {
 
 // everyNotice reads the notices that the address asks for, in its order.
 func (c *Console) everyNotice(r *http.Request) (v everyNoticeView, rows []desk.NoticeRow, err error) {
+	v.Frame = c.frame(r, "Notices")
 	v.List = listed(r, boardRows, "q", "state", "kind", "incident", "to", "sort")
 	v.List.Path = "/notices"
 	all, cut, err := c.desk.EveryNotice(r.Context())
@@ -61,7 +62,7 @@ func (c *Console) everyNotice(r *http.Request) (v everyNoticeView, rows []desk.N
 		if n.To != "" && !slices.ContainsFunc(v.Groups, func(o option) bool { return o.Value == n.To }) {
 			v.Groups = append(v.Groups, option{n.To, cmp.Or(n.Name, n.To)})
 		}
-		if noticeMatches(n, v.List) {
+		if noticeMatches(v.Frame, n, v.List) {
 			rows = append(rows, n)
 		}
 	}
@@ -83,7 +84,7 @@ func (c *Console) everyNotice(r *http.Request) (v everyNoticeView, rows []desk.N
 	return v, rows, nil
 }
 
-func noticeMatches(n desk.NoticeRow, l listing) bool {
+func noticeMatches(f frame, n desk.NoticeRow, l listing) bool {
 	for name, is := range map[string]string{"kind": n.Kind, "incident": n.Incident, "to": n.To} {
 		if want := l.Values.Get(name); want != "" && want != is {
 			return false
@@ -94,7 +95,7 @@ func noticeMatches(n desk.NoticeRow, l listing) bool {
 		return false
 	}
 	q := strings.ToLower(l.Values.Get("q"))
-	return q == "" || strings.Contains(strings.ToLower(strings.Join([]string{n.Incident, n.Title, n.ID, n.Subject, n.Duty, word(n.Duty), n.To, n.Name, who(n.DraftedBy)}, "\n")), q)
+	return q == "" || strings.Contains(strings.ToLower(strings.Join([]string{n.Incident, n.Title, n.ID, n.Subject, n.Duty, word(n.Duty), n.To, n.Name, f.who(n.DraftedBy)}, "\n")), q)
 }
 
 func (c *Console) everyNoticePage(w http.ResponseWriter, r *http.Request) error {
@@ -102,7 +103,6 @@ func (c *Console) everyNoticePage(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	v.Frame = c.frame(r, "Notices")
 	v.Frame.Here, v.Frame.Live = "notices", true
 	v.Rows = pageOf(&v.List, rows)
 	return c.render(w, r, http.StatusOK, everyNoticePage(v))

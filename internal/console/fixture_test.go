@@ -111,7 +111,7 @@ func fill(d *desktest.Desk) {
 	d.Running["INC-1"] = []desk.ClockRow{missed, tell, not}
 	d.Yearly = &incident.State{Programme: true, Done: []incident.DoneOf{{Duty: "drill", At: now.AddDate(0, 0, -100), By: "person:lena", Note: "see the wiki " + hostile}}}
 	d.Running[desk.OrgChain] = []desk.ClockRow{
-		{Incident: "programme", Duty: "drill", State: incident.DutyMissed, Say: "Run a drill", Due: now.AddDate(0, 0, -10), Why: "90 days after it was last done", Holder: "lead", Called: "lead called by mail: lena"},
+		{Incident: "programme", Duty: "drill", State: incident.DutyMissed, Say: "Run a drill", Due: now.AddDate(0, 0, -10), Why: "90 days after it was last done", Holder: "lead", Called: "lead called by mail: lena", CalledTo: []incident.Principal{"person:lena"}},
 		{Incident: "programme", Duty: "reread", State: incident.DutyRunning, Say: "Read the policy again", Due: now.AddDate(0, 3, 0), Why: "once in each year", Holder: "lead"},
 	}
 	d.Rows = []desk.BoardRow{

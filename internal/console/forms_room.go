@@ -15,7 +15,7 @@ func roomForms(register func(form)) {
 		Fields: func(v view, _ url.Values) []input {
 			var roles, people []option
 			for _, role := range sortedRoles(v.State) {
-				roles = append(roles, option{role, word(role) + ", held by " + who(v.State.Roles[role])})
+				roles = append(roles, option{role, word(role) + ", held by " + v.who(v.State.Roles[role])})
 			}
 			for _, p := range v.People {
 				people = append(people, option{"person:" + p.ID, p.Name})
@@ -31,7 +31,7 @@ func roomForms(register func(form)) {
 		Fields: func(v view, _ url.Values) []input {
 			var offered []option
 			for role, o := range v.State.Offers {
-				offered = append(offered, option{role, word(role) + ", from " + who(o.By) + ": " + o.Note})
+				offered = append(offered, option{role, word(role) + ", from " + v.who(o.By) + ": " + o.Note})
 			}
 			slices.SortFunc(offered, func(a, b option) int { return strings.Compare(a.Value, b.Value) })
 			return []input{{Name: "role", Label: "Role", Kind: "select", Options: offered}}

@@ -42,8 +42,9 @@ func (c *Console) incidentsOf(r *http.Request) (l listing, rows []desk.BoardRow,
 	if err != nil {
 		return l, nil, false, err
 	}
+	f := c.frame(r, "")
 	for _, row := range append(page.Rows, settled...) {
-		if incidentMatches(row, l) {
+		if incidentMatches(f, row, l) {
 			rows = append(rows, row)
 		}
 	}
@@ -77,7 +78,7 @@ func (c *Console) incidentsOf(r *http.Request) (l listing, rows []desk.BoardRow,
 	return l, rows, cut, nil
 }
 
-func incidentMatches(row desk.BoardRow, l listing) bool {
+func incidentMatches(f frame, row desk.BoardRow, l listing) bool {
 	switch state := l.Values.Get("state"); {
 	case state == "settled" && row.Status == incident.StatusOpen, state != "" && state != "settled" && state != string(row.Status):
 		return false
@@ -88,7 +89,7 @@ func incidentMatches(row desk.BoardRow, l listing) bool {
 		}
 	}
 	q := strings.ToLower(l.Values.Get("q"))
-	return q == "" || strings.Contains(strings.ToLower(strings.Join([]string{row.ID, row.Title, row.Class, word(row.Class), row.Lead, strings.Join(row.Apps, " ")}, "\n")), q)
+	return q == "" || strings.Contains(strings.ToLower(strings.Join([]string{row.ID, row.Title, row.Class, word(row.Class), f.lead(row), strings.Join(row.Apps, " ")}, "\n")), q)
 }
 
 func (c *Console) incidentsPage(w http.ResponseWriter, r *http.Request) error {

@@ -192,5 +192,5 @@ func (v sourceView) twoSay() string {
 	case incident.Principal(first.By) == v.Frame.Who.Principal:
 		return "You have approved this state. It is in force when another person approves it too."
 	}
-	return who(incident.Principal(first.By)) + " has approved this state: " + isolated(first.Reason) + ". With your approval it is in force."
+	return v.Frame.who(incident.Principal(first.By)) + " has approved this state: " + isolated(first.Reason) + ". With your approval it is in force."
 }

@@ -183,9 +183,9 @@ func sourcesPage(v sourcesView) templ.Component {
 							return templ_7745c5c3_Err
 						}
 						var templ_7745c5c3_Var10 string
-						templ_7745c5c3_Var10, templ_7745c5c3_Err = templ.JoinStringErrs("Approved by " + who(incident.Principal(s.Approval.By)) + " ")
+						templ_7745c5c3_Var10, templ_7745c5c3_Err = templ.JoinStringErrs("Approved by " + v.Frame.who(incident.Principal(s.Approval.By)) + " ")
 						if templ_7745c5c3_Err != nil {
-							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 32, Col: 71}
+							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 32, Col: 79}
 						}
 						_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var10))
 						if templ_7745c5c3_Err != nil {
@@ -276,9 +276,9 @@ func sourcesPage(v sourcesView) templ.Component {
 							return templ_7745c5c3_Err
 						}
 						var templ_7745c5c3_Var16 string
-						templ_7745c5c3_Var16, templ_7745c5c3_Err = templ.JoinStringErrs(" " + who(incident.Principal(s.Signed.By)) + " approved ")
+						templ_7745c5c3_Var16, templ_7745c5c3_Err = templ.JoinStringErrs(" " + v.Frame.who(incident.Principal(s.Signed.By)) + " approved ")
 						if templ_7745c5c3_Err != nil {
-							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 43, Col: 67}
+							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 43, Col: 75}
 						}
 						_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var16))
 						if templ_7745c5c3_Err != nil {
@@ -291,7 +291,7 @@ func sourcesPage(v sourcesView) templ.Component {
 						var templ_7745c5c3_Var17 string
 						templ_7745c5c3_Var17, templ_7745c5c3_Err = templ.JoinStringErrs(s.Signed.Digest)
 						if templ_7745c5c3_Err != nil {
-							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 43, Col: 105}
+							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 43, Col: 113}
 						}
 						_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var17))
 						if templ_7745c5c3_Err != nil {
@@ -304,7 +304,7 @@ func sourcesPage(v sourcesView) templ.Component {
 						var templ_7745c5c3_Var18 string
 						templ_7745c5c3_Var18, templ_7745c5c3_Err = templ.JoinStringErrs(" ")
 						if templ_7745c5c3_Err != nil {
-							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 43, Col: 119}
+							return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 43, Col: 127}
 						}
 						_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var18))
 						if templ_7745c5c3_Err != nil {
@@ -788,9 +788,9 @@ func sourcePage(v sourceView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var43 string
-				templ_7745c5c3_Var43, templ_7745c5c3_Err = templ.JoinStringErrs("Every file is as " + who(incident.Principal(v.Diff.Approval.By)) + " approved it.")
+				templ_7745c5c3_Var43, templ_7745c5c3_Err = templ.JoinStringErrs("Every file is as " + v.Frame.who(incident.Principal(v.Diff.Approval.By)) + " approved it.")
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 115, Col: 91}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 115, Col: 99}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var43))
 				if templ_7745c5c3_Err != nil {
@@ -806,9 +806,9 @@ func sourcePage(v sourceView) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				var templ_7745c5c3_Var44 string
-				templ_7745c5c3_Var44, templ_7745c5c3_Err = templ.JoinStringErrs("Looked at just now: " + count(int64(len(v.Diff.Changes)), "file is", "files are") + " not as " + who(incident.Principal(v.Diff.Approval.By)) + " approved.")
+				templ_7745c5c3_Var44, templ_7745c5c3_Err = templ.JoinStringErrs("Looked at just now: " + count(int64(len(v.Diff.Changes)), "file is", "files are") + " not as " + v.Frame.who(incident.Principal(v.Diff.Approval.By)) + " approved.")
 				if templ_7745c5c3_Err != nil {
-					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 117, Col: 164}
+					return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/integrity.templ`, Line: 117, Col: 172}
 				}
 				_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var44))
 				if templ_7745c5c3_Err != nil {

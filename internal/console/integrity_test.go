@@ -14,7 +14,7 @@ import (
 func TestThePagesOfApprovedFilesShowWhatChangedAndTakeADecision(t *testing.T) {
 	b := signedIn(t, console.Options{})
 	page := b.get("/integrity").body
-	for _, want := range []string{"1 file changed", "nothing approved", "Approved by lena", `href="/integrity/theme"`, "Look at theme now"} {
+	for _, want := range []string{"1 file changed", "nothing approved", "Approved by Lena", `href="/integrity/theme"`, "Look at theme now"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -128,7 +128,7 @@ func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, status int
 		duty = v.Notice.Duty
 		v.Skip = skipOf(r)
 		v.fillLedger()
-		v.Signed = signatures(v.Notice.Approvals)
+		v.Signed = signatures(v.Frame, v.Notice.Approvals)
 		v.Frame.Live = v.Notice.State == incident.NoticeSending
 		if err := c.nameParties(r, look.Policy, &v); err != nil {
 			return err
@@ -217,10 +217,10 @@ func (v noticesView) sent(duty string) (id string) {
 	return id
 }
 
-func signatures(signed []incident.Signed) []string {
+func signatures(f frame, signed []incident.Signed) []string {
 	var out []string
 	for _, s := range signed {
-		text := who(s.By)
+		text := f.who(s.By)
 		if s.Role != "" {
 			text += " as " + word(s.Role)
 		}

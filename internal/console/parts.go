@@ -98,7 +98,7 @@ func clockNote(f frame, c desk.ClockRow) string {
 		parts = append(parts, "held by "+word(c.Holder))
 	}
 	if c.Called != "" {
-		parts = append(parts, c.Called)
+		parts = append(parts, f.called(c))
 	}
 	return strings.Join(parts, " · ")
 }

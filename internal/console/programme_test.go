@@ -16,13 +16,13 @@ func TestTheProgrammeIsOnTheBoardAndIsRecordedAsDone(t *testing.T) {
 	b := signedIn(t, console.Options{})
 	b.desk.States[desk.OrgChain] = b.desk.Yearly
 	board := b.get("/").body
-	for _, want := range []string{"All the year round", "Run a drill", "lead called by mail: lena", `href="/programme"`} {
+	for _, want := range []string{"All the year round", "Run a drill", "lead called by mail: Lena", `href="/programme"`} {
 		if !strings.Contains(board, want) {
 			t.Errorf("the board lacks %q", want)
 		}
 	}
 	shown := b.get("/programme").body
-	for _, want := range []string{"Read the policy again", "10 d 0 h over", "What was done", "lena", `<option value="drill"`} {
+	for _, want := range []string{"Read the policy again", "10 d 0 h over", "What was done", "Lena", `<option value="drill"`} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("the page lacks %q", want)
 		}

@@ -107,7 +107,7 @@ func (c *Console) showReview(w http.ResponseWriter, r *http.Request, status int,
 func (v *reviewView) partOf(id string, needed bool, in url.Values, refused bool) partForm {
 	p := partForm{ID: id, Title: word(id), Was: incident.NoText, Needed: needed}
 	if got := v.State.Review.Parts[incident.PartKey(v.Version, id)]; got != nil {
-		p.Text, p.Was, p.By = got.Text, got.Fact, who(got.By)
+		p.Text, p.Was, p.By = got.Text, got.Fact, v.Frame.who(got.By)
 	}
 	for _, sec := range v.Plan.Document.Sections {
 		if sec.ID == id {

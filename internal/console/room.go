@@ -347,21 +347,11 @@ func restoreItem(f frame, s *incident.State, missing []incident.Missing) barItem
 
 // rolesOf lists the policy's roles: who has each in this incident, and who could have it.
 func rolesOf(v view) []roleRow {
-	names := map[string]string{}
-	for _, p := range v.People {
-		names["person:"+p.ID] = p.Name
-	}
-	name := func(p incident.Principal) string {
-		if n := names[string(p)]; n != "" {
-			return n
-		}
-		return who(p)
-	}
 	var out []roleRow
 	for _, role := range v.Policy.Roles {
 		row := roleRow{Role: role.ID, Does: role.Does}
 		if p, ok := v.State.Roles[role.ID]; ok {
-			row.Holder = name(p)
+			row.Holder = v.who(p)
 		}
 		for _, p := range v.People {
 			if slices.Contains(p.Roles, role.ID) {
@@ -372,7 +362,7 @@ func rolesOf(v view) []roleRow {
 	}
 	for role, p := range v.State.Roles {
 		if !slices.ContainsFunc(v.Policy.Roles, func(r policy.Role) bool { return r.ID == role }) {
-			out = append(out, roleRow{Role: role, Holder: name(p)})
+			out = append(out, roleRow{Role: role, Holder: v.who(p)})
 		}
 	}
 	slices.SortFunc(out, func(a, b roleRow) int { return strings.Compare(a.Role, b.Role) })
@@ -385,7 +375,7 @@ func questionsOf(v view) []question {
 	for _, f := range v.Policy.Facts {
 		q := question{ID: f.ID, Ask: f.Ask}
 		if a := v.State.Answers[f.ID]; a != nil {
-			q.Answered, q.Answer = true, yesNo(a.Value)+", says "+who(a.By)+": "+a.Why
+			q.Answered, q.Answer = true, yesNo(a.Value)+", says "+v.who(a.By)+": "+a.Why
 		}
 		out = append(out, q)
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
-	"github.com/tocsin-ir/tocsin/org"
 )
 
 // absolute writes an instant with its zone, and the year only when it is another one.
@@ -180,45 +179,35 @@ func title(id string) string {
 	return strings.ToUpper(w[:1]) + w[1:]
 }
 
-// who writes a principal by the name that its account has, and by its id when two have the same or none is known.
+// who writes a principal as people say it: a person by the name that the account has, and by the id when two have
+// the same name or none is known.
 func (f frame) who(p incident.Principal) string {
-	if f.names == nil {
-		return who(p)
-	}
-	kind, id, _ := strings.Cut(string(p), ":")
-	if name := f.names()[id]; kind == "person" && name != "" {
-		return name
-	}
-	return who(p)
-}
-
-// namesOf are the names of people by their ids. Those that two people have are followed by the id.
-func namesOf(s *org.State) map[string]string {
-	if s == nil {
-		return nil
-	}
-	out, have := map[string]string{}, map[string]int{}
-	for _, p := range s.People {
-		have[p.Name]++
-	}
-	for id, p := range s.People {
-		if out[id] = p.Name; have[p.Name] > 1 {
-			out[id] += " (" + id + ")"
-		}
-	}
-	return out
-}
-
-// who writes a principal as people say it.
-func who(p incident.Principal) string {
 	kind, id, ok := strings.Cut(string(p), ":")
-	if !ok {
+	switch {
+	case !ok:
 		return string(p)
+	case kind != "person":
+		return id + " (" + kind + ")"
+	case f.names != nil && f.names()[id] != "":
+		return f.names()[id]
 	}
-	if kind == "person" {
-		return id
+	return id
+}
+
+// lead is who leads an incident of the board, by name.
+func (f frame) lead(row desk.BoardRow) string { return f.who(incident.Principal("person:" + row.Lead)) }
+
+// called says who was called about a clock, by name.
+func (f frame) called(c desk.ClockRow) string {
+	how, _, _ := strings.Cut(c.Called, ": ")
+	if len(c.CalledTo) == 0 {
+		return c.Called
 	}
-	return id + " (" + kind + ")"
+	names := make([]string, len(c.CalledTo))
+	for i, p := range c.CalledTo {
+		names[i] = f.who(p)
+	}
+	return how + ": " + strings.Join(names, ", ")
 }
 
 // number groups digits.

@@ -108,7 +108,8 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 		if n := recipients[groupOf(first)]; n > 1 {
 			b.Next.Count, b.Next.Recipient = n, ""
 		}
-		b.Next.Say, b.Next.Called = saySomething(p, b.Next), called(s, b.Next.Duty)
+		b.Next.Say = saySomething(p, b.Next)
+		b.Next.Called, b.Next.CalledTo = called(s, b.Next.Duty)
 		b.MoreClocks = len(recipients) - 1
 	}
 	if s.Status == incident.StatusOpen {
@@ -154,7 +155,7 @@ func clockRows(p *policy.Program, s *incident.State) []ClockRow {
 	for _, row := range slices.SortedFunc(maps.Values(rows), compareClocks) {
 		row.Say = saySomething(p, row)
 		if running(row.State) {
-			row.Called = called(s, row.Duty)
+			row.Called, row.CalledTo = called(s, row.Duty)
 		}
 		list = append(list, *row)
 	}

@@ -118,8 +118,8 @@ func (d *Desk) callOf(s *incident.State, p *incident.Page, who *org.Person) noti
 	return c
 }
 
-// called says of a duty's newest page what became of it, in words; "" when nobody was called.
-func called(s *incident.State, duty string) string {
+// called says of a duty's newest page what became of it, in words, and whom it reached; "" when nobody was called.
+func called(s *incident.State, duty string) (text string, to []incident.Principal) {
 	var last *incident.Page
 	for _, p := range s.Pages {
 		if p.Duty == duty && (last == nil || p.At.After(last.At) || p.At.Equal(last.At) && p.ID > last.ID) {
@@ -127,7 +127,7 @@ func called(s *incident.State, duty string) string {
 		}
 	}
 	if last == nil {
-		return ""
+		return "", nil
 	}
 	role := strings.ReplaceAll(last.Role, "_", " ")
 	switch last.State {
@@ -136,9 +136,9 @@ func called(s *incident.State, duty string) string {
 		for i, to := range last.To {
 			names[i] = strings.TrimPrefix(string(to), "person:")
 		}
-		return role + " called by mail: " + strings.Join(names, ", ")
+		return role + " called by mail: " + strings.Join(names, ", "), last.To
 	case incident.PageFailed:
-		return "the call to " + role + " was not delivered: " + strings.ReplaceAll(last.Code, "_", " ")
+		return "the call to " + role + " was not delivered: " + strings.ReplaceAll(last.Code, "_", " "), nil
 	}
-	return role + " is being called"
+	return role + " is being called", nil
 }

@@ -88,7 +88,11 @@ func (d *Desk) draftReview(ctx context.Context, s *incident.State, version strin
 	}
 	p := d.program(s)
 	in := review.Input{State: s, Program: p, Org: d.o.OrgName, Zone: p.Zone, Now: d.o.Clock.Now(), Version: version, Link: d.o.PublicURL}
-	var err error
+	people, err := d.Org(asDesk(ctx))
+	if err != nil {
+		return review.Document{}, err
+	}
+	in.Names = people.Names()
 	if version == incident.VersionInternal {
 		if in.Lines, err = d.renderedFacts(ctx, s.ID); err != nil {
 			return review.Document{}, err

@@ -101,22 +101,23 @@ type BoardRow struct {
 // ClockRow is one duty as a person reads it. Duties that differ in their recipient alone are one
 // row with a Count.
 type ClockRow struct {
-	Incident  string             `json:"incident"`
-	Duty      string             `json:"duty"`
-	Recipient string             `json:"recipient,omitempty"`
-	Count     int                `json:"count,omitempty"` // recipients; 0: the duty has none
-	State     incident.DutyState `json:"state"`
-	Say       string             `json:"say"` // what is owed, such as "Tell 214 merchants"
-	Due       time.Time          `json:"due,omitzero"`
-	Target    time.Time          `json:"target,omitzero"`
-	Started   time.Time          `json:"started,omitzero"`
-	Met       time.Time          `json:"met,omitzero"`
-	Why       string             `json:"why"`
-	Holder    string             `json:"holder,omitempty"` // role that owes it
-	Called    string             `json:"called,omitempty"` // who was called about it, in words; "" when nobody was
-	Missing   []incident.Missing `json:"missing,omitempty"`
-	From      string             `json:"from,omitempty"` // the incident that it was carried from, when that was merged in
-	Law       string             `json:"law,omitempty"`  // id of the law's duty in the catalogue, where a law sets the clock
+	Incident  string               `json:"incident"`
+	Duty      string               `json:"duty"`
+	Recipient string               `json:"recipient,omitempty"`
+	Count     int                  `json:"count,omitempty"` // recipients; 0: the duty has none
+	State     incident.DutyState   `json:"state"`
+	Say       string               `json:"say"` // what is owed, such as "Tell 214 merchants"
+	Due       time.Time            `json:"due,omitzero"`
+	Target    time.Time            `json:"target,omitzero"`
+	Started   time.Time            `json:"started,omitzero"`
+	Met       time.Time            `json:"met,omitzero"`
+	Why       string               `json:"why"`
+	Holder    string               `json:"holder,omitempty"`    // role that owes it
+	Called    string               `json:"called,omitempty"`    // who was called about it, in words; "" when nobody was
+	CalledTo  []incident.Principal `json:"called_to,omitempty"` // whom that call reached
+	Missing   []incident.Missing   `json:"missing,omitempty"`
+	From      string               `json:"from,omitempty"` // the incident that it was carried from, when that was merged in
+	Law       string               `json:"law,omitempty"`  // id of the law's duty in the catalogue, where a law sets the clock
 
 	// Where clocks of several incidents stand together:
 	Title  string `json:"title,omitempty"`  // of the incident

@@ -17,7 +17,7 @@ func (d *Desk) draft(ctx context.Context, inc, version string) (review.Document,
 	if err != nil {
 		return review.Document{}, nil, err
 	}
-	in := review.Input{State: s, Program: d.Program, Org: "PickAndPack", Now: d.Now, Version: version, Secret: review.Secret{People: []string{"lena", "omar"}}}
+	in := review.Input{State: s, Program: d.Program, Org: "PickAndPack", Now: d.Now, Version: version, Secret: review.Secret{People: []string{"lena", "omar"}}, Names: d.org.Names()}
 	return review.Draft(in), s, nil
 }
 
