@@ -8,6 +8,8 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/tocsin-ir/tocsin/accesslog/format"
 )
 
 // The limits of one batch.
@@ -28,10 +30,6 @@ var (
 	ErrReadOnly = errors.New("accesslog: the store was opened for reading only")
 )
 
-var zstdMagic = []byte{0x28, 0xb5, 0x2f, 0xfd}
-
-var gzipMagic = []byte{0x1f, 0x8b}
-
 // readBody reads a batch into buf and unpacks gzip and zstd, which it knows by their first bytes.
 func readBody(buf *bytes.Buffer, r io.Reader) error {
 	if _, err := buf.ReadFrom(io.LimitReader(r, MaxBatchBytes+1)); err != nil {
@@ -41,14 +39,14 @@ func readBody(buf *bytes.Buffer, r io.Reader) error {
 		return ErrTooLarge
 	}
 	var src io.Reader
-	switch {
-	case bytes.HasPrefix(buf.Bytes(), gzipMagic):
+	switch format.Packed(buf.Bytes()) {
+	case format.Gzip:
 		z, err := gzip.NewReader(buf)
 		if err != nil {
 			return fmt.Errorf("%w: the batch is damaged gzip", ErrFormat)
 		}
 		src = z
-	case bytes.HasPrefix(buf.Bytes(), zstdMagic):
+	case format.Zstd:
 		z, err := zstd.NewReader(buf, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(2*MaxBatchBytes), zstd.WithDecoderMaxWindow(MaxBatchBytes))
 		if err != nil {
 			return fmt.Errorf("%w: the batch is damaged zstd", ErrFormat)
@@ -70,18 +68,9 @@ func readBody(buf *bytes.Buffer, r io.Reader) error {
 		return nil
 	case errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrCompressedSizeTooBig):
 		return ErrTooLarge
-	case damaged(err):
-		return fmt.Errorf("%w: the batch is damaged or cut short: send it again with the same key", ErrFormat)
+	case errors.Is(err, zstd.ErrUnknownDictionary):
+		return fmt.Errorf("%w: the batch is packed with a dictionary, which the access log does not have: pack it without one", ErrFormat)
 	}
-	return fmt.Errorf("accesslog: read the batch: %w", err)
-}
-
-// damaged tells what the unpacker found from what the connection did.
-func damaged(err error) bool {
-	for _, e := range []error{io.ErrUnexpectedEOF, gzip.ErrChecksum, gzip.ErrHeader, zstd.ErrMagicMismatch, zstd.ErrCRCMismatch, zstd.ErrReservedBlockType, zstd.ErrBlockTooSmall, zstd.ErrUnexpectedBlockSize, zstd.ErrUnknownDictionary, zstd.ErrFrameSizeMismatch, zstd.ErrFrameSizeExceeded} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
+	// All of it was read before: whatever the unpacker says is about these bytes.
+	return fmt.Errorf("%w: the batch is damaged or cut short: send it again with the same key", ErrFormat)
 }

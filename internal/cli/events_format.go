@@ -22,7 +22,7 @@ import (
 // web servers, Okta, GitHub) are given as they are; those that are no JSON, or have their names
 // elsewhere, as access events.
 func readLog(in io.Reader, form string, each func(line int, raw []byte, wrong error) error) error {
-	r, err := uncompressed(in)
+	r, _, err := uncompressed(in)
 	if err != nil {
 		return err
 	}
@@ -77,25 +77,41 @@ func readLog(in io.Reader, form string, each func(line int, raw []byte, wrong er
 	}
 }
 
-// uncompressed takes gzip and zstd off a stream.
-func uncompressed(in io.Reader) (*bufio.Reader, error) {
+// uncompressed takes gzip and zstd off a stream, and says whether there was one to take off.
+func uncompressed(in io.Reader) (out *bufio.Reader, packed bool, err error) {
 	r := bufio.NewReaderSize(in, 1<<20)
-	magic, _ := r.Peek(4)
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, &failure{text: "the events are damaged gzip", hint: "unpack them first"}
-		}
-		r = bufio.NewReaderSize(z, 1<<20)
-	case bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
-		if err != nil {
-			return nil, &failure{text: "the events are damaged zstd", hint: "unpack them first"}
-		}
-		r = bufio.NewReaderSize(z, 1<<20)
+	head, _ := r.Peek(4)
+	var from io.Reader
+	how := format.Packed(head)
+	switch how {
+	case format.Gzip:
+		from, err = gzip.NewReader(r)
+	case format.Zstd:
+		from, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
+	default:
+		return r, false, nil
 	}
-	return r, nil
+	if err != nil {
+		return nil, true, &failure{text: "the events are damaged " + how, hint: "unpack them first"}
+	}
+	return bufio.NewReaderSize(&packedReader{from, how}, 1<<20), true, nil
+}
+
+// packedReader says of an error of an unpacker what it means.
+type packedReader struct {
+	io.Reader
+	how string
+}
+
+func (r *packedReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	switch {
+	case err == nil, errors.Is(err, io.EOF):
+		return n, err
+	case errors.Is(err, zstd.ErrUnknownDictionary):
+		return n, fmt.Errorf("the %s file is packed with a dictionary: unpack it with that first (%w)", r.how, err)
+	}
+	return n, fmt.Errorf("the %s file is damaged or cut short from here on (%w)", r.how, err)
 }
 
 // nativeJSON writes an access event in the form that rules about our own events are written in. What

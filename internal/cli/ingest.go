@@ -1,9 +1,7 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,7 +14,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/spf13/cobra"
 
 	"github.com/tocsin-ir/tocsin/accesslog/format"
@@ -118,40 +115,19 @@ func (in *ingestion) file(path string, live bool) error {
 		in.digest = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	}
 	in.size = info.Size()
-	unpacked, err := unpacked(f)
-	if err != nil {
-		return &failure{text: path + " is damaged: " + err.Error()}
-	}
-	if unpacked != nil {
-		in.size = 0
-		return in.stream(unpacked)
-	}
 	return in.stream(f)
 }
 
-// unpacked is what a gzip or zstd file holds; nil for any other, which is back at its beginning.
-func unpacked(f *os.File) (io.Reader, error) {
-	magic := make([]byte, 4)
-	n, _ := io.ReadFull(f, magic)
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	switch {
-	case n >= 2 && magic[0] == 0x1f && magic[1] == 0x8b:
-		return gzip.NewReader(bufio.NewReader(f))
-	case n == 4 && bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		return z, nil // it lives as long as the command
-	}
-	return nil, nil
-}
-
-// stream sends entries until the end of what they are read from.
+// stream sends entries until the end of what they are read from, which may be packed.
 func (in *ingestion) stream(r io.Reader) error {
-	entries, err := in.entries(r)
+	unpacked, packed, err := uncompressed(r)
+	if err != nil {
+		return err
+	}
+	if packed {
+		in.size = 0 // nobody knows how much it unpacks to
+	}
+	entries, err := in.entries(unpacked)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bufio"
-	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
@@ -175,7 +174,7 @@ func unpack(body io.Reader, encoding string, most int64) (io.Reader, error) {
 		return &inflated{from: z, left: most}, nil
 	case "zstd":
 		br := bufio.NewReader(body)
-		if magic, _ := br.Peek(4); !bytes.Equal(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}) {
+		if head, _ := br.Peek(4); format.Packed(head) != format.Zstd {
 			return nil, fmt.Errorf("the body is not zstd although it says so: %w", desk.ErrInvalid)
 		}
 		return br, nil // the access log unpacks it, as it does any body that begins like this
