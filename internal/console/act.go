@@ -60,6 +60,12 @@ type input struct {
 	Optional                bool
 }
 
+// mustChoose reports whether one of the options has to be chosen: not when an empty one is an answer too,
+// which a browser would refuse.
+func (n input) mustChoose() bool {
+	return !n.Optional && !slices.ContainsFunc(n.Options, func(o option) bool { return o.Value == "" })
+}
+
 type option struct{ Value, Text string }
 
 // reader reads the fields of a submitted form. The first field that cannot be read stops it.
@@ -397,7 +403,7 @@ func (c *Console) act(w http.ResponseWriter, r *http.Request) error {
 // movedOn says so when somebody else acted on the incident after the form was rendered: what was
 // written is kept, and submitting it again, knowing this, does it.
 func (c *Console) movedOn(r *http.Request, f form, id string) (*trouble, error) {
-	version, err := strconv.Atoi(r.PostForm.Get("version"))
+	version, err := strconv.Atoi(r.PostForm.Get("seen"))
 	if f.Adds || err != nil {
 		return nil, nil // a form of another page, such as the note in the room
 	}
@@ -414,7 +420,7 @@ func (c *Console) movedOn(r *http.Request, f form, id string) (*trouble, error) 
 func planOf(in url.Values) string {
 	kept := url.Values{}
 	for name, values := range in {
-		if name != "csrf" && name != "key" && name != "planned" && name != "version" {
+		if name != "csrf" && name != "key" && name != "planned" && name != "seen" {
 			kept[name] = values
 		}
 	}

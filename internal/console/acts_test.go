@@ -53,20 +53,20 @@ func TestAFormThatTheIncidentLeftBehindSaysSoAndKeepsTheText(t *testing.T) {
 	const page = "/incidents/INC-1/do/dismiss"
 	b.desk.States["INC-1"].Version = 8
 	b.desk.Others = []incident.Line{{Principal: "person:omar", Text: "Milestone confirmed " + hostile, Recorded: now}}
-	got := b.submit(page, page, url.Values{"version": {"7"}, "reason": {"it was our own backup"}})
+	got := b.submit(page, page, url.Values{"seen": {"7"}, "reason": {"it was our own backup"}})
 	if got.status != http.StatusConflict || len(b.desk.Asked()) != 0 {
 		t.Fatalf("%d, asked %v", got.status, b.desk.Asked())
 	}
-	for _, want := range []string{"the incident moved on", "Milestone confirmed &lt;script&gt;", "it was our own backup", `name="version" value="8"`} {
+	for _, want := range []string{"the incident moved on", "Milestone confirmed &lt;script&gt;", "it was our own backup", `name="seen" value="8"`} {
 		if !strings.Contains(got.body, want) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if got := b.submit(page, page, url.Values{"version": {"8"}, "reason": {"it was our own backup"}}); got.status != http.StatusSeeOther {
+	if got := b.submit(page, page, url.Values{"seen": {"8"}, "reason": {"it was our own backup"}}); got.status != http.StatusSeeOther {
 		t.Fatalf("%d", got.status)
 	}
 	// A note only adds: it is never late.
-	if got := b.submit("/incidents/INC-1/do/note", "/incidents/INC-1/do/note", url.Values{"version": {"1"}, "text": {"seen"}}); got.status != http.StatusSeeOther {
+	if got := b.submit("/incidents/INC-1/do/note", "/incidents/INC-1/do/note", url.Values{"seen": {"1"}, "text": {"seen"}}); got.status != http.StatusSeeOther {
 		t.Fatalf("%d", got.status)
 	}
 }

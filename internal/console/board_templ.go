@@ -1240,7 +1240,7 @@ func openPage(v openView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			if v.In.Get("private") != "" {
+			if v.In.Get("private")+v.In.Get("readers")+v.In.Get("about") != "" {
 				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 93, " open")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
@@ -1250,7 +1250,7 @@ func openPage(v openView) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = fieldOf(input{Name: "private", Label: "Known only to you and the people on its list", Kind: "check", Help: "Nobody else sees it or is called for it, owners included."}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = fieldOf(input{Name: "private", Label: "Known only to you and the people on its list", Kind: "check", Value: v.In.Get("private"), Help: "Nobody else sees it or is called for it, owners included."}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

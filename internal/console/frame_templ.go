@@ -2136,7 +2136,7 @@ func fieldOf(n input) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				if !n.Optional {
+				if n.mustChoose() {
 					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 203, " required")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err

@@ -35,6 +35,15 @@ type noticesView struct {
 	Stale   map[string]int // merchants that were told something that is not so any more, by duty
 	Key     string
 	Trouble *trouble
+	Refused url.Values // the form that was refused
+}
+
+// again is why a letter may go again, as it was written before that was refused.
+func (v noticesView) again(party string) string {
+	if v.Refused.Get("do") == "resend" && v.Refused.Get("party") == party {
+		return v.Refused.Get("reason")
+	}
+	return ""
 }
 
 // dutyOption is a duty that can have a notice.
@@ -133,6 +142,9 @@ func (c *Console) showNotices(w http.ResponseWriter, r *http.Request, status int
 		if err := c.nameParties(r, look.Policy, &v); err != nil {
 			return err
 		}
+	}
+	if t != nil {
+		v.Refused = in
 	}
 	v.Compose = compose(look.Policy, duty, v.Notice, in, t != nil && in.Get("do") == "draft")
 	if v.Compose != nil && v.Notice == nil {

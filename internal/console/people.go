@@ -228,7 +228,9 @@ func (c *Console) showOrgAct(w http.ResponseWriter, r *http.Request, status int,
 				}
 			}
 		}
-		v.Fields = []input{fixed(p.Name), reasonField()}
+		why := reasonField()
+		why.Value = in.Get("reason")
+		v.Fields = []input{fixed(p.Name), why}
 		v.Button = "End the account of " + p.Name + " and " + count(int64(tokens), "token", "tokens")
 	case "revoke-token", "revoke-key":
 		kind, of := "token", ""

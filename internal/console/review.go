@@ -30,6 +30,7 @@ type reviewView struct {
 	LogText   string         // what its lines hold
 	Before    string         // address of the first page, on another one
 	Next      string         // address of the page after
+	Own       entryForm      // the form of a note of one's own
 	Published []incident.Publication
 	Owners    []option
 	Now       time.Time
@@ -89,7 +90,14 @@ func (c *Console) showReview(w http.ResponseWriter, r *http.Request, status int,
 		v.Parts = append(v.Parts, v.partOf(id, slices.Contains(incident.ReviewNeeds(look.Policy, v.Version), id), in, t != nil))
 	}
 	for _, e := range s.Review.Entries {
-		v.Entries = append(v.Entries, entryForm{e, e.At.In(v.Frame.Zone).Format("2006-01-02T15:04:05"), !e.Shows(v.Version)})
+		one := entryForm{e, e.At.In(v.Frame.Zone).Format("2006-01-02T15:04:05"), !e.Shows(v.Version)}
+		if t != nil && in.Get("entry") == e.ID {
+			one.When, one.Show, one.Text = in.Get("at"), in.Get("show"), in.Get("text")
+		}
+		v.Entries = append(v.Entries, one)
+	}
+	if t != nil && in.Get("do") == "pick" && in.Get("entry")+in.Get("of") == "" {
+		v.Own.When, v.Own.Text = in.Get("at"), in.Get("text")
 	}
 	for _, p := range slices.Backward(s.Review.Published) {
 		if p.Version == v.Version {
