@@ -299,6 +299,13 @@ func (c *Client) Open(ctx context.Context, open any) (Outcome, error) {
 	return out, err
 }
 
+// Suspect says what somebody of the staff saw. The lead is called until somebody acknowledges it.
+func (c *Client) Suspect(ctx context.Context, saw string) (Outcome, error) {
+	var out Outcome
+	err := c.Do(ctx, http.MethodPost, at("suspicions"), map[string]string{"saw": saw}, &out)
+	return out, err
+}
+
 // Incident reads the state of an incident as JSON, with next and gates.
 func (c *Client) Incident(ctx context.Context, id string) (json.RawMessage, error) {
 	var out json.RawMessage

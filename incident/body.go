@@ -14,6 +14,7 @@ type OpenedBody struct {
 	Class    string `json:"class"`
 	Severity string `json:"severity,omitempty"`
 	Policy   string `json:"policy"`
+	Reach    bool   `json:"reach,omitempty"` // the lead is called until somebody acknowledges it
 }
 
 // OpenedText is its free text.

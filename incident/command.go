@@ -17,6 +17,7 @@ type Open struct {
 
 	Private bool        `json:"private,omitempty"` // known only to the people on its list
 	Readers []Principal `json:"readers,omitempty"` // the list of a private one, besides whoever opens it
+	Reach   bool        `json:"reach,omitempty"`   // staff suspects a breach: the lead is called until somebody acknowledges it
 	About   []Principal `json:"about,omitempty"`   // members of staff whom a private one is about: never on the list
 
 	Split *Split `json:"-"` // the desk's: it begins with signals of another incident

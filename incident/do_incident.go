@@ -63,7 +63,7 @@ func (w *work) open(c Open) (Reason, error) {
 	if suspected.IsZero() {
 		suspected = detected
 	}
-	w.fact(KindOpened, OpenedBody{Class: c.Class, Severity: c.Severity, Policy: w.p.Hash}, own(OpenedText{Title: c.Title, Summary: c.Summary}))
+	w.fact(KindOpened, OpenedBody{Class: c.Class, Severity: c.Severity, Policy: w.p.Hash, Reach: c.Reach}, own(OpenedText{Title: c.Title, Summary: c.Summary}))
 	w.facts[0].Apps = slices.Clone(c.Apps)
 	if c.Private {
 		if _, err := w.restrict(Restrict{Readers: c.Readers, About: c.About, Reason: "private from the beginning"}); err != nil {
@@ -87,6 +87,9 @@ func (w *work) open(c Open) (Reason, error) {
 	}
 	w.setMilestone("suspected", suspected, why)
 	why = "opened by hand"
+	if c.Reach {
+		why = "reported by somebody of the staff"
+	}
 	if c.Signal != nil {
 		why = "the event that crossed the line"
 		if !c.Signal.Noticed.IsZero() {
@@ -96,6 +99,9 @@ func (w *work) open(c Open) (Reason, error) {
 	w.setMilestone("detected", detected, why)
 	if c.Split != nil {
 		w.splitMilestones(c.Split.Of)
+	}
+	if c.Reach {
+		w.callReach(0, w.now)
 	}
 	return ReasonOpened, nil
 }

@@ -418,6 +418,7 @@ func (w *work) run(c Command) (Reason, error) {
 	case Tick:
 		w.expire()
 		w.remind()
+		w.reachAgain()
 		return ReasonNothingChanged, nil
 	case SetScale:
 		return w.setScale(c)

@@ -170,6 +170,9 @@ func foldOpened(s *State, f Fact) error {
 	if b.Severity != "" {
 		s.SeverityBy = f.Principal
 	}
+	if b.Reach {
+		s.Reach = &Reach{By: f.Principal, Last: -1}
+	}
 	return nil
 }
 

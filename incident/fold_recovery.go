@@ -124,6 +124,9 @@ func foldPage(s *State, f Fact) error {
 	switch f.Kind {
 	case KindPageOwed:
 		s.escalated(f, b)
+		if n, ok := p.Reaches(); ok && s.Reach != nil {
+			s.Reach = &Reach{By: s.Reach.By, Last: max(n, s.Reach.Last)}
+		}
 	case KindPageAttempted:
 		p.Attempts++
 		p.Attempted, p.NextTry, p.To = b.Effect, b.Retry, b.To

@@ -382,6 +382,9 @@ func renderPage(f Fact) string {
 	if id := (&Page{ID: b.Page}).CallsOwner(); id != "" {
 		said = fmt.Sprintf("The owner of the corrective action %s %s: it is overdue", id, verb)
 	}
+	if _, ok := (&Page{ID: b.Page}).Reaches(); ok {
+		said = fmt.Sprintf("Role %s %s: somebody of the staff suspects a breach, and nobody has acknowledged it", b.Role, verb)
+	}
 	if strings.HasPrefix(b.Page, handOverPage) {
 		said = fmt.Sprintf("Who the role %s is offered to %s", b.Role, verb)
 	}

@@ -36,8 +36,9 @@ type State struct {
 	Actions []*Action                `json:"actions"`
 	Notices []*Notice                `json:"notices"`
 	Checks  map[string]*Check        `json:"checks"`
-	Pages   map[string]*Page         `json:"pages"` // calls for a person, by id
-	Tally   map[string]*Tally        `json:"tally"` // what the instances of a duty add up to, by duty
+	Pages   map[string]*Page         `json:"pages"`           // calls for a person, by id
+	Reach   *Reach                   `json:"reach,omitempty"` // somebody of the staff suspects a breach
+	Tally   map[string]*Tally        `json:"tally"`           // what the instances of a duty add up to, by duty
 
 	Switches   map[string]*Switch  `json:"switches"`   // flipped for this incident, by merchant or *
 	Signatures map[string][]Signed `json:"signatures"` // given to a gate and not used up, by gate

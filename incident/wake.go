@@ -73,6 +73,9 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 			}
 		}
 	}
+	if _, at, ok := s.NextReach(); ok {
+		next(&domain, ceil(at))
+	}
 	for _, c := range s.Review.Corrective {
 		if _, ok := c.ownerCall(s); ok {
 			next(&domain, past(c.Due))

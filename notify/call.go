@@ -26,6 +26,8 @@ type Call struct {
 	Ask          string    // what is owed, such as "Confirm or dismiss"
 	Gate         string    // the gate whose signature is missing; "" for a clock
 	Glass        bool      // an owner has come on the list of a private incident, because nobody of it acted
+	Suspicion    bool      // somebody of the staff suspects a breach, and nobody has acknowledged it
+	Everybody    bool      // such a call goes to all who can act
 	HandOver     bool      // the role is offered to the person, who does not hold it yet
 	Overdue      bool      // a corrective action that the person owns is overdue
 	Due          time.Time // zero: the policy sets no limit
@@ -73,6 +75,11 @@ func ComposeCall(c Call) (Letter, error) {
 		subject = "Your signature is missing: " + line(c.Gate, maxName)
 		text = []string{"The gate " + line(c.Gate, maxName) + " waits for a signature of the role " + line(c.Role, maxName) + ".", "What waits behind it: " + ask + "."}
 	}
+	if c.Suspicion {
+		subject = "Somebody of the staff suspects a breach"
+		text = []string{"Somebody of the staff of " + line(c.Org, maxName) + " reported that they suspect a breach: " + what + ". What they saw stands there.",
+			"You are called again until somebody acknowledges it."}
+	}
 	if c.HandOver {
 		subject = "You are asked to take over the role " + line(c.Role, maxName)
 		text = []string{"The role " + line(c.Role, maxName) + " in " + what + " is offered to you. Who holds it goes on holding it until you accept."}
@@ -82,7 +89,7 @@ func ComposeCall(c Call) (Letter, error) {
 		text = []string{"Nobody on the list of " + what + " had done anything for a day, and an owner has put themselves on it. Who it was, and why, stands in its timeline."}
 	}
 	switch {
-	case c.HandOver, c.Glass:
+	case c.HandOver, c.Glass, c.Suspicion:
 	case c.Due.IsZero():
 		text = append(text, "The policy sets no limit for it; it waits now.")
 	default:
@@ -96,6 +103,8 @@ func ComposeCall(c Call) (Letter, error) {
 	}
 	switch {
 	case c.HandOver, c.Glass:
+	case c.Suspicion && c.Everybody:
+		text = append(text, "You are called because you can act in it and nobody has answered yet.")
 	case c.Overdue:
 		text = append(text, "You are called because it is yours in "+what+". When it is done, or takes longer, say so there: until then it stands as overdue.")
 	default:

@@ -91,6 +91,20 @@ func (s *State) Holders(role string, also ...incident.Principal) []*Person {
 	return out
 }
 
+// Acting are the people who have joined and can act in an incident, by id.
+func (s *State) Acting() []*Person {
+	if s == nil {
+		return nil
+	}
+	var out []*Person
+	for _, id := range slices.Sorted(maps.Keys(s.People)) {
+		if p := s.People[id]; p.Active() && (p.Access == incident.Responder || p.Access == incident.Owner) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // Named lists the people of these principals who are with the organisation, by id.
 func (s *State) Named(who []incident.Principal) []*Person {
 	return s.Holders("", who...)

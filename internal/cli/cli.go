@@ -126,7 +126,7 @@ func New(deps Deps) *cobra.Command {
 	_ = flags.MarkHidden("idempotency-key")
 
 	root.AddCommand(
-		a.incidentCommands(), a.scopeCommand(), a.switchCommands(), a.notifyCommands(), a.reviewCommands(), a.clocksCommand(), a.accessCommands(), a.programmeCommands(), a.probeCommands(), a.integrityCommands(),
+		a.incidentCommands(), a.suspectCommand(), a.scopeCommand(), a.switchCommands(), a.notifyCommands(), a.reviewCommands(), a.clocksCommand(), a.accessCommands(), a.programmeCommands(), a.probeCommands(), a.integrityCommands(),
 		a.evidenceCommands(), a.merchantCommands(), a.peopleCommands(), a.keyCommands(), a.secretCommands(),
 		a.ingestCommand(), a.rejectedCommand(), a.policyCommands(), a.lawCommands(), a.detectCommands(), a.whoamiCommand(), a.doctorCommand(), a.watchCommand(), a.manCommand(),
 	)

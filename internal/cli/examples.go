@@ -140,6 +140,7 @@ programme event subprocessor_change --note "a new host from January"
 programme waive train_staff --reason "nobody new this year"
 rebuild
 rejected
+report "an invoice of another shop lay in my mailbox"
 restore --from tocsin.tar.age --identity key.txt --data restored
 review action INC-1 CA-1 --state done --note "shipped"
 review actions --overdue

@@ -213,6 +213,8 @@ func New(d Desk, opt Options) *Console {
 	c.acting("POST /programme", c.doProgramme)
 	c.acting("GET /break-glass", c.glassPage)
 	c.acting("POST /break-glass", c.breakGlass)
+	c.page("GET /suspect", c.suspectPage)
+	c.page("POST /suspect", c.suspect)
 	c.acting("GET /open", c.openPage)
 	c.acting("POST /open", c.open)
 	c.page("GET /incidents", c.incidentsPage)

@@ -108,7 +108,7 @@ func (b *browser) submit(page, action string, form url.Values) shown {
 }
 
 // pages are all pages that a signed-in person can read.
-var pages = []string{"/", "/open", "/incidents/INC-1", "/incidents/INC-1?order=story&source=fact", "/incidents/INC-1/scope", "/incidents/INC-1/scope?version=1", "/incidents/INC-1/scope?from=1&to=1", "/incidents/INC-1/timeline", "/incidents/INC-1/timeline?source=event&text=x",
+var pages = []string{"/", "/open", "/suspect", "/incidents/INC-1", "/incidents/INC-1?order=story&source=fact", "/incidents/INC-1/scope", "/incidents/INC-1/scope?version=1", "/incidents/INC-1/scope?from=1&to=1", "/incidents/INC-1/timeline", "/incidents/INC-1/timeline?source=event&text=x",
 	"/incidents/INC-1/notices", "/incidents/INC-1/notices?duty=tell_merchants", "/incidents/INC-1/notices?notice=NTC-1", "/incidents/INC-1/notices?notice=NTC-1&state=bounced",
 	"/incidents/INC-1/notices?notice=NTC-2&party=m_1", "/incidents/INC-1/notices?notice=NTC-3",
 	"/incidents/INC-1/do/confirm", "/incidents/INC-1/do/dismiss", "/incidents/INC-1/do/plan", "/incidents/INC-1/do/approve?action=ACT-2", "/incidents/INC-1/do/restore",

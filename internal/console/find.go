@@ -50,6 +50,9 @@ func places(f frame) []place {
 	if f.Who.Access == incident.Owner && f.Acts {
 		list = append(list, place{"The first hour", "setup: policy, mail, key, events, merchants, copy, heartbeat, drill", "/setup"}, place{"Erasures", "access events of a customer or merchant, what was erased", "/erasures"}, place{"Break the glass", "private incident, come on its list when nobody of it acts", "/break-glass"})
 	}
+	if !f.ReadOnly {
+		list = append(list, place{"Say what you saw", "suspect, breach, report, the lead is called until somebody answers", "/suspect"})
+	}
 	if f.Acts {
 		list = append(list, place{"Open an incident", "declare, report", "/open"}, place{"Draft of the policy", "compare, what it would change in words, put in force", "/policy/draft"})
 	}

@@ -108,6 +108,9 @@ func (d *Desk) callOf(s *incident.State, p *incident.Page, who *org.Person) noti
 	if p.Glass() {
 		c.Ask, c.Glass = "See who came on the list of this incident", true
 	}
+	if n, ok := p.Reaches(); ok {
+		c.Ask, c.Suspicion, c.Everybody = "Acknowledge what somebody of the staff saw", true, n >= incident.ReachAll
+	}
 	if id := p.CallsOwner(); id != "" {
 		c.Ask, c.Overdue = "Finish the corrective action "+id, true
 	}

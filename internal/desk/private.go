@@ -81,6 +81,9 @@ func (d *Desk) holders(s *incident.State, o *org.State, p *incident.Page) []*org
 		return reading(s, o.Named(p.For))
 	}
 	list := reading(s, o.Holders(p.Role, s.Roles[p.Role]))
+	if n, ok := p.Reaches(); ok && (n >= incident.ReachAll || !slices.ContainsFunc(list, func(p *org.Person) bool { return p.Email != "" })) {
+		list = reading(s, o.Acting())
+	}
 	if s.Private == nil || len(list) > 0 {
 		return list
 	}

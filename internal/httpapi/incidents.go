@@ -22,6 +22,13 @@ type openInput struct {
 	Body incident.Open
 }
 
+type suspicionInput struct {
+	Key  string `header:"Idempotency-Key" maxLength:"200"`
+	Body struct {
+		Saw string `json:"saw" minLength:"1" maxLength:"4000" pattern:"\\S" doc:"what you saw, in your own words"`
+	}
+}
+
 type boardOutput struct {
 	Body struct {
 		Incidents []desk.BoardRow `json:"incidents" nullable:"false"`
@@ -92,6 +99,16 @@ func (a *API) registerIncidents(d Incidents) {
 	op.Tags, op.DefaultStatus = []string{"incident"}, http.StatusCreated
 	huma.Register(a.huma, op, func(ctx context.Context, in *openInput) (*outcomeOutput, error) {
 		out, err := d.OpenIncident(ctx, requestID(ctx, in.Key), callerOf(ctx), in.Body)
+		if err != nil {
+			return nil, a.fail(ctx, err)
+		}
+		return &outcomeOutput{Body: out}, nil
+	})
+
+	op = operation("report-suspicion", http.MethodPost, "/v1/suspicions", viewers, "Say what you saw: opens an unclassified incident, and the lead is called until somebody acknowledges it")
+	op.Tags, op.DefaultStatus = []string{"incident"}, http.StatusCreated
+	huma.Register(a.huma, op, func(ctx context.Context, in *suspicionInput) (*outcomeOutput, error) {
+		out, err := d.OpenIncident(ctx, requestID(ctx, in.Key), callerOf(ctx), incident.Suspicion(in.Body.Saw))
 		if err != nil {
 			return nil, a.fail(ctx, err)
 		}
