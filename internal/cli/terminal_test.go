@@ -76,7 +76,7 @@ var offline = []string{"policy", "law", "detect", "completion", "help", "man", "
 // writes change something; their answer to --json is an outcome, which the scripts look at.
 func isWrite(path string, c *cobra.Command) bool {
 	group, _, ok := strings.Cut(path, " ")
-	return ok && slices.Contains([]string{"incident", "notify", "review", "probes", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase" || slices.Contains([]string{"integrity check", "integrity baseline", "integrity restore"}, path)
+	return ok && slices.Contains([]string{"incident", "notify", "review", "probes", "programme", "switch", "merchants", "people", "key", "secret", "evidence"}, group) && c.Short != "" || path == "access erase" || path == "report" || slices.Contains([]string{"integrity check", "integrity baseline", "integrity restore"}, path)
 }
 
 func TestEveryReadingCommandAnswersInJSON(t *testing.T) {
