@@ -79,8 +79,11 @@ func answer(ctx context.Context, c config, conn *sql.Conn, q *ask.Question, tell
 	if confined(q.Wide.Any) {
 		return count(ctx, conn, q, tell)
 	}
-	before := debug.SetMemoryLimit(int64(c.memory) << 20)
-	a, err := columns.Count(q, columns.Options{Dir: c.dir, Spill: c.spill, Memory: int64(c.memory) << 20, Threads: c.threads, Tell: tell})
+	// What the general engine keeps of earlier questions stands in the same memory.
+	limit := int64(c.memory) << 20
+	left := max(limit-int64(resident()), limit/2)
+	before := debug.SetMemoryLimit(left)
+	a, err := columns.Count(q, columns.Options{Dir: c.dir, Spill: c.spill, Memory: left, Threads: c.threads, Tell: tell})
 	debug.SetMemoryLimit(before)
 	debug.FreeOSMemory() // the general engine has a limit of its own beside it
 	if err != nil {
