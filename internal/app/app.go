@@ -89,6 +89,11 @@ type App struct {
 
 // New opens everything and starts nothing. What it opened before a failure is closed again.
 func New(ctx context.Context, o Options) (*App, error) {
+	a, err := newApp(ctx, o)
+	return a, explained(o.Dir, err)
+}
+
+func newApp(ctx context.Context, o Options) (*App, error) {
 	in, err := ReadFolder(o.Dir)
 	if err != nil {
 		return nil, err
@@ -116,6 +121,11 @@ func assemble(ctx context.Context, o Options, in Installation, cfg *Config, dril
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &App{o: o, in: in, cfg: cfg, drill: drill, failed: make(chan error, 4), ending: make(chan struct{})}
+	if !a.readOnly() {
+		if err := usable(o.Dir); err != nil {
+			return nil, err
+		}
+	}
 	if err := a.open(ctx); err != nil {
 		return nil, errors.Join(err, a.close())
 	}

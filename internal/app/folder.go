@@ -45,7 +45,8 @@ func CreateFolder(dir, env string, now time.Time) (Installation, error) {
 	}
 	defer f.Close()
 	if _, err := f.Write(append(body, '\n')); err != nil {
-		return Installation{}, err
+		// An empty file would make the next try believe that this is a data folder.
+		return Installation{}, errors.Join(err, os.Remove(f.Name()))
 	}
 	// A crash before the sync leaves no file or an empty one, which ReadFolder names.
 	return in, errors.Join(f.Sync(), f.Close())

@@ -31,7 +31,7 @@ func Empty(o Options) (bool, error) {
 		return true, nil
 	}
 	if err != nil {
-		return false, err
+		return false, explained(o.Dir, err)
 	}
 	made, others := false, 0
 	for _, e := range entries {

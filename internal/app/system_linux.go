@@ -1,6 +1,35 @@
 package app
 
-import "golang.org/x/sys/unix"
+import (
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// mayUse asks the system whether this account may read a file or work in a folder, and write to it.
+func mayUse(path string, folder, write bool) error {
+	mode := uint32(unix.R_OK)
+	if folder {
+		mode |= unix.X_OK
+	}
+	if write {
+		mode |= unix.W_OK
+	}
+	return unix.Faccessat(unix.AT_FDCWD, path, mode, unix.AT_EACCESS)
+}
+
+// belongsTo says whose a file is.
+func belongsTo(info fs.FileInfo) string {
+	if info == nil {
+		return ""
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok {
+		return fmt.Sprintf(", it belongs to uid %d", s.Uid)
+	}
+	return ""
+}
 
 // space is how much of the folder's disk is free to this account, and how large it is.
 func space(dir string) (free, all uint64) {
