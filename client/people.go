@@ -22,7 +22,14 @@ func (c *Client) Invite(ctx context.Context, id, name, access string, roles []st
 		Link    string    `json:"link"`
 		Expires time.Time `json:"expires"`
 	}
-	err = c.Do(ctx, http.MethodPost, at("people"), map[string]any{"id": id, "name": name, "access": access, "roles": roles, "email": email}, &out)
+	body := map[string]any{"id": id, "roles": roles, "email": email}
+	if name != "" {
+		body["name"] = name
+	}
+	if access != "" {
+		body["access"] = access
+	}
+	err = c.Do(ctx, http.MethodPost, at("people"), body, &out)
 	return out.Link, out.Expires, err
 }
 

@@ -1,6 +1,7 @@
 package org
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -183,6 +184,13 @@ func (d decider) found(c Found) (incident.Decision, error) {
 }
 
 func (d decider) invite(c Invite) (incident.Decision, error) {
+	if p := d.s.People[c.Person]; p != nil { // a new link changes nothing that it does not say
+		c.FullName = cmp.Or(c.FullName, p.Name)
+		if p.Revoked.IsZero() {
+			c.Access = cmp.Or(c.Access, p.Access)
+		}
+	}
+	c.FullName, c.Access = cmp.Or(c.FullName, c.Person), cmp.Or(c.Access, incident.Responder)
 	if d.ctx.Actor.Access == incident.Service {
 		p := d.s.People[c.Person]
 		if d.s.Owners() > 0 || p == nil || p.Access != incident.Owner || c.Access != incident.Owner {

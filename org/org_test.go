@@ -368,3 +368,34 @@ func TestAnAddressIsSealedAndNeverPrinted(t *testing.T) {
 		t.Errorf("who has left is still called: %v", err)
 	}
 }
+
+// A new link for somebody who is known changes nothing that it does not say.
+func TestANewLinkKeepsNameAndAccess(t *testing.T) {
+	c := founded(t)
+	for i, in := range []org.Invite{
+		{Person: "vera", FullName: "Vera Klein", Access: incident.Viewer, Email: "vera@example.com"},
+		{Person: "vera"},
+		{Person: "new"},
+	} {
+		in.CodeHash = org.Hash(string(rune('p' + i)))
+		if _, err := c.give("person:lena", incident.Owner, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p := c.state.People["vera"]; p.Name != "Vera Klein" || p.Access != incident.Viewer || p.Email.Reveal() != "vera@example.com" {
+		t.Errorf("after a new link: %s, %s", p.Name, p.Access)
+	}
+	if p := c.state.People["new"]; p.Name != "new" || p.Access != incident.Responder {
+		t.Errorf("somebody new: %s, %s", p.Name, p.Access)
+	}
+	// Whoever has left does not come back with what they had.
+	if _, err := c.give("person:lena", incident.Owner, org.Invite{Person: "ines", Access: incident.Owner, CodeHash: org.Hash("w")}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.give("person:lena", incident.Owner, org.RevokePerson{Person: "ines", Reason: "left"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.give("person:lena", incident.Owner, org.Invite{Person: "ines", CodeHash: org.Hash("x")}); err != nil || c.state.People["ines"].Access != incident.Responder {
+		t.Errorf("back with %s: %v", c.state.People["ines"].Access, err)
+	}
+}

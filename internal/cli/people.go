@@ -45,14 +45,11 @@ func (a *app) peopleCommands() *cobra.Command {
 	var name, access, address string
 	var roles []string
 	invite := &cobra.Command{Use: "invite ID", Short: "Invite a person, or make a new link for one; prints the link, which works once", Args: exactly("ID")}
-	invite.Flags().StringVar(&name, "name", "", "the person's name")
-	invite.Flags().StringVar(&access, "access", "responder", "viewer, responder or owner")
+	invite.Flags().StringVar(&name, "name", "", "the person's name (default: as it is, else the ID)")
+	invite.Flags().StringVar(&access, "access", "", "viewer, responder or owner (default: as it is, else responder)")
 	invite.Flags().StringArrayVar(&roles, "role", nil, "role of the policy (repeat for more)")
 	invite.Flags().StringVar(&address, "email", "", "where the person is called when a clock presses or a signature is missing")
 	invite.RunE = func(c *cobra.Command, args []string) error {
-		if name == "" {
-			name = args[0]
-		}
 		server, err := a.connect()
 		if err != nil {
 			return err

@@ -29,7 +29,7 @@ import (
 
 // Version is the version of the API. It changes with every change of the OpenAPI document: the
 // minor part when something was added, the major part when something that worked stops working.
-const Version = "1.38.0"
+const Version = "1.39.0"
 
 // Incidents is what the API needs in order to show and to change incidents.
 type Incidents interface {

@@ -38,8 +38,8 @@ type inviteInput struct {
 	Key  string `header:"Idempotency-Key" maxLength:"200"`
 	Body struct {
 		ID     string   `json:"id" minLength:"1" maxLength:"64"`
-		Name   string   `json:"name" minLength:"1" maxLength:"200"`
-		Access string   `json:"access" enum:"viewer,responder,owner"`
+		Name   string   `json:"name,omitempty" maxLength:"200" doc:"default: the name of a person who is known, else the id"`
+		Access string   `json:"access,omitempty" enum:"viewer,responder,owner" doc:"default: the access of a person who is here, else responder"`
 		Roles  []string `json:"roles,omitempty" maxItems:"32"`
 		Email  string   `json:"email,omitempty" maxLength:"254" doc:"where calls go: clocks that press and signatures that are missing"`
 	}
