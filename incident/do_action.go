@@ -52,6 +52,14 @@ func (w *work) findAction(id string) (*Action, error) {
 	if a := w.base.action(id); a != nil {
 		return a, nil
 	}
+	if len(w.base.Actions) == 0 {
+		return nil, refuse(RefusedUnknown, "no action is planned in "+w.base.ID,
+			Missing{What: "a planned action", Do: w.do("plan one", "contain", "ACTION --reason …")})
+	}
+	if id == "" {
+		return nil, refuse(RefusedUnknown, "no action is named",
+			Missing{What: "the id of an action of " + w.base.ID, Do: "see which there are: tocsin incident show " + w.base.ID})
+	}
 	return nil, refuse(RefusedUnknown, fmt.Sprintf("there is no action %q in %s", id, w.base.ID),
 		Missing{What: "a planned action of that id", Do: "see which there are: tocsin incident show " + w.base.ID})
 }

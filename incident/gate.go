@@ -114,7 +114,7 @@ func closeGate(p *policy.Program, s *State, v *policy.View, who Actor) GateView 
 			if t.Open > 1 {
 				what = fmt.Sprintf("the duty %s is still owed to %d recipients", d.ID, t.Open)
 			}
-			g.Missing = append(g.Missing, Missing{What: what, Do: doLine(s, "meet it, or waive it", "waive", d.ID+" --reason …"), Rule: d.ID})
+			g.Missing = append(g.Missing, Missing{What: what, Do: meetLine(s, d), Rule: d.ID})
 		}
 	}
 	for _, a := range s.Actions {

@@ -492,7 +492,10 @@ func requestID(r *http.Request) string {
 
 // wayTo reads what to do about something missing: the words, the console's page for it when there
 // is one, and the command line that does the same.
-type way struct{ Text, Href, Command, Note string }
+type way struct {
+	Text, Href, Command, Note string
+	Or                        *way // what may be done instead
+}
 
 func wayTo(id string, m incident.Missing) way {
 	text, command, ok := strings.Cut(m.Do, ": tocsin ")
@@ -501,6 +504,10 @@ func wayTo(id string, m incident.Missing) way {
 	}
 	command, note, _ := strings.Cut(command, " (") // what the policy says beside it
 	out := way{Text: text, Command: "tocsin " + command, Note: strings.TrimSuffix(note, ")")}
+	if strings.HasPrefix(out.Note, "or ") && strings.Contains(out.Note, ": tocsin ") {
+		or := wayTo(id, incident.Missing{Do: out.Note})
+		out.Or, out.Note = &or, ""
+	}
 	words := strings.Fields(command)
 	if len(words) < 2 || id == "" {
 		return out
@@ -528,7 +535,7 @@ func wayTo(id string, m incident.Missing) way {
 		}
 		if _, has := forms[name]; has {
 			out.Href = base + "/do/" + name
-			if field := firstArgument[name]; field != "" && len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+			if field := firstArgument[name]; field != "" && len(args) > 0 && !strings.HasPrefix(args[0], "-") && !placeholder(args[0]) {
 				out.Href += "?" + field + "=" + url.QueryEscape(args[0])
 			}
 		}
@@ -549,9 +556,14 @@ func reviewPlace(base, command string, args []string) string {
 	return place
 }
 
+// placeholder reports whether a command line leaves a word to be filled in, such as ACTION.
+func placeholder(word string) bool {
+	return strings.IndexFunc(word, func(r rune) bool { return r < 'A' || r > 'Z' }) < 0
+}
+
 // firstArgument is the field of a command's form that its first argument on the command line fills in.
 var firstArgument = map[string]string{"approve": "action", "undo": "action", "cancel": "action", "plan": "action", "answer": "fact",
-	"waive": "duty", "review": "part", "assign": "role", "correct": "milestone", "mark": "milestone", "sign": "gate", "severity": "severity", "hand-over": "role", "accept-role": "role", "unlink-signal": "signal", "merge": "from", "release-hold": "hold"}
+	"waive": "duty", "done": "duty", "review": "part", "assign": "role", "correct": "milestone", "mark": "milestone", "sign": "gate", "severity": "severity", "hand-over": "role", "accept-role": "role", "unlink-signal": "signal", "merge": "from", "release-hold": "hold"}
 
 // noticeQuery chooses the notice or the duty that a command about notices names.
 func noticeQuery(command string, args []string) string {

@@ -266,13 +266,14 @@ func TestMissingItemsLeadToFilledInForms(t *testing.T) {
 		{What: "a", Do: "have it approved, or cancel it: tocsin incident approve INC-1 ACT-2 (Service returns when the cause is fixed.)"},
 		{What: "b", Do: "write it: tocsin incident draft INC-1 tell_merchants"},
 		{What: "c", Do: "give it: tocsin incident approve-notice INC-1 NTC-2 --attest"},
-		{What: "d", Do: "meet it, or waive it: tocsin incident waive INC-1 assess --reason …"},
+		{What: "d", Do: "assess it: tocsin incident assess INC-1 (or waive it: tocsin incident waive INC-1 assess --reason …)"},
+		{What: "person:lena recorded it", Do: "contain it: tocsin incident contain INC-1 ACTION --reason …"},
 		{What: "e", Do: "assign the role: tocsin incident assign INC-1 lead PERSON"},
 		{What: "f", Do: "decide it: tocsin incident answer INC-1 personal_data"},
 		{What: "g", Do: "compute the scope: tocsin scope --incident INC-1"},
 	}}}
 	page := b.get("/incidents/INC-1").body
-	for _, want := range []string{"do/approve?action=ACT-2\"", "notices?duty=tell_merchants\"", "notices?notice=NTC-2\"", "do/waive?duty=assess\"", "do/assign?role=lead\"",
+	for _, want := range []string{"do/approve?action=ACT-2\"", "notices?duty=tell_merchants\"", "notices?notice=NTC-2\"", "do/waive?duty=assess\">or waive it</a>", "do/assess\">assess it</a>", "<span>Lena recorded it</span>", "do/plan\">contain it</a>", "do/assign?role=lead\"",
 		"do/answer?fact=personal_data\"", "/incidents/INC-1/scope\"", "Service returns when the cause is fixed.", "<code class=\"wide\">tocsin incident approve INC-1 ACT-2</code>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the room lacks %q", want)

@@ -2,6 +2,7 @@ package console
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -193,6 +194,13 @@ func (f frame) who(p incident.Principal) string {
 	}
 	return id
 }
+
+// named writes a text of the engine with people by their names.
+func (f frame) named(text string) string {
+	return principal.ReplaceAllStringFunc(text, func(p string) string { return f.who(incident.Principal(p)) })
+}
+
+var principal = regexp.MustCompile(`\bperson:[a-z0-9][a-z0-9._-]*[a-z0-9]|\bperson:[a-z0-9]`)
 
 // lead is who leads an incident of the board, by name.
 func (f frame) lead(row desk.BoardRow) string { return f.who(incident.Principal("person:" + row.Lead)) }
