@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,7 +38,84 @@ const maxPatterns = 16
 type scrubber struct {
 	own  []*regexp.Regexp
 	into []string
+	need []need
 }
+
+// need is what a text has at least when a pattern finds something in it: bytes, digits, and letters and
+// digits of ASCII without anything between. Most texts of an event have less, and looking at them with a
+// pattern that begins with no fixed text is slow.
+type need struct {
+	length, digits, run int
+	pure                bool // nothing else than letters and digits can match, so that run is length
+}
+
+func needOf(re *syntax.Regexp) need {
+	switch re.Op {
+	case syntax.OpLiteral:
+		n := need{length: len(re.Rune), pure: re.Flags&syntax.FoldCase == 0} // k is the Kelvin sign too
+		for _, r := range re.Rune {
+			n.pure = n.pure && r < 0x80 && alnum(byte(r))
+			if r >= '0' && r <= '9' {
+				n.digits++
+			}
+		}
+		return n.counted()
+	case syntax.OpCharClass:
+		n := need{length: 1, digits: 1, pure: true}
+		for i := 0; i < len(re.Rune); i += 2 {
+			lo, hi := re.Rune[i], re.Rune[i+1]
+			if lo < '0' || hi > '9' {
+				n.digits = 0
+			}
+			n.pure = n.pure && (lo >= '0' && hi <= '9' || lo >= 'A' && hi <= 'Z' || lo >= 'a' && hi <= 'z')
+		}
+		return n.counted()
+	case syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		return need{length: 1}
+	case syntax.OpCapture, syntax.OpPlus:
+		return needOf(re.Sub[0])
+	case syntax.OpStar, syntax.OpQuest:
+		return need{pure: needOf(re.Sub[0]).pure}
+	case syntax.OpRepeat:
+		n := needOf(re.Sub[0])
+		return need{n.length * re.Min, n.digits * re.Min, n.run * min(re.Min, 1), n.pure}.counted()
+	case syntax.OpConcat:
+		all, run := need{pure: true}, 0
+		for _, sub := range re.Sub {
+			n := needOf(sub)
+			if !n.pure {
+				run = 0
+			} else {
+				run += n.run
+			}
+			all = need{all.length + n.length, all.digits + n.digits, max(all.run, n.run, run), all.pure && n.pure}
+		}
+		return all
+	case syntax.OpAlternate:
+		n := needOf(re.Sub[0])
+		for _, sub := range re.Sub[1:] {
+			x := needOf(sub)
+			n = need{min(n.length, x.length), min(n.digits, x.digits), min(n.run, x.run), n.pure && x.pure}
+		}
+		return n
+	}
+	return need{pure: re.Op != syntax.OpNoMatch} // what stands between characters
+}
+
+// counted sets the run of what is nothing but letters and digits.
+func (n need) counted() need {
+	if n.pure {
+		n.run = n.length
+	}
+	return n
+}
+
+// beyond says whether a text is sure to have less.
+func (n need) beyond(s string, m signs) bool {
+	return len(s) < n.length || m.digits < n.digits || m.word < n.run
+}
+
+func alnum(c byte) bool { return c-'0' < 10 || (c|0x20)-'a' < 26 }
 
 var patternName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
@@ -57,6 +135,11 @@ func newScrubber(list []Pattern) (*scrubber, error) {
 		if re.MatchString("") {
 			return nil, fmt.Errorf("accesslog: pattern %s to scrub by matches the empty text, and so everything", p.Name)
 		}
+		parsed, err := syntax.Parse(p.Regexp, syntax.Perl)
+		if err != nil {
+			return nil, fmt.Errorf("accesslog: pattern %s to scrub by: %w", p.Name, err)
+		}
+		s.need = append(s.need, needOf(parsed))
 		s.own, s.into = append(s.own, re), append(s.into, "["+p.Name+"]")
 	}
 	return s, nil
@@ -81,7 +164,12 @@ func (c *scrubber) text(s string) string {
 		s = phonePattern.ReplaceAllString(s, "[phone]")
 	}
 	for i, re := range c.own {
-		s = re.ReplaceAllString(s, c.into[i])
+		if c.need[i].beyond(s, m) {
+			continue
+		}
+		if out := re.ReplaceAllString(s, c.into[i]); out != s {
+			s, m = out, signsIn(out) // a pattern's name may have digits
+		}
 	}
 	return s
 }
@@ -96,12 +184,18 @@ type signs struct {
 	digits int
 	run    int // digits at most, with nothing or one blank or hyphen between one and the next
 	joints int // blanks and hyphens between two digits
+	word   int // letters and digits of ASCII at most, with nothing between
 }
 
 func signsIn(s string) (m signs) {
-	run, gap := 0, 0
+	run, gap, word := 0, 0, 0
 	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
+		c := s[i]
+		if word++; !alnum(c) {
+			word = 0
+		}
+		m.word = max(m.word, word)
+		switch {
 		case c >= '0' && c <= '9':
 			if m.digits++; gap == 1 {
 				m.joints++

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,6 +245,42 @@ func TestWhatTheServerDoesNotTakeSurvivesARestart(t *testing.T) {
 	left, _ := filepath.Glob(filepath.Join(dir, "*"))
 	if len(left) != 0 {
 		t.Errorf("spill files stay behind: %v", left)
+	}
+}
+
+// A spill folder that somebody removes takes what was in it, which is counted; what comes after that is
+// kept in a new one.
+func TestASpillFolderThatWasRemovedIsMadeAnew(t *testing.T) {
+	var up atomic.Bool
+	d := newDoor(t, func(int) int {
+		if up.Load() {
+			return 200
+		}
+		return 503
+	})
+	dir := filepath.Join(t.TempDir(), "spill")
+	h := start(t, d, func(o *piilog.Options) { o.SpillDir = dir; o.MaxBatch = 10 })
+	send := func(from, to int) {
+		for i := from; i < to; i++ {
+			piilog.Access(t.Context(), slog.New(h), piilog.Event{ID: fmt.Sprint("e", i), Action: "read", Merchant: "m_1"})
+		}
+	}
+	files := func() int {
+		found, _ := filepath.Glob(filepath.Join(dir, "*.ndjson"))
+		return len(found)
+	}
+	send(0, 50)
+	waitFor(t, func() bool { return files() >= 4 })
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	send(50, 100)
+	waitFor(t, func() bool { return files() >= 5 })
+	up.Store(true)
+	err := h.Flush(within(t, 20*time.Second))
+	st := h.Stats()
+	if st.Accepted+st.Lost != 100 || st.Waiting != 0 || st.Lost > 50 || st.Lost < 40 || int64(d.distinct()) != st.Accepted {
+		t.Errorf("%d arrived, stats %+v, %v", d.distinct(), st, err)
 	}
 }
 

@@ -60,7 +60,11 @@ func (p spill) write(b *batch) (string, error) {
 	}
 	name := fmt.Sprintf("%s.%d%s", b.key, b.n, suffix)
 	tmp := filepath.Join(p.dir, name+".tmp")
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	const anew = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	f, err := os.OpenFile(tmp, anew, 0o600)
+	if errors.Is(err, os.ErrNotExist) && os.MkdirAll(p.dir, 0o700) == nil {
+		f, err = os.OpenFile(tmp, anew, 0o600) // somebody removed the folder: what comes now need not go with it
+	}
 	if err != nil {
 		return "", fmt.Errorf("piilog: spill: %w", err)
 	}
