@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -68,7 +69,17 @@ func New(o Options) *Engine {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	o.Dir = whole(o.Dir)
 	return &Engine{o: o, turn: make(chan struct{}, 1)}
+}
+
+// whole is a path from the root: the child is in a folder of its own, where a path that begins in ours
+// leads nowhere. One that cannot be found out is left as it is, and the child says that it is not there.
+func whole(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // Beside returns the path of tocsin-query beside the running program, or "" when it is not there.
@@ -91,6 +102,10 @@ func (e *Engine) Ask(ctx context.Context, q Question) (*Answer, error) {
 	}
 	if err := q.Check(); err != nil {
 		return nil, err
+	}
+	q.Files = slices.Clone(q.Files)
+	for i, f := range q.Files {
+		q.Files[i] = whole(f)
 	}
 	line, err := json.Marshal(q)
 	if err != nil {
