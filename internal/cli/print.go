@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,7 +95,14 @@ func (a *app) painted(w io.Writer, paint func(state, text string) string, flex [
 		}
 	}
 	if a.narrow() { // else nobody knows: what is piped into another program is better long than cut
+		whole := slices.Clone(widths)
 		fit(widths, flex, a.width()-2*(len(header)-1))
+		for i, n := range widths {
+			if n < whole[i] && a.width() < 60 && !slices.Contains(flex, i) {
+				a.stacked(w, paint, header, rows, states)
+				return
+			}
+		}
 	}
 	line := func(row []string) string {
 		var b strings.Builder
@@ -114,6 +122,34 @@ func (a *app) painted(w io.Writer, paint func(state, text string) string, flex [
 			state = states[i]
 		}
 		fmt.Fprintln(w, paint(state, line(row)))
+	}
+}
+
+// stacked prints each row as a few lines, a column on each: a terminal that is too narrow for the table would cut
+// the times and names that the table is there for.
+func (a *app) stacked(w io.Writer, paint func(state, text string) string, header []string, rows [][]string, states []string) {
+	label := 0
+	for _, h := range header {
+		label = max(label, cells(h))
+	}
+	for i, row := range rows {
+		state := ""
+		if i < len(states) {
+			state = states[i]
+		}
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		for j, text := range row {
+			if text == "" {
+				continue
+			}
+			head := header[j] + strings.Repeat(" ", label-cells(header[j]))
+			for _, part := range wrapped(text, max(8, a.width()-label-2)) {
+				fmt.Fprintln(w, paint("dim", head)+"  "+paint(state, part))
+				head = strings.Repeat(" ", label)
+			}
+		}
 	}
 }
 

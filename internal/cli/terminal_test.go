@@ -226,3 +226,26 @@ func TestEveryCommandHasAManualPage(t *testing.T) {
 		}
 	}
 }
+
+// On a terminal of half the width a table would cut the very times that it is there for: each row is a few lines.
+func TestANarrowTerminalStillSaysWhenAndWho(t *testing.T) {
+	run, columns := terminalOf(t)
+	for _, args := range [][]string{{"clocks"}, {"clocks", "INC-1"}, {"incident", "list"}, {"watch", "--once"}, {"incident", "timeline", "INC-1", "--limit", "5"}} {
+		*columns = "40"
+		code, narrow, errs := run(args...)
+		if code != 0 {
+			t.Fatalf("%v: %s", args, errs)
+		}
+		for line := range strings.Lines(narrow) {
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 40 && strings.Contains(strings.TrimSpace(line[10:]), " ") {
+				t.Errorf("%v: %d columns: %s", args, n, line)
+			}
+		}
+		if strings.Contains(narrow, "202…") || strings.Contains(narrow, "2026-…") || strings.Contains(narrow, "2026…") || !regexp.MustCompile(`2026-11-2\d\s`).MatchString(narrow) {
+			t.Errorf("%v does not say when:\n%s", args, narrow)
+		}
+		if args[0] == "clocks" && (!regexp.MustCompile(`(?m)^DUTY +Tell`).MatchString(narrow) || !strings.Contains(narrow, "\nHOLDER ")) {
+			t.Errorf("%v:\n%s", args, narrow)
+		}
+	}
+}
