@@ -76,7 +76,7 @@ race:
 
 rest:
 	$(GO) test $(QUICK) -timeout 10m ./cmd/tocsin ./internal/console $$($(GO) list ./... | grep -E '$(APART)' | grep -vE '/internal/drill$$|/cmd/tocsin-query$$') $(ALONE) ./accesslog/table ./scope/columns
-	$(GO) test $(QUICK) -timeout 10m -run 'AnAlteredFileOfTheDataFolder' ./internal/app
+	$(GO) test $(QUICK) -timeout 10m -run 'AnAltered' ./internal/app
 	CGO_ENABLED=1 $(GO) test ./cmd/tocsin-query
 
 drills: build

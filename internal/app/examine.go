@@ -149,12 +149,14 @@ func (a *App) examine(ctx context.Context, served bool, d Depth, altered []docto
 	if err != nil {
 		return doctor.Report{}, err
 	}
-	beside, err := a.inspect(ctx, chains, served, d)
+	// A table that is not as the log says is no news where the log itself is not as it was.
+	compare := d.Full && seen.Logs.Altered == ""
+	beside, err := a.inspect(ctx, chains, served, compare, d)
 	if err != nil {
 		return doctor.Report{}, err
 	}
 	seen.Altered = append(seen.Altered, beside...)
-	seen.Logs.Table = d.Full && len(beside) == 0
+	seen.Logs.Table = compare && len(beside) == 0
 	a.seeCopy(&seen.Logs, served)
 	seen.Logs.Backups = a.seeBackups(seen.Org)
 	for _, id := range chains {

@@ -133,8 +133,9 @@ func unsound(ctx context.Context, path string, full bool) string {
 	return firstLine(errors.New(says))
 }
 
-// inspect looks at what the open server keeps beside its facts and logs, and compares it with them.
-func (a *App) inspect(ctx context.Context, chains []string, served bool, d Depth) (out []doctor.File, err error) {
+// inspect looks at what the open server keeps beside its facts and logs, and compares it with them: each event
+// of the table, too, with compare.
+func (a *App) inspect(ctx context.Context, chains []string, served, compare bool, d Depth) (out []doctor.File, err error) {
 	state, err := a.desk.Org(ctx)
 	if err != nil && !errors.Is(err, ledger.ErrNotFound) {
 		return nil, err
@@ -177,7 +178,7 @@ func (a *App) inspect(ctx context.Context, chains []string, served bool, d Depth
 	if err != nil {
 		return nil, err
 	}
-	if d.Full && len(misfits) == 0 {
+	if compare && len(misfits) == 0 {
 		if misfits, err = a.access.CompareTable(ctx, d.tell("events of log and table compared", "events")); err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/transparency-dev/tessera/api/layout"
 
+	"github.com/tocsin-ir/tocsin/client"
 	"github.com/tocsin-ir/tocsin/internal/doctor"
 	"github.com/tocsin-ir/tocsin/internal/soaktest"
 )
@@ -28,9 +29,6 @@ func TestSoakTheDoctorSaysWhatItDidNotReadOfALogOfManyLeaves(t *testing.T) {
 	dir := folder(t, "production", configuration)
 	a, stop := start(t, Options{Dir: dir})
 	app := sender(t, a)
-	// Sixty-four characters that the scrubber has no interest in: six bits each, and none to spare.
-	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.~!*=:;,/|"
-	noise := make([]byte, 30_000)
 	size := func() uint64 {
 		t.Helper()
 		c, err := local(t, dir).Checkpoints(t.Context())
@@ -41,19 +39,8 @@ func TestSoakTheDoctorSaysWhatItDidNotReadOfALogOfManyLeaves(t *testing.T) {
 	}
 	events := 0
 	for began := time.Now(); size() <= bundles*layout.EntryBundleWidth; {
-		var b strings.Builder
-		for range 200 {
-			for i := range noise {
-				noise[i] = letters[rand.IntN(len(letters))]
-			}
-			events++
-			fmt.Fprintf(&b, `{"id":"big-%d","time":%q,"kind":"pii_access","actor":{"type":"service","id":"worker"},"credential":"tok_1","action":"read","merchant":"m_1","records":1,"attributes":{"noise":%q}}`+"\n",
-				events, a.desk.Now().UTC().Format(time.RFC3339), noise)
-		}
-		got, err := app.Ingest(t.Context(), fmt.Sprint(events), "native", []byte(b.String()))
-		if err != nil || got.Accepted != 200 {
-			t.Fatalf("taken in: %+v, %v", got, err)
-		}
+		sendLarge(t, a, app, events, 200)
+		events += 200
 		if events%10_000 == 0 {
 			t.Logf("%d events, %d leaves after %v", events, size(), time.Since(began).Round(time.Second))
 		}
@@ -129,5 +116,25 @@ func TestSoakTheDoctorSaysWhatItDidNotReadOfALogOfManyLeaves(t *testing.T) {
 	}
 	if f := finding(t, r, "evidence.verify"); f.State != doctor.Fail || !strings.Contains(f.Say, "log/events/"+name) {
 		t.Errorf("all of a folder that nobody serves: %+v", f)
+	}
+}
+
+// sendLarge sends so many events from a number on, of 30 kB each that cannot be made smaller: a leaf holds two.
+func sendLarge(t *testing.T, a *App, app *client.Client, from, n int) {
+	t.Helper()
+	// Sixty-four characters that the scrubber has no interest in: six bits each, and none to spare.
+	const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_.~!*=:;,/|"
+	noise := make([]byte, 30_000)
+	var b strings.Builder
+	for i := range n {
+		for i := range noise {
+			noise[i] = letters[rand.IntN(len(letters))]
+		}
+		fmt.Fprintf(&b, `{"id":"big-%d","time":%q,"kind":"pii_access","actor":{"type":"service","id":"worker"},"credential":"tok_1","action":"read","merchant":"m_1","records":1,"attributes":{"noise":%q}}`+"\n",
+			from+i, a.desk.Now().UTC().Format(time.RFC3339), noise)
+	}
+	got, err := app.Ingest(t.Context(), fmt.Sprint("large-", from), "native", []byte(b.String()))
+	if err != nil || got.Accepted != n {
+		t.Fatalf("taken in: %+v, %v", got, err)
 	}
 }
