@@ -70,7 +70,14 @@ func TestAVendorsOwnListIsComparedAndLeavesNoTrace(t *testing.T) {
 	if after := keysOf(t, dir); after != before {
 		t.Errorf("comparing made keys: %s, before %s", after, before)
 	}
+	// As a spreadsheet writes it in other countries.
+	if got, err := responder.MatchScope(t.Context(), inc, 0, []byte(strings.ReplaceAll(list, ",", ";"))); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("with semicolons: %+v, %v", got, err)
+	}
 	for _, bad := range []struct{ list, says string }{
+		{strings.ReplaceAll(list, "\n", "\r"), "line 1: the lines of the file end in CR alone: save it as CSV UTF-8"},
+		{"\xff\xfem\x00e\x00", "line 1: the file is UTF-16: save it as CSV UTF-8"},
+		{"\x00m\x00e\x00r", "line 1: the file is UTF-16: save it as CSV UTF-8"},
 		{"", "line 1: no CSV header"},
 		{"merchant,name\nm_1,x\n", "line 1: the columns merchant and one of"},
 		{"merchant,email\nm_1,\"ann@shop.example\nm_2,x\n", "line 2"},

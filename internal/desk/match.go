@@ -95,8 +95,11 @@ func scopeVersion(s *incident.State, version int) (incident.ScopeVersion, error)
 
 // readList reads a list of customers line by line.
 func readList(list io.Reader) (func() (scope.Person, error), error) {
-	in := csv.NewReader(list)
-	in.FieldsPerRecord, in.ReuseRecord = -1, true
+	in, err := spreadsheet(list)
+	if err != nil {
+		return nil, err
+	}
+	in.ReuseRecord = true
 	head, err := in.Read()
 	if bad := new(csv.ParseError); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &bad) {
 		return nil, err // the sender ended, or the list is too long

@@ -62,15 +62,28 @@ func (d *Desk) ImportMerchants(ctx context.Context, who Caller, file io.Reader) 
 	return len(list), rejected, d.tellIncidents(ctx, list)
 }
 
-func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
+// spreadsheet reads CSV as spreadsheets write it, and refuses what would be read as something else: as
+// one line, or as none.
+func spreadsheet(r io.Reader) (*csv.Reader, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	start, _ := in.Peek(4096) // less is there when the file is short
-	if bytes.HasPrefix(start, []byte("\xff\xfe")) || bytes.HasPrefix(start, []byte("\xfe\xff")) {
-		return nil, nil, fmt.Errorf("%w: line 1: the file is UTF-16: save it as CSV UTF-8", ErrInvalid)
+	switch {
+	case bytes.HasPrefix(start, []byte("\xff\xfe")), bytes.HasPrefix(start, []byte("\xfe\xff")), bytes.IndexByte(start, 0) >= 0:
+		return nil, fmt.Errorf("%w: line 1: the file is UTF-16: save it as CSV UTF-8", ErrInvalid)
+	case bytes.IndexByte(start, '\n') < 0 && bytes.IndexByte(bytes.TrimRight(start, "\r"), '\r') >= 0:
+		return nil, fmt.Errorf("%w: line 1: the lines of the file end in CR alone: save it as CSV UTF-8, and not as that of old Macintoshes", ErrInvalid)
 	}
 	cr := csv.NewReader(in)
 	cr.Comma = separator(start)
 	cr.FieldsPerRecord = -1
+	return cr, nil
+}
+
+func readMerchants(r io.Reader) ([]ledger.Merchant, []Reject, error) {
+	cr, err := spreadsheet(r)
+	if err != nil {
+		return nil, nil, err
+	}
 	head, err := cr.Read()
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: line 1: no CSV header: the first line has to be %s", ErrInvalid, strings.Join(merchantColumns, ","))
