@@ -443,6 +443,7 @@ var (
 func troubleOf(err error) *trouble {
 	var refusal *incident.Refusal
 	var field *incident.FieldError
+	var query *scope.InvalidError
 	var tooLarge *http.MaxBytesError
 	var answered meanwhileAnswered
 	switch {
@@ -453,6 +454,8 @@ func troubleOf(err error) *trouble {
 		return &trouble{Status: http.StatusConflict, Title: "Refused", Text: refusal.Message, Reason: refusal.Reason, Missing: refusal.Missing}
 	case errors.As(err, &field):
 		return &trouble{Status: http.StatusUnprocessableEntity, Title: "Not accepted", Text: title(field.Field) + ": " + field.Problem + "."}
+	case errors.As(err, &query):
+		return &trouble{Status: http.StatusUnprocessableEntity, Title: "Not accepted", Text: inTheForm(query)}
 	case errors.Is(err, errForged):
 		return &trouble{Status: http.StatusForbidden, Title: "Not accepted", Text: "The form came from another site, so nothing was done."}
 	case errors.Is(err, errStale):

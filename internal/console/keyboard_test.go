@@ -64,7 +64,11 @@ func (k *typist) press(selector, key, then string) {
 	k.presses++
 	run(k.t, k.ctx, chromedp.KeyEvent(key))
 	if then != "" {
-		run(k.t, k.ctx, chromedp.WaitReady(then, chromedp.ByQuery))
+		ctx, cancel := context.WithTimeout(k.ctx, 30*time.Second)
+		defer cancel()
+		if err := chromedp.Run(ctx, chromedp.WaitReady(then, chromedp.ByQuery)); err != nil {
+			k.t.Fatalf("%s: %s does not lead to %s: %v", k.name, selector, then, err)
+		}
 	}
 }
 

@@ -338,6 +338,50 @@ func byHand(s *incident.State) []string {
 	return out
 }
 
+// correctedByHand counts the merchants that were included and excluded by hand.
+func correctedByHand(s *incident.State) (in, out int) {
+	for _, a := range s.Adjusted {
+		if a.Include {
+			in++
+		} else {
+			out++
+		}
+	}
+	return in, out
+}
+
+// queryLabels are the words of the scope form, by the names of its fields.
+var queryLabels = map[string]string{
+	"from":       "From",
+	"to":         "To, not included",
+	"credential": "By credential",
+	"not_ip":     "But not from address or prefix",
+	"actor":      "By actor",
+	"ip":         "From address or prefix",
+	"agent":      "With user agent",
+	"not_agent":  "But not with user agent",
+	"endpoint":   "At endpoint",
+	"merchant":   "Of merchant",
+	"action":     "By action",
+	"data_type":  "Of data type",
+	"not_actor":  "But not by actor",
+}
+
+// inTheForm says what is wrong with a query in the words of the form: not[0].ip is its field not_ip.
+func inTheForm(e *scope.InvalidError) string {
+	side, name, ok := strings.Cut(e.Field, ".")
+	if side, _, _ = strings.Cut(side, "["); !ok {
+		name = side
+	} else if side == "not" {
+		name = "not_" + name
+	}
+	label := queryLabels[name]
+	if label == "" {
+		label = title(e.Field)
+	}
+	return label + ": " + e.Reason + "."
+}
+
 // regionName names a region for a table.
 func regionName(r incident.Residents) string {
 	if r.Region == "" {
