@@ -50,13 +50,14 @@ func looking(t *testing.T, opt console.Options) *browser {
 // forActs are the pages that are there for nothing but an act.
 var forActs = []string{"/open", "/integrity/", "/break-glass", "/erasures", "/policy/draft"}
 
-// Who can only look sees no form and no link that would be refused, and reads why on every page.
+// Who can only look sees no form and no link that would be refused, and reads why on every page. What they saw they
+// may say, as everybody may.
 func TestWhoOnlyLooksIsOfferedNothingElse(t *testing.T) {
 	for why, opt := range map[string]console.Options{"your access is viewer": {}, "the record of a finished drill": {ReadOnly: true, Env: "drill"}} {
 		b := looking(t, opt)
 		for _, path := range pages {
 			got := b.get(path)
-			if strings.Contains(path, "/do/") || slices.ContainsFunc(forActs, func(p string) bool { return strings.HasPrefix(path, p) }) {
+			if strings.Contains(path, "/do/") || slices.ContainsFunc(forActs, func(p string) bool { return strings.HasPrefix(path, p) }) || path == "/suspect" && opt.ReadOnly {
 				if got.status != http.StatusForbidden || strings.Contains(got.body, "<form method=\"post\" action=\"/inc") {
 					t.Errorf("%s: %d for who only looks", path, got.status)
 				}
@@ -75,7 +76,7 @@ func TestWhoOnlyLooksIsOfferedNothingElse(t *testing.T) {
 			}
 			for n := range doc.Descendants() {
 				action := attribute(n, "action")
-				if n.Data == "form" && attribute(n, "method") == "post" && action != "/signout" && action != "/signin" && action != "/join" && (action != "/report" || opt.ReadOnly) && !strings.HasSuffix(action, "/scope") {
+				if n.Data == "form" && attribute(n, "method") == "post" && action != "/signout" && action != "/signin" && action != "/join" && (action != "/report" && action != "/suspect" || opt.ReadOnly) && !strings.HasSuffix(action, "/scope") {
 					t.Errorf("%s offers the form %s", path, action)
 				}
 				if href := attribute(n, "href"); strings.Contains(href, "/do/") || href == "/open" {
