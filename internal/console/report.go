@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -14,7 +15,6 @@ import (
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 	"github.com/tocsin-ir/tocsin/internal/played"
-	"github.com/tocsin-ir/tocsin/org"
 )
 
 // Reports come from anybody, so they are few: what is beyond these limits is asked to write to the
@@ -121,14 +121,47 @@ func (c *Console) report(w http.ResponseWriter, r *http.Request) error {
 
 // statusView is the public page of how the service stands.
 type statusView struct {
-	Frame   frame
-	Probes  []org.Reported
-	Version string
-	Drill   *played.Run
-	Sealed  string // the newest checkpoint's first lines
+	Frame    frame
+	Services []service
+	Version  string
+	Drill    *played.Run
+	Sealed   string // the newest checkpoint's first lines
 }
 
-// statusPage shows what everybody may know: probes, the version of the policy, the newest drill and
+// service is what everybody may know of the probes that look at one thing: not which they are, nor what they saw.
+type service struct {
+	Name  string
+	State string // the worst of its probes
+	Since time.Time
+}
+
+// servicesOf tells how each service stands, by name. One that fails does so since its first probe saw it, and one
+// that passes since its last probe did.
+func servicesOf(probes []desk.ProbeRow) []service {
+	worst := []string{"out", "failing", "passing"} // else it has not run
+	rank := func(state string) int {
+		if i := slices.Index(worst, state); i >= 0 {
+			return i
+		}
+		return len(worst)
+	}
+	var out []service
+	for _, p := range probes {
+		i := slices.IndexFunc(out, func(s service) bool { return s.Name == p.Service })
+		switch {
+		case i < 0:
+			out = append(out, service{p.Service, p.State, p.Since})
+		case rank(p.State) < rank(out[i].State):
+			out[i].State, out[i].Since = p.State, p.Since
+		case p.State == out[i].State && (p.State == "passing") == p.Since.After(out[i].Since):
+			out[i].Since = p.Since
+		}
+	}
+	slices.SortFunc(out, func(a, b service) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// statusPage shows what everybody may know: how services stand, the version of the policy, the newest drill and
 // that the record goes on. Incidents are not on it: those they concern are told by the policy's own
 // notices, and a list of open ones would tell an attacker what was noticed.
 func (c *Console) statusPage(w http.ResponseWriter, r *http.Request) error {
@@ -137,18 +170,11 @@ func (c *Console) statusPage(w http.ResponseWriter, r *http.Request) error {
 	if p := c.desk.PolicyProgram(r.Context()); p != nil {
 		v.Version = p.Version()
 	}
-	state, err := c.desk.Org(r.Context())
+	probes, err := c.desk.Probes(r.Context())
 	if err != nil {
 		return err
 	}
-	if state != nil {
-		for _, x := range state.Reports {
-			if x.Kind == org.ProbeTurned {
-				v.Probes = append(v.Probes, x)
-			}
-		}
-	}
-	sortReports(v.Probes)
+	v.Services = servicesOf(probes)
 	if run, ok := c.drilled(); ok {
 		v.Drill = &run
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/console"
+	"github.com/tocsin-ir/tocsin/internal/desk"
+	"github.com/tocsin-ir/tocsin/org"
 )
 
 // Anybody can report something without an account, and gets a reference to what was recorded.
@@ -51,10 +53,26 @@ func TestAReportIsTakenInFromAnybodyAndHasAReference(t *testing.T) { // promise:
 	}
 }
 
-// The public status names no incident.
-func TestTheStatusIsPublicAndNamesNoIncident(t *testing.T) {
+// The public status says how each service stands by its probes, and neither what a probe saw nor what else was
+// noticed: an approved file that changed is nothing to tell a stranger.
+func TestTheStatusSaysHowServicesStandAndNothingThatWasNoticed(t *testing.T) {
 	b, _ := open(t, console.Options{})
-	if got := b.get("/status"); got.status != http.StatusOK || strings.Contains(got.body, "INC-") || !strings.Contains(got.body, "This server answers") {
+	b.desk.Watched[0].Service, b.desk.Watched[0].Saw = "storefront", "step pay as phone"
+	report := org.Report{Kind: org.ProbeTurned, Subject: "files theme", State: "changed", Digest: "sha256:" + strings.Repeat("ab", 32)}
+	if _, err := b.desk.SubmitOrg(t.Context(), "", desk.Caller{Principal: "service:integrity", Access: incident.Service}, report); err != nil {
+		t.Fatal(err)
+	}
+	got := b.get("/status")
+	if got.status != http.StatusOK || !regexp.MustCompile(`(?s)<li id="shop">.*?passes.*?<li id="storefront">.*?fails`).MatchString(got.body) {
 		t.Errorf("%d %s", got.status, got.body)
+	}
+	for _, no := range []string{"INC-", "step pay", "shop_checkout", "theme", "changed"} {
+		if strings.Contains(got.body, no) {
+			t.Errorf("the public page says %q", no)
+		}
+	}
+	b.desk.Watched = nil
+	if got := b.get("/status"); !strings.Contains(got.body, "This server answers") {
+		t.Errorf("without probes: %s", got.body)
 	}
 }
