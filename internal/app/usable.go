@@ -25,7 +25,7 @@ func usable(dir string) error {
 	for _, c := range []struct {
 		names string
 		write bool
-	}{{installationFile, false}, {"tocsin.yaml", false}, {"store", false}, {"log/*.at", false}, {"keys/*.key", false}, {"spool/*", false},
+	}{{installationFile, false}, {"tocsin.yaml", false}, {"store", false}, {"log/*.at", false}, {"log/*/checkpoint", false}, {"log/*/.state/*", false}, {"keys/*.key", false}, {"spool/*", false},
 		{"lock", true}, {"tocsin.db*", true}, {"events.db*", true}, {"keys/keys.db*", true}} {
 		names, err := fs.Glob(os.DirFS(dir), c.names)
 		if err != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -45,6 +46,24 @@ func TestAStartNamesWhatItCannotUse(t *testing.T) {
 		}
 		if err := start(dir); err == nil || !strings.HasPrefix(err.Error(), filepath.Join(dir, name)+" is no file, and one belongs there: move it away") {
 			t.Errorf("%s is a folder: %v", name, err)
+		}
+	}
+	// A log's checkpoint is written last of all: the server would run, and fail when it stops.
+	for _, name := range []string{"log/facts/checkpoint", "log/events/checkpoint", "log/facts/.state/treeState"} {
+		dir := folder(t, "production", configuration)
+		if err := start(dir); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		a, err := New(t.Context(), Options{Dir: dir})
+		if err == nil || !strings.HasPrefix(err.Error(), path+" is no file, and one belongs there: move it away") {
+			t.Errorf("%s is a folder: %v", name, err)
+		}
+		if err == nil {
+			_ = a.close() // it fails, as it did for everybody
 		}
 	}
 	// What another account made there: root's, after one start as root, or with rights taken from us.
