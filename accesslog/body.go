@@ -2,7 +2,6 @@ package accesslog
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -41,7 +40,7 @@ func readBody(buf *bytes.Buffer, r io.Reader) error {
 	var src io.Reader
 	switch format.Packed(buf.Bytes()) {
 	case format.Gzip:
-		z, err := gzip.NewReader(buf)
+		z, err := format.Gunzip(buf)
 		if err != nil {
 			return fmt.Errorf("%w: the batch is damaged gzip", ErrFormat)
 		}

@@ -44,6 +44,8 @@ func TestAPackedBodyMayHaveSeveralParts(t *testing.T) {
 	s.take(t, one+two)
 	for what, body := range map[string]string{
 		"gzip, two members": gzipped(t, one) + gzipped(t, two),
+		"gzip, then a zero": gzipped(t, one+two) + "\x00",
+		"gzip, then zeros":  gzipped(t, one) + gzipped(t, two) + strings.Repeat("\x00", 10240),
 		"zstd, two frames":  zstded(t, one) + zstded(t, two),
 		"skipped between":   zstded(t, one) + skip + zstded(t, two),
 		"skipped first":     skip + zstded(t, one+two),

@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,7 +84,7 @@ func uncompressed(in io.Reader) (out *bufio.Reader, packed bool, err error) {
 	how := format.Packed(head)
 	switch how {
 	case format.Gzip:
-		from, err = gzip.NewReader(r)
+		from, err = format.Gunzip(r)
 	case format.Zstd:
 		from, err = zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
 	default:

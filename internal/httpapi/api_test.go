@@ -316,6 +316,15 @@ func TestIngestStreamsAndAnswersTheReceipt(t *testing.T) {
 	if got.status != 200 || strings.TrimSpace(got.body) != `{"accepted":1,"duplicates":1}` && strings.TrimSpace(got.body) != `{"accepted":1,"duplicates":1,"rejected":[]}` {
 		t.Errorf("%d %s", got.status, got.body)
 	}
+	// tar and tapes fill a last block with zeros; gzip(1) takes them, and nothing else.
+	if got := f.do(t, "POST", "/v1/events?format=native", f.ingest, zipped(t, "{}\n{}\n")+strings.Repeat("\x00", 9000), "Content-Encoding", "gzip", "Tocsin-Batch", "b1"); got.status != 200 {
+		t.Errorf("gzip with zeros behind it: %d %s", got.status, got.body)
+	}
+	for _, rest := range []string{"x", "\x00x", "something else"} {
+		if got := f.do(t, "POST", "/v1/events?format=native", f.ingest, zipped(t, "{}\n{}\n")+rest, "Content-Encoding", "gzip", "Tocsin-Batch", "b1"); got.status != 400 {
+			t.Errorf("gzip with %q behind it: %d %s", rest, got.status, got.body)
+		}
+	}
 	if got := f.do(t, "POST", "/v1/events?format=xml", f.ingest, "<a/>"); got.status != 422 {
 		t.Errorf("an unknown format: %d", got.status)
 	}

@@ -167,7 +167,7 @@ func unpack(body io.Reader, encoding string, most int64) (io.Reader, error) {
 	case "", "identity":
 		return body, nil
 	case "gzip":
-		z, err := gzip.NewReader(body)
+		z, err := format.Gunzip(body)
 		if err != nil {
 			return nil, fmt.Errorf("the body is not gzip although it says so: %w", desk.ErrInvalid)
 		}
