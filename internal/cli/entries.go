@@ -65,9 +65,9 @@ func (a *app) entries(c *cobra.Command, server *client.Client, incident string, 
 		return err
 	}
 	return a.show(page, func(w io.Writer) {
-		rows := make([][]string, 0, len(page.Entries))
+		people, rows := named(a.context(c), server), make([][]string, 0, len(page.Entries))
 		for _, l := range page.Entries {
-			rows = append(rows, []string{l.At.UTC().Format("2006-01-02 15:04:05.000Z"), l.Source, l.Kind, l.Principal, l.Text, laterMark(l.Line)})
+			rows = append(rows, []string{l.At.UTC().Format("2006-01-02 15:04:05.000Z"), l.Source, l.Kind, people.in(l.Principal), people.line(l.Line), laterMark(l.Line)})
 		}
 		a.painted(w, a.paint(), []int{3, 4}, []string{"AT", "SOURCE", "KIND", "WHO", "WHAT", ""}, rows, nil)
 		if page.Next != "" {

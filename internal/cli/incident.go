@@ -474,9 +474,9 @@ func (a *app) timelineCommand() *cobra.Command {
 			return err
 		}
 		return a.show(rows, func(w io.Writer) {
-			table := make([][]string, 0, len(rows))
+			people, table := named(a.context(c), server), make([][]string, 0, len(rows))
 			for _, l := range rows {
-				table = append(table, []string{l.At.UTC().Format("2006-01-02 15:04:05Z"), l.Source, l.Principal, l.Text, laterMark(l)})
+				table = append(table, []string{l.At.UTC().Format("2006-01-02 15:04:05Z"), l.Source, people.in(l.Principal), people.line(l), laterMark(l)})
 			}
 			a.painted(w, a.paint(), []int{2, 3}, []string{"AT", "SOURCE", "WHO", "WHAT", ""}, table, nil)
 			if len(rows) == limit {

@@ -35,7 +35,7 @@ func (a *app) showCommand() *cobra.Command {
 		if err := json.Unmarshal(raw, &s); err != nil {
 			return &failure{text: "the server's answer cannot be read", hint: "is the server of the same version?"}
 		}
-		a.folded(func(w io.Writer) { a.printIncident(w, s, clocks) })
+		a.folded(func(w io.Writer) { a.printIncident(w, s, clocks, named(a.context(c), server)) })
 		return nil
 	}}
 }
@@ -93,7 +93,7 @@ type shown struct {
 	Outdated map[string][]string `json:"outdated"`
 }
 
-func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock) {
+func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock, people names) {
 	fmt.Fprintf(w, "%s  %s\n%s · %s · %s\n", s.ID, oneLine(s.Title), oneLine(s.Class), oneLine(s.Severity), s.Status)
 	if s.Private != nil {
 		var on []string
@@ -131,7 +131,7 @@ func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock) {
 		fmt.Fprintln(w, "\nMilestones")
 		for _, name := range names {
 			m := s.Milestones[name]
-			fmt.Fprintf(w, "  %-14s %s  %s\n", name, a.when(m.At), oneLine(m.By))
+			fmt.Fprintf(w, "  %-14s %s  %s\n", name, a.when(m.At), oneLine(people.in(m.By)))
 		}
 	}
 	if len(clocks) > 0 {

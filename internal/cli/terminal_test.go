@@ -35,6 +35,13 @@ func terminal(t *testing.T) func(args ...string) (code int, out, errs string) {
 // terminalOf is terminal with the width that it says it has.
 func terminalOf(t *testing.T) (run func(args ...string) (code int, out, errs string), columns *string) {
 	t.Helper()
+	run, _, columns = terminalAndDesk(t)
+	return run, columns
+}
+
+// terminalAndDesk is terminalOf with the desk that it asks.
+func terminalAndDesk(t *testing.T) (run func(args ...string) (code int, out, errs string), d *desktest.Desk, columns *string) {
+	t.Helper()
 	wide := "72"
 	d, owner := desktest.New(now)
 	fill(d)
@@ -56,7 +63,7 @@ func terminalOf(t *testing.T) (run func(args ...string) (code int, out, errs str
 		root := cli.New(cli.Deps{Out: &out, Err: &errs, Now: func() time.Time { return now }, Getenv: func(k string) string { return env[k] }})
 		code := cli.Run(t.Context(), root, args)
 		return code, out.String(), errs.String()
-	}, &wide
+	}, d, &wide
 }
 
 // reads are the commands that read from a server, with arguments that they can be given. A command
@@ -193,6 +200,38 @@ func TestALineThatWasSuppliedLaterIsMarkedInTheTerminal(t *testing.T) {
 				t.Errorf("%v at %q columns: %s", args, *columns, line)
 			}
 		}
+	}
+}
+
+// Who did something is called by name, as in the console; of two with one name it is said who.
+func TestTheTimelineCallsPeopleByTheirNames(t *testing.T) {
+	run, d, columns := terminalAndDesk(t)
+	d.Join("zoe", "Zoë Abel", incident.Responder)
+	d.Join("omar", "Omar", incident.Responder)
+	d.Join("omar2", "Omar", incident.Viewer)
+	*columns = ""
+	d.Lines["INC-1"] = []desk.TimelineLine{
+		{ID: "l1", At: now, Source: "fact", Principal: "person:zoe", Text: "lead is given to person:omar"},
+		{ID: "l2", At: now, Source: "fact", Principal: "person:gone", Text: "a note"},
+		{ID: "l3", At: now, Source: "log", Principal: "service:web", Text: "person:zoe read 3 records"},
+	}
+	for _, args := range [][]string{{"incident", "timeline", "INC-1"}, {"incident", "timeline", "INC-1", "--each"}} {
+		_, out, errs := run(args...)
+		for _, want := range []string{"Zoë Abel ", "lead is given to Omar (omar)\n", " gone ", "person:zoe read 3 records"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%v lacks %q:\n%s%s", args, want, out, errs)
+			}
+		}
+		if n := strings.Count(out, "person:"); n != 1 {
+			t.Errorf("%v shows %d ids:\n%s", args, n, out)
+		}
+	}
+	d.States["INC-1"].Milestones["confirmed"].By = "person:zoe"
+	if _, out, _ := run("incident", "show", "INC-1"); !strings.Contains(out, "  Zoë Abel\n") {
+		t.Errorf("who confirmed it is not named:\n%s", out)
+	}
+	if _, out, _ := run("incident", "timeline", "INC-1", "--json"); !strings.Contains(out, `"principal": "person:zoe"`) {
+		t.Errorf("a program is not told the id: %s", out)
 	}
 }
 
