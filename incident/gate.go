@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -143,13 +144,13 @@ func PublishMissing(p *policy.Program, s *State, version string) []Missing {
 func publishGate(p *policy.Program, s *State, v *policy.View, who Actor, version string) GateView {
 	g := GateView{Command: "publish"}
 	g.Gates, g.Missing = gateMissing(p, s, v, who, "publish")
-	for _, part := range reviewMissing(p, s, version) {
-		m := Missing{What: "the part " + part + " of the review is empty", Do: doLine(s, "write it", "review", part), Rule: "review"}
-		if version != VersionInternal {
-			m.What = "the part " + part + " of the " + version + " version is empty"
-			m.Do, m.Rule = "write it: tocsin review write "+s.ID+" "+part+" --version "+version, ""
+	if version == VersionInternal {
+		g.Missing = append(g.Missing, partsMissing(p, s, "review")...)
+	} else {
+		for _, part := range reviewMissing(p, s, version) {
+			g.Missing = append(g.Missing, Missing{What: "the part " + part + " of the " + version + " version is empty",
+				Do: "write it: tocsin review write " + s.ID + " " + part + " --version " + version})
 		}
-		g.Missing = append(g.Missing, m)
 	}
 	if s.Assessment == nil {
 		g.Missing = append(g.Missing, Missing{What: "the assessment of vector, root cause and risk is not recorded", Do: doLine(s, "record it", "assess", "")})
@@ -243,21 +244,25 @@ func conditionMissing(p *policy.Program, s *State, g *policy.Gate, c *policy.Con
 	if strings.Contains(c.Source, "actions") {
 		missing = append(missing, actionsMissing(s, g.ID)...)
 	}
+	if strings.Contains(c.Source, "review.missing") {
+		missing = append(missing, partsMissing(p, s, g.ID)...)
+	}
+	if strings.Contains(c.Source, "evidence.snapshot") && len(s.Snapshots) == 0 {
+		missing = append(missing, Missing{What: "no snapshot of the evidence has been taken", Do: doLine(s, "take one", "snapshot", ""), Rule: g.ID})
+	}
 	if len(missing) > 0 {
 		return missing
 	}
-	what := c.Say
-	if what == "" {
-		what = c.Source
+	return []Missing{{What: "this has to be so first: " + cmp.Or(c.Say, c.Source), Do: "see the incident: tocsin incident show " + s.ID, Rule: g.ID}}
+}
+
+// partsMissing lists the parts of the review that have no text.
+func partsMissing(p *policy.Program, s *State, rule string) []Missing {
+	var missing []Missing
+	for _, part := range reviewMissing(p, s, VersionInternal) {
+		missing = append(missing, Missing{What: "the part " + part + " of the review is empty", Do: doLine(s, "write it", "review", part), Rule: rule})
 	}
-	do := "see the incident: tocsin incident show " + s.ID
-	switch {
-	case strings.Contains(c.Source, "evidence.snapshot"):
-		do = doLine(s, "take a snapshot of the evidence", "snapshot", "")
-	case strings.Contains(c.Source, "review"):
-		do = doLine(s, "write the review", "review", "PART")
-	}
-	return []Missing{{What: "not yet so: " + what, Do: do, Rule: g.ID}}
+	return missing
 }
 
 func knowHow(s *State, name string) string {

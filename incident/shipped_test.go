@@ -2,6 +2,8 @@ package incident
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -88,5 +90,65 @@ func TestTheShippedPolicyRunsFromOpenToClosed(t *testing.T) {
 		if !d.Missed.IsZero() || !d.met() && d.State != DutyNot {
 			t.Errorf("%s ended %s, missed %s", key, d.State, d.Missed)
 		}
+	}
+}
+
+// Whatever the shipped policies ask for before an act, a refusal says what is missing, and not the
+// opposite of what is so.
+func TestAGateSaysWhatIsMissing(t *testing.T) {
+	says := map[string][]string{
+		"evidence.snapshot":         {"no snapshot of the evidence has been taken"},
+		"fix.verified":              {"no fix is recorded", "no fix is verified"},
+		"size(review.missing) == 0": {"the part root_cause of the review is empty"},
+	}
+	files, err := filepath.Glob("../policies/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, diags := policy.Compile(file, src)
+		if p == nil {
+			t.Fatalf("%s does not compile: %v", file, diags)
+		}
+		s := NewState("INC-1")
+		s.Actions = []*Action{{ID: "ACT-1", Decl: "rotate_secret", State: ActionPlanned}}
+		v := view(p, s)
+		seen := map[string]bool{}
+		for i := range p.Gates {
+			for _, need := range p.Gates[i].Need {
+				verdict := need.Eval(v)
+				if verdict.Value == policy.True {
+					continue // no check is declared for this incident
+				}
+				var whats []string
+				for _, m := range conditionMissing(p, s, &p.Gates[i], need, verdict) {
+					whats = append(whats, m.What)
+					if strings.HasPrefix(m.What, "this has to be so first") || strings.HasPrefix(m.Do, "see the incident") {
+						t.Errorf("%s: %s: %s -> %s", file, need.Source, m.What, m.Do)
+					}
+				}
+				seen[need.Source] = true
+				for _, want := range says[need.Source] {
+					if !slices.Contains(whats, want) {
+						t.Errorf("%s: %s is refused with %q, want %q", file, need.Source, whats, want)
+					}
+				}
+			}
+		}
+		for source := range says {
+			if !seen[source] {
+				t.Errorf("%s: no gate asks for %s", file, source)
+			}
+		}
+	}
+	// What a policy of somebody's own asks for is said as what has to be so.
+	p := &policy.Program{Gates: []policy.Gate{{ID: "g"}}}
+	got := conditionMissing(p, NewState("INC-1"), &p.Gates[0], &policy.Condition{Source: "severity != 'critical'", Say: "the severity is not critical"}, policy.Verdict{})
+	if len(got) != 1 || got[0].What != "this has to be so first: the severity is not critical" {
+		t.Errorf("%+v", got)
 	}
 }
