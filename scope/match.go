@@ -66,8 +66,9 @@ type Pseudonyms interface {
 const MaxMatched = 5_000_000
 
 // Match compares a vendor's own list with those whom a query takes in, over the first size leaves.
-// next returns io.EOF after the last line. Nothing of the list is kept or written.
-func Match(ctx context.Context, src Source, ids Pseudonyms, q Query, size uint64, next func() (Person, error)) (Matched, error) {
+// next returns io.EOF after the last line; hit is called when the line that it gave last is affected.
+// Nothing of the list is kept or written.
+func Match(ctx context.Context, src Source, ids Pseudonyms, q Query, size uint64, next func() (Person, error), hit func() error) (Matched, error) {
 	in, least, err := customers(ctx, src, q, size)
 	if err != nil {
 		return Matched{}, err
@@ -93,7 +94,7 @@ func Match(ctx context.Context, src Source, ids Pseudonyms, q Query, size uint64
 		if theirs == nil {
 			continue
 		}
-		hit, first := false, false
+		affected, first := false, false
 		for _, id := range []struct{ kind, id string }{{"account", p.Account}, {"email", p.Email}, {"phone", p.Phone}} {
 			if id.id == "" {
 				continue
@@ -111,9 +112,12 @@ func Match(ctx context.Context, src Source, ids Pseudonyms, q Query, size uint64
 			if _, again := found[p.Merchant][token]; !again {
 				found[p.Merchant][token], first = struct{}{}, true
 			}
-			hit = true
+			affected = true
 		}
-		if hit {
+		if affected {
+			if err := hit(); err != nil {
+				return Matched{}, err
+			}
 			out.Affected++
 			out.Hits = append(out.Hits, p.Line)
 		}

@@ -284,8 +284,8 @@ func (a *App) open(ctx context.Context) error {
 			}
 			return scope.Compute(ctx, access, q, so)
 		},
-		Match: func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error)) (scope.Matched, error) {
-			return scope.Match(ctx, access, access, q, size, next)
+		Match: func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error), hit func() error) (scope.Matched, error) {
+			return scope.Match(ctx, access, access, q, size, next, hit)
 		},
 		Compare: func(ctx context.Context, q scope.Query) (scope.Comparison, error) {
 			return scope.Compare(ctx, access, q)

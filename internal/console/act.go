@@ -26,11 +26,12 @@ type form struct {
 	Fields  func(v view, in url.Values) []input
 	Plan    func(v view, in url.Values) []string // what will happen, one sentence each
 	Button  func(v view, in url.Values) string
-	Danger  bool // cannot be undone
-	Foresee bool // the clocks that move are shown before it is done
-	Both    bool // it concerns two incidents; its plan is shown before it is done
-	File    bool // takes a file
-	Adds    bool // only adds to the record: what others did meanwhile does not matter
+	Danger  bool                            // cannot be undone
+	Foresee bool                            // the clocks that move are shown before it is done
+	Lacks   func(v view) []incident.Missing // of what it needs, whatever is filled in; nil when nothing can be
+	Both    bool                            // it concerns two incidents; its plan is shown before it is done
+	File    bool                            // takes a file
+	Adds    bool                            // only adds to the record: what others did meanwhile does not matter
 	Make    func(in reader) incident.Command
 }
 
@@ -202,6 +203,7 @@ type actView struct {
 	Here    string             // who else has the incident open
 	Version int                // of the incident as it is shown
 	Missing []incident.Missing // of the gate that may refuse it
+	Lacks   []incident.Missing // without which there is nothing to fill in
 	Key     string             // idempotency key: submitting twice does it once
 	Trouble *trouble
 }
@@ -255,6 +257,9 @@ func (c *Console) showPlan(w http.ResponseWriter, r *http.Request, status int, i
 	}
 	page := actView{Frame: c.frame(r, f.Title+" · "+v.State.ID), ID: v.State.ID, Form: f, Button: f.Button(v, in), Trouble: t, Key: rand.Text(), Version: v.State.Version,
 		Here: also(c.here.others(v.State.ID, callerOf(r.Context()).Principal))}
+	if f.Lacks != nil {
+		page.Lacks = f.Lacks(v)
+	}
 	if f.Fields != nil {
 		page.Fields = f.Fields(v, in)
 	}

@@ -70,6 +70,7 @@ type Incidents interface {
 	CancelScope(ctx context.Context, by desk.Caller, id string) error
 	ScopeRecord(ctx context.Context, incident string, version int) (desk.ScopeRecord, error)
 	ScopeDiff(ctx context.Context, incident string, from, to int) (desk.ScopeDiff, error)
+	MatchLines(ctx context.Context, incident string, version int, list io.Reader, out io.Writer) (scope.Matched, error)
 	Entries(ctx context.Context, incident string, q desk.EntryQuery) (desk.EntryPage, error)
 	CompareScope(context.Context, scope.Query) (scope.Comparison, error)
 	Preview(ctx context.Context, incident, notice, party string) (desk.Letter, error)
@@ -225,6 +226,8 @@ func New(d Desk, opt Options) *Console {
 	c.page("GET /incidents/{id}/scope", c.scopePage)
 	c.page("POST /incidents/{id}/scope", c.recordScope)
 	c.page("GET /incidents/{id}/scope/file", c.scopeFile)
+	c.page("GET /incidents/{id}/scope/match", c.matchPage)
+	c.acting(matchRoute, c.matchScope)
 	c.page("GET /incidents/{id}/timeline", c.timelinePage)
 	c.page("GET /incidents/{id}/timeline/file", c.timelineFile)
 	c.acting("GET /incidents/{id}/do/{command}", c.actPage)
@@ -279,6 +282,9 @@ func (c *Console) public(pattern string, h handler) {
 			most := int64(maxForm)
 			if strings.HasPrefix(r.Header.Get("Content-Type"), "multipart/form-data") {
 				most = inert.MaxForm // read by what takes a file, and by nothing else
+				if pattern == matchRoute {
+					most = maxMatch
+				}
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, most)
 			if err := r.ParseForm(); err != nil {

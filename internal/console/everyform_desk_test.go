@@ -3,6 +3,7 @@
 package console_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -156,6 +157,17 @@ func (l *listening) CompareScope(ctx context.Context, q scope.Query) (scope.Comp
 		return scope.Comparison{}, err
 	}
 	return l.Desk.CompareScope(ctx, q)
+}
+
+func (l *listening) MatchLines(ctx context.Context, inc string, version int, list io.Reader, out io.Writer) (scope.Matched, error) {
+	raw, err := io.ReadAll(list)
+	if err != nil {
+		return scope.Matched{}, err
+	}
+	if err := l.take("MatchLines", inc, version, string(raw)); err != nil {
+		return scope.Matched{}, err
+	}
+	return l.Desk.MatchLines(ctx, inc, version, bytes.NewReader(raw), out)
 }
 
 func (l *listening) CancelScope(_ context.Context, by desk.Caller, id string) error {

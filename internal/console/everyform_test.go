@@ -26,6 +26,7 @@ func TestEveryFormOfTheSourcesIsInTheTable(t *testing.T) {
 		`actURL(id, "pick")`:                                "POST /incidents/INC/do/pick (back",
 		`actURL(v.ID, v.Form.Command)`:                      "POST /incidents/INC/do/note (seen",
 		`incidentURL(v.State.ID) + "/scope"`:                "POST /incidents/INC/scope (",
+		`incidentURL(v.State.ID) + "/scope/match#match"`:    "POST /incidents/INC/scope/match (",
 		`templ.SafeURL(v.base())`:                           "GET /incidents/INC/timeline (",
 		`templ.SafeURL(reviewAddress(v.State.ID) + "#log")`: "GET /incidents/INC/review (",
 	}

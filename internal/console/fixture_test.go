@@ -53,7 +53,8 @@ func fill(d *desktest.Desk) {
 	}
 	s.Milestones = map[string]*incident.Milestone{"suspected": at(43), "detected": at(43), "acknowledged": at(30), "confirmed": at(26), "contained": at(14)}
 	s.Roles = map[string]incident.Principal{"lead": "person:lena"}
-	s.Signals = []incident.Signal{{ID: "sig_1", Class: "unusual_volume", Subject: "credential:" + hostile, Sentence: "9,000 records in 4 minutes " + hostile, At: now.Add(-43 * time.Minute)}}
+	s.Signals = []incident.Signal{{ID: "sig_1", Class: "unusual_volume", Subject: "credential:" + hostile, Sentence: "9,000 records in 4 minutes " + hostile, At: now.Add(-43 * time.Minute)},
+		{ID: "sig_2", Class: "unusual_volume", Subject: "credential:tok_9f", Sentence: "orders of 40 merchants in 4 minutes", At: now.Add(-42 * time.Minute)}}
 	s.Offers = map[string]*incident.Offer{"lead": {Role: "lead", Person: "person:omar", By: "person:lena", At: now.Add(-2 * time.Minute), Note: hostile}}
 	s.Holds = []*incident.Hold{{ID: "HLD-1", What: hostile, Basis: "litigation " + hostile, By: "person:lena", At: now},
 		{ID: "HLD-2", What: "mails", Basis: "order of a court", By: "person:lena", At: now, Until: now.Add(time.Hour), Released: &incident.Signed{By: "person:lena", At: now, Text: hostile}}}

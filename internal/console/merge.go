@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
@@ -30,6 +31,13 @@ func registerMerging(register func(form)) {
 		Button: func(v view, in url.Values) string { return "Merge " + in.Get("from") + " into " + v.State.ID }})
 	register(form{Command: "split", Title: "Split signals off", Both: true,
 		Explain: "Some signals become an incident of their own, with the times at which they were noticed. This one keeps its clocks; what was recorded here stays here.",
+		Lacks: func(v view) []incident.Missing {
+			word := map[int]string{0: "two signals, one that leaves and one that stays", 1: "a second signal: one leaves and one stays"}[len(v.State.Signals)]
+			if word == "" {
+				return nil
+			}
+			return []incident.Missing{{What: word, Do: "link one that belongs here: tocsin incident link-signal " + v.State.ID + " SIGNAL --from INCIDENT"}}
+		},
 		Fields: func(v view, _ url.Values) []input {
 			return []input{{Name: "signal", Label: "Signals that leave", Kind: "checks", Options: signalOptions(v.State.Signals), Help: "At least one stays."},
 				{Name: "title", Label: "Title of the new incident", Kind: "text", Optional: true}, reasonField()}

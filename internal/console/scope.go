@@ -33,6 +33,7 @@ type scopeView struct {
 	Key     string
 	Trouble *trouble
 	Erased  []scope.Erased // merchants of what is recorded, since
+	Match   matchView
 }
 
 // narrowed reports whether one of the fields that are folded away is filled in.
@@ -76,7 +77,7 @@ func (c *Console) showScope(w http.ResponseWriter, r *http.Request, status int, 
 	if err != nil {
 		return err
 	}
-	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Run: a.Run, Record: a.Record, Diff: a.Diff, Usual: a.Usual, Key: rand.Text(), Trouble: t}
+	v := scopeView{Frame: c.frame(r, "Scope · "+state.ID), State: state, In: in, Run: a.Run, Record: a.Record, Diff: a.Diff, Usual: a.Usual, Match: a.Match, Key: rand.Text(), Trouble: t}
 	if n := len(state.Scopes); n > 0 {
 		if o, err := c.desk.Org(r.Context()); err == nil && o != nil {
 			v.Erased = desk.ErasedOf(o.Erasures, state.Scopes[n-1].At, func(merchant string) bool { return state.Exposures[merchant] != nil })
@@ -177,6 +178,7 @@ type scopeAnswer struct {
 	Record *desk.ScopeRecord
 	Diff   *desk.ScopeDiff
 	Usual  *scope.Comparison
+	Match  matchView
 }
 
 // answerScope has a scope computed, and recorded when that is what was asked for. One that takes long

@@ -14,7 +14,7 @@ import (
 )
 
 // MatchFunc compares a vendor's list of customers with those whom a query takes in; see scope.Match.
-type MatchFunc func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error)) (scope.Matched, error)
+type MatchFunc func(ctx context.Context, q scope.Query, size uint64, next func() (scope.Person, error), hit func() error) (scope.Matched, error)
 
 // CompareFunc sets what a query takes in beside what is usual; see scope.Compare.
 type CompareFunc func(ctx context.Context, q scope.Query) (scope.Comparison, error)
@@ -39,9 +39,18 @@ func (d *Desk) CompareScope(ctx context.Context, q scope.Query) (scope.Compariso
 // is needed beside merchant.
 var listColumns = []string{"merchant", "account", "email", "phone", "region"}
 
+// MaxList bounds a list of customers; ten million lines are about that long.
+const MaxList = 256 << 20
+
 // MatchScope compares a vendor's own list of customers, CSV, with a recorded scope of an incident:
 // version, or the newest for 0. Nothing of the list is kept, logged or repeated in an error.
 func (d *Desk) MatchScope(ctx context.Context, inc string, version int, list io.Reader) (scope.Matched, error) {
+	return d.MatchLines(ctx, inc, version, list, io.Discard)
+}
+
+// MatchLines is MatchScope, and writes the header and the affected lines to out while it reads. What was
+// written is worth nothing when it fails.
+func (d *Desk) MatchLines(ctx context.Context, inc string, version int, list io.Reader, out io.Writer) (scope.Matched, error) {
 	rec, err := d.ScopeRecord(ctx, inc, version)
 	if err != nil {
 		return scope.Matched{}, err
@@ -54,7 +63,8 @@ func (d *Desk) MatchScope(ctx context.Context, inc string, version int, list io.
 	if err := json.Unmarshal(v.Query, &q); err != nil {
 		return scope.Matched{}, fmt.Errorf("desk: query of scope %d of %s: %w", v.N, inc, err)
 	}
-	next, err := readList(list)
+	lines := csv.NewWriter(out)
+	next, hit, err := readList(list, lines)
 	if err != nil {
 		return scope.Matched{}, err
 	}
@@ -73,7 +83,10 @@ func (d *Desk) MatchScope(ctx context.Context, inc string, version int, list io.
 			}
 		}
 		return p, err
-	})
+	}, hit)
+	if lines.Flush(); err == nil {
+		err = lines.Error()
+	}
 	m.Erased = rec.Erased
 	return m, invalidQuery(err)
 }
@@ -93,19 +106,20 @@ func scopeVersion(s *incident.State, version int) (incident.ScopeVersion, error)
 	return incident.ScopeVersion{}, fmt.Errorf("%w: version: %s has %d recorded scopes", ErrInvalid, s.ID, len(s.Scopes))
 }
 
-// readList reads a list of customers line by line.
-func readList(list io.Reader) (func() (scope.Person, error), error) {
+// readList reads a list of customers line by line. Its header is written to out, and with hit the line that
+// next gave last.
+func readList(list io.Reader, out *csv.Writer) (next func() (scope.Person, error), hit func() error, err error) {
 	in, err := spreadsheet(list)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	in.ReuseRecord = true
 	head, err := in.Read()
 	if bad := new(csv.ParseError); err != nil && !errors.Is(err, io.EOF) && !errors.As(err, &bad) {
-		return nil, err // the sender ended, or the list is too long
+		return nil, nil, err // the sender ended, or the list is too long
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: line 1: no CSV header: the first line has to be %s", ErrInvalid, strings.Join(listColumns, ","))
+		return nil, nil, fmt.Errorf("%w: line 1: no CSV header: the first line has to be %s", ErrInvalid, strings.Join(listColumns, ","))
 	}
 	at := map[string]int{}
 	for i, name := range head {
@@ -116,11 +130,16 @@ func readList(list io.Reader) (func() (scope.Person, error), error) {
 	_, email := at["email"]
 	_, phone := at["phone"]
 	if !merchant || !account && !email && !phone {
-		return nil, fmt.Errorf("%w: line 1: the columns merchant and one of account, email and phone are needed: the columns are %s", ErrInvalid, strings.Join(listColumns, ","))
+		return nil, nil, fmt.Errorf("%w: line 1: the columns merchant and one of account, email and phone are needed: the columns are %s", ErrInvalid, strings.Join(listColumns, ","))
 	}
+	out.Comma = in.Comma
+	if err := out.Write(head); err != nil {
+		return nil, nil, err
+	}
+	var row []string
 	return func() (scope.Person, error) {
-		row, err := in.Read()
-		if errors.Is(err, io.EOF) {
+		var err error
+		if row, err = in.Read(); errors.Is(err, io.EOF) {
 			return scope.Person{}, io.EOF
 		}
 		if bad := new(csv.ParseError); errors.As(err, &bad) {
@@ -137,5 +156,5 @@ func readList(list io.Reader) (func() (scope.Person, error), error) {
 			return ""
 		}
 		return scope.Person{Line: int64(line), Merchant: get("merchant"), Account: get("account"), Email: get("email"), Phone: get("phone"), Region: get("region")}, nil
-	}, nil
+	}, func() error { return out.Write(row) }, nil
 }

@@ -50,6 +50,11 @@ func (d *Desk) MatchScope(_ context.Context, inc string, version int, list io.Re
 	return m, nil
 }
 
+// MatchLines is MatchScope, and gives back the whole list.
+func (d *Desk) MatchLines(ctx context.Context, inc string, version int, list io.Reader, out io.Writer) (scope.Matched, error) {
+	return d.MatchScope(ctx, inc, version, io.TeeReader(list, out))
+}
+
 // StartScope says that it is done at once.
 func (d *Desk) StartScope(ctx context.Context, id string, by desk.Caller, q scope.Query, inc, reason string) (desk.ScopeRun, error) {
 	r := d.Result

@@ -14,9 +14,6 @@ import (
 	"github.com/tocsin-ir/tocsin/scope"
 )
 
-// maxListFile bounds a list of customers; ten million lines are about that long.
-const maxListFile = 256 << 20
-
 type scopeInput struct{ Body scope.Query }
 
 type compareOutput struct{ Body scope.Comparison }
@@ -93,7 +90,7 @@ func (a *API) registerScopes(d Scopes) {
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Minute))
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(15 * time.Minute))
-		m, err := d.MatchScope(r.Context(), r.PathValue("id"), version, http.MaxBytesReader(w, r.Body, maxListFile))
+		m, err := d.MatchScope(r.Context(), r.PathValue("id"), version, http.MaxBytesReader(w, r.Body, desk.MaxList))
 		if err != nil {
 			return err
 		}
