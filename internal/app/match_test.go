@@ -3,7 +3,9 @@ package app
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -13,6 +15,8 @@ import (
 	"time"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/desk"
 )
 
 // promise: INV-1
@@ -70,6 +74,19 @@ func TestAVendorsOwnListIsComparedAndLeavesNoTrace(t *testing.T) {
 	if after := keysOf(t, dir); after != before {
 		t.Errorf("comparing made keys: %s, before %s", after, before)
 	}
+	// The lines themselves, for the page.
+	header, rest, _ := strings.Cut(list, "\n")
+	for _, comma := range []string{",", ";"} {
+		var lines strings.Builder
+		m, err := a.desk.MatchLines(desk.As(t.Context(), desk.Caller{Principal: "person:omar", Access: incident.Responder}), inc, 0, strings.NewReader(strings.ReplaceAll(list, ",", comma)), &lines)
+		affected := header + "\n" + strings.Join(strings.SplitAfter(rest, "\n")[:4], "")
+		if err != nil || m.Affected != 4 || lines.String() != strings.ReplaceAll(affected, ",", comma) {
+			t.Errorf("the affected lines: %+v, %v\n%s", m, err, lines.String())
+		}
+	}
+	if _, err := a.desk.MatchLines(desk.As(t.Context(), desk.Caller{Principal: "person:omar", Access: incident.Responder}), inc, 0, strings.NewReader(list), full{}); !errors.Is(err, io.ErrShortWrite) {
+		t.Errorf("lines that nobody could take: %v", err)
+	}
 	// As a spreadsheet writes it in other countries.
 	if got, err := responder.MatchScope(t.Context(), inc, 0, []byte(strings.ReplaceAll(list, ",", ";"))); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("with semicolons: %+v, %v", got, err)
@@ -108,6 +125,11 @@ func TestAVendorsOwnListIsComparedAndLeavesNoTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// full takes no line.
+type full struct{}
+
+func (full) Write([]byte) (int, error) { return 0, io.ErrShortWrite }
 
 // keysOf lists the files of the keyring and their sizes.
 func keysOf(t *testing.T, dir string) string {

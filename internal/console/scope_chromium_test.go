@@ -165,6 +165,21 @@ func TestAScopeIsFoundOutByKeyboardOnAPhone(t *testing.T) {
 			if file, raw := k.save(dir, `a[href*="form=parquet"]`); !strings.HasPrefix(string(raw), "PAR1") || file != "INC-1-scope-1.parquet" {
 				t.Errorf("%s begins with %.4q", file, raw)
 			}
+
+			list := filepath.Join(t.TempDir(), "customers.csv")
+			if err := os.WriteFile(list, []byte("merchant,account,region\nm_1,nobody,DE\nm_2,nobody,FR\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			open(page, "#match")
+			k.to("#f-version")
+			run(t, k.ctx, chromedp.KeyEvent(kb.ArrowDown), chromedp.SetUploadFiles("#f-file", []string{list}, chromedp.ByQuery))
+			k.sends(`form[action*="/scope/match"] button`, "#matched")
+			k.expect("the own list", "#matched", "0 of 2 lines read are affected", "Version 1 of the scope holds 300 customer accounts; 300 of them in no line of the list")
+			k.to(`form[action*="/scope/match"] [type=radio]:checked`)
+			run(t, k.ctx, chromedp.KeyEvent(kb.ArrowDown), chromedp.SetUploadFiles("#f-file", []string{list}, chromedp.ByQuery))
+			if file, raw := k.save(dir, `form[action*="/scope/match"] button`); file != "INC-1-affected-1.csv" || string(raw) != "merchant,account,region\n" {
+				t.Errorf("%s holds %q", file, raw)
+			}
 			var wide float64
 			run(t, k.ctx, chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &wide))
 			if wide > 0 {
