@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -341,6 +342,17 @@ func refusedFor(err error, with string) error {
 	return fmt.Errorf("%s%s: %w", strings.TrimSuffix(first, "."), with, desk.ErrInvalid)
 }
 
+// byQuestion says what is wrong with an answer behind its question, where the terminal says its name.
+func byQuestion(err error) error {
+	for _, q := range starter.Questions {
+		if wrong, ok := strings.CutPrefix(err.Error(), q.Key+": "); ok {
+			ask, _, _ := strings.Cut(q.Ask, " (")
+			return errors.New(ask + " " + strings.ToUpper(wrong[:1]) + wrong[1:])
+		}
+	}
+	return err
+}
+
 // doStep gives what to show, and whether the server has to start again to use what was changed.
 func (c *Console) doStep(r *http.Request, id string, up inert.Upload) (more func(*stepView), again bool, err error) {
 	ctx, in := r.Context(), reader{in: r.PostForm}
@@ -349,11 +361,13 @@ func (c *Console) doStep(r *http.Request, id string, up inert.Upload) (more func
 		var a starter.Answers
 		for _, q := range starter.Questions {
 			if err := a.Set(q.Key, in.text(q.Key)); err != nil {
-				return nil, false, err
+				return nil, false, byQuestion(err)
 			}
 		}
 		src, err := starter.Write(a, c.opt.Now())
-		if err == nil {
+		if err != nil {
+			err = byQuestion(err)
+		} else {
 			err = c.opt.Hour.ChangePolicy(src)
 		}
 		return nil, err == nil, err
