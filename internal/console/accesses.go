@@ -85,7 +85,7 @@ func (v *accessesView) sentence(q desk.AccessQuery) string {
 		parts = append(parts, "before "+absolute(v.Frame, q.To))
 	}
 	text := strings.Join(parts, " ")
-	return strings.ToUpper(text[:1]) + text[1:] + ", the newest first."
+	return capital(text) + ", the newest first."
 }
 
 func (c *Console) accessesPage(w http.ResponseWriter, r *http.Request) error {

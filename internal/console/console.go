@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/a-h/templ"
 
@@ -264,7 +265,29 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if c.opt.Secure {
 		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 	}
-	c.mux.ServeHTTP(w, r)
+	c.mux.ServeHTTP(w, readable(r))
+}
+
+// readable is a request whose address holds nothing but text: a page repeats what it was asked for in
+// its fields and links, and a zero byte or half a letter would make it one that no browser may read.
+func readable(r *http.Request) *http.Request {
+	if !strings.Contains(r.URL.RawQuery, "%") && utf8.ValidString(r.URL.RawQuery) {
+		return r
+	}
+	changed, values := false, r.URL.Query()
+	for _, all := range values {
+		for i, v := range all {
+			all[i] = strings.ReplaceAll(strings.ToValidUTF8(v, "\uFFFD"), "\x00", "\uFFFD")
+			changed = changed || all[i] != v
+		}
+	}
+	if !changed {
+		return r
+	}
+	u, out := *r.URL, *r
+	u.RawQuery = values.Encode()
+	out.URL = &u
+	return &out
 }
 
 // handler is a page that may fail; failing is turned into the error page in one place.
@@ -492,7 +515,7 @@ func sentence(err error) string {
 	if text == "" {
 		return text
 	}
-	return strings.ToUpper(text[:1]) + text[1:] + "."
+	return capital(text) + "."
 }
 
 func refusedAs(err error, reasons ...incident.Reason) bool {

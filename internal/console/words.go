@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -177,7 +179,16 @@ func title(id string) string {
 	if w == "" {
 		return w
 	}
-	return strings.ToUpper(w[:1]) + w[1:]
+	return capital(w)
+}
+
+// capital begins a text with a capital. Its first letter may be of any script, and so of several bytes.
+func capital(text string) string {
+	first, n := utf8.DecodeRuneInString(text)
+	if n == 0 {
+		return text
+	}
+	return string(unicode.ToUpper(first)) + text[n:]
 }
 
 // who writes a principal as people say it: a person by the name that the account has, and by the id when two have
