@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -291,7 +293,7 @@ func saySomething(p *policy.Program, c *ClockRow) string {
 		}
 	case policy.Perform:
 		if decl.Task != "" {
-			return strings.ToUpper(decl.Task[:1]) + decl.Task[1:]
+			return capital(decl.Task)
 		}
 	case policy.ReRead:
 		return "Read the policy again"
@@ -313,7 +315,13 @@ func decisionWords(milestones []string) string {
 	if text == "" {
 		return "Decide"
 	}
-	return strings.ToUpper(text[:1]) + text[1:]
+	return capital(text)
+}
+
+// capital begins a text, which is not empty, with a capital. A task of a policy may be in any script.
+func capital(text string) string {
+	first, n := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[n:]
 }
 
 func partyName(p *policy.Program, id string) string {
