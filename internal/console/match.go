@@ -44,8 +44,11 @@ func matchFields(v scopeView) []input {
 		{Name: "file", Label: "List of customers", Kind: "file", Help: "A CSV file of at most 256 MiB with the columns merchant, region (such as DE or US-CA) and one of account, email and phone."}}
 }
 
-// matchPage leads to the form: an answer stands at no address.
+// matchPage leads to the form: an answer stands at no address. Who may not know of the incident is led nowhere.
 func (c *Console) matchPage(w http.ResponseWriter, r *http.Request) error {
+	if _, err := c.desk.Incident(r.Context(), r.PathValue("id")); err != nil {
+		return err
+	}
 	http.Redirect(w, r, "/incidents/"+url.PathEscape(r.PathValue("id"))+"/scope#match", http.StatusSeeOther)
 	return nil
 }
