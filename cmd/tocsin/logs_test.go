@@ -63,6 +63,7 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	const each = 40
+	at := time.Now().UTC().Format(time.RFC3339) // what is sent again has to be the same bytes
 	send := func(batch int) error {
 		c, err := client.New("unix://"+filepath.Join(data, "tocsin.sock"), client.WithTries(1, 0), client.WithToken(key))
 		if err != nil {
@@ -71,7 +72,7 @@ func TestAKilledServerWhoseLogsAreInMySQLLosesAndDoublesNothing(t *testing.T) {
 		var body bytes.Buffer
 		for i := range each {
 			fmt.Fprintf(&body, `{"id":"e-%d-%d","time":%q,"kind":"pii_access","actor":{"type":"service","id":"worker"},"credential":"tok","action":"read","merchant":"m_1","records":1}`+"\n",
-				batch, i, time.Now().UTC().Format(time.RFC3339))
+				batch, i, at)
 		}
 		r, err := c.Ingest(t.Context(), fmt.Sprint("batch-", batch), "native", body.Bytes())
 		if err == nil && r.Accepted+r.Duplicates != each {
