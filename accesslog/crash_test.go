@@ -101,7 +101,7 @@ func TestKilledAtAnyInstantEveryAcknowledgedEventIsInTableAndLogOnce(t *testing.
 func TestSoakKilled(t *testing.T) {
 	s := soaktest.Start(t)
 	chance := s.Rand()
-	after := make([]int, s.Rounds(t, "kills of a process that takes events in", 30, 200))
+	after := make([]int, s.Rounds(t, "kills of a process that takes events in", 200, 200))
 	for i := range after {
 		after[i] = 2 + chance.IntN(2500)
 	}

@@ -390,6 +390,14 @@ func (s *Store) Behind() int64 {
 	return behind
 }
 
+// Unsealed says whether events that were acknowledged are not in the event log yet: what it knows of days is
+// then not all.
+func (s *Store) Unsealed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sealed < s.acked
+}
+
 // TableTrouble says why the object store of the table does not answer; nil when it does, and when the
 // table is kept in the data folder.
 func (s *Store) TableTrouble() error {

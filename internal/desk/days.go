@@ -80,7 +80,8 @@ func (d *Desk) closeDays(ctx context.Context) error {
 		at, err := time.Parse(time.DateOnly, day)
 		return err == nil && s.Epochs[day] == nil && !now.Before(at.AddDate(0, 0, 1).Add(afterMidnight))
 	}
-	if !slices.ContainsFunc(list, func(x accesslog.Day) bool { return due(x.Day) }) {
+	// A day of which nothing is in the log yet is not on the list, and would be asked for tomorrow only.
+	if !d.o.Events.Unsealed() && !slices.ContainsFunc(list, func(x accesslog.Day) bool { return due(x.Day) }) {
 		return nil
 	}
 	note, _, err := d.o.Events.Sealed(ctx)
