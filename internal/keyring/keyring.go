@@ -35,8 +35,9 @@ const Size = 32
 const maxName = 200
 
 // maxCached bounds the keys that are held in memory: whoever sends events may invent merchants
-// without end, and each has a key.
-const maxCached = 50_000
+// without end, and each has a key. It is some 25 MB, and enough for fifty thousand merchants who are all
+// in an incident: each then has a key for pseudonyms and one for what facts say of it.
+const maxCached = 200_000
 
 // fileName is the name of the database of symmetric keys inside the folder.
 const fileName = "keys.db"
