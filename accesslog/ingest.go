@@ -51,7 +51,7 @@ type arrival struct {
 	hash  uint64 // of source and id; 0: the entry is no event
 	key   ids.Key
 	known bool // it came before, says the index
-	entry int32
+	entry int32 // where it stands in the batch
 }
 
 // batch is one Ingest call as the committer sees it.
@@ -74,9 +74,9 @@ type answer struct {
 
 // Ingest takes a batch of events in and returns once the accepted ones are durable. A batch that
 // came before under the same key within 24 hours is answered as duplicates, and other bytes under
-// that key are refused with ErrOtherBatch; an empty key is no key, except for OTLP, whose key then is the digest of the unpacked body. Formats
-// are those of package format. An error means that nothing of the batch was taken, with one
-// exception: after ctx is done it may have been.
+// that key are refused with ErrOtherBatch; an empty key is no key, except for OTLP, whose key then is
+// the digest of the unpacked body. Formats are those of package format. An error means that nothing of
+// the batch was taken, with one exception: after ctx is done it may have been.
 func (s *Store) Ingest(ctx context.Context, src Source, batchKey, form string, body io.Reader) (Receipt, error) {
 	if s.o.ReadOnly {
 		return Receipt{}, ErrReadOnly

@@ -41,7 +41,7 @@ func meetLine(s *State, d *policy.Duty) string {
 			case n.State == NoticeApproved:
 				line = doLine(s, "send "+n.ID, "send", n.ID)
 			default:
-				line = doLine(s, "see to whom "+n.ID+" did not reach", "resend", n.ID+" RECIPIENT --reason …")
+				line = doLine(s, "see whom "+n.ID+" did not reach", "resend", n.ID+" RECIPIENT --reason …")
 			}
 		}
 	case policy.Verify:

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Line is one line of the timeline.
@@ -27,6 +29,15 @@ func Render(f Fact) Line {
 	}
 	l.Text = oneLine(words(f))
 	return l
+}
+
+// Capital begins a text with a capital. Its first letter may be of any script, and so of several bytes.
+func Capital(text string) string {
+	first, n := utf8.DecodeRuneInString(text)
+	if n == 0 {
+		return text
+	}
+	return string(unicode.ToUpper(first)) + text[n:]
 }
 
 const maxLine = 400

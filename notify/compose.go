@@ -14,6 +14,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tocsin-ir/tocsin/incident"
 )
 
 // Limits of what a letter holds, in runes or entries.
@@ -206,9 +208,7 @@ func (in Input) title(id string) string {
 	if t := line(in.ContentTitles[id], maxName); t != "" {
 		return t
 	}
-	words := strings.ReplaceAll(id, "_", " ")
-	first, size := utf8.DecodeRuneInString(words)
-	return string(unicode.ToUpper(first)) + words[size:]
+	return incident.Capital(strings.ReplaceAll(id, "_", " "))
 }
 
 // subject says first that a correction is one.

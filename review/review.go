@@ -399,11 +399,7 @@ func (d *drafter) who(p incident.Principal) string {
 
 // words turns an id into words.
 func words(id string) string {
-	if id == "" {
-		return ""
-	}
-	s := strings.ReplaceAll(id, "_", " ")
-	return strings.ToUpper(s[:1]) + s[1:]
+	return incident.Capital(strings.ReplaceAll(id, "_", " "))
 }
 
 // oneLine makes any text one line.

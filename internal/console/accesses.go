@@ -85,7 +85,7 @@ func (v *accessesView) sentence(q desk.AccessQuery) string {
 		parts = append(parts, "before "+absolute(v.Frame, q.To))
 	}
 	text := strings.Join(parts, " ")
-	return capital(text) + ", the newest first."
+	return incident.Capital(text) + ", the newest first."
 }
 
 func (c *Console) accessesPage(w http.ResponseWriter, r *http.Request) error {

@@ -284,10 +284,10 @@ func readable(r *http.Request) *http.Request {
 	if !changed {
 		return r
 	}
-	u, out := *r.URL, *r
+	u, out := *r.URL, r.WithContext(r.Context())
 	u.RawQuery = values.Encode()
 	out.URL = &u
-	return &out
+	return out
 }
 
 // handler is a page that may fail; failing is turned into the error page in one place.
@@ -515,7 +515,7 @@ func sentence(err error) string {
 	if text == "" {
 		return text
 	}
-	return capital(text) + "."
+	return incident.Capital(text) + "."
 }
 
 func refusedAs(err error, reasons ...incident.Reason) bool {

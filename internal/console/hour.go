@@ -347,7 +347,7 @@ func byQuestion(err error) error {
 	for _, q := range starter.Questions {
 		if wrong, ok := strings.CutPrefix(err.Error(), q.Key+": "); ok {
 			ask, _, _ := strings.Cut(q.Ask, " (")
-			return errors.New(ask + " " + capital(wrong))
+			return errors.New(ask + " " + incident.Capital(wrong))
 		}
 	}
 	return err

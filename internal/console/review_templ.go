@@ -2319,9 +2319,9 @@ func reviewPlanPage(v reviewPlanView) templ.Component {
 						return templ_7745c5c3_Err
 					}
 					var templ_7745c5c3_Var126 string
-					templ_7745c5c3_Var126, templ_7745c5c3_Err = templ.JoinStringErrs(capital(x.What) + ", " + count(int64(x.N), "time", "times") + ", in " + x.In)
+					templ_7745c5c3_Var126, templ_7745c5c3_Err = templ.JoinStringErrs(incident.Capital(x.What) + ", " + count(int64(x.N), "time", "times") + ", in " + x.In)
 					if templ_7745c5c3_Err != nil {
-						return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/review.templ`, Line: 331, Col: 88}
+						return templ.Error{Err: templ_7745c5c3_Err, FileName: `internal/console/review.templ`, Line: 331, Col: 97}
 					}
 					_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var126))
 					if templ_7745c5c3_Err != nil {

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/internal/desk"
@@ -175,20 +173,7 @@ func word(id string) string { return strings.ReplaceAll(strings.ReplaceAll(id, "
 
 // title writes an id as words that begin a line.
 func title(id string) string {
-	w := word(id)
-	if w == "" {
-		return w
-	}
-	return capital(w)
-}
-
-// capital begins a text with a capital. Its first letter may be of any script, and so of several bytes.
-func capital(text string) string {
-	first, n := utf8.DecodeRuneInString(text)
-	if n == 0 {
-		return text
-	}
-	return string(unicode.ToUpper(first)) + text[n:]
+	return incident.Capital(word(id))
 }
 
 // who writes a principal as people say it: a person by the name that the account has, and by the id when two have

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/tocsin-ir/tocsin/incident"
 	"github.com/tocsin-ir/tocsin/ledger"
@@ -293,7 +291,7 @@ func saySomething(p *policy.Program, c *ClockRow) string {
 		}
 	case policy.Perform:
 		if decl.Task != "" {
-			return capital(decl.Task)
+			return incident.Capital(decl.Task) // in any script
 		}
 	case policy.ReRead:
 		return "Read the policy again"
@@ -315,13 +313,7 @@ func decisionWords(milestones []string) string {
 	if text == "" {
 		return "Decide"
 	}
-	return capital(text)
-}
-
-// capital begins a text, which is not empty, with a capital. A task of a policy may be in any script.
-func capital(text string) string {
-	first, n := utf8.DecodeRuneInString(text)
-	return string(unicode.ToUpper(first)) + text[n:]
+	return incident.Capital(text)
 }
 
 func partyName(p *policy.Program, id string) string {

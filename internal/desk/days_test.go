@@ -15,19 +15,15 @@ import (
 	"github.com/tocsin-ir/tocsin/org"
 )
 
-// A day goes when its time is over, the fact before the data; a hold with its legal basis keeps it, and
-// so does an incident that is not settled. What a crash left between fact and removal the next start
-// removes.
-//
-// promise: INV-3
-// promise: PRO-9
-func TestADayIsKeptByAHoldAndGoesWhenItsTimeIsOver(t *testing.T) {
+// withDays is a site whose access log is a real one, which seals what came in after flush or when somebody asks.
+func withDays(t *testing.T, flush time.Duration, change func(*Options)) (*site, *accesslog.Store, *keyring.Ring) {
+	t.Helper()
 	dir := t.TempDir()
 	keys, err := keyring.Open(filepath.Join(dir, "keys"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer keys.Close()
+	t.Cleanup(func() { keys.Close() })
 	signer, err := keys.Signer(eventsOrigin)
 	if err != nil {
 		t.Fatal(err)
@@ -36,17 +32,28 @@ func TestADayIsKeptByAHoldAndGoesWhenItsTimeIsOver(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close()
-	s := newSite(t, func(o *Options) { o.Keep = Keep{Days: 30} })
-	events, err := accesslog.Open(t.Context(), accesslog.Options{Dir: dir, Keys: keys, Log: log, Now: s.clock.Now, Env: "production", FlushAge: 5 * time.Millisecond})
+	t.Cleanup(func() { log.Close() })
+	s := newSite(t, change)
+	events, err := accesslog.Open(t.Context(), accesslog.Options{Dir: dir, Keys: keys, Log: log, Now: s.clock.Now, Env: "production", FlushAge: flush})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer events.Close()
+	t.Cleanup(func() { events.Close() })
 	s.o.Events, s.o.EventLog, s.o.Prover = events, log, log
 	if _, err := s.Found(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return s, events, keys
+}
+
+// A day goes when its time is over, the fact before the data; a hold with its legal basis keeps it, and
+// so does an incident that is not settled. What a crash left between fact and removal the next start
+// removes.
+//
+// promise: INV-3
+// promise: PRO-9
+func TestADayIsKeptByAHoldAndGoesWhenItsTimeIsOver(t *testing.T) {
+	s, events, keys := withDays(t, 5*time.Millisecond, func(o *Options) { o.Keep = Keep{Days: 30} })
 	for day := range 3 {
 		at := noon.AddDate(0, 0, day)
 		s.clock.Set(at)
@@ -140,5 +147,29 @@ func TestADayIsKeptByAHoldAndGoesWhenItsTimeIsOver(t *testing.T) {
 	}
 	if _, err := keys.Lookup("epoch", "2026-11-23"); !errors.Is(err, keyring.ErrNotFound) {
 		t.Fatalf("the key of a removed day: %v", err)
+	}
+}
+
+// A day of which nothing has come into the log when it is over is closed then too: on the list of days it is
+// not yet.
+//
+// promise: INV-3
+func TestADayIsClosedAlsoWhenItsEventsComeIntoTheLogLate(t *testing.T) {
+	s, events, _ := withDays(t, time.Hour, func(*Options) {}) // nothing is sealed unless somebody asks for it
+	s.clock.Set(noon)
+	body := fmt.Sprintf(`{"id":"e","time":%q,"actor":{"type":"service","id":"w"},"action":"read","merchant":"m_1"}`, noon.Format(time.RFC3339))
+	if _, err := events.Ingest(t.Context(), accesslog.Source{Name: "app"}, "", "auto", strings.NewReader(body)); err != nil {
+		t.Fatal(err)
+	}
+	if days, err := events.Days(t.Context()); err != nil || len(days) != 0 {
+		t.Fatalf("before anything is sealed: %v, %v", days, err)
+	}
+	s.clock.Set(noon.AddDate(0, 0, 1))
+	if err := s.closeDays(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	days, err := s.LogDays(t.Context())
+	if err != nil || len(days.Days) != 1 || days.Days[0].State != "kept" {
+		t.Fatalf("on the next day: %+v, %v", days.Days, err)
 	}
 }
