@@ -50,7 +50,7 @@ type arrival struct {
 	member
 	hash  uint64 // of source and id; 0: the entry is no event
 	key   ids.Key
-	known bool // it came before, says the index
+	known bool  // it came before, says the index
 	entry int32 // where it stands in the batch
 }
 
