@@ -142,7 +142,7 @@ func foldPage(s *State, f Fact) error {
 
 // escalated notes on every instance the page is about that it was called for.
 func (s *State) escalated(f Fact, b PageBody) {
-	duties := writable(s, inDuties, &s.Duties)
+	duties := s.writableDuties()
 	var from, to *Standing
 	recipients(f, b.Party, func(recipient string, _ Part) {
 		key := dutyKey(b.Duty, recipient, b.Round)

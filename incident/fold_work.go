@@ -51,7 +51,7 @@ func foldDuty(s *State, f Fact) error {
 	var failed error
 	why := "" // thousands of recipients have one reason, each in a part of its own: it is kept once
 	changed := make([]change, 0, len(f.Parts)+1)
-	duties := writable(s, inDuties, &s.Duties)
+	duties := s.writableDuties()
 	// What the fact, with which reason, made of which standing for the recipient before.
 	var from, to *Standing
 	with := ""

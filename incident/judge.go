@@ -244,15 +244,7 @@ func (w *work) judgeTime() {
 	}
 	var risk, missed []*DutyInstance
 	pages := map[string]*pageDue{}
-	for _, d := range s.Duties {
-		if !d.owing() || len(w.told) > 0 && w.metNow(d) {
-			continue
-		}
-		if s.Status == StatusClosed {
-			if of := w.duty(d.Duty); of == nil || !outlives(of) {
-				continue
-			}
-		}
+	look := func(d *DutyInstance) {
 		switch {
 		case d.State != DutyMissed && !d.Due.IsZero() && w.now.After(d.Due):
 			missed = append(missed, d)
@@ -263,6 +255,27 @@ func (w *work) judgeTime() {
 		}
 		if d.certain() {
 			w.escalate(s, d, pages)
+		}
+	}
+	moves := map[*Standing]bool{} // what has come to its time, for whomever it stands so
+	for _, o := range s.Owing() {
+		if s.Status == StatusClosed {
+			if of := w.duty(o.Of.Duty); of == nil || !outlives(of) {
+				continue
+			}
+		}
+		if look(o.Of); len(risk)+len(missed)+len(pages) > 0 {
+			moves[o.Of.Standing] = true
+			risk, missed = nil, nil
+			clear(pages)
+		}
+	}
+	if len(moves) == 0 {
+		return
+	}
+	for _, d := range s.Duties {
+		if moves[d.Standing] && !(len(w.told) > 0 && w.metNow(d)) {
+			look(d)
 		}
 	}
 	if len(risk)+len(missed) > 0 {

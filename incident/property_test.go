@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -138,12 +139,33 @@ func TestNoDecisionWithoutAReasonAndNoRandomHistoryBreaks(t *testing.T) {
 				if f.Kind == "" || f.Principal == "" || f.Recorded.IsZero() || f.Occurred.IsZero() || !json.Valid(f.Body) {
 					r.Fatalf("%s: an incomplete fact: %+v", c.Name(), f)
 				}
-				if Render(f).Text == "" {
+				line := Render(f)
+				if line.Text == "" {
 					r.Fatalf("%s has no line", f.Kind)
+				}
+				f.Parts = withFirstMerchant(f.Parts)
+				if of := Render(f); of != line {
+					r.Fatalf("%s is the line %q, and of its own parts and the first merchant's %q", f.Kind, line.Text, of.Text)
 				}
 			}
 		})
 	})
+}
+
+// withFirstMerchant withholds what ledger.OpenForLine does: all merchants' parts but the first one's. Merchants
+// stand in the order of a record, in which "" is first.
+func withFirstMerchant(parts []Part) []Part {
+	parts = slices.SortedStableFunc(slices.Values(parts), func(a, b Part) int { return strings.Compare(a.Merchant, b.Merchant) })
+	first := ""
+	for i, p := range parts {
+		if first == "" {
+			first = p.Merchant
+		}
+		if p.Merchant != "" && p.Merchant != first {
+			parts[i].Body, parts[i].Withheld = nil, true
+		}
+	}
+	return parts
 }
 
 func TestASnapshotAndTheTailEqualTheWholeFold(t *testing.T) {
@@ -387,5 +409,48 @@ func TestTheClocksAreSettledAfterEveryCommand(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// What is remembered of the duties that are owed is what looking for them anew finds: after facts that are folded
+// in place, in a fork while its original is read on, and in a snapshot.
+func TestWhatIsOwedIsRememberedAsItStands(t *testing.T) {
+	remembers := func(r *rapid.T, when string, s *State) {
+		if got, want := s.Owing(), owingIn(s.Duties); !slices.EqualFunc(got, want, func(a, b Owing) bool { return a.Of == b.Of && a.N == b.N }) {
+			r.Fatalf("%s: remembered %+v, standing %+v", when, got, want)
+		}
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		inPlace, forked := NewState("INC-1"), NewState("INC-1")
+		for _, f := range history(t, r, nil).facts {
+			var err error
+			if inPlace, err = Fold(inPlace, f); err != nil {
+				r.Fatal(err)
+			}
+			remembers(r, "in place", inPlace)
+			before := forked
+			if forked, err = Apply(before, f); err != nil {
+				r.Fatal(err)
+			}
+			remembers(r, "forked", forked)
+			remembers(r, "what was forked", before)
+		}
+		n := 0
+		for _, d := range inPlace.Duties {
+			if d.owing() {
+				n++
+			}
+		}
+		for _, o := range inPlace.Owing() {
+			n -= o.N
+		}
+		if n != 0 {
+			r.Fatalf("%d duties more are owed than are remembered", n)
+		}
+		read := viaJSON(t, inPlace)
+		remembers(r, "a snapshot", read)
+		if len(read.Owing()) > len(inPlace.Owing()) {
+			r.Fatalf("a snapshot tells apart %d of the %d that stand the same", len(read.Owing()), len(inPlace.Owing()))
+		}
 	})
 }

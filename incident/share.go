@@ -54,6 +54,7 @@ func NewState(id string) *State {
 		Switches:   map[string]*Switch{},
 		Signatures: map[string][]Signed{},
 		Review:     ReviewState{Parts: map[string]*Signed{}},
+		owing:      &owings{},
 	}
 }
 
@@ -77,6 +78,9 @@ func Apply(s *State, facts ...Fact) (*State, error) {
 func (s *State) fork() *State {
 	n := *s
 	n.shared = &sharing{}
+	if n.owing == nil {
+		n.owing = &owings{}
+	}
 	n.Signals = slices.Clip(n.Signals)
 	n.Scopes = slices.Clip(n.Scopes)
 	n.Snapshots = slices.Clip(n.Snapshots)

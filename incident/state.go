@@ -82,6 +82,7 @@ type State struct {
 	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
 	Computed   Versions  `json:"computed"`              // versions of the newest fact: another policy or engine looks at everything again
 
+	owing  *owings  // what Owing found in Duties; nil: it is looked for anew each time
 	shared *sharing // what a fork has in common with its original; nil: nothing
 }
 

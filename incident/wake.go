@@ -29,10 +29,8 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 			byID[p.Duties[i].ID] = &p.Duties[i]
 		}
 		seen := lastWake{}
-		for _, d := range s.Duties {
-			if !d.owing() {
-				continue
-			}
+		for _, o := range s.Owing() {
+			d := o.Of
 			if seen.like(d) {
 				continue // the same instants as the one before
 			}

@@ -156,6 +156,37 @@ func TestWhatIsOpenedIsWhatWasEncoded(t *testing.T) {
 	})
 }
 
+// A line about a fact needs what is no merchant's and what is said of one merchant: of the others the names
+// alone are given, whatever has become of what is sealed.
+func TestForALineOneMerchantIsOpened(t *testing.T) {
+	k := keys{}
+	r := chain(t, k, 1)[0]
+	whole, err := ledger.Open(r, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := len(r.Parts) - 1 // of m_2
+	r.Parts[last].Sealed = nil
+	f, err := ledger.OpenForLine(r, k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := whole
+	want.Parts = slices.Clone(whole.Parts)
+	want.Parts[last] = incident.Part{Merchant: "m_2", Withheld: true}
+	if !reflect.DeepEqual(f, want) {
+		t.Errorf("opened\n%#v\nwant\n%#v", f, want)
+	}
+	delete(k, "fact/m_1")
+	if f, err = ledger.OpenForLine(r, k); err != nil || !f.Parts[1].Withheld || f.Parts[0].Withheld {
+		t.Errorf("after an erasure %#v, %v", f.Parts, err)
+	}
+	r.Parts[0].Sealed = r.Parts[0].Sealed[1:]
+	if _, err := ledger.OpenForLine(r, k); err == nil {
+		t.Error("an altered part was opened")
+	}
+}
+
 func TestIdsAscendAlsoWhenTheClockDoesNot(t *testing.T) {
 	facts := []incident.Fact{fact(5), fact(5), fact(1), fact(9), fact(-100)}
 	records, err := ledger.Encode(facts, ledger.Head{Chain: "INC-1"}, keys{})

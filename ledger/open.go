@@ -50,21 +50,44 @@ var errWithheld = errors.New("ledger: the key of a part is not held")
 // A part whose key was destroyed, or is not held here, has Withheld set and a null Body. It is no
 // error, because a fold has to go on after an erasure: the header still says that the fact
 // happened, and the hash still verifies. A part that was altered is an error.
-func Open(r Record, keys Keys) (incident.Fact, error) {
+func Open(r Record, keys Keys) (incident.Fact, error) { return open(r, keys, len(r.Parts)) }
+
+// OpenForLine decrypts what incident.Render needs: the parts that are no merchant's, and those of the
+// first merchant, because what is said of one merchant stands with it. The parts of other merchants keep
+// their names and are Withheld, and are not looked at: a scope has one for each of fifty thousand.
+func OpenForLine(r Record, keys Keys) (incident.Fact, error) {
+	first := 0
+	for first < len(r.Parts) && r.Parts[first].Merchant == "" {
+		first++
+	}
+	n := first
+	for n < len(r.Parts) && r.Parts[n].Merchant == r.Parts[first].Merchant {
+		n++
+	}
+	return open(r, keys, n)
+}
+
+// open decrypts the first n parts of a record and withholds the others.
+func open(r Record, keys Keys, n int) (incident.Fact, error) {
 	h, err := parseHeader(&r)
 	if err != nil {
 		return incident.Fact{}, fmt.Errorf("ledger: open fact %s: %w", r.ID, err)
 	}
 	f := h.fact()
+	rest := r.Parts[n:]
+	r.Parts = r.Parts[:n]
 	disclosed, err := Disclose(r, keys)
 	if err != nil {
 		return incident.Fact{}, err
 	}
-	if len(disclosed) > 0 {
-		f.Parts = make([]incident.Part, len(disclosed))
+	if n+len(rest) > 0 {
+		f.Parts = make([]incident.Part, 0, n+len(rest))
 	}
-	for i, d := range disclosed {
-		f.Parts[i] = incident.Part{Merchant: d.Merchant, Index: d.Index, Body: d.Body, Withheld: d.Withheld}
+	for _, d := range disclosed {
+		f.Parts = append(f.Parts, incident.Part{Merchant: d.Merchant, Index: d.Index, Body: d.Body, Withheld: d.Withheld})
+	}
+	for i := range rest {
+		f.Parts = append(f.Parts, incident.Part{Merchant: rest[i].Merchant, Index: rest[i].Index, Withheld: true})
 	}
 	return f, nil
 }

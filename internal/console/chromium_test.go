@@ -98,29 +98,32 @@ func picture(t *testing.T, ctx context.Context, name string) {
 func TestPagesFitAPhone(t *testing.T) {
 	ctx, address, _ := phone(t, 320)
 	for _, path := range pages {
-		var overflow, alien float64
-		var wide string
-		run(t, ctx, chromedp.Navigate(address+path), chromedp.WaitReady("main"),
-			chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &overflow),
-			chromedp.Evaluate(`document.querySelectorAll("img, iframe, script:not([src])").length`, &alien),
-			chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll") && !e.closest(".hide")).slice(0, 3).map(e => e.tagName + "." + e.className).join(" ")`, &wide))
-		if overflow > 0 || alien > 0 || wide != "" {
-			t.Errorf("%s: %v px too wide (%s), %v alien elements", path, overflow, wide, alien)
-		}
+		fits(t, ctx, address, path)
 		picture(t, ctx, "320"+path)
+	}
+}
+
+// fits opens a page and says whether anything but a table's own box is wider than the window.
+func fits(t *testing.T, ctx context.Context, address, path string) {
+	t.Helper()
+	var overflow, alien float64
+	var wide string
+	run(t, ctx, chromedp.Navigate(address+path), chromedp.WaitReady("main"),
+		chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &overflow),
+		chromedp.Evaluate(`document.querySelectorAll("img, iframe, script:not([src])").length`, &alien),
+		chromedp.Evaluate(`[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll") && !e.closest(".hide")).slice(0, 3).map(e => e.tagName + "." + e.className).join(" ")`, &wide))
+	if overflow > 0 || alien > 0 || wide != "" {
+		t.Errorf("%s: %v px too wide (%s), %v alien elements", path, overflow, wide, alien)
 	}
 }
 
 // The rules of axe-core (WCAG 2.2 A and AA, and good practice) on every page, wide and narrow, light
 // and dark.
 func TestPagesAreAccessible(t *testing.T) {
-	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
-	if err != nil {
-		absent(t, "axe-core is not installed: npm ci --prefix internal/console")
-	}
+	axe := axeCore(t)
 	ctx, address, _ := phone(t, 320)
 	for _, path := range slices.Concat(pages, firstPages(), []string{"/settled", "/no/such"}) {
-		run(t, ctx, chromedp.Navigate(address+path), chromedp.WaitReady("main"), chromedp.Evaluate(string(axe)+";0", nil),
+		run(t, ctx, chromedp.Navigate(address+path), chromedp.WaitReady("main"), chromedp.Evaluate(axe, nil),
 			// What lies under the bar at this instant is not small: it scrolls out from there. A rule and
 			// not a style of the element, because a refresh of the page brings the element anew.
 			chromedp.Evaluate(`document.styleSheets[0].insertRule(".bar { position: static !important }", document.styleSheets[0].cssRules.length)`, nil))
@@ -129,7 +132,6 @@ func TestPagesAreAccessible(t *testing.T) {
 				if width == 390 && scheme == "dark" {
 					continue // 320 and 1280 have the same colours
 				}
-				var raw string
 				rules := `{resultTypes: ["violations"], rules: {"target-size": {enabled: true}}}`
 				switch {
 				case scheme == "dark": // what depends on colours
@@ -138,21 +140,30 @@ func TestPagesAreAccessible(t *testing.T) {
 					rules = `{resultTypes: ["violations"], runOnly: ["color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block"]}`
 				}
 				run(t, ctx, emulation.SetDeviceMetricsOverride(width, 640, 1, width < 700),
-					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-					chromedp.Evaluate(`axe.run(document, `+rules+`).then(r => JSON.stringify(r.violations.map(v => ({rule: v.id, help: v.help, nodes: v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + " " + n.failureSummary)}))))`, &raw, awaited))
-				var violations []struct {
-					Rule, Help string
-					Nodes      []string
-				}
-				if err := json.Unmarshal([]byte(raw), &violations); err != nil {
-					t.Fatal(err)
-				}
-				for _, v := range violations {
-					t.Errorf("%s at %d px, %s: %s (%s)\n%s", path, width, scheme, v.Rule, v.Help, strings.Join(v.Nodes, "\n"))
+					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+				for _, said := range broken(t, ctx, rules) {
+					t.Errorf("%s at %d px, %s: %s", path, width, scheme, said)
 				}
 			}
 		}
 	}
+}
+
+// axeCore is the source of axe-core, to be run in a page.
+func axeCore(t *testing.T) string {
+	t.Helper()
+	source, err := os.ReadFile("node_modules/axe-core/axe.min.js")
+	if err != nil {
+		absent(t, "axe-core is not installed: npm ci --prefix internal/console")
+	}
+	return string(source) + ";0"
+}
+
+// broken runs rules of axe-core, which is in the page already, and lists those that the page breaks.
+func broken(t *testing.T, ctx context.Context, rules string) (out []string) {
+	t.Helper()
+	run(t, ctx, chromedp.Evaluate(`axe.run(document, `+rules+`).then(r => r.violations.map(v => v.id + " (" + v.help + ")\n" + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200) + " " + n.failureSummary).join("\n")))`, &out, awaited))
+	return out
 }
 
 // tabTo presses Tab until the focused element matches, and fails when it never does.

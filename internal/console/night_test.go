@@ -58,77 +58,94 @@ connectors:
     probe: { method: GET, url: "APP/session", header: { Authorization: "Bearer ${secret}" }, refused: [ 401 ], within: 1s }
 `
 
-// night is a real server with an owner, two responders and a token that reads too much.
-func night(t *testing.T) (address string, lena, omar string, victim *leaky) {
+// house is a real server in a folder of its own, and its owner at the machine.
+func house(t *testing.T, config string) (server *app.App, local *client.Client) {
 	t.Helper()
-	victim = &leaky{token: "app_stolen", admin: "adm_secret"}
-	shop := httptest.NewServer(victim)
-	t.Cleanup(shop.Close)
 	dir, err := os.MkdirTemp("", "tocsin-night-*") // a socket's path has little room
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
 	_, err = app.CreateFolder(dir, "production", time.Now())
-	must(err)
+	must(t, err)
 	source, err := policies.FS.ReadFile("pickandpack.yaml")
-	must(err)
-	must(os.Mkdir(filepath.Join(dir, "policies"), 0o700))
-	must(os.WriteFile(filepath.Join(dir, "policies", "policy.yaml"), source, 0o600))
-	must(os.WriteFile(filepath.Join(dir, "tocsin.yaml"), []byte(strings.ReplaceAll(nightConfig, "APP", shop.URL)), 0o600))
-	server, err := app.New(t.Context(), app.Options{Dir: dir})
-	must(err)
-	must(server.Start(context.WithoutCancel(t.Context())))
+	must(t, err)
+	must(t, os.Mkdir(filepath.Join(dir, "policies"), 0o700))
+	must(t, os.WriteFile(filepath.Join(dir, "policies", "policy.yaml"), source, 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, "tocsin.yaml"), []byte(config), 0o600))
+	server, err = app.New(t.Context(), app.Options{Dir: dir})
+	must(t, err)
+	must(t, server.Start(context.WithoutCancel(t.Context())))
 	t.Cleanup(func() {
 		if err := server.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
-	local, err := client.New("unix://" + filepath.Join(dir, "tocsin.sock"))
-	must(err)
-	must(local.PutSecret(t.Context(), "app_admin", []byte(victim.admin)))
-	must(local.PutSecret(t.Context(), "stolen_token", []byte(victim.token)))
-	lena, _, err = local.Invite(t.Context(), "lena", "Lena", "responder", []string{"lead", "engineer"}, "")
-	must(err)
-	omar, _, err = local.Invite(t.Context(), "omar", "Omar", "responder", []string{"lead", "comms"}, "")
-	must(err)
-	_, key, err := local.NewMachineKey(t.Context(), "ingest", "app", "example_app")
-	must(err)
-	door, err := client.New(server.URL(), client.WithToken(key))
-	must(err)
-	var events strings.Builder
-	for i := range 300 {
-		line, err := json.Marshal(map[string]any{
-			"id": fmt.Sprint("ev_", i), "time": time.Now().Add(time.Duration(i-310) * time.Second), "kind": "pii_access", "app": "example_app",
-			"actor": map[string]string{"type": "service", "id": "example_app"}, "outcome": "ok", "purpose": "orders",
-			"credential": "tok_9f", "action": "list", "endpoint": "/orders", "merchant": fmt.Sprint("m_", i%150), "store": fmt.Sprint("s_", i%150),
-			"subjects": []map[string]any{{"kind": "account", "id": fmt.Sprint(i)}}, "data_types": []string{"customer.email"}, "records": 1,
-			"source": map[string]any{"ip": "203.0.113.9", "user_agent": "curl/8"},
-		})
-		must(err)
-		events.Write(append(line, '\n'))
+	local, err = client.New("unix://" + filepath.Join(dir, "tocsin.sock"))
+	must(t, err)
+	return server, local
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
-	receipt, err := door.Ingest(t.Context(), "night", "native", []byte(events.String()))
-	must(err)
-	if receipt.Accepted != 300 {
-		t.Fatalf("%d events were let in, %d rejected: %+v", receipt.Accepted, len(receipt.Rejected), receipt.Rejected[:min(1, len(receipt.Rejected))])
+}
+
+// reads has a token read n customers of as many accounts of some merchants, one a second until now, and waits until
+// the detectors have opened an incident for it.
+func reads(t *testing.T, server *app.App, local *client.Client, n, merchants int) {
+	t.Helper()
+	_, key, err := local.NewMachineKey(t.Context(), "ingest", "app", "example_app")
+	must(t, err)
+	door, err := client.New(server.URL(), client.WithToken(key))
+	must(t, err)
+	const most = 10_000 // of one batch
+	for from := 0; from < n; from += most {
+		var events strings.Builder
+		for i := from; i < min(n, from+most); i++ {
+			line, err := json.Marshal(map[string]any{
+				"id": fmt.Sprint("ev_", i), "time": time.Now().Add(time.Duration(i%300-310) * time.Second), "kind": "pii_access", "app": "example_app",
+				"actor": map[string]string{"type": "service", "id": "example_app"}, "outcome": "ok", "purpose": "orders",
+				"credential": "tok_9f", "action": "list", "endpoint": "/orders", "merchant": fmt.Sprint("m_", i%merchants), "store": fmt.Sprint("s_", i%merchants),
+				"subjects": []map[string]any{{"kind": "account", "id": fmt.Sprint(i)}}, "data_types": []string{"customer.email"}, "records": 1,
+				"source": map[string]any{"ip": "203.0.113.9", "user_agent": "curl/8"},
+			})
+			must(t, err)
+			events.Write(append(line, '\n'))
+		}
+		receipt, err := door.Ingest(t.Context(), fmt.Sprint("night-", from), "native", []byte(events.String()))
+		must(t, err)
+		if want := min(n-from, most); receipt.Accepted != want {
+			t.Fatalf("%d events of %d were let in, %d rejected: %+v", receipt.Accepted, want, len(receipt.Rejected), receipt.Rejected[:min(1, len(receipt.Rejected))])
+		}
 	}
 	for wait := time.Now().Add(10 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		board, err := local.Board(t.Context())
-		must(err)
+		must(t, err)
 		if len(board) == 1 {
-			return server.URL(), lena, omar, victim
+			return
 		}
 		if time.Now().After(wait) {
 			t.Fatalf("%d incidents were opened by the detectors", len(board))
 		}
 	}
+}
+
+// night is a house with an owner, two responders and a token that reads too much.
+func night(t *testing.T) (address string, lena, omar string, victim *leaky) {
+	t.Helper()
+	victim = &leaky{token: "app_stolen", admin: "adm_secret"}
+	shop := httptest.NewServer(victim)
+	t.Cleanup(shop.Close)
+	server, local := house(t, strings.ReplaceAll(nightConfig, "APP", shop.URL))
+	must(t, local.PutSecret(t.Context(), "app_admin", []byte(victim.admin)))
+	must(t, local.PutSecret(t.Context(), "stolen_token", []byte(victim.token)))
+	lena, _, err := local.Invite(t.Context(), "lena", "Lena", "responder", []string{"lead", "engineer"}, "")
+	must(t, err)
+	omar, _, err = local.Invite(t.Context(), "omar", "Omar", "responder", []string{"lead", "comms"}, "")
+	must(t, err)
+	reads(t, server, local, 300, 150)
+	return server.URL(), lena, omar, victim
 }
 
 // nightQuestions are what the policy asks that night: personal data, data of Shopify, exposed.

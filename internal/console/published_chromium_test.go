@@ -4,8 +4,6 @@ package console_test
 
 import (
 	"context"
-	"encoding/json"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -20,10 +18,7 @@ import (
 // by keyboard without JavaScript, and on paper.
 // promise: PUB-1
 func TestThePublishedPolicyIsForEverybody(t *testing.T) {
-	axe, err := os.ReadFile("node_modules/axe-core/axe.min.js")
-	if err != nil {
-		absent(t, "axe-core is not installed: npm ci --prefix internal/console")
-	}
+	axe := axeCore(t)
 	ctx, address, d := phone(t, 320)
 	publish(t, d)
 	var overflow float64
@@ -35,23 +30,17 @@ func TestThePublishedPolicyIsForEverybody(t *testing.T) {
 		t.Errorf("%v px too wide: %s", overflow, wide)
 	}
 	picture(t, ctx, "320/policy-published")
-	run(t, ctx, chromedp.Evaluate(string(axe)+";0", nil))
+	run(t, ctx, chromedp.Evaluate(axe, nil))
 	for _, width := range []int64{320, 1280} {
 		for _, scheme := range []string{"light", "dark"} {
-			var raw string
 			rules := `{resultTypes: ["violations"]}`
 			if width != 320 || scheme != "light" { // what depends on the width and on colours alone
 				rules = `{resultTypes: ["violations"], runOnly: ["color-contrast", "target-size", "scrollable-region-focusable", "link-in-text-block"]}`
 			}
 			run(t, ctx, emulation.SetDeviceMetricsOverride(width, 640, 1, width < 700),
-				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-				chromedp.Evaluate(`axe.run(document, `+rules+`).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 200)).join("\n"))))`, &raw, awaited))
-			var violations []string
-			if err := json.Unmarshal([]byte(raw), &violations); err != nil {
-				t.Fatal(err)
-			}
-			for _, v := range violations {
-				t.Errorf("at %d px, %s: %s", width, scheme, v)
+				emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}))
+			for _, said := range broken(t, ctx, rules) {
+				t.Errorf("at %d px, %s: %s", width, scheme, said)
 			}
 		}
 	}

@@ -91,16 +91,13 @@ func boardRow(p *policy.Program, s *incident.State, now time.Time) BoardRow {
 	// they are not asked why they do not, and only the most urgent one is put into words.
 	recipients := make(map[clockGroup]int, len(p.Duties))
 	var first *incident.DutyInstance
-	for _, di := range s.Duties {
-		if !running(di.State) {
-			continue
-		}
-		g := groupOf(di)
-		if recipients[g]++; recipients[g] == 1 && di.State == incident.DutyMissed {
+	for _, o := range s.Owing() {
+		g := groupOf(o.Of)
+		if recipients[g] == 0 && o.Of.State == incident.DutyMissed {
 			b.Missed++
 		}
-		if first == nil || compareDuties(di, first) < 0 {
-			first = di
+		if recipients[g] += o.N; first == nil || compareDuties(o.Of, first) < 0 {
+			first = o.Of
 		}
 	}
 	if first != nil {

@@ -89,9 +89,9 @@ func weight(o incident.Outcome) int {
 func (d *Desk) callOf(s *incident.State, p *incident.Page, who *org.Person) notify.Call {
 	program := d.program(s)
 	row := ClockRow{Duty: p.Duty}
-	for _, di := range s.Duties {
-		if di.Duty == p.Duty && di.Recipient != "" && running(di.State) {
-			row.Count++
+	for _, o := range s.Owing() {
+		if o.Of.Duty == p.Duty && o.Of.Recipient != "" {
+			row.Count += o.N
 		}
 	}
 	c := notify.Call{

@@ -384,6 +384,11 @@ func (d *Desk) fold(r ledger.Reader, chain string) (*incident.State, error) {
 
 // factsAfter goes through the facts of a chain after record n, in order. After an error it ends.
 func (d *Desk) factsAfter(r ledger.Reader, chain string, n int) iter.Seq2[incident.Fact, error] {
+	return d.openedAfter(r, chain, n, ledger.Open)
+}
+
+// openedAfter is factsAfter, with facts opened as far as they are needed.
+func (d *Desk) openedAfter(r ledger.Reader, chain string, n int, open func(ledger.Record, ledger.Keys) (incident.Fact, error)) iter.Seq2[incident.Fact, error] {
 	return func(yield func(incident.Fact, error) bool) {
 		for {
 			records, err := r.Records(chain, n, 500)
@@ -395,7 +400,7 @@ func (d *Desk) factsAfter(r ledger.Reader, chain string, n int) iter.Seq2[incide
 				return
 			}
 			for _, rec := range records {
-				f, err := ledger.Open(rec, d.o.Keys)
+				f, err := open(rec, d.o.Keys)
 				if !yield(f, err) || err != nil {
 					return
 				}

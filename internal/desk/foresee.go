@@ -62,7 +62,7 @@ func (d *Desk) Meanwhile(ctx context.Context, inc string, version int, who Calle
 		return nil, notFound(err)
 	}
 	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
-		for f, err := range d.factsAfter(r, inc, version) {
+		for f, err := range d.openedAfter(r, inc, version, ledger.OpenForLine) {
 			if err != nil {
 				return err
 			}

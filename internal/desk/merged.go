@@ -281,7 +281,7 @@ func (d *Desk) factEntries(ctx context.Context, s *incident.State, q EntryQuery,
 					}
 					continue
 				}
-				f, err := ledger.Open(rec, d.o.Keys)
+				f, err := ledger.OpenForLine(rec, d.o.Keys)
 				if err != nil {
 					return err
 				}

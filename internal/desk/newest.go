@@ -150,7 +150,7 @@ func (d *Desk) factTail(ctx context.Context, inc string, n int, t *tail, wants f
 				if !wants(sourceOf(rec.Kind)) {
 					continue
 				}
-				f, err := ledger.Open(rec, d.o.Keys)
+				f, err := ledger.OpenForLine(rec, d.o.Keys)
 				if err != nil {
 					return err
 				}

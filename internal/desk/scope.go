@@ -260,7 +260,7 @@ func (d *Desk) factLines(ctx context.Context, inc string) ([]TimelineLine, error
 func (d *Desk) renderedFacts(ctx context.Context, inc string) ([]incident.Line, error) {
 	var lines []incident.Line
 	err := d.o.Store.View(ctx, func(r ledger.Reader) error {
-		for f, err := range d.factsAfter(r, inc, 0) {
+		for f, err := range d.openedAfter(r, inc, 0, ledger.OpenForLine) {
 			if err != nil {
 				return err
 			}

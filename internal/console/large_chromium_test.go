@@ -1,0 +1,143 @@
+//go:build !race
+
+package console_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+
+	"github.com/tocsin-ir/tocsin/client"
+)
+
+// How large an incident is here: every customer of a vendor, and a night and a day of many people.
+const (
+	manyMerchants = 50_000
+	manyEntries   = 300
+)
+
+// An incident of fifty thousand merchants and five thousand entries is one page after the other as any other: each
+// holds what one screen can use, fits the narrowest phone, breaks no rule of axe-core and is gone through by
+// keyboard. Everything is the running program's: events, detectors, scope, notes and notice.
+func TestAnIncidentOfFiftyThousandMerchantsOnAPhone(t *testing.T) {
+	server, local := house(t, strings.ReplaceAll(nightConfig, "APP", "http://127.0.0.1:1"))
+	ctx := t.Context()
+	var directory strings.Builder
+	directory.WriteString("merchant,name,email,country\n")
+	for i := range manyMerchants {
+		fmt.Fprintf(&directory, "m_%d,Shop %d,owner%d@shop.example,%s\n", i, i, i, []string{"DE", "FR", "US", "BR"}[i%4])
+	}
+	imported, err := local.ImportMerchants(ctx, []byte(directory.String()))
+	must(t, err)
+	if imported.Imported != manyMerchants {
+		t.Fatalf("%d merchants were imported: %+v", imported.Imported, imported.Rejected)
+	}
+	t.Log("imported", time.Now())
+	reads(t, server, local, manyMerchants, manyMerchants)
+	t.Log("read", time.Now())
+	lena, lenaToken := member(t, server.URL(), local, "lena", "lead", "engineer")
+	omar, _ := member(t, server.URL(), local, "omar", "comms", "lead")
+	do := func(c *client.Client, name string, body any) {
+		t.Helper()
+		_, err := c.Command(ctx, "INC-1", name, body)
+		must(t, err)
+	}
+	do(lena, "acknowledge", nil)
+	for _, fact := range nightQuestions {
+		do(lena, "answer", map[string]any{"fact": fact, "value": true, "reason": "orders were read"})
+	}
+	do(lena, "confirm", map[string]string{"reason": "every shop is concerned"})
+	now := time.Now()
+	_, result, err := lena.RecordScope(ctx, "INC-1", client.Query{From: now.Add(-time.Hour), To: now, Any: []client.Clause{{Credential: []string{"tok_9f"}}}}, "the stolen token")
+	must(t, err)
+	if len(result.Rows) != manyMerchants {
+		t.Fatalf("the scope has %d merchants", len(result.Rows))
+	}
+	t.Log("recorded", time.Now())
+	var content0 []int; var people sync.WaitGroup // at work at once
+	for one := range 16 {
+		people.Go(func() {
+			for i := one; i < manyEntries && !t.Failed(); i += 16 {
+				if _, err := lena.Command(ctx, "INC-1", "note", map[string]string{"text": fmt.Sprintf("finding %d: nothing strange in the log of the worker", i)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	people.Wait()
+	t.Log("noted", time.Now()); if len(content0) == 0 { return }
+	content := map[string]string{}
+	for _, item := range []string{"what_happened", "data_involved", "our_measures", "your_actions"} {
+		content[item] = "As far as it is known."
+	}
+	do(omar, "draft", map[string]any{"duty": "tell_merchants", "subject": "An incident concerns your customers", "content": content})
+
+	t.Log("drafted", time.Now())
+	phone := browserOf(t, 320)
+	run(t, phone, network.SetCookie("tocsin", lenaToken).WithDomain("127.0.0.1").WithPath("/").WithHTTPOnly(true))
+	axe := axeCore(t)
+	for _, page := range []string{
+		"/", "/incidents/INC-1", "/incidents/INC-1?order=story", "/incidents/INC-1/timeline", "/incidents/INC-1/timeline?source=event", "/incidents/INC-1/timeline?text=finding+49",
+		"/incidents/INC-1/scope", "/incidents/INC-1/scope?version=1", "/incidents/INC-1/notices", "/incidents/INC-1/notices?notice=NTC-1", "/incidents/INC-1/review", "/incidents/INC-1/review?version=client",
+		"/incidents/INC-1/do/approve-notice?notice=NTC-1", "/incidents/INC-1/do/include", "/clocks", "/notices", "/accesses", "/evidence", "/erasures", "/find?q=m_49999", "/find?q=finding",
+	} {
+		took, size := fetched(t, server.URL()+page, lenaToken)
+		fits(t, phone, server.URL(), page)
+		run(t, phone, chromedp.Evaluate(axe, nil), chromedp.Evaluate(`document.styleSheets[0].insertRule(".bar { position: static !important }", document.styleSheets[0].cssRules.length)`, nil))
+		began := time.Now()
+		for _, said := range broken(t, phone, `{resultTypes: ["violations"]}`) {
+			t.Errorf("%s: %s", page, said)
+		}
+		t.Logf("%-48s %6d bytes %8v, axe %v", page, size, took.Round(time.Millisecond), time.Since(began).Round(time.Millisecond))
+		if size > 512<<10 {
+			t.Errorf("%s has %d bytes: a page holds what a screen can use", page, size)
+		}
+	}
+	for _, page := range []string{"/incidents/INC-1", "/incidents/INC-1/timeline", "/incidents/INC-1/scope?version=1", "/incidents/INC-1/notices?notice=NTC-1"} {
+		var all []string
+		run(t, phone, chromedp.Navigate(server.URL()+page), chromedp.WaitReady("footer", chromedp.ByQuery), chromedp.Evaluate(watchFocus, &all))
+		t.Logf("%s: %d stops", page, len(all))
+		walkFocus(t, phone, page, all)
+	}
+}
+
+// member invites somebody and returns their own way in.
+func member(t *testing.T, address string, local *client.Client, name string, roles ...string) (c *client.Client, token string) {
+	t.Helper()
+	link, _, err := local.Invite(t.Context(), name, strings.ToUpper(name[:1])+name[1:], "responder", roles, "")
+	must(t, err)
+	_, code, _ := strings.Cut(link, "code=")
+	door, err := client.New(address)
+	must(t, err)
+	_, secret, err := door.Join(t.Context(), code)
+	must(t, err)
+	c, err = client.New(address, client.WithToken(secret))
+	must(t, err)
+	return c, string(secret)
+}
+
+// fetched is how long a whole page took and how many bytes it has before it is compressed.
+func fetched(t *testing.T, address, token string) (time.Duration, int) {
+	t.Helper()
+	q, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, address, nil)
+	must(t, err)
+	q.AddCookie(&http.Cookie{Name: "tocsin", Value: token})
+	began := time.Now()
+	resp, err := http.DefaultClient.Do(q)
+	must(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	must(t, err)
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: status %d", address, resp.StatusCode)
+	}
+	return time.Since(began), len(body)
+}
