@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"unicode"
 
 	"golang.org/x/text/cases"
@@ -21,10 +22,18 @@ type secretText struct{ text, what string }
 // plain are letters that Unicode does not take apart, and that people write as these.
 var plain = strings.NewReplacer("ø", "o", "ł", "l", "đ", "d", "ð", "d", "þ", "th", "æ", "ae", "œ", "oe", "ı", "i", "ħ", "h", "ŋ", "ng", "’", "", "\u200c", "", "\u200d", "")
 
+// folds holds transformers that are not at work: each has a state, and making one costs more than most words.
+var folds = sync.Pool{New: func() any {
+	return transform.Chain(norm.NFKD, runes.Remove(runes.In(unicode.Mn)), cases.Fold(), norm.NFKD, runes.Remove(runes.In(unicode.Mn)), norm.NFC)
+}}
+
 // fold is the form in which words are compared.
 func fold(word string) string {
-	// A transformer has a state, so each call has its own.
-	bare := transform.Chain(norm.NFKD, runes.Remove(runes.In(unicode.Mn)), cases.Fold(), norm.NFKD, runes.Remove(runes.In(unicode.Mn)), norm.NFC)
+	if !strings.ContainsFunc(word, func(c rune) bool { return c > unicode.MaxASCII }) {
+		return strings.ToLower(word) // as all of what follows has it
+	}
+	bare := folds.Get().(transform.Transformer)
+	defer folds.Put(bare)
 	out, _, err := transform.String(bare, word)
 	if err != nil { // none of these refuses a text
 		out = strings.ToLower(word)

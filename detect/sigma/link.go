@@ -215,24 +215,7 @@ func (w *window) add(c *Correlation, in entry, lateness int64, stats *Stats) (en
 		at := sort.Search(n, func(i int) bool { return w.Entries[i].At > in.At })
 		w.Entries = slices.Insert(w.Entries, at, in)
 		n++
-		// Every window that ends at an entry within the timespan after it has changed. One is made from
-		// the one before it: counting each anew would let late events cost the square of the window.
-		var t tally
-		from := sort.Search(n, func(j int) bool { return w.Entries[j].At >= in.At-span })
-		for _, x := range w.Entries[from:at] {
-			t.add(c, x)
-		}
-		for i := at; i < n && w.Entries[i].At <= in.At+span && !fire; i++ {
-			last := w.Entries[i]
-			for t.add(c, last); w.Entries[from].At < last.At-span; from++ {
-				t.remove(c, w.Entries[from])
-			}
-			v, ok := t.value(c, w.Entries[from:i+1], last)
-			if ok && (!w.Ever || abs(last.At-w.Fired) >= span) {
-				end, value, fire = last.At, v, true
-			}
-		}
-		w.rebuild(c)
+		end, value, fire = w.late(c, at)
 	} else {
 		w.Entries = append(w.Entries, in)
 		n++
@@ -271,6 +254,48 @@ func (w *window) add(c *Correlation, in entry, lateness int64, stats *Stats) (en
 		clear(w.Entries[len(w.Entries):n])
 		w.from -= drop
 	}
+	return end, value, fire
+}
+
+// late looks at every window that has changed by an entry that came late, at a place: those that end at an entry
+// within the timespan after it. It goes back from the newest window one entry at a time, and then forth again:
+// servers send in batches, so that most events are a little late, and counting a window anew for each of them
+// would cost the square of what a busy window holds. The first window that holds is the one to report.
+func (w *window) late(c *Correlation, at int) (end int64, value float64, fire bool) {
+	span, n := int64(c.Timespan), len(w.Entries)
+	in := w.Entries[at]
+	if in.At < w.Entries[n-1].At-span {
+		w.from++ // it is before the newest window
+	} else {
+		w.sum.add(c, in)
+		_, w.On = w.sum.value(c, w.Entries[w.from:], w.Entries[n-1])
+	}
+	last := sort.Search(n, func(i int) bool { return w.Entries[i].At > in.At+span }) - 1 // entry that the last such window ends with
+	if w.Ever && abs(in.At-w.Fired) < span && abs(w.Entries[last].At-w.Fired) < span {
+		return 0, 0, false // all of them end too soon before or after what was reported
+	}
+	t, from := w.sum, w.from // the numbers go back, and the sets go back and forth
+	for i := n - 1; ; i-- {
+		if i <= last && (!w.Ever || abs(w.Entries[i].At-w.Fired) >= span) {
+			if v, ok := t.value(c, w.Entries[from:i+1], w.Entries[i]); ok {
+				end, value, fire = w.Entries[i].At, v, true
+			}
+		}
+		if i == at {
+			break
+		}
+		t.remove(c, w.Entries[i])
+		for from > 0 && w.Entries[from-1].At >= w.Entries[i-1].At-span {
+			from--
+			t.add(c, w.Entries[from])
+		}
+	}
+	for i := at + 1; i < n; i++ {
+		for t.add(c, w.Entries[i]); w.Entries[from].At < w.Entries[i].At-span; from++ {
+			t.remove(c, w.Entries[from])
+		}
+	}
+	w.sum.values, w.sum.sorted = t.values, t.sorted
 	return end, value, fire
 }
 

@@ -45,6 +45,7 @@ func TestALateEntryIsSeenInEveryWindowItIsIn(t *testing.T) {
 		{Type: "value_median", percentile: 50, limits: []limit{{"gt", 7}}},
 		{Type: "value_percentile", percentile: -1, limits: []limit{{"gt", 60}}},
 		{Type: "temporal", percentile: -1, Rules: []string{"a", "b", "c"}, limits: []limit{{"gte", 3}}},
+		{Type: "temporal_ordered", percentile: -1, Rules: []string{"a", "b", "c"}, limits: []limit{{"gte", 3}}},
 	} {
 		c.Timespan = 20 * time.Nanosecond
 		fired := 0
@@ -89,5 +90,24 @@ func TestEventsThatComeNewestFirstDoNotHoldUpTheDetector(t *testing.T) {
 	}
 	if len(w.Entries) != 5000 || w.sum.count != 5000 {
 		t.Errorf("%d entries, %d in the window", len(w.Entries), w.sum.count)
+	}
+}
+
+// What an event costs that comes a little late, as most do that servers send in batches, beside one that comes in
+// its turn: fifty thousand events of one group in five minutes, each up to two seconds late.
+func BenchmarkEntriesThatComeALittleLate(b *testing.B) {
+	for _, late := range []time.Duration{0, 2 * time.Second} {
+		b.Run(late.String(), func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 2))
+			c := &Correlation{Type: "value_count", percentile: -1, Timespan: 5 * time.Minute, limits: []limit{{"gte", 1e9}}}
+			w, stats := &window{}, &Stats{}
+			for i := range int64(b.N) {
+				at := i * int64(6*time.Millisecond)
+				if late > 0 {
+					at -= r.Int64N(int64(late))
+				}
+				w.add(c, entry{At: at, Seq: i, Value: uint64(i)}, int64(time.Minute), stats)
+			}
+		})
 	}
 }

@@ -91,7 +91,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// reads has a token read n customers of as many accounts of some merchants, one a second until now, and waits until
+// reads has a token read n customers of as many accounts of some merchants, in the five minutes until now, and waits until
 // the detectors have opened an incident for it.
 func reads(t *testing.T, server *app.App, local *client.Client, n, merchants int) {
 	t.Helper()
@@ -99,12 +99,13 @@ func reads(t *testing.T, server *app.App, local *client.Client, n, merchants int
 	must(t, err)
 	door, err := client.New(server.URL(), client.WithToken(key))
 	must(t, err)
+	began := time.Now().Add(-310 * time.Second)
 	const most = 10_000 // of one batch
 	for from := 0; from < n; from += most {
 		var events strings.Builder
 		for i := from; i < min(n, from+most); i++ {
 			line, err := json.Marshal(map[string]any{
-				"id": fmt.Sprint("ev_", i), "time": time.Now().Add(time.Duration(i%300-310) * time.Second), "kind": "pii_access", "app": "example_app",
+				"id": fmt.Sprint("ev_", i), "time": began.Add(time.Duration(i) * 300 * time.Second / time.Duration(n)), "kind": "pii_access", "app": "example_app",
 				"actor": map[string]string{"type": "service", "id": "example_app"}, "outcome": "ok", "purpose": "orders",
 				"credential": "tok_9f", "action": "list", "endpoint": "/orders", "merchant": fmt.Sprint("m_", i%merchants), "store": fmt.Sprint("s_", i%merchants),
 				"subjects": []map[string]any{{"kind": "account", "id": fmt.Sprint(i)}}, "data_types": []string{"customer.email"}, "records": 1,

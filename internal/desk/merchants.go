@@ -244,3 +244,35 @@ func (d *Desk) Merchants(ctx context.Context, after string, limit int) ([]ledger
 	})
 	return list, err
 }
+
+// directoryPage is how many merchants are read at a time, and of how many the whole directory is gone through
+// sooner than each is looked up.
+const directoryPage = 1000
+
+// eachMerchant gives what the directory says of some merchants. Those it does not have are left out.
+func eachMerchant(r ledger.Reader, ids map[string]bool, fn func(ledger.Merchant)) error {
+	if len(ids) <= directoryPage {
+		for id := range ids {
+			m, err := r.Merchant(id)
+			if errors.Is(err, ledger.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			fn(m)
+		}
+		return nil
+	}
+	for after := ""; ; {
+		page, err := r.Merchants(after, directoryPage)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, m := range page {
+			if after = m.ID; ids[m.ID] {
+				fn(m)
+			}
+		}
+	}
+}

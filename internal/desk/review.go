@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -175,21 +176,13 @@ func (d *Desk) secretOf(ctx context.Context, s *incident.State) (review.Secret, 
 		merchants[id] = true
 	}
 	err = d.o.Store.View(ctx, func(r ledger.Reader) error {
-		for id := range merchants {
-			out.Merchants = append(out.Merchants, id)
-			m, err := r.Merchant(id)
-			if errors.Is(err, ledger.ErrNotFound) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
+		out.Merchants = slices.Collect(maps.Keys(merchants))
+		return eachMerchant(r, merchants, func(m ledger.Merchant) {
 			out.Merchants = append(out.Merchants, m.Name)
 			for _, st := range m.Stores {
 				out.Merchants = append(out.Merchants, st.ID, st.Domain)
 			}
-		}
-		return nil
+		})
 	})
 	slices.Sort(out.Merchants)
 	return out, err
