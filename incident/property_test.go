@@ -412,6 +412,31 @@ func TestTheClocksAreSettledAfterEveryCommand(t *testing.T) {
 	})
 }
 
+// A worker asks for one effect and the clock for the earliest retry: both answer as the whole list would.
+func TestOneEffectIsOwedAsTheListSays(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		var ever []Effect
+		history(t, r, func(w *world, _ Actor, _ Command, _ Decision, _ error) {
+			owed := Owed(w.s)
+			var first time.Time
+			for _, e := range owed {
+				if !e.NotBefore.IsZero() && (first.IsZero() || e.NotBefore.Before(first)) {
+					first = e.NotBefore
+				}
+			}
+			if _, next := NextWake(w.p, w.s); !next.Equal(first) {
+				r.Fatalf("the next retry is at %v, and the list says %v", next, first)
+			}
+			ever = append(ever, owed...)
+			for _, e := range ever {
+				if want := slices.ContainsFunc(owed, func(o Effect) bool { return o.ID == e.ID }); Owes(w.s, e) != want {
+					r.Fatalf("%s is owed: %v, and the list says %v", e.ID, !want, want)
+				}
+			}
+		})
+	})
+}
+
 // What is remembered of the duties that are owed is what looking for them anew finds: after facts that are folded
 // in place, in a fork while its original is read on, and in a snapshot.
 func TestWhatIsOwedIsRememberedAsItStands(t *testing.T) {

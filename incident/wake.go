@@ -79,8 +79,18 @@ func NextWake(p *policy.Program, s *State) (domain, protocol time.Time) {
 			next(&domain, past(c.Due))
 		}
 	}
-	for _, e := range Owed(s) {
+	for _, e := range owedButSends(s) {
 		next(&protocol, e.NotBefore)
+	}
+	for _, n := range s.Notices {
+		if n.Open == 0 {
+			continue
+		}
+		for _, d := range n.Deliveries {
+			if d.owed() {
+				next(&protocol, d.NextTry)
+			}
+		}
 	}
 	return domain, protocol
 }
@@ -160,6 +170,40 @@ func Owed(s *State) []Effect {
 	if !s.isOpened() {
 		return nil
 	}
+	list := owedButSends(s)
+	for _, n := range s.Notices {
+		if n.Open == 0 {
+			continue
+		}
+		from := len(list)
+		for _, d := range n.Deliveries {
+			if e, ok := owedDelivery(s, n, d); ok {
+				list = append(list, e)
+			}
+		}
+		slices.SortFunc(list[from:], func(a, b Effect) int { return strings.Compare(a.Party, b.Party) })
+	}
+	return list
+}
+
+// Owes reports whether an effect is owed: whether Owed lists it.
+func Owes(s *State, eff Effect) bool {
+	if !s.isOpened() {
+		return false
+	}
+	if eff.Kind != EffectSend {
+		return slices.ContainsFunc(owedButSends(s), func(e Effect) bool { return e.ID == eff.ID })
+	}
+	n := s.notice(eff.Notice)
+	if n == nil || n.Deliveries[eff.Party] == nil {
+		return false
+	}
+	e, ok := owedDelivery(s, n, n.Deliveries[eff.Party])
+	return ok && n.Open > 0 && e.ID == eff.ID
+}
+
+// owedButSends is the part of Owed that is not about recipients of notices, of whom there may be thousands.
+func owedButSends(s *State) []Effect {
 	var list []Effect
 	for _, a := range s.Actions {
 		if e, ok := owedAction(s, a); ok {
@@ -175,18 +219,6 @@ func Owed(s *State) []Effect {
 		if e, ok := owedCheck(s, s.Checks[id]); ok {
 			list = append(list, e)
 		}
-	}
-	for _, n := range s.Notices {
-		if n.Open == 0 {
-			continue
-		}
-		from := len(list)
-		for _, d := range n.Deliveries {
-			if e, ok := owedDelivery(s, n, d); ok {
-				list = append(list, e)
-			}
-		}
-		slices.SortFunc(list[from:], func(a, b Effect) int { return strings.Compare(a.Party, b.Party) })
 	}
 	return list
 }
@@ -337,14 +369,19 @@ func owedCheck(s *State, c *Check) (Effect, bool) {
 	}, true
 }
 
-func owedDelivery(s *State, n *Notice, d *Delivery) (Effect, bool) {
+// owed reports whether the delivery is to be tried now or later.
+func (d *Delivery) owed() bool {
 	switch d.State {
 	case DeliveryOwed, DeliveryDeferred:
+		return true
 	case DeliveryUncertain:
-		if d.Unsure > 1 {
-			return Effect{}, false // a person has to decide
-		}
-	default:
+		return d.Unsure <= 1 // else a person has to decide
+	}
+	return false
+}
+
+func owedDelivery(s *State, n *Notice, d *Delivery) (Effect, bool) {
+	if !d.owed() {
 		return Effect{}, false
 	}
 	return Effect{

@@ -4,6 +4,7 @@ package console_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/tocsin-ir/tocsin/client"
+	"github.com/tocsin-ir/tocsin/incident"
+	"github.com/tocsin-ir/tocsin/internal/drill/sink"
 	"github.com/tocsin-ir/tocsin/internal/soaktest"
 )
 
@@ -36,7 +39,10 @@ func TestSoakAnIncidentOfFiftyThousandMerchantsOnAPhone(t *testing.T) {
 // is come to, which may be thousands.
 func large(t *testing.T, merchants, entries int, walked ...string) {
 	t.Helper()
-	server, local := house(t, strings.ReplaceAll(nightConfig, "APP", "http://127.0.0.1:1"))
+	post, err := sink.Start(sink.Config{Listen: "127.0.0.1:0", Dir: t.TempDir()})
+	must(t, err)
+	t.Cleanup(post.Close)
+	server, local := house(t, strings.ReplaceAll(nightConfig, "APP", "http://127.0.0.1:1")+"mail: { relay: '"+post.Addr()+"', from: security@vendor.example, tls: none }\n")
 	ctx := t.Context()
 	var directory strings.Builder
 	directory.WriteString("merchant,name,email,country\n")
@@ -89,11 +95,7 @@ func large(t *testing.T, merchants, entries int, walked ...string) {
 	phone := browserOf(t, 320)
 	run(t, phone, network.SetCookie("tocsin", lenaToken).WithDomain("127.0.0.1").WithPath("/").WithHTTPOnly(true))
 	axe := axeCore(t)
-	for _, page := range []string{
-		"/", "/incidents/INC-1", "/incidents/INC-1?order=story", "/incidents/INC-1/timeline", "/incidents/INC-1/timeline?source=event", "/incidents/INC-1/timeline?text=finding+49",
-		"/incidents/INC-1/scope", "/incidents/INC-1/scope?version=1", "/incidents/INC-1/notices", "/incidents/INC-1/notices?notice=NTC-1", "/incidents/INC-1/review", "/incidents/INC-1/review?version=client",
-		"/clocks", "/notices", "/accesses", "/evidence", "/find?q=m_4999", "/find?q=finding",
-	} {
+	look := func(page string) {
 		took, size := fetched(t, server.URL()+page, lenaToken)
 		fits(t, phone, server.URL(), page)
 		run(t, phone, chromedp.Evaluate(axe, nil), chromedp.Evaluate(`document.styleSheets[0].insertRule(".bar { position: static !important }", document.styleSheets[0].cssRules.length)`, nil))
@@ -105,11 +107,46 @@ func large(t *testing.T, merchants, entries int, walked ...string) {
 			t.Errorf("%s has %d bytes: a page holds what a screen can use", page, size)
 		}
 	}
+	for _, page := range []string{
+		"/", "/incidents/INC-1", "/incidents/INC-1?order=story", "/incidents/INC-1/timeline", "/incidents/INC-1/timeline?source=event", "/incidents/INC-1/timeline?text=finding+49",
+		"/incidents/INC-1/scope", "/incidents/INC-1/scope?version=1", "/incidents/INC-1/notices", "/incidents/INC-1/notices?notice=NTC-1", "/incidents/INC-1/review", "/incidents/INC-1/review?version=client",
+		"/clocks", "/notices", "/accesses", "/evidence", "/find?q=m_4999", "/find?q=finding",
+	} {
+		look(page)
+	}
 	for _, page := range walked {
 		var all []string
 		run(t, phone, chromedp.Navigate(server.URL()+page), chromedp.WaitReady("footer", chromedp.ByQuery), chromedp.Evaluate(watchFocus, &all))
 		t.Logf("%s: %d stops", page, len(all))
 		walkFocus(t, phone, page, all)
+	}
+
+	do(lena, "approve-notice", map[string]any{"notice": "NTC-1", "attest": true})
+	do(omar, "send", map[string]string{"notice": "NTC-1"})
+	began := time.Now()
+	for told := 0; told < entries/10; { // the rest goes out while the pages are looked at
+		select {
+		case <-ctx.Done():
+			t.Fatal(ctx.Err())
+		case <-time.After(time.Second):
+		}
+		raw, err := local.Incident(ctx, "INC-1")
+		must(t, err)
+		var s incident.State
+		must(t, json.Unmarshal(raw, &s))
+		told = 0
+		for _, d := range s.Notices[0].Deliveries {
+			if d.State == incident.DeliveryAccepted {
+				told++
+			}
+		}
+		if took := time.Since(began); told == 0 && took > 2*time.Minute {
+			t.Fatalf("in %v nobody of %d was told", took, merchants)
+		}
+	}
+	t.Logf("the first %d of %d are told after %v", entries/10, merchants, time.Since(began).Round(time.Millisecond))
+	for _, page := range []string{"/incidents/INC-1", "/incidents/INC-1/notices?notice=NTC-1", "/incidents/INC-1/timeline", "/notices", "/clocks"} {
+		look(page)
 	}
 }
 

@@ -136,7 +136,7 @@ type Desk struct {
 	programs map[string]*policy.Program
 	current  *policy.Program
 
-	deciding *cache[*entry]          // by chain; used inside Update only
+	deciding *cache[*entry]          // by chain; used inside Update only, but for newest
 	reading  *cache[*incident.State] // by incident; immutable once stored
 	board    *cache[decodedRow]      // by incident
 
@@ -148,23 +148,25 @@ type Desk struct {
 	born     time.Time         // when this process began, by the clock on the wall
 	guests   map[string]Caller // by hash of the secret; see Admit; guarded by mu
 
-	again     again        // incidents whose work went wrong
-	queued    queued       // retries that are with the runner
-	inFlight  atomic.Int64 // submits under way, so that a drill knows when nothing is
-	tickerHup chan struct{}
-	wakeHup   chan struct{}
-	anchorHup chan struct{}
-	switches  switchBoard
-	watch     watcher
-	looks     looking // at files that were approved
-	detection detection
-	probes    map[string]*probing // by name; the map itself never changes
-	backtests sync.Mutex          // one at a time
-	matching  chan struct{}       // a slot for the one list or window that is being compared
-	life      context.Context     // ends when the desk stops
-	runs      runs                // scopes that are computed in the background
-	stop      context.CancelFunc
-	done      sync.WaitGroup
+	again      again        // incidents whose work went wrong
+	queued     queued       // effects that queueOwed has handed to the runner
+	backlog    backlog      // incidents of which more is owed than was queued at once
+	mostQueued int          // see the constant
+	inFlight   atomic.Int64 // submits under way, so that a drill knows when nothing is
+	tickerHup  chan struct{}
+	wakeHup    chan struct{}
+	anchorHup  chan struct{}
+	switches   switchBoard
+	watch      watcher
+	looks      looking // at files that were approved
+	detection  detection
+	probes     map[string]*probing // by name; the map itself never changes
+	backtests  sync.Mutex          // one at a time
+	matching   chan struct{}       // a slot for the one list or window that is being compared
+	life       context.Context     // ends when the desk stops
+	runs       runs                // scopes that are computed in the background
+	stop       context.CancelFunc
+	done       sync.WaitGroup
 }
 
 // New checks the options and returns a desk that has not started yet.
@@ -188,12 +190,13 @@ func New(o Options) (*Desk, error) {
 		o.Mailers = 8
 	}
 	d := &Desk{
-		o:        o,
-		programs: map[string]*policy.Program{},
-		deciding: newCache[*entry](cacheSize),
-		reading:  newCache[*incident.State](cacheSize),
-		board:    newCache[decodedRow](ledger.MaxRows),
-		guests:   map[string]Caller{}, born: time.Now().UTC(),
+		o:          o,
+		mostQueued: mostQueued,
+		programs:   map[string]*policy.Program{},
+		deciding:   newCache[*entry](cacheSize),
+		reading:    newCache[*incident.State](cacheSize),
+		board:      newCache[decodedRow](ledger.MaxRows),
+		guests:     map[string]Caller{}, born: time.Now().UTC(),
 		life:      context.Background(),
 		matching:  make(chan struct{}, 1),
 		tickerHup: make(chan struct{}, 1),
@@ -308,7 +311,7 @@ func (d *Desk) submit(ctx context.Context, req Request, also func(ledger.Tx, *in
 
 // owe enqueues what is newly owed, and sets when to look again.
 func (d *Desk) owe(tx ledger.Tx, s *incident.State, effects []incident.Effect) error {
-	if err := enqueue(tx, effects); err != nil {
+	if err := d.enqueue(tx, effects); err != nil {
 		return err
 	}
 	domain, protocol := incident.NextWake(d.program(s), s)
@@ -318,11 +321,20 @@ func (d *Desk) owe(tx ledger.Tx, s *incident.State, effects []incident.Effect) e
 	return tx.SetWake(s.ID, ledger.Protocol, protocol)
 }
 
-// enqueue queues what may be done now.
-func enqueue(tx ledger.Tx, effects []incident.Effect) error {
+// mostQueued is how much one transaction queues. All others wait for it, and the price of a row grows with those
+// before it: a notice to fifty thousand merchants would hold up every command for minutes.
+const mostQueued = 500 // a test may have another bound
+
+// enqueue queues what may be done now. What is too much for one transaction is queued by queueOwed after it.
+func (d *Desk) enqueue(tx ledger.Tx, effects []incident.Effect) error {
+	n := 0
 	for _, eff := range effects {
 		if !eff.NotBefore.IsZero() {
 			continue // deferred effects are woken by the protocol clock
+		}
+		if n++; n > d.mostQueued {
+			d.backlog.add(eff.Incident)
+			return nil
 		}
 		if err := tx.Enqueue(jobOf(eff)); err != nil {
 			return err
@@ -436,6 +448,12 @@ func (d *Desk) read(r ledger.Reader, id string) (*incident.State, error) {
 	s, ok := d.reading.get(id)
 	if ok && s.Version == head.N && s.Head == head.ID {
 		return s, nil
+	}
+	// It may have been decided a moment ago, and not been shared yet: of a large incident a fold takes a second.
+	if e, ok := d.deciding.get(id); ok {
+		if s := e.newest.Load(); s != nil && s.Version == head.N && s.Head == head.ID {
+			return s, nil
+		}
 	}
 	if s, err = d.fold(r, id); err != nil {
 		return nil, err

@@ -112,6 +112,38 @@ func TestDeferredMailGoesOutByTheMachinesClock(t *testing.T) {
 	}
 }
 
+// More recipients than one transaction queues are told all the same, each once for each attempt that did not
+// reach them, and the desk is not quiet before; so it is when it is started again in the middle.
+func TestWhoIsNotQueuedAtOnceIsToldLater(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		s := newSite(t, nil)
+		s.mostQueued = 2
+		if !again {
+			s.start()
+		}
+		inc := s.open()
+		s.tell(inc) // where nothing runs yet, nobody is told, and the start finds what is owed
+		if again {
+			if s.backlog.empty() {
+				t.Error("five are queued at once")
+			}
+			s.start()
+		}
+		s.quiet()
+		if n := s.state(inc).Notices[0]; n.State != incident.NoticeSent {
+			t.Errorf("started again %v: the notice is %s", again, n.State)
+		}
+		for party, want := range map[string]int{"m_1": 1, "m_2": 1, "m_3": 1, "m_4": 2, "m_5": 1} {
+			if got := s.mail.letters()[party]; got != want {
+				t.Errorf("started again %v: %s got %d letters, want %d", again, party, got, want)
+			}
+		}
+		if !s.backlog.empty() || s.queued.len() > 0 {
+			t.Errorf("started again %v: left are %v and %d with the runner", again, s.backlog.list(), s.queued.len())
+		}
+	}
+}
+
 // tell confirms the incident, scopes it and sends the notice to its five merchants.
 func (s *site) tell(inc string) {
 	s.t.Helper()

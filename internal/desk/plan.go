@@ -42,7 +42,8 @@ type wakes struct {
 // entry caches the state that decisions are made on. It may be ahead of the database when a
 // transaction fails after the fold; load notices that by comparing heads.
 type entry struct {
-	planning atomic.Bool // somebody plans ahead: others would do so in vain
+	planning atomic.Bool                    // somebody plans ahead: others would do so in vain
+	newest   atomic.Pointer[incident.State] // as decided last, for readers, who compare its head; nil: nothing yet
 
 	mu    sync.Mutex
 	state *incident.State // never changed in place: readers share it
@@ -164,6 +165,7 @@ func (d *Desk) decideAs(tx ledger.Tx, req Request, pl *plan, now time.Time, also
 	}
 	last := pl.records[len(pl.records)-1]
 	e.state, e.wakes = pl.state, pl.wakes
+	e.newest.Store(pl.state)
 	e.head = ledger.Head{Chain: req.Incident, N: last.N, ID: last.ID, Hash: last.Hash}
 	if also != nil && pl.refused == nil {
 		if err := also(tx, pl.state, pl.now); err != nil {
@@ -180,7 +182,7 @@ func (d *Desk) write(tx ledger.Tx, pl *plan, before wakes) error {
 	if err := tx.Append(chain, pl.base.N, pl.records); err != nil {
 		return err
 	}
-	if err := enqueue(tx, pl.owed); err != nil {
+	if err := d.enqueue(tx, pl.owed); err != nil {
 		return err
 	}
 	// Most commands move no clock. A wake-up in the past is written again all the same: whoever is

@@ -87,17 +87,12 @@ func (d *Desk) committed(chains []string) {
 	d.watch.tell(chains)
 }
 
-// share gives readers the state that was just committed. When the committer is at the chain again
-// already, readers fold for themselves; either way read compares heads.
+// share gives readers the state that was just committed; read compares heads.
 func (d *Desk) share(chain string) {
-	e, ok := d.deciding.get(chain)
-	if !ok || !e.mu.TryLock() {
-		return
-	}
-	s := e.state
-	e.mu.Unlock()
-	if s != nil {
-		d.reading.put(chain, s)
+	if e, ok := d.deciding.get(chain); ok {
+		if s := e.newest.Load(); s != nil {
+			d.reading.put(chain, s)
+		}
 	}
 }
 
@@ -302,6 +297,9 @@ func (d *Desk) tickProtocol(ctx context.Context) error {
 		if at, waiting := d.again.next(); waiting && (!ok || at.Before(next)) {
 			next, ok = at, true
 		}
+		if d.backlogDue() {
+			next, ok = time.Now(), true
+		}
 		if !ok {
 			select {
 			case <-ctx.Done():
@@ -326,6 +324,10 @@ func (d *Desk) tickProtocol(ctx context.Context) error {
 	}
 }
 
+// backlogDue reports whether more is to be queued: there is more, and the runner comes to the end of what it has.
+// Queueing all at once would keep commands and workers waiting for rows that nobody needs yet.
+func (d *Desk) backlogDue() bool { return !d.backlog.empty() && d.queued.len() <= d.mostQueued/2 }
+
 func (d *Desk) queueDue(ctx context.Context) error {
 	now := time.Now().UTC()
 	var due []ledger.Wake
@@ -345,6 +347,19 @@ func (d *Desk) queueDue(ctx context.Context) error {
 			return errors.Join(failed...)
 		}
 	}
+	for _, chain := range d.backlog.list() {
+		if !d.backlogDue() {
+			break
+		}
+		d.inFlight.Add(1) // nothing is quiet while it stands in no list
+		d.backlog.remove(chain)
+		err := d.queueOwed(ctx, chain, now, false)
+		if err != nil {
+			d.backlog.add(chain)
+			failed = append(failed, fmt.Errorf("desk: what more %s is owed: %w", chain, err))
+		}
+		d.inFlight.Add(-1)
+	}
 	for _, chain := range d.again.due(now) {
 		if err := d.queueOwed(ctx, chain, now, true); err != nil {
 			d.again.later(chain, now)
@@ -354,12 +369,13 @@ func (d *Desk) queueDue(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// queueOwed queues what an incident is owed now, and sets when to look again. What is queued or
-// running already is not queued twice; unless all is asked for, because a job was lost, what this
-// process queued is not even offered. The state is read in the transaction that writes: a retry
-// that is recorded meanwhile must not lose its wake-up.
+// queueOwed queues what an incident is owed now, as much as one transaction queues, and sets when to look again;
+// the rest stays in the backlog. What this process has queued is not offered to the runner again, unless all is
+// asked for because a job was lost: what is queued or running then is not queued twice by the runner. The state is
+// read in the transaction that writes: a retry that is recorded meanwhile must not lose its wake-up.
 func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time, all bool) error {
 	var added []string
+	more := false
 	// A crash before the commit leaves the wake-up in the past: the next start queues again.
 	err := d.o.Store.Update(ctx, func(tx ledger.Tx) error {
 		s, err := d.readChain(tx, chain)
@@ -367,7 +383,7 @@ func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time, all b
 			return err
 		}
 		d.queued.remove(added...)
-		added = nil
+		added, more = nil, false
 		var later time.Time
 		for _, eff := range incident.Owed(s) {
 			if eff.NotBefore.After(now) {
@@ -376,12 +392,18 @@ func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time, all b
 				}
 				continue
 			}
-			// Before the commit: a job may end right after it.
-			if d.queued.add(eff.ID) {
-				added = append(added, eff.ID)
-			} else if !all {
+			if all {
+				d.queued.remove(eff.ID)
+			}
+			if d.queued.has(eff.ID) {
 				continue
 			}
+			if len(added) == d.mostQueued {
+				more = true
+				continue
+			}
+			d.queued.add(eff.ID) // before the commit: a job may end right after it
+			added = append(added, eff.ID)
 			if err := tx.Enqueue(jobOf(eff)); err != nil {
 				return err
 			}
@@ -390,6 +412,8 @@ func (d *Desk) queueOwed(ctx context.Context, chain string, now time.Time, all b
 	})
 	if err != nil {
 		d.queued.remove(added...)
+	} else if more {
+		d.backlog.add(chain)
 	}
 	return err
 }
@@ -459,6 +483,9 @@ func (d *Desk) busy(ctx context.Context) (bool, error) {
 	retry, waiting, err := d.nextWake(ctx, ledger.Protocol)
 	if err != nil || (waiting && time.Until(retry) < soon) {
 		return true, err
+	}
+	if !d.backlog.empty() {
+		return true, nil
 	}
 	if at, failed := d.again.next(); failed && time.Until(at) < soon {
 		return true, nil

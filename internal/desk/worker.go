@@ -29,6 +29,9 @@ func (d *Desk) work(ctx context.Context, job ledger.Job) error {
 		return err // failed goes on
 	}
 	d.queued.remove(job.ID)
+	if d.backlogDue() {
+		nudge(d.wakeHup)
+	}
 	d.again.forget(job.Chain)
 	d.inFlight.Add(-1)
 	return nil
@@ -65,7 +68,7 @@ func (d *Desk) perform(ctx context.Context, job ledger.Job) (err error) {
 	if err != nil {
 		return err
 	}
-	if !owes(s, eff) {
+	if !incident.Owes(s, eff) {
 		return nil // done or withdrawn since it was queued
 	}
 	switch eff.Kind {
@@ -79,15 +82,6 @@ func (d *Desk) perform(ctx context.Context, job ledger.Job) (err error) {
 		return d.page(ctx, s, eff)
 	}
 	return fmt.Errorf("desk: no worker for effect %q: it stays owed", eff.Kind)
-}
-
-func owes(s *incident.State, eff incident.Effect) bool {
-	for _, o := range incident.Owed(s) {
-		if o.ID == eff.ID {
-			return true
-		}
-	}
-	return false
 }
 
 // over says that the process is about to end: neither the caller nor the desk goes on.
