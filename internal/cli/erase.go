@@ -199,13 +199,13 @@ func (a *app) erasuresCommand() *cobra.Command {
 				fmt.Fprintln(w, "Nothing was erased.")
 				return
 			}
-			rows := make([][]string, 0, len(out.Erasures))
+			people, rows := named(a.context(c), server), make([][]string, 0, len(out.Erasures))
 			for _, e := range out.Erasures {
 				what := plural(int64(e.Names), "name", "names")
 				if e.All {
 					what = "all"
 				}
-				rows = append(rows, []string{e.ID, a.when(e.At), e.Merchant, what, e.By, e.Basis})
+				rows = append(rows, []string{e.ID, a.when(e.At), e.Merchant, what, people.in(e.By), e.Basis})
 			}
 			a.table(w, 5, []string{"ID", "AT", "MERCHANT", "WHAT", "BY", "BASIS"}, rows)
 			if out.Files > 0 {

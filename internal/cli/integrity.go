@@ -31,11 +31,11 @@ func (a *app) integrityCommands() *cobra.Command {
 				fmt.Fprintln(w, "No files are looked after: name them in tocsin.yaml under integrity.")
 				return
 			}
-			rows := make([][]string, 0, len(sources))
+			people, rows := named(a.context(c), server), make([][]string, 0, len(sources))
 			for _, s := range sources {
 				by, at := "", ""
 				if s.Approval != nil {
-					by, at = s.Approval.By, a.when(s.Approval.At)
+					by, at = people.in(s.Approval.By), a.when(s.Approval.At)
 				}
 				rows = append(rows, []string{s.Name, stateOf(s), a.when(s.Looked), by, at, s.Place})
 			}
@@ -54,7 +54,7 @@ func (a *app) integrityCommands() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		if err := a.show(s, func(w io.Writer) { a.printSource(w, s) }); err != nil {
+		if err := a.show(s, func(w io.Writer) { a.printSource(w, s, named(a.context(c), server)) }); err != nil {
 			return err
 		}
 		if s.State != "as_approved" {
@@ -72,7 +72,7 @@ func (a *app) integrityCommands() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.exact(d, func(w io.Writer) { a.printDiff(w, d) })
+		return a.exact(d, func(w io.Writer) { a.printDiff(w, d, named(a.context(c), server)) })
 	}}
 
 	var found, reason string
@@ -92,7 +92,7 @@ func (a *app) integrityCommands() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.show(s, func(w io.Writer) { a.printSource(w, s) })
+		return a.show(s, func(w io.Writer) { a.printSource(w, s, named(a.context(c), server)) })
 	}
 
 	var incident, why string
@@ -128,16 +128,16 @@ func stateOf(s client.FileSource) string {
 	return word
 }
 
-func (a *app) printSource(w io.Writer, s client.FileSource) {
+func (a *app) printSource(w io.Writer, s client.FileSource, people names) {
 	fmt.Fprintf(w, "%s, %s: %s\n", oneLine(s.Name), oneLine(s.Place), stateOf(s))
 	if s.Trouble != "" {
 		fmt.Fprintf(w, "  %s\n", oneLine(s.Trouble))
 	}
 	if p := s.Approval; p != nil {
-		fmt.Fprintf(w, "  approved by %s, %s: %s, %s\n", oneLine(p.By), a.when(p.At), plural(p.Files, "file", "files"), p.Digest)
+		fmt.Fprintf(w, "  approved by %s, %s: %s, %s\n", oneLine(people.in(p.By)), a.when(p.At), plural(p.Files, "file", "files"), p.Digest)
 	}
 	if p := s.Signed; p != nil {
-		fmt.Fprintf(w, "  waits for another person: %s approved %s, %s\n", oneLine(p.By), p.Digest, a.when(p.At))
+		fmt.Fprintf(w, "  waits for another person: %s approved %s, %s\n", oneLine(people.in(p.By)), p.Digest, a.when(p.At))
 	}
 	for _, c := range s.Changes {
 		fmt.Fprintf(w, "  %s %s\n", c.Kind, oneLine(c.Path))
@@ -147,13 +147,13 @@ func (a *app) printSource(w io.Writer, s client.FileSource) {
 	}
 }
 
-func (a *app) printDiff(w io.Writer, d client.FileDiff) {
+func (a *app) printDiff(w io.Writer, d client.FileDiff, people names) {
 	switch {
 	case d.Approval == nil:
 		fmt.Fprintf(w, "Nobody has approved a state of %s yet; it has %s now.\nApprove it:\n  tocsin integrity baseline %s --reason … \\\n    --found %s\n", oneLine(d.Source), plural(d.Files, "file", "files"), d.Source, d.Found)
 		return
 	case len(d.Changes) == 0:
-		fmt.Fprintf(w, "Every file of %s is as %s approved it.\n", oneLine(d.Source), oneLine(d.Approval.By))
+		fmt.Fprintf(w, "Every file of %s is as %s approved it.\n", oneLine(d.Source), oneLine(people.in(d.Approval.By)))
 		return
 	}
 	printChanges(w, d.Changes)

@@ -26,9 +26,9 @@ func (a *app) programmeCommands() *cobra.Command {
 			}
 			a.printClocks(w, p.Clocks, false)
 			if len(p.Events) > 0 {
-				rows := make([][]string, 0, len(p.Events))
+				people, rows := named(a.context(c), server), make([][]string, 0, len(p.Events))
 				for _, e := range p.Events {
-					rows = append(rows, []string{e.ID, e.At.UTC().Format("2006-01-02 15:04Z"), e.By, e.Note})
+					rows = append(rows, []string{e.ID, e.At.UTC().Format("2006-01-02 15:04Z"), people.in(e.By), e.Note})
 				}
 				fmt.Fprintln(w)
 				a.table(w, 3, []string{"EVENT", "AT", "BY", "NOTE"}, rows)

@@ -293,7 +293,7 @@ func (a *app) reviewPublish() *cobra.Command {
 func (a *app) publishedCommand() *cobra.Command {
 	c := &cobra.Command{Use: "published INCIDENT", Short: "What was published, with digests", Args: exactly("INCIDENT")}
 	c.RunE = func(c *cobra.Command, args []string) error {
-		_, s, err := a.reviewOf(c, args[0])
+		server, s, err := a.reviewOf(c, args[0])
 		if err != nil {
 			return err
 		}
@@ -303,9 +303,9 @@ func (a *app) publishedCommand() *cobra.Command {
 				fmt.Fprintln(w, "Nothing is published.")
 				return
 			}
-			rows := make([][]string, len(list))
+			people, rows := named(a.context(c), server), make([][]string, len(list))
 			for i, p := range list {
-				rows[i] = []string{p.Version, fmt.Sprint(p.N), p.At.UTC().Format("2006-01-02 15:04Z"), p.By, p.Digest}
+				rows[i] = []string{p.Version, fmt.Sprint(p.N), p.At.UTC().Format("2006-01-02 15:04Z"), people.in(p.By), p.Digest}
 			}
 			a.table(w, 4, []string{"VERSION", "N", "AT", "BY", "DIGEST"}, rows)
 		})
@@ -364,13 +364,13 @@ func (a *app) actionsCommand() *cobra.Command {
 				fmt.Fprintln(w, "No corrective action.")
 				return
 			}
-			rows := make([][]string, len(list))
+			people, rows := named(a.context(c), server), make([][]string, len(list))
 			for i, x := range list {
 				state := x.State
 				if x.Overdue {
 					state = "overdue"
 				}
-				rows[i] = []string{x.Incident, x.ID, state, x.Due.UTC().Format("2006-01-02"), strings.TrimPrefix(x.Owner, "person:"), x.Text}
+				rows[i] = []string{x.Incident, x.ID, state, x.Due.UTC().Format("2006-01-02"), people.in(x.Owner), x.Text}
 			}
 			a.table(w, 5, []string{"INCIDENT", "ACTION", "STATE", "DUE", "OWNER", "WHAT"}, rows)
 		})

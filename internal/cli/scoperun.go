@@ -172,6 +172,7 @@ func (a *app) scopesCommand() *cobra.Command {
 			})
 		}
 		return a.show(state, func(w io.Writer) {
+			people := named(a.context(c), server)
 			var rows [][]string
 			for _, v := range state.Scopes {
 				least := ""
@@ -182,7 +183,7 @@ func (a *app) scopesCommand() *cobra.Command {
 				if len(v.Supplied) > 0 {
 					later = "in part supplied later"
 				}
-				rows = append(rows, []string{fmt.Sprint(v.N), v.At.UTC().Format("2006-01-02 15:04Z"), v.By, number(v.Merchants), least + number(v.Customers), number(v.Events), fmt.Sprintf("+%d -%d", v.Added, v.Removed), v.Why, later})
+				rows = append(rows, []string{fmt.Sprint(v.N), v.At.UTC().Format("2006-01-02 15:04Z"), people.in(v.By), number(v.Merchants), least + number(v.Customers), number(v.Events), fmt.Sprintf("+%d -%d", v.Added, v.Removed), v.Why, later})
 			}
 			a.table(w, 7, []string{"VERSION", "AT", "BY", "MERCHANTS", "CUSTOMERS", "ACCESSES", "CHANGED", "WHY", ""}, rows)
 			for _, m := range slices.Sorted(maps.Keys(state.Adjusted)) {
@@ -191,7 +192,7 @@ func (a *app) scopesCommand() *cobra.Command {
 				if x.Include {
 					verb = "included"
 				}
-				fmt.Fprintf(w, "%s by hand: %s, by %s, %s: %s\n", verb, oneLine(m), oneLine(x.By), a.when(x.At), oneLine(x.Why))
+				fmt.Fprintf(w, "%s by hand: %s, by %s, %s: %s\n", verb, oneLine(m), oneLine(people.in(x.By)), a.when(x.At), oneLine(x.Why))
 			}
 		})
 	}

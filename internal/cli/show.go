@@ -98,11 +98,11 @@ func (a *app) printIncident(w io.Writer, s shown, clocks []client.Clock, people 
 	if s.Private != nil {
 		var on []string
 		for _, r := range s.Private.Readers {
-			on = append(on, strings.TrimPrefix(r.Person, "person:"))
+			on = append(on, people.in(r.Person))
 		}
 		fmt.Fprintf(w, "Private. On its list: %s\n", oneLine(strings.Join(on, ", ")))
 		if len(s.Private.About) > 0 {
-			fmt.Fprintf(w, "It is about %s, who may not know of it\n", oneLine(strings.ReplaceAll(strings.Join(s.Private.About, ", "), "person:", "")))
+			fmt.Fprintf(w, "It is about %s, who may not know of it\n", oneLine(people.in(strings.Join(s.Private.About, ", "))))
 		}
 	}
 	if s.Into != nil {

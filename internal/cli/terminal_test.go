@@ -235,6 +235,43 @@ func TestTheTimelineCallsPeopleByTheirNames(t *testing.T) {
 	}
 }
 
+// Wherever the terminal says who, it says their names; a program is told the ids.
+func TestEveryTableCallsPeopleByTheirNames(t *testing.T) {
+	run, d, columns := terminalAndDesk(t)
+	*columns = ""
+	d.Join("zoe", "Zoë Abel", incident.Responder)
+	s := d.States["INC-1"]
+	s.Review.Corrective = []incident.Corrective{{ID: "CA-1", Text: "end access with the contract", Owner: "person:zoe", Due: now, State: incident.CorrectiveOpen, At: now}}
+	s.Review.Published = []incident.Publication{{Version: "internal", N: 1, Digest: "sha256:ab", By: "person:zoe", At: now}}
+	s.Scopes = []incident.ScopeVersion{{N: 1, At: now, By: "person:zoe", Why: "the stolen token"}}
+	s.Adjusted = map[string]*incident.Adjusted{"m_1": {Include: true, By: "person:zoe", At: now, Why: "they called"}}
+	d.Running[desk.OrgChain] = d.Running["INC-1"]
+	d.Yearly.Events = []incident.EventOf{{ID: "EVT-1", Event: "subprocessor_added", At: now, Recorded: now, By: "person:zoe", Note: "a new one"}}
+	d.Erased = []desk.ErasureRow{{ID: "ERS-1", Merchant: "m_1", All: true, At: now, By: "person:zoe", Basis: "GDPR 17"}}
+	d.Guarded[0].Approval.By = "person:zoe"
+	s.Private = &incident.Privacy{Readers: []incident.Reader{{Person: "person:zoe"}, {Person: "person:gone"}}, About: []incident.Principal{"person:zoe"}}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"incident", "show", "INC-1"}, "On its list: Zoë Abel, gone\nIt is about Zoë Abel, who"},
+		{[]string{"incident", "scopes", "INC-1"}, "included by hand: m_1, by Zoë Abel, "},
+		{[]string{"review", "actions"}, "2026-11-22  Zoë Abel  end access"},
+		{[]string{"review", "published", "INC-1"}, "Z  Zoë Abel  sha256:ab"},
+		{[]string{"programme"}, "Z  Zoë Abel  a new one"},
+		{[]string{"access", "erasures"}, "all   Zoë Abel  GDPR 17"},
+		{[]string{"integrity", "list"}, "  Zoë Abel  "},
+	} {
+		code, out, errs := run(c.args...)
+		if code != 0 || !strings.Contains(out, c.want) || strings.Contains(out, "person:") || strings.Contains(out, "zoe") {
+			t.Errorf("%v: exit %d, want %q:\n%s%s", c.args, code, c.want, out, errs)
+		}
+		if _, out, _ := run(append(c.args, "--json")...); !strings.Contains(out, `"person:zoe"`) || strings.Contains(out, "Zoë") {
+			t.Errorf("%v: a program is not told the id alone: %s", c.args, out)
+		}
+	}
+}
+
 func TestTheShellCompletesIncidents(t *testing.T) {
 	run := terminal(t)
 	for _, args := range [][]string{{"incident", "show", ""}, {"clocks", "I"}, {"notify", "send", ""}, {"scope", "--incident", ""}} {
