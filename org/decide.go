@@ -173,8 +173,8 @@ func (d decider) found(c Found) (incident.Decision, error) {
 	if d.ctx.Actor.Access != incident.Service {
 		return incident.Decision{}, refuse(NeedsOwner, "only the server itself sets an installation up")
 	}
-	if err := firstError(checkID("id", c.ID), checkText("name", c.Title, 200), checkID("owner", c.Owner),
-		checkText("owner_name", c.OwnerName, 200), checkHash("code_hash", c.CodeHash)); err != nil {
+	if err := firstError(checkID("id", c.ID), checkText("name", c.Title, maxName), checkID("owner", c.Owner),
+		checkText("owner_name", c.OwnerName, maxName), checkHash("code_hash", c.CodeHash)); err != nil {
 		return incident.Decision{}, err
 	}
 	return one(WasFounded,
@@ -204,7 +204,7 @@ func (d decider) invite(c Invite) (incident.Decision, error) {
 			return incident.Decision{}, refuse(ExceedsOwn, "nobody can give more access than they hold")
 		}
 	}
-	if err := firstError(checkID("id", c.Person), checkText("name", c.FullName, 200), checkAccess(c.Access),
+	if err := firstError(checkID("id", c.Person), checkText("name", c.FullName, maxName), checkAccess(c.Access),
 		checkRoles(c.Roles), checkAddress(c.Email), checkHash("code_hash", c.CodeHash)); err != nil {
 		return incident.Decision{}, err
 	}
@@ -525,19 +525,34 @@ func checkText(field, s string, limit int) error {
 }
 
 func checkOptional(field, s string, limit int) error {
-	if !utf8.ValidString(s) {
-		return invalid(field, "is not UTF-8")
-	}
-	if utf8.RuneCountInString(s) > limit {
-		return invalid(field, fmt.Sprintf("is longer than %d characters", limit))
-	}
-	for _, r := range s {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return invalid(field, "holds a control character")
-		}
+	if why := unfit(s, limit); why != "" {
+		return invalid(field, why)
 	}
 	return nil
 }
+
+// unfit says what is wrong with a text, "" when nothing is.
+func unfit(s string, limit int) string {
+	if !utf8.ValidString(s) {
+		return "is not UTF-8"
+	}
+	if utf8.RuneCountInString(s) > limit {
+		return fmt.Sprintf("is longer than %d characters", limit)
+	}
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return "holds a control character"
+		}
+	}
+	return ""
+}
+
+// maxName is how many characters the name of a person or of the organisation has at most.
+const maxName = 200
+
+// UnfitName says why nobody can be called that, "" when somebody can: the first owner's name is written
+// down before there is an organisation that could refuse it.
+func UnfitName(name string) string { return unfit(name, maxName) }
 
 func checkHash(field, h string) error {
 	hex, ok := strings.CutPrefix(h, "sha256:")

@@ -136,6 +136,7 @@ func TestTheFirstHourInTheBrowser(t *testing.T) {
 	v.open("/setup?code=" + invited[1])
 	v.fill("name", "Acme")
 	v.fill("organisation", "NOT AN ID")
+	v.fill("owner_name", "Lena Berg")
 	v.fill("app_name", "Orders")
 	v.fill("app", "orders")
 	if _, text := v.press("form.form button"); !strings.Contains(text, "organisation.id: has to be") {
@@ -150,6 +151,10 @@ func TestTheFirstHourInTheBrowser(t *testing.T) {
 	}
 	if _, text := v.press("a.button"); !strings.Contains(text, "Next: Policy") {
 		t.Fatalf("the first hour: %s", text)
+	}
+	// The name was kept when the form came back.
+	if text := v.open("/people"); !strings.Contains(text, "Lena Berg") {
+		t.Errorf("the owner is not called by their name: %s", text)
 	}
 
 	// A resolver that is not there answers at once that it is not, and the heartbeat may stay here.

@@ -64,6 +64,7 @@ func initCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&n.Organisation, "organisation", "example", "short `ID` of your company: a-z, 0-9, - and .")
 	f.StringVar(&n.Name, "name", "Example", "`NAME` of your company, as merchants know it")
+	f.StringVar(&n.OwnerName, "owner-name", "", "`NAME` of the first owner (default Owner)")
 	f.StringVar(&n.App, "app", "example_app", "`ID` of your first app")
 	f.StringVar(&n.Policy, "policy", "shopify-app", "`NAME` of the shipped policy to start from: "+strings.Join(app.ShippedPolicies(), ", "))
 	f.StringVar(&n.From, "from", "", "`ADDRESS` that notices come from; mail stays off without it")

@@ -293,7 +293,7 @@ func (a *App) open(ctx context.Context) error {
 		Store: store, Keys: keys, Clock: domain, Events: access, EventLog: events, FactLog: facts,
 		Programs: programs, Connectors: connectors, Switches: switches, Checks: checks, Probes: probes, Integrity: files, Channels: channels,
 		MailRetry: a.cfg.Mail.Retry, Vault: secrets, From: a.cfg.Mail.From,
-		PublicURL: strings.TrimSuffix(a.cfg.PublicURL, "/"), Org: a.cfg.Organisation.ID, OrgName: a.cfg.Organisation.Name, Unpromised: unpromised(programs, a.cfg.Organisation.Name),
+		PublicURL: strings.TrimSuffix(a.cfg.PublicURL, "/"), Org: a.cfg.Organisation.ID, OrgName: a.cfg.Organisation.Name, FirstOwner: a.cfg.FirstOwner, Unpromised: unpromised(programs, a.cfg.Organisation.Name),
 		Env: a.in.Env, Installation: a.in.ID, Verifiers: []string{factsKey, eventsKey}, ReadOnly: a.readOnly(),
 		Exports: filepath.Join(a.o.Dir, "exports"), Attachments: filepath.Join(a.o.Dir, "attachments"), Log: a.o.Log,
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/tocsin-ir/tocsin/accesslog/table/s3"
 	"github.com/tocsin-ir/tocsin/internal/backup"
 	"github.com/tocsin-ir/tocsin/internal/translog/driver"
+	"github.com/tocsin-ir/tocsin/org"
 )
 
 // Config is tocsin.yaml. Each field's comment is its manual.
@@ -31,6 +32,8 @@ type Config struct {
 		ID   string `yaml:"id"`
 		Name string `yaml:"name"`
 	} `yaml:"organisation"`
+	// FirstOwner is what the first owner is called. It is read until they have joined.
+	FirstOwner string `yaml:"first_owner"`
 	// PublicURL is how people outside reach this server; links in mails start with it.
 	PublicURL string `yaml:"public_url"`
 	// Listen is the address of console, API and ingest. An address that is not loopback needs TLS
@@ -251,6 +254,9 @@ func (c *Config) check() error {
 	}
 	if c.Organisation.Name == "" {
 		add("organisation.name", "is missing: it is how notices name you")
+	}
+	if why := org.UnfitName(c.FirstOwner); why != "" {
+		add("first_owner", "%s", why)
 	}
 	if c.Policy == "" {
 		add("policy", "is missing: name the policy file, such as policies/pickandpack.yaml")

@@ -24,6 +24,7 @@ func TestEveryMistakeNamesFileLineFieldAndWhatToDo(t *testing.T) {
 		{with(1, "organisation: { id: UPPER, name: x }"), "1: organisation.id: has to be 1 to 64 characters of a-z"},
 		{with(1, "organisation: { id: example }"), "1: organisation.name: is missing"},
 		{with(1, "organisation: example"), "1: organisation: has to be a mapping of fields"},
+		{and("first_owner: " + strings.Repeat("é", 201)), "5: first_owner: is longer than 200 characters"},
 		{with(2, "listen: 8080"), "2: listen: has to be host:port"},
 		{with(2, "listen: 0.0.0.0:8080"), "2: listen: 0.0.0.0:8080 is not loopback: set tls.cert and tls.key, or name the proxy in trusted_proxies"},
 		{with(2, "listen: example.com:8080"), "2: listen: example.com:8080 is not loopback"},

@@ -21,6 +21,7 @@ type NewFolder struct {
 	Dir          string
 	Organisation string // its id
 	Name         string // of the company
+	OwnerName    string // what the first owner is called; "" for Owner
 	App          string // id of the first app
 	AppName      string // "" for the company's
 	Policy       string // id of the shipped policy to start from
@@ -38,7 +39,7 @@ func ShippedPolicies() []string {
 
 const firstConfig = `# Configuration of Tocsin. Every field is explained in docs/operator.md.
 organisation: { id: %s, name: %s }
-# public_url: https://security.example.com
+%s# public_url: https://security.example.com
 listen: 127.0.0.1:8080
 apps:
   - { id: %s, name: %s }
@@ -64,7 +65,11 @@ func (n NewFolder) Make(now time.Time) error {
 	if n.AppName == "" {
 		n.AppName = n.Name
 	}
-	config := fmt.Appendf(nil, firstConfig, quoted(n.Organisation), quoted(n.Name), quoted(n.App), quoted(n.AppName), mail)
+	owner := ""
+	if name := strings.TrimSpace(n.OwnerName); name != "" {
+		owner = "first_owner: " + quoted(name) + "\n"
+	}
+	config := fmt.Appendf(nil, firstConfig, quoted(n.Organisation), quoted(n.Name), owner, quoted(n.App), quoted(n.AppName), mail)
 	if err := CheckConfig(config); err != nil {
 		return err
 	}

@@ -151,7 +151,7 @@ func (f *Founding) make(ctx context.Context, a console.FirstAnswers) (string, er
 	if err != nil {
 		return "", err
 	}
-	n := NewFolder{Dir: f.o.Dir, Organisation: a.Organisation, Name: a.Name, App: a.App, AppName: a.AppName, Policy: a.Policy}
+	n := NewFolder{Dir: f.o.Dir, Organisation: a.Organisation, Name: a.Name, OwnerName: a.OwnerName, App: a.App, AppName: a.AppName, Policy: a.Policy}
 	if err := errors.Join(n.Make(time.Now()), lock.Close()); err != nil {
 		return "", err
 	}

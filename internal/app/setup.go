@@ -22,7 +22,7 @@ var steps = []struct {
 	id, say, do, rest string
 	sound             bool
 }{
-	{"name", "Letters and the public page name your company.", "tocsin init --organisation ID --name NAME --app APP", "", false},
+	{"name", "Letters and the public page name your company.", "tocsin init --organisation ID --name NAME --app APP --owner-name YOU", "", false},
 	{"owner", "Somebody has to be the owner before anybody can be invited.", "tocsin serve, then paste its link into: tocsin people join", "evidence.verify", false},
 	{"policy", "The policy says what you promise; a dozen answers write the first one.", "tocsin policy new --out new.yaml, put it in the place of policies/policy.yaml, restart", "policy.contact", false},
 	{"mail", "Merchants are told and people are called by mail; a message to yourself shows that it works.", "write mail: in tocsin.yaml, then: tocsin setup mail YOUR-ADDRESS", "mail.relay", true},

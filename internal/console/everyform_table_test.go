@@ -57,7 +57,7 @@ var values = map[string]string{
 	"witness_key": "witness.example.org+1a2b3c4d+AAAA", "witness_url": "https://witness.example.org",
 	// What a policy is made from.
 	"business": "Mon-Fri 09:00-17:00", "comms": "omar", "contact": "security@example.com", "deadline": "72h", "engineer": "nadia", "holds": "personal_data", "jurisdictions": "eu, uk", "lead": "lena",
-	"owner": "PickAndPack GmbH", "platform": "Bazaar <security@example.net>", "severities": "critical, low", "zone": "Europe/Berlin",
+	"owner": "PickAndPack GmbH", "owner_name": "Lena Berg", "platform": "Bazaar <security@example.net>", "severities": "critical, low", "zone": "Europe/Berlin",
 }
 
 var typedIn = []struct{ form, name, text string }{
@@ -209,12 +209,12 @@ var everyForm = map[string]string{
 	"POST /incidents/INC/do/check (seen)":                                 "incident.RunChecks",
 	"GET /accesses (incident scope kind actor credential merchant ip outcome source store data_type endpoint from to)":                           "",
 	"POST /incidents/INC/notices (duty notice corrects subject item.what_happened item.what_data item.what_we_do item.what_you_can_do) do=draft": "incident.DraftNotice",
-	"POST /incidents/INC/do/reopen (seen reason)":              "incident.Reopen",
-	"GET /clocks (q state sort incident)":                      "",
-	"POST /people/do/revoke-person (id reason)":                "org.RevokePerson",
-	"POST /people/do/revoke-token (id)":                        "org.RevokeToken",
-	"GET /drills (q state sort)":                               "",
-	"POST /setup (code name organisation app_name app policy)": "Make",
-	"POST /incidents/INC/review (version digest) do=publish":   "incident.PublishReview",
-	"POST /people/do/revoke-key (id)":                          "org.RevokeKey",
+	"POST /incidents/INC/do/reopen (seen reason)":                         "incident.Reopen",
+	"GET /clocks (q state sort incident)":                                 "",
+	"POST /people/do/revoke-person (id reason)":                           "org.RevokePerson",
+	"POST /people/do/revoke-token (id)":                                   "org.RevokeToken",
+	"GET /drills (q state sort)":                                          "",
+	"POST /setup (code name organisation owner_name app_name app policy)": "Make",
+	"POST /incidents/INC/review (version digest) do=publish":              "incident.PublishReview",
+	"POST /people/do/revoke-key (id)":                                     "org.RevokeKey",
 }

@@ -21,7 +21,7 @@ type Founding struct {
 }
 
 // FirstAnswers is what an installation is made from.
-type FirstAnswers struct{ Organisation, Name, App, AppName, Policy string }
+type FirstAnswers struct{ Organisation, Name, OwnerName, App, AppName, Policy string }
 
 // NewFounding makes the handler of an empty data folder: one form, and nothing else.
 func NewFounding(f Founding) http.Handler {
@@ -42,7 +42,7 @@ func NewFounding(f Founding) http.Handler {
 		}
 		in := reader{in: r.PostForm}
 		link, err := f.Make(r.Context(), FirstAnswers{
-			Organisation: in.text("organisation"), Name: in.text("name"), App: in.text("app"), AppName: in.text("app_name"), Policy: in.text("policy"),
+			Organisation: in.text("organisation"), Name: in.text("name"), OwnerName: in.text("owner_name"), App: in.text("app"), AppName: in.text("app_name"), Policy: in.text("policy"),
 		})
 		if err != nil {
 			f.Log.WarnContext(r.Context(), "setting up failed", "error", err)
@@ -82,6 +82,7 @@ func foundingFields(f Founding, in url.Values) []input {
 	return []input{
 		{Name: "name", Label: "What is your company called?", Help: "As merchants know it: letters and the public page name it.", Kind: "text", Value: in.Get("name")},
 		{Name: "organisation", Label: "A short id for it", Help: "a-z, 0-9, - and . It names the evidence logs and never changes.", Kind: "text", Value: in.Get("organisation")},
+		{Name: "owner_name", Label: "Your name", Help: "As the timeline and letters to your people call you. Without it you are called Owner.", Kind: "text", Value: in.Get("owner_name"), Optional: true},
 		{Name: "app_name", Label: "What is your first app called?", Kind: "text", Value: in.Get("app_name")},
 		{Name: "app", Label: "A short id for the app", Help: "a-z, 0-9, -, _ and .", Kind: "text", Value: in.Get("app")},
 		{Name: "policy", Label: "Which shipped policy to begin with", Help: "A step of the first hour writes your own from a dozen answers.", Kind: "select", Options: policies, Value: in.Get("policy")},

@@ -119,6 +119,7 @@ type Options struct {
 	Installation string
 	Org          string // id of the organisation
 	OrgName      string
+	FirstOwner   string          // what the first owner is called, until they have joined; "" for Owner
 	Unpromised   map[string]bool // digests of examples that were in force before the organisation had a policy of its own: nobody promised them
 	Env          string
 	Apps         []string

@@ -1,6 +1,7 @@
 package desk
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -337,9 +338,9 @@ func (d *Desk) Found(ctx context.Context) (code string, err error) {
 		return "", err
 	}
 	system := Caller{Principal: "service:tocsin", Name: "tocsin", Access: incident.Service}
-	var c org.Command = org.Found{ID: d.o.Org, Title: d.o.OrgName, Owner: "owner", OwnerName: "Owner", CodeHash: org.Hash(code)}
+	var c org.Command = org.Found{ID: d.o.Org, Title: d.o.OrgName, Owner: "owner", OwnerName: cmp.Or(d.o.FirstOwner, "Owner"), CodeHash: org.Hash(code)}
 	if s != nil {
-		c = org.Invite{Person: "owner", FullName: "Owner", Access: incident.Owner, CodeHash: org.Hash(code)}
+		c = org.Invite{Person: "owner", FullName: d.o.FirstOwner, Access: incident.Owner, CodeHash: org.Hash(code)}
 	}
 	if _, err = d.SubmitOrg(ctx, "", system, c); err != nil {
 		return "", err

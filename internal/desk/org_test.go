@@ -94,6 +94,22 @@ func TestTheFirstLinkIsMadeAnewUntilAnOwnerHasJoined(t *testing.T) {
 	}
 }
 
+// What the first owner is called may be corrected in the configuration until they have joined, and is not
+// taken back by a start without it.
+func TestTheFirstOwnerIsCalledByTheirName(t *testing.T) {
+	s := newSite(t, nil)
+	for _, c := range [][2]string{{"", "Owner"}, {"Lena Berg", "Lena Berg"}, {"", "Lena Berg"}, {"Lena Berger", "Lena Berger"}} {
+		s.o.FirstOwner = c[0]
+		_, err := s.Found(t.Context())
+		s.must(err)
+		state, err := s.Org(t.Context())
+		s.must(err)
+		if got := state.People["owner"].Name; got != c[1] {
+			t.Errorf("configured as %q, the owner is called %q and not %q", c[0], got, c[1])
+		}
+	}
+}
+
 func TestAKeyOfTheOrganisationsNamesOneRequest(t *testing.T) {
 	s, _ := founded(t, nil)
 	invite := func(id string, person string) (org.Outcome, error) {
