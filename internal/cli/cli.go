@@ -137,6 +137,9 @@ func New(deps Deps) *cobra.Command {
 // Run runs the command line and gives the exit code. Errors are one line on Err, with a hint below.
 func Run(ctx context.Context, root *cobra.Command, args []string) int {
 	root.SetArgs(args)
+	if len(args) > 0 && (args[0] == cobra.ShellCompRequestCmd || args[0] == cobra.ShellCompNoDescRequestCmd) {
+		forShell(root)
+	}
 	ran, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return ExitDone
