@@ -212,6 +212,11 @@ func (w *window) add(c *Correlation, in entry, lateness int64, stats *Stats) (en
 			stats.Late++
 			return 0, 0, false
 		}
+		if over := n - maxWindow; over > 0 { // they count no more, and no window that late makes may find them
+			clear(w.Entries[:over])
+			w.Entries = w.Entries[over:]
+			w.from, n = w.from-over, maxWindow
+		}
 		at := sort.Search(n, func(i int) bool { return w.Entries[i].At > in.At })
 		w.Entries = slices.Insert(w.Entries, at, in)
 		n++
@@ -307,6 +312,7 @@ func (w *window) rebuild(c *Correlation) {
 		return
 	}
 	w.from = sort.Search(n, func(i int) bool { return w.Entries[i].At >= w.Entries[n-1].At-int64(c.Timespan) })
+	w.from = max(w.from, n-maxWindow)
 	for _, x := range w.Entries[w.from:] {
 		w.sum.add(c, x)
 	}

@@ -111,3 +111,26 @@ func BenchmarkEntriesThatComeALittleLate(b *testing.B) {
 		})
 	}
 }
+
+// A window that is full has forgotten its oldest entries before they are cleared away. A late entry does not bring
+// them back, in a detector that was restored neither.
+func TestALateEntryInAFullWindowCountsWhatTheWindowHolds(t *testing.T) {
+	for _, place := range []int64{0, 20, 3000} { // before what is forgotten, in it and after it
+		c := &Correlation{Type: "value_count", percentile: -1, Timespan: time.Hour, limits: []limit{{"gte", 1e9}}}
+		w, stats := &window{}, &Stats{}
+		for i := range int64(maxWindow + 30) {
+			w.add(c, entry{At: 10 * (i + 1), Seq: i, Value: uint64(i)}, int64(time.Minute), stats)
+		}
+		restored := &window{Entries: slices.Clone(w.Entries)}
+		restored.rebuild(c)
+		for _, w := range []*window{w, restored} {
+			w.add(c, entry{At: 10*place + 5, Seq: 1e6, Value: 1e9}, int64(time.Minute), stats)
+			for i := range int64(100) {
+				w.add(c, entry{At: 10 * (2*maxWindow + i), Seq: 1e6 + i, Value: uint64(1e7 + i)}, int64(time.Minute), stats)
+			}
+			if held := len(w.Entries) - w.from; held != maxWindow || w.sum.count != held || len(w.sum.values) != held {
+				t.Errorf("late at %d: %d entries in the window, %d counted, %d values", place, held, w.sum.count, len(w.sum.values))
+			}
+		}
+	}
+}
