@@ -279,7 +279,7 @@ func (w *window) late(c *Correlation, at int) (end int64, value float64, fire bo
 	if w.Ever && abs(in.At-w.Fired) < span && abs(w.Entries[last].At-w.Fired) < span {
 		return 0, 0, false // all of them end too soon before or after what was reported
 	}
-	t, from := w.sum, w.from // the numbers go back, and the sets go back and forth
+	t, from := w.sum, w.from // the counts go back, and the sum and the sets go back and forth
 	for i := n - 1; ; i-- {
 		if i <= last && (!w.Ever || abs(w.Entries[i].At-w.Fired) >= span) {
 			if v, ok := t.value(c, w.Entries[from:i+1], w.Entries[i]); ok {

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"math"
+	"math/big"
 	"slices"
 	"sort"
 )
@@ -9,11 +10,16 @@ import (
 // tally measures the entries of one window as they come and go.
 type tally struct {
 	count  int
-	sum    float64
+	sum    *big.Float     // without rounding, see exact; nil: nothing yet
 	values map[uint64]int // of value_count, and of the share of a value
 	sorted []float64      // of percentiles
 	steps  [32]int        // entries of each rule
 }
+
+// exact is how many bits hold any sum of a window: from the smallest float64 to a full window of the largest. A
+// sum that rounds would lose the others' numbers beside one that is far larger, and lack them when that has
+// left the window: one event would blind a rule for as long as the window does not empty.
+const exact = 2200
 
 func (t *tally) add(c *Correlation, x entry) {
 	t.count++
@@ -21,7 +27,10 @@ func (t *tally) add(c *Correlation, x entry) {
 	case "value_count":
 		t.addValue(x.Value)
 	case "value_sum", "value_avg":
-		t.sum += x.Num
+		if t.sum == nil {
+			t.sum = new(big.Float).SetPrec(exact)
+		}
+		t.sum.Add(t.sum, big.NewFloat(x.Num))
 	case "value_median", "value_percentile":
 		if c.percentile < 0 {
 			t.addValue(x.Value)
@@ -45,9 +54,7 @@ func (t *tally) remove(c *Correlation, x entry) {
 	t.count--
 	switch c.Type {
 	case "value_sum", "value_avg":
-		if t.sum -= x.Num; t.count == 0 {
-			t.sum = 0 // what rounding left
-		}
+		t.sum.Sub(t.sum, big.NewFloat(x.Num))
 	case "value_count", "value_median", "value_percentile":
 		if c.percentile >= 0 {
 			if i := sort.SearchFloat64s(t.sorted, x.Num); i < len(t.sorted) {
@@ -73,9 +80,10 @@ func (t *tally) value(c *Correlation, entries []entry, last entry) (float64, boo
 	case "value_count":
 		v = float64(len(t.values))
 	case "value_sum":
-		v = t.sum
+		v, _ = t.sum.Float64()
 	case "value_avg":
-		v = t.sum / float64(t.count)
+		v, _ = t.sum.Float64()
+		v /= float64(t.count)
 	case "value_median", "value_percentile":
 		if c.percentile < 0 {
 			v = 100 * float64(t.values[last.Value]) / float64(t.count)

@@ -134,3 +134,26 @@ func TestALateEntryInAFullWindowCountsWhatTheWindowHolds(t *testing.T) {
 		}
 	}
 }
+
+// One number far larger than the others hides them only while it is in the window: neither afterwards nor from the
+// windows before it.
+func TestAHugeNumberLeavesTheSumsOfOthersAlone(t *testing.T) {
+	c := &Correlation{Type: "value_sum", percentile: -1, Timespan: 20 * time.Nanosecond, limits: []limit{{"gte", 5.5}}}
+	w, stats := &window{}, &Stats{}
+	add := func(at int64, num float64, wantEnd int64, want float64) {
+		t.Helper()
+		end, value, fire := w.add(c, entry{At: at, Num: num}, 1000, stats)
+		if end != wantEnd || value != want || fire != (want != 0) {
+			t.Errorf("at %d: window to %d, %v, %v, want to %d, %v", at, end, value, fire, wantEnd, want)
+		}
+	}
+	add(1, 2.5, 0, 0)
+	add(10, 2.5, 0, 0)
+	add(15, -1e300, 0, 0)
+	add(5, 0.5, 10, 5.5) // late, and before the huge one
+	add(30, 0.1, 0, 0)
+	add(34, 0.2, 0, 0)
+	add(36, 5.2, 36, 5.5)
+	add(60, 1, 0, 0)
+	add(62, 4.5, 62, 5.5)
+}
