@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"sync"
 )
 
 // Owing is a duty that is still to be done for N recipients for whom it stands the same. Of is the one of
@@ -15,22 +14,22 @@ type Owing struct {
 	N  int
 }
 
-// owings remembers what Owing found in a map of duties. Forks have it in common while they have the map in
-// common: whoever writes to the map puts an empty one in its place.
-type owings struct {
-	once sync.Once
-	list []Owing
-}
-
 // Owing lists what is still owed, in the order of duties and keys. What time does to a duty it does to
 // everybody for whom the duty stands the same, so that an incident of fifty thousand merchants is looked at
-// once and not with every command.
+// once and not with every command: a state that Apply made remembers it, and states that have the map of
+// duties in common have the list in common.
 func (s *State) Owing() []Owing {
-	if s.owing == nil {
-		return owingIn(s.Duties)
+	if s.listed {
+		return s.owing
 	}
-	s.owing.once.Do(func() { s.owing.list = owingIn(s.Duties) })
-	return s.owing.list
+	return owingIn(s.Duties)
+}
+
+// list has a state remember what it owes, before anybody else can see it.
+func (s *State) list() {
+	if !s.listed {
+		s.owing, s.listed = owingIn(s.Duties), true
+	}
 }
 
 func owingIn(duties map[string]*DutyInstance) []Owing {
@@ -64,7 +63,7 @@ func owingIn(duties map[string]*DutyInstance) []Owing {
 
 // writableDuties returns the duties for writing.
 func (s *State) writableDuties() map[string]*DutyInstance {
-	s.owing = &owings{}
+	s.owing, s.listed = nil, false
 	return writable(s, inDuties, &s.Duties)
 }
 
@@ -75,7 +74,6 @@ func (s *State) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(raw, (*plain)(s)); err != nil {
 		return err
 	}
-	s.owing = &owings{}
 	shared := map[string]*Standing{}
 	for key, d := range s.Duties {
 		if d == nil || d.Standing == nil {
@@ -91,5 +89,7 @@ func (s *State) UnmarshalJSON(raw []byte) error {
 		}
 		shared[string(text)] = d.Standing
 	}
+	s.listed = false
+	s.list()
 	return nil
 }

@@ -54,7 +54,6 @@ func NewState(id string) *State {
 		Switches:   map[string]*Switch{},
 		Signatures: map[string][]Signed{},
 		Review:     ReviewState{Parts: map[string]*Signed{}},
-		owing:      &owings{},
 	}
 }
 
@@ -72,15 +71,13 @@ func Apply(s *State, facts ...Fact) (*State, error) {
 			return s, err
 		}
 	}
+	n.list()
 	return n, nil
 }
 
 func (s *State) fork() *State {
 	n := *s
 	n.shared = &sharing{}
-	if n.owing == nil {
-		n.owing = &owings{}
-	}
 	n.Signals = slices.Clip(n.Signals)
 	n.Scopes = slices.Clip(n.Scopes)
 	n.Snapshots = slices.Clip(n.Snapshots)

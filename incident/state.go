@@ -82,7 +82,8 @@ type State struct {
 	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
 	Computed   Versions  `json:"computed"`              // versions of the newest fact: another policy or engine looks at everything again
 
-	owing  *owings  // what Owing found in Duties; nil: it is looked for anew each time
+	owing  []Owing // what is owed by Duties, when it is listed
+	listed bool
 	shared *sharing // what a fork has in common with its original; nil: nothing
 }
 
