@@ -150,8 +150,8 @@ type Desk struct {
 	guests   map[string]Caller // by hash of the secret; see Admit; guarded by mu
 
 	again      again        // incidents whose work went wrong
-	queued     queued       // effects that queueOwed has handed to the runner
-	backlog    backlog      // incidents of which more is owed than was queued at once
+	queued     names        // effects that queueOwed has handed to the runner
+	backlog    names        // incidents of which more is owed than was queued at once
 	mostQueued int          // see the constant
 	inFlight   atomic.Int64 // submits under way, so that a drill knows when nothing is
 	tickerHup  chan struct{}

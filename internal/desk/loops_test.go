@@ -124,7 +124,7 @@ func TestWhoIsNotQueuedAtOnceIsToldLater(t *testing.T) {
 		inc := s.open()
 		s.tell(inc) // where nothing runs yet, nobody is told, and the start finds what is owed
 		if again {
-			if s.backlog.empty() {
+			if s.backlog.len() == 0 {
 				t.Error("five are queued at once")
 			}
 			s.start()
@@ -138,7 +138,7 @@ func TestWhoIsNotQueuedAtOnceIsToldLater(t *testing.T) {
 				t.Errorf("started again %v: %s got %d letters, want %d", again, party, got, want)
 			}
 		}
-		if !s.backlog.empty() || s.queued.len() > 0 {
+		if s.backlog.len() > 0 || s.queued.len() > 0 {
 			t.Errorf("started again %v: left are %v and %d with the runner", again, s.backlog.list(), s.queued.len())
 		}
 	}

@@ -6,77 +6,50 @@ import (
 	"sync"
 )
 
-// queued remembers which effects queueOwed has handed to the runner and has not seen end, so that
-// a look at thousands of recipients does not offer the runner each of them again. The runner would
-// skip them, at the price of one statement each. It need not survive: the next start queues
-// everything that is owed.
-type queued struct {
+// names is a set that workers and loops share.
+//
+// Desk.queued are the effects that queueOwed has handed to the runner and has not seen end, so that a look at
+// thousands of recipients does not offer the runner each of them again: it would skip them, at the price of one
+// statement each. Desk.backlog are the incidents of which more is owed than one transaction queues; commands run one
+// after the other, so that what is noted inside of one is looked at after its commit. Neither need survive: the
+// next start queues everything that is owed.
+type names struct {
 	mu  sync.Mutex
-	ids map[string]bool
+	set map[string]bool
 }
 
-func (q *queued) add(id string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.ids == nil {
-		q.ids = map[string]bool{}
+func (n *names) add(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.set == nil {
+		n.set = map[string]bool{}
 	}
-	q.ids[id] = true
+	n.set[name] = true
 }
 
-// len is how many are with the runner.
-func (q *queued) len() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.ids)
+func (n *names) has(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.set[name]
 }
 
-func (q *queued) has(id string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.ids[id]
+func (n *names) len() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.set)
 }
 
-func (q *queued) remove(ids ...string) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	for _, id := range ids {
-		delete(q.ids, id)
+// list gives them in order.
+func (n *names) list() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Keys(n.set))
+}
+
+func (n *names) remove(list ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range list {
+		delete(n.set, name)
 	}
-}
-
-// backlog remembers incidents of which more is owed than one transaction queues. It need not survive: the next
-// start queues everything that is owed. Commands run one after the other, so what is noted inside of one is looked
-// at after its commit.
-type backlog struct {
-	mu     sync.Mutex
-	chains map[string]bool
-}
-
-func (b *backlog) add(chain string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.chains == nil {
-		b.chains = map[string]bool{}
-	}
-	b.chains[chain] = true
-}
-
-func (b *backlog) empty() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.chains) == 0
-}
-
-// list gives the incidents, in order.
-func (b *backlog) list() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Sorted(maps.Keys(b.chains))
-}
-
-func (b *backlog) remove(chain string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	delete(b.chains, chain)
 }

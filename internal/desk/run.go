@@ -326,7 +326,7 @@ func (d *Desk) tickProtocol(ctx context.Context) error {
 
 // backlogDue reports whether more is to be queued: there is more, and the runner comes to the end of what it has.
 // Queueing all at once would keep commands and workers waiting for rows that nobody needs yet.
-func (d *Desk) backlogDue() bool { return !d.backlog.empty() && d.queued.len() <= d.mostQueued/2 }
+func (d *Desk) backlogDue() bool { return d.backlog.len() > 0 && d.queued.len() <= d.mostQueued/2 }
 
 func (d *Desk) queueDue(ctx context.Context) error {
 	now := time.Now().UTC()
@@ -484,7 +484,7 @@ func (d *Desk) busy(ctx context.Context) (bool, error) {
 	if err != nil || (waiting && time.Until(retry) < soon) {
 		return true, err
 	}
-	if !d.backlog.empty() {
+	if d.backlog.len() > 0 {
 		return true, nil
 	}
 	if at, failed := d.again.next(); failed && time.Until(at) < soon {
