@@ -82,8 +82,8 @@ type State struct {
 	SeverityBy Principal `json:"severity_by,omitempty"` // who set Severity last
 	Computed   Versions  `json:"computed"`              // versions of the newest fact: another policy or engine looks at everything again
 
-	owing  []Owing // what is owed by Duties, when it is listed
-	listed bool
+	owing  []Owing  // what is owed by Duties, when it is listed
+	listed bool     // whether it is
 	shared *sharing // what a fork has in common with its original; nil: nothing
 }
 
